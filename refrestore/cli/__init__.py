@@ -1,0 +1,1 @@
+"""Command line: parse, validate, one call."""

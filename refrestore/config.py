@@ -1,0 +1,109 @@
+"""Settings: frozen pydantic models, validated once, passed in; nothing global.
+
+Field descriptions are the help texts of the command line.
+"""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field
+
+Device = Literal["auto", "cpu", "cuda"]
+PackName = Literal["lite", "full"]
+
+MODELS_VARIABLE = "REFRESTORE_MODELS"
+PROFILES_VARIABLE = "REFRESTORE_PROFILES"
+
+
+class Settings(BaseModel):
+    """Base: frozen, and a misspelt field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class RuntimeSettings(Settings):
+    """Where to compute and with which models."""
+
+    device: Device = Field("auto", description="Where networks run.")
+    pack: PackName = Field("lite", description="Set of models: lite (embedded) or full (official).")
+    models_dir: Path | None = Field(
+        None, description=f"Folder with model files [env: {MODELS_VARIABLE}]."
+    )
+    profiles_dir: Path | None = Field(
+        None, description=f"Folder with profiles [env: {PROFILES_VARIABLE}]."
+    )
+    threads: int | None = Field(None, ge=1, description="CPU threads; default all cores.")
+
+
+class ScanSettings(Settings):
+    """Pass 1."""
+
+    detect_size: int = Field(
+        640, ge=128, description="Longer side of the picture the detector sees."
+    )
+    detect_every: int = Field(
+        5, ge=1, description="Detect on every n-th frame of a shot; faces are tracked between."
+    )
+    min_score: float = Field(0.5, ge=0, le=1, description="Detections below this are dropped.")
+    min_face: float = Field(16, ge=4, description="Smallest face to follow, display pixels.")
+    identity_threshold: float = Field(
+        0.40, gt=0, lt=1, description="Cosine similarity above which two tracks may be one person."
+    )
+    max_references: int = Field(24, ge=1, description="References kept per person.")
+
+
+class EncoderSettings(Settings):
+    """How the output is encoded."""
+
+    codec: str = Field("libx264", description="Encoder name as libav knows it.")
+    crf: float | None = Field(None, ge=0, le=63, description="Constant quality; lower is better.")
+    bitrate: int | None = Field(None, ge=1, description="Bits per second, instead of --crf.")
+    preset: str | None = Field(None, description="Encoder preset.")
+    pixel_format: str | None = Field(None, description="Output pixel format; default the source's.")
+
+
+class RenderSettings(Settings):
+    """Pass 2."""
+
+    scale: Literal[1, 2, 4] = Field(1, description="Enlarge the picture by this factor.")
+    strength: float = Field(1.0, ge=0, le=1, description="Upper limit of restoration strength.")
+    min_face: float = Field(16, ge=4, description="Smaller faces (display pixels) are left alone.")
+    references: int = Field(5, ge=0, le=8, description="References used per face; 0 for none.")
+    batch: int = Field(8, ge=1, description="Faces restored at a time.")
+    start: Fraction | None = Field(None, description="First presentation time, seconds.")
+    end: Fraction | None = Field(None, description="Presentation time to stop before, seconds.")
+    segment_seconds: float = Field(
+        10, gt=0, description="Longest segment between resumable points; cuts end one earlier."
+    )
+
+
+def models_directories(settings: RuntimeSettings) -> list[Path]:
+    """Return the folders searched for model files, first match wins.
+
+    The folder asked for, the environment variable's, the working tree's `models/`, the user's
+    data folder.
+    """
+    wanted = settings.models_dir or os.environ.get(MODELS_VARIABLE)
+    folders = [Path(wanted)] if wanted else []
+    return [*folders, tree_directory("models"), user_data_path("refrestore") / "models"]
+
+
+def profiles_directory(settings: RuntimeSettings) -> Path:
+    """Return the folder that holds profiles: asked for, environment, working tree, user data."""
+    wanted = settings.profiles_dir or os.environ.get(PROFILES_VARIABLE)
+    if wanted:
+        return Path(wanted)
+    tree = tree_directory("profiles")
+    return tree if tree.is_dir() else user_data_path("refrestore") / "profiles"
+
+
+def tree_directory(name: str) -> Path:
+    """Return a top-level folder of the working tree or, installed, of the package's data."""
+    package = Path(__file__).resolve().parent
+    tree = package.parent / name
+    return tree if (package.parent / "pyproject.toml").is_file() else package / "_data" / name

@@ -1,0 +1,1 @@
+"""Degradations, metrics and benchmark films with ground truth."""

@@ -1,0 +1,1 @@
+"""The faces of single pictures: detect, landmarks, embed, align, quality, pose."""

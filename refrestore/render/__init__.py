@@ -1,0 +1,1 @@
+"""Pass 2: plan, render loop, report."""

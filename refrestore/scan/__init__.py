@@ -1,0 +1,1 @@
+"""Pass 1: shots, tracks, identities, references."""

@@ -1,0 +1,30 @@
+"""Fixtures for every room. Real footage and weights lie in ../shared, where there is one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+REQUIRE_SHARED = os.environ.get("REFRESTORE_REQUIRE_SHARED") == "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests marked `shared` where there is none, unless the run demands them."""
+    if SHARED.is_dir() or REQUIRE_SHARED:
+        return
+    reason = pytest.mark.skip(reason="needs real footage and weights beside the project")
+    for item in items:
+        if item.get_closest_marker("shared"):
+            item.add_marker(reason)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of real footage and weights."""
+    if not SHARED.is_dir():
+        pytest.fail("REFRESTORE_REQUIRE_SHARED=1, but there is no ../shared beside the project")
+    return SHARED
