@@ -12,7 +12,7 @@ Pixel centres lie at integer coordinates, as in OpenCV.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,6 +36,9 @@ DENSE_LANDMARKS = 468
 
 EMBEDDING_SIZE = 512
 """Length of an identity embedding (ArcFace's)."""
+
+ProgressCallback = Callable[[str, int, "int | None"], None]
+"""Called as `progress(stage, done, total)`; `total` is None where it is not known."""
 
 IdentityState = Literal["restore", "ignore", "not_a_face"]
 
@@ -202,7 +205,7 @@ class Faces:
         parts = [table for table in tables if len(table)]
         if not parts:
             return cls.empty()
-        columns = {}
+        columns: dict[str, Any] = {}
         for column in fields(cls):
             values = [getattr(part, column.name) for part in parts]
             columns[column.name] = (

@@ -1,0 +1,5 @@
+"""`python -m refrestore`."""
+
+from refrestore.cli import main
+
+main()
