@@ -218,13 +218,12 @@ class Faces:
 
     def __getitem__(self, rows: NDArray[Any] | slice | list[int]) -> Faces:
         """Return the table of the chosen rows (a mask, indices or a slice)."""
-        return type(self)(
-            **{
-                column.name: None if value is None else value[rows]
-                for column in fields(self)
-                for value in [getattr(self, column.name)]
-            }
-        )
+        columns: dict[str, Any] = {
+            column.name: None if value is None else value[rows]
+            for column in fields(self)
+            for value in [getattr(self, column.name)]
+        }
+        return type(self)(**columns)
 
     def with_columns(self, **columns: Any) -> Faces:
         """Return a table with these columns added or replaced."""
