@@ -80,7 +80,8 @@ def _local_linear(
     if spread < 1e-9:
         return mean
     slope: DoubleArray = ((kernel * (offset - mean_offset)) @ values) / (total * spread)
-    return mean - slope * mean_offset
+    centred: DoubleArray = mean - slope * mean_offset
+    return centred
 
 
 def without_outliers(values: NDArray[np.floating], *, window: int = 5) -> DoubleArray:

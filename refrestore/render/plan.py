@@ -1,0 +1,179 @@
+"""What each face gets, decided before the first frame is restored.
+
+For every track and frame a strength in 0..1 from the face's size, sharpness and pose and from
+what the user said, with hysteresis and fades in time so that nothing pops. A face that needs
+nothing, or that would only be harmed, gets 0 and a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refrestore.config import RenderSettings
+from refrestore.restore.temporal import fade, hysteresis, smooth
+from refrestore.types import DoubleArray, Faces, FloatArray, Identity, Track
+
+Reason = Literal[
+    "ignored", "not a face", "no identity", "too small", "sharp already", "turned away", "brief"
+]
+"""Why a face is left alone."""
+
+SHARP_SIZE_FULL, SHARP_SIZE_NONE = 112.0, 208.0
+"""A sharp face up to the first size (display pixels, at scale 1) is restored fully, above the
+second not at all: its 512-px crop (about 1.7 face sizes wide) then holds over two thirds of the
+detail a restored crop could, and a restorer would repaint what is already the person."""
+
+BLURRED_SHARPNESS, CLEAR_SHARPNESS = 0.25, 0.55
+"""Sharpness (faces.quality) below which a face of any size needs help, and above which size alone
+decides."""
+
+FRONT_YAW, PROFILE_YAW = 60.0, 80.0
+"""Degrees of yaw between which strength fades out: beyond, half of the mesh is a guess."""
+
+ENTER, LEAVE = 0.15, 0.05
+"""Hysteresis of the strength: a run must reach the first and ends below the second."""
+
+FADE_FRAMES = 8
+"""Frames over which a strength may go from 0 to 1; at 25 per second a third of a second."""
+
+STRENGTH_SIGMA = 4.0
+"""Smoothing of strengths over time, frames."""
+
+SHORTEST_RUN = 4
+"""Runs of fewer frames are left alone: a face that sharpens for an instant is a flash."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrackPlan:
+    """One track's treatment.
+
+    Parameters
+    ----------
+    track, identity
+        Ids in the project; identity -1 where the track belongs to nobody.
+    faces : Faces
+        Its T rows, ascending frames.
+    strength : (T,) float32
+        0..1, already limited by the settings.
+    reason
+        Why it is left alone, where `strength` is 0 throughout; else None.
+    """
+
+    track: int
+    identity: int
+    faces: Faces
+    strength: FloatArray
+    reason: Reason | None
+
+    @property
+    def restored_frames(self) -> int:
+        """How many of its frames get any restoration."""
+        return int(np.count_nonzero(self.strength))
+
+
+def plan_tracks(
+    tracks: Sequence[Track],
+    faces: Faces,
+    identities: Sequence[Identity],
+    settings: RenderSettings,
+    *,
+    strengths: Mapping[int, float] | None = None,
+) -> list[TrackPlan]:
+    """Return the treatment of every track.
+
+    Parameters
+    ----------
+    tracks, faces, identities
+        Of the project, after the user's edits; `faces` has its `track` column.
+    settings
+        Gates and the upper limit of strength.
+    strengths
+        The user's own limit per identity id, 0..1.
+    """
+    owner = {track: identity for identity in identities for track in identity.tracks}
+    if faces.track is None:
+        raise ValueError("plan_tracks needs faces with their track column")
+    order = np.lexsort((faces.frame, faces.track))
+    table = faces[order]
+    assert table.track is not None
+    ids, starts = np.unique(table.track, return_index=True)
+    stops = [*starts[1:], len(table)]
+    rows = {int(i): table[a:b] for i, a, b in zip(ids, starts, stops, strict=True)}
+    limits = strengths or {}
+    plans = []
+    for track in tracks:
+        own = rows.get(track.id, Faces.empty())
+        identity = owner.get(track.id)
+        limit = settings.strength * limits.get(identity.id if identity else -1, 1.0)
+        strength, reason = _treat(own, identity, settings, limit)
+        plans.append(TrackPlan(track.id, identity.id if identity else -1, own, strength, reason))
+    return plans
+
+
+def _treat(
+    faces: Faces, identity: Identity | None, settings: RenderSettings, limit: float
+) -> tuple[FloatArray, Reason | None]:
+    nothing: FloatArray = np.zeros(len(faces), np.float32)
+    if identity is None:
+        return nothing, "no identity"
+    if identity.state == "ignore" or limit == 0:
+        return nothing, "ignored"
+    if identity.state == "not_a_face":
+        return nothing, "not a face"
+    gates: list[tuple[Reason, DoubleArray]] = [
+        ("too small", _ramp(faces.size, settings.min_face * 0.9, settings.min_face * 1.1)),
+        ("sharp already", _need(faces, settings.scale)),
+        ("turned away", _turned(faces)),
+    ]
+    raw = np.prod([gate for _, gate in gates], axis=0) if len(faces) else nothing
+    steady = np.clip(smooth(raw, faces.frame, sigma=STRENGTH_SIGMA), 0, 1)
+    on = _long_runs(hysteresis(steady, enter=ENTER, leave=LEAVE), faces)
+    strength = limit * fade(np.where(on, steady, 0), faces.frame, per_frame=1 / FADE_FRAMES)
+    if np.any(strength > 0):
+        return strength.astype(np.float32), None
+    means = [(float(np.mean(gate)), name) for name, gate in gates] if len(faces) else []
+    lowest, name = min(means, default=(1.0, "brief"))
+    return nothing, name if lowest < 0.5 else "brief"
+
+
+def _need(faces: Faces, scale: int) -> DoubleArray:
+    """Return 0..1: how far a face is from the detail that the output's size can show."""
+    by_size = 1 - _ramp(faces.size / scale, SHARP_SIZE_FULL, SHARP_SIZE_NONE)
+    if faces.sharpness is None or not np.isfinite(faces.sharpness).any():
+        return by_size
+    known = np.isfinite(faces.sharpness)
+    sharpness = np.interp(faces.frame, faces.frame[known], faces.sharpness[known])
+    by_blur = 1 - _ramp(sharpness, BLURRED_SHARPNESS, CLEAR_SHARPNESS)
+    return np.maximum(by_size, by_blur)
+
+
+def _turned(faces: Faces) -> DoubleArray:
+    if faces.pose is None or not np.isfinite(faces.pose[:, 0]).any():
+        return np.ones(len(faces))
+    known = np.isfinite(faces.pose[:, 0])
+    yaw = np.interp(faces.frame, faces.frame[known], faces.pose[known, 0])
+    return 1 - _ramp(np.abs(yaw), FRONT_YAW, PROFILE_YAW)
+
+
+def _ramp(values: NDArray[np.floating], low: float, high: float) -> DoubleArray:
+    """Return 0 below `low`, 1 above `high`, smooth between (Hermite)."""
+    t = np.clip((np.asarray(values, dtype=np.float64) - low) / (high - low), 0, 1)
+    result: DoubleArray = t * t * (3 - 2 * t)
+    return result
+
+
+def _long_runs(on: NDArray[np.bool_], faces: Faces) -> NDArray[np.bool_]:
+    """Drop runs of fewer than `SHORTEST_RUN` frames, unless the track itself is that short."""
+    kept = on.copy()
+    if len(faces) < SHORTEST_RUN:
+        return kept
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], on.view(np.int8), [0]])))
+    for start, stop in edges.reshape(-1, 2):
+        if stop - start < SHORTEST_RUN:
+            kept[start:stop] = False
+    return kept

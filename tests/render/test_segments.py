@@ -1,0 +1,71 @@
+"""Segments cover the film once, end at cuts, and are kept only for the same render."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refrestore.render.segments import Segment, SegmentFolder, digest, split
+from refrestore.types import Shot
+
+
+def shots_of(cuts: list[int]) -> list[Shot]:
+    return [
+        Shot(index, a, b, Fraction(a, 25)) for index, (a, b) in enumerate(itertools.pairwise(cuts))
+    ]
+
+
+@given(
+    st.lists(st.integers(1, 400), min_size=1, max_size=20),
+    st.integers(1, 300),
+    st.data(),
+)
+def test_segments_cover_every_frame_once(
+    lengths: list[int], longest: int, data: st.DataObject
+) -> None:
+    cuts = [0]
+    for length in lengths:
+        cuts.append(cuts[-1] + length)
+    first = data.draw(st.integers(0, cuts[-1] - 1))
+    stop = data.draw(st.integers(first + 1, cuts[-1]))
+    segments = split(shots_of(cuts), longest=longest, first=first, stop=stop)
+    frames = [frame for segment in segments for frame in range(segment.first, segment.stop)]
+    assert frames == list(range(first, stop))
+    assert all(0 < len(segment) <= longest for segment in segments)
+    assert [segment.index for segment in segments] == list(range(len(segments)))
+
+
+def test_segments_end_at_cuts() -> None:
+    segments = split(shots_of([0, 40, 90, 130, 500]), longest=100, first=0, stop=500)
+    assert [(s.first, s.stop) for s in segments[:2]] == [(0, 90), (90, 130)]
+    assert all(len(s) in (92, 93) for s in segments[2:])
+
+
+def test_a_video_without_shots_is_still_rendered() -> None:
+    assert split([], longest=50, first=0, stop=50) == [Segment(0, 0, 50)]
+
+
+def test_a_folder_of_another_render_is_emptied(tmp_path: Path) -> None:
+    output = tmp_path / "film.mp4"
+    segment = Segment(0, 0, 10)
+    folder = SegmentFolder(output, digest(["a", 1]))
+    folder.video(segment).write_bytes(b"packets")
+    folder.record(segment).write_text("{}")
+    assert SegmentFolder(output, digest(["a", 1])).finished(segment)
+    assert not SegmentFolder(output, digest(["a", 2])).finished(segment)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"key": 5}', "not json"])
+def test_a_damaged_manifest_starts_over(tmp_path: Path, content: str) -> None:
+    output = tmp_path / "film.mp4"
+    segment = Segment(0, 0, 10)
+    folder = SegmentFolder(output, "k")
+    folder.video(segment).write_bytes(b"packets")
+    folder.record(segment).write_text("{}")
+    (folder.path / "manifest.json").write_text(content)
+    assert not SegmentFolder(output, "k").finished(segment)
