@@ -54,8 +54,7 @@ def split(shots: Sequence[Shot], *, longest: int, first: int, stop: int) -> list
             ends.append(last)
             begun = last
         pieces = -(-(bound - begun) // longest)
-        for piece in range(1, pieces):
-            ends.append(begun + round(piece * (bound - begun) / pieces))
+        ends += [begun + round(piece * (bound - begun) / pieces) for piece in range(1, pieces)]
         begun = ends[-1] if pieces > 1 else begun
     ends.append(stop)
     starts = [first, *ends[:-1]]

@@ -1,0 +1,52 @@
+# `make demo` and `make test` do all the set-up they need: a virtual environment in .venv, made by
+# uv from the hash-pinned requirements/*.txt. uv itself comes from pip, pinned as well.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := .bootstrap/bin/uv
+SHARED ?= ../shared
+TEST_JOBS ?= 2
+# --no-deps: the list is complete, and insightface's wish for plain onnxruntime must not be heard
+# (requirements/overrides.txt).
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes
+
+.PHONY: demo test lint venv requirements clean
+
+demo: $(VENV)/.ready ## Restore a film the project makes itself
+	$(BIN)/refrestore demo
+
+test: $(VENV)/.ready $(VENV)/.gfpgan ## All tests
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup
+
+lint: $(VENV)/.ready ## Format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+venv: $(VENV)/.ready ## The virtual environment
+
+$(UV): requirements/bootstrap.txt
+	$(PYTHON) -m pip install --quiet --upgrade --target .bootstrap --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.ready: $(UV) requirements/dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	$(INSTALL) -r requirements/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The official package's own network, against which ours is tested. basicsr, which it needs, does
+# not build on every Python; where it does not, that one test says so and is skipped.
+$(VENV)/.gfpgan: $(VENV)/.ready requirements/gfpgan.txt
+	-$(INSTALL) --no-build-isolation -r requirements/gfpgan.txt
+	@touch $@
+
+requirements: $(UV) ## Pin anew
+	$(UV) pip compile -q requirements/bootstrap.in --universal --python-version 3.10 --generate-hashes --no-header -o requirements/bootstrap.txt
+	$(UV) pip compile -q pyproject.toml --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/run.txt
+	$(UV) pip compile -q pyproject.toml --extra dev --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/dev.txt
+
+clean: ## Everything that was made
+	rm -rf $(VENV) .bootstrap build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis demo
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,132 @@
+"""Degradations as published, for pictures and for video, drawn from a generator.
+
+The still-picture chain is that of ReF-LDM (NeurIPS 2024, section 5.1), which follows GFPGAN:
+Gaussian blur of sigma, shrinking by r, Gaussian noise of delta, JPEG of quality q, back to size.
+Its ranges are `MODERATE` and `SEVERE`. Video adds a real H.264 encode, because blocks that move
+with the picture are what tapes and streams look like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+
+import av
+import cv2
+import numpy as np
+
+from refrestore.types import ImageArray
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """One draw of the chain.
+
+    Parameters
+    ----------
+    blur
+        Standard deviation of the Gaussian, pixels of the clean picture.
+    shrink
+        Factor of shrinking, >= 1.
+    noise
+        Standard deviation of additive Gaussian noise in grey levels (0..255) of the shrunk picture.
+    quality
+        JPEG quality of the shrunk picture, or None for none.
+    """
+
+    blur: float = 0.0
+    shrink: float = 1.0
+    noise: float = 0.0
+    quality: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.shrink < 1:
+            raise ValueError(f"shrink must be at least 1, got {self.shrink}")
+
+
+@dataclass(frozen=True, slots=True)
+class DegradationRange:
+    """Ranges from which a `Degradation` is drawn evenly."""
+
+    blur: Range
+    shrink: Range
+    noise: Range
+    quality: Range
+
+    def draw(self, random: np.random.Generator) -> Degradation:
+        """Return one degradation."""
+        return Degradation(
+            blur=random.uniform(*self.blur),
+            shrink=random.uniform(*self.shrink),
+            noise=random.uniform(*self.noise),
+            quality=round(random.uniform(*self.quality)),
+        )
+
+
+MODERATE = DegradationRange(blur=(0, 8), shrink=(1, 8), noise=(0, 15), quality=(60, 100))
+SEVERE = DegradationRange(blur=(8, 16), shrink=(8, 32), noise=(0, 20), quality=(30, 100))
+
+
+def degrade(image: ImageArray, chain: Degradation, random: np.random.Generator) -> ImageArray:
+    """Return a degraded copy of an (H, W, 3) RGB picture, at its size."""
+    height, width = image.shape[:2]
+    small = shrink(image, chain)
+    if chain.noise > 0:
+        noisy = small + random.normal(0, chain.noise, small.shape)
+        small = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    if chain.quality is not None:
+        small = _jpeg(small, chain.quality)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def shrink(image: ImageArray, chain: Degradation) -> ImageArray:
+    """Return the blurred and shrunk picture, before noise and coding."""
+    height, width = image.shape[:2]
+    blurred = cv2.GaussianBlur(image, (0, 0), chain.blur) if chain.blur > 0 else image
+    if chain.shrink == 1:
+        return np.asarray(blurred, np.uint8)
+    size = (max(1, round(width / chain.shrink)), max(1, round(height / chain.shrink)))
+    return np.asarray(cv2.resize(blurred, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _jpeg(image: ImageArray, quality: int) -> ImageArray:
+    _, coded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def through_codec(
+    images: Iterable[ImageArray], *, rate: Fraction, codec: str = "libx264", crf: int = 32
+) -> Iterator[ImageArray]:
+    """Yield the pictures after a real encode and decode, one out for each one in.
+
+    The encoded stream is held in memory, so this is for clips of seconds. Odd sizes are padded
+    for the codec and cut again.
+    """
+    buffer = BytesIO()
+    height = width = 0
+    with av.open(buffer, "w", format="matroska") as container:
+        stream: av.VideoStream | None = None
+        for image in images:
+            if stream is None:
+                height, width = image.shape[:2]
+                added = container.add_stream(
+                    codec, rate=rate, options={"crf": str(crf), "preset": "veryfast"}
+                )
+                assert isinstance(added, av.VideoStream)
+                stream = added
+                stream.width, stream.height = width + width % 2, height + height % 2
+                stream.pix_fmt = "yuv420p"
+            padded = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(padded, format="rgb24")))
+        if stream is not None:
+            container.mux(stream.encode())
+    if not height:
+        return
+    buffer.seek(0)
+    with av.open(buffer, "r") as source:
+        for frame in source.decode(video=0):
+            yield np.asarray(frame.to_ndarray(format="rgb24")[:height, :width], np.uint8)
