@@ -1,1 +1,1 @@
-"""The faces of single pictures: detect, landmarks, embed, align, quality, pose."""
+"""One frame's faces: detect, landmarks, embed, align, quality, pose."""

@@ -1,0 +1,83 @@
+"""The networks that look at faces, opened together from a pack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from refrestore.config import Device
+from refrestore.faces.align import FFHQ_TEMPLATE, crops, invert, resized, similarity, transform
+from refrestore.faces.detector import Detector
+from refrestore.faces.landmarker import MESH_SIZE, Landmarker
+from refrestore.faces.recogniser import Recogniser
+from refrestore.types import FloatArray, ImageArray
+
+_TEMPLATE_SIZE = 512
+
+
+class FacePack(Protocol):
+    """The files this room needs of a `models.Pack`."""
+
+    @property
+    def detector(self) -> Path:
+        """SCRFD with keypoints."""
+
+    @property
+    def recogniser(self) -> Path:
+        """ArcFace-style embedding network."""
+
+    @property
+    def landmarks(self) -> Path:
+        """468-point face mesh."""
+
+
+@dataclass(frozen=True)
+class FaceModels:
+    """Detector, landmarker and recogniser of one pack; open once, use from one thread."""
+
+    detector: Detector
+    landmarker: Landmarker
+    recogniser: Recogniser
+
+    def mesh(self, image: ImageArray, keypoints: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Find the dense landmarks of faces in a picture.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8
+            RGB picture with square pixels.
+        keypoints : (N, 5, 2)
+            Roughly where they are, pixels of the picture.
+
+        Returns
+        -------
+        landmarks : (N, 468, 2) float32
+            Pixels of the picture.
+        presence : (N,) float32
+            0..1.
+        """
+        matrices = resized(similarity(keypoints, FFHQ_TEMPLATE), MESH_SIZE / _TEMPLATE_SIZE)
+        found, presence = self.landmarker.dense(crops(image, matrices, MESH_SIZE))
+        return transform(invert(matrices), found).astype("f4"), presence
+
+
+def load_face_models(
+    pack: FacePack,
+    device: Device = "auto",
+    *,
+    threads: int | None = None,
+    min_score: float = 0.5,
+) -> FaceModels:
+    """Open the networks of a pack.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or is another kind of network.
+    """
+    return FaceModels(
+        detector=Detector(pack.detector, device, threads, min_score=min_score),
+        landmarker=Landmarker(pack.landmarks, device, threads),
+        recogniser=Recogniser(pack.recogniser, device, threads),
+    )

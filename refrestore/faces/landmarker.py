@@ -1,0 +1,94 @@
+"""Dense landmarks: the 468-point face mesh on aligned crops, in batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.special import expit
+
+from refrestore.config import Device
+from refrestore.errors import ModelError
+from refrestore.faces.sessions import free_dimensions, open_session, read_graph
+from refrestore.types import DENSE_LANDMARKS, FloatArray, ImageArray
+
+MESH_SIZE = 192
+"""Side of the network's input in pixels."""
+
+_BATCH = 8
+"""Faces a call; beyond this a CPU's cache overflows and each face takes longer (2 cores: 1.2 ms a
+face at 4, 1.5 ms at 8, 4 ms at 16)."""
+
+_CUDA_BATCH = 64
+
+
+class Landmarker:
+    """The face mesh network.
+
+    Parameters
+    ----------
+    path
+        ONNX file: (1, 192, 192, 3) RGB 0..1 in, 468 x (x, y, z) in 0..192 and a presence logit out.
+    device, threads
+        Where to run.
+
+    Raises
+    ------
+    ModelError
+        If the file is not such a network.
+    """
+
+    def __init__(self, path: Path, device: Device = "cpu", threads: int | None = None) -> None:
+        from onnx import numpy_helper
+
+        model = read_graph(path)
+        shape = [size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim]
+        if shape[1:] != [MESH_SIZE, MESH_SIZE, 3]:
+            raise ModelError(f"{path} is no face mesh: its input is {shape}, not (N, 192, 192, 3)")
+        free_dimensions(model, {0: "faces"})
+        targets = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
+        for constant in model.graph.initializer:
+            if constant.name in targets:
+                values = numpy_helper.to_array(constant).copy()
+                values[0] = -1
+                constant.CopyFrom(numpy_helper.from_array(values, constant.name))
+        self._session = open_session(model, device, threads)
+        self._input = self._session.get_inputs()[0].name
+        on_cuda = self._session.get_providers()[0] == "CUDAExecutionProvider"
+        self.batch = _CUDA_BATCH if on_cuda else _BATCH
+
+    def dense(self, crops: ImageArray) -> tuple[FloatArray, FloatArray]:
+        """Find the mesh in FFHQ-aligned crops.
+
+        Parameters
+        ----------
+        crops : (N, S, S, 3) uint8
+            RGB, aligned to the FFHQ template at any side S; 192 is taken as it is.
+
+        Returns
+        -------
+        landmarks : (N, 468, 2) float32
+            In pixels of the crops (pixel centres at integers).
+        presence : (N,) float32
+            0..1, whether there is a face at all.
+        """
+        size = crops.shape[1] if len(crops) else MESH_SIZE
+        landmarks = np.empty((len(crops), DENSE_LANDMARKS, 2), np.float32)
+        presence = np.empty(len(crops), np.float32)
+        for start in range(0, len(crops), self.batch):
+            rows = slice(start, start + self.batch)
+            part = crops[rows]
+            if size != MESH_SIZE:
+                way = cv2.INTER_AREA if size > MESH_SIZE else cv2.INTER_LINEAR
+                side = (MESH_SIZE, MESH_SIZE)
+                part = np.stack([cv2.resize(crop, side, interpolation=way) for crop in part])
+            feed = {self._input: part.astype(np.float32) / 255}
+            points, logits = self._session.run(None, feed)
+            landmarks[rows] = points.reshape(len(part), DENSE_LANDMARKS, 3)[..., :2]
+            presence[rows] = expit(logits.reshape(-1))
+        # The network counts from the picture's edge, not from the first pixel's centre: mirroring
+        # its input turns x into 192 - x, not 191 - x.
+        landmarks *= size / MESH_SIZE
+        landmarks -= 0.5
+        return landmarks, presence

@@ -1,0 +1,63 @@
+"""Identity embeddings of aligned faces, in batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from refrestore.config import Device
+from refrestore.errors import ModelError
+from refrestore.faces.align import ARCFACE_SIZE, ARCFACE_TEMPLATE, crops, similarity
+from refrestore.faces.sessions import open_session
+from refrestore.types import EMBEDDING_SIZE, FloatArray, ImageArray
+
+_BATCH = 8
+_CUDA_BATCH = 64
+
+
+class Recogniser:
+    """An ArcFace-style network, opened by insightface (which knows its normalisation).
+
+    Parameters
+    ----------
+    path
+        ONNX file with a (N, 3, 112, 112) input and (N, 512) output.
+    device, threads
+        Where to run.
+
+    Raises
+    ------
+    ModelError
+        If the file is not such a network.
+    """
+
+    def __init__(self, path: Path, device: Device = "cpu", threads: int | None = None) -> None:
+        from insightface.model_zoo.arcface_onnx import ArcFaceONNX
+
+        session = open_session(path, device, threads)
+        shape = session.get_inputs()[0].shape
+        if list(shape[1:]) != [3, ARCFACE_SIZE, ARCFACE_SIZE]:
+            raise ModelError(f"{path} is no recogniser: its input is {shape}, not (N, 3, 112, 112)")
+        self._network = ArcFaceONNX(str(path), session)
+        on_cuda = session.get_providers()[0] == "CUDAExecutionProvider"
+        self.batch = _CUDA_BATCH if on_cuda else _BATCH
+        if isinstance(shape[0], int):
+            self.batch = shape[0]
+
+    def embed(self, aligned: ImageArray) -> FloatArray:
+        """Return unit embeddings (N, 512) float32 of (N, 112, 112, 3) uint8 RGB crops."""
+        result = np.empty((len(aligned), EMBEDDING_SIZE), np.float32)
+        for start in range(0, len(aligned), self.batch):
+            rows = slice(start, start + self.batch)
+            planes = aligned[rows].transpose(0, 3, 1, 2).astype(np.float32)
+            result[rows] = self._network.forward(planes)
+        result /= np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-12)
+        return result
+
+    def embed_faces(self, image: ImageArray, keypoints: FloatArray) -> FloatArray:
+        """Return unit embeddings (N, 512) of faces in a picture, given (N, 5, 2) keypoints."""
+        if not len(keypoints):
+            return np.empty((0, EMBEDDING_SIZE), np.float32)
+        matrices = similarity(keypoints, ARCFACE_TEMPLATE)
+        return self.embed(crops(image, matrices, ARCFACE_SIZE))

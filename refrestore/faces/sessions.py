@@ -1,0 +1,57 @@
+"""ONNX graphs made ready to run: freed of a fixed batch or picture size, opened in one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from refrestore.config import Device
+from refrestore.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+
+
+def read_graph(path: Path) -> onnx.ModelProto:
+    """Return the graph of an ONNX file.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read as ONNX.
+    """
+    import onnx
+
+    try:
+        return onnx.load(str(path))
+    except Exception as error:  # protobuf's own, which has no typed name
+        raise ModelError(f"{path} is not a readable ONNX model: {error}") from error
+
+
+def free_dimensions(model: onnx.ModelProto, axes: dict[int, str]) -> None:
+    """Make axes of the first input symbolic, and forget the shapes that followed from them."""
+    shape = model.graph.input[0].type.tensor_type.shape
+    for axis, name in axes.items():
+        shape.dim[axis].dim_param = name
+    for output in model.graph.output:
+        for axis, size in enumerate(output.type.tensor_type.shape.dim):
+            size.dim_param = f"{output.name}_{axis}"
+    del model.graph.value_info[:]
+
+
+def open_session(
+    model: Path | onnx.ModelProto, device: Device, threads: int | None
+) -> onnxruntime.InferenceSession:
+    """Open a graph on the device asked for."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3
+    available = onnxruntime.get_available_providers()
+    providers = ["CPUExecutionProvider"]
+    if device != "cpu" and "CUDAExecutionProvider" in available:
+        providers.insert(0, "CUDAExecutionProvider")
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    return onnxruntime.InferenceSession(source, options, providers=providers)
