@@ -17,6 +17,7 @@ import av
 import cv2
 import numpy as np
 
+from refrestore.media.simple import write_pictures
 from refrestore.types import ImageArray
 
 Range = tuple[float, float]
@@ -95,7 +96,8 @@ def shrink(image: ImageArray, chain: Degradation) -> ImageArray:
 
 def _jpeg(image: ImageArray, quality: int) -> ImageArray:
     _, coded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def through_codec(
@@ -103,30 +105,23 @@ def through_codec(
 ) -> Iterator[ImageArray]:
     """Yield the pictures after a real encode and decode, one out for each one in.
 
-    The encoded stream is held in memory, so this is for clips of seconds. Odd sizes are padded
-    for the codec and cut again.
+    The encoded stream is held in memory, so this is for clips of seconds.
     """
-    buffer = BytesIO()
-    height = width = 0
-    with av.open(buffer, "w", format="matroska") as container:
-        stream: av.VideoStream | None = None
+    sizes: list[tuple[int, int]] = []
+
+    def measured() -> Iterator[ImageArray]:
         for image in images:
-            if stream is None:
-                height, width = image.shape[:2]
-                added = container.add_stream(
-                    codec, rate=rate, options={"crf": str(crf), "preset": "veryfast"}
-                )
-                assert isinstance(added, av.VideoStream)
-                stream = added
-                stream.width, stream.height = width + width % 2, height + height % 2
-                stream.pix_fmt = "yuv420p"
-            padded = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(padded, format="rgb24")))
-        if stream is not None:
-            container.mux(stream.encode())
-    if not height:
+            sizes.append((image.shape[0], image.shape[1]))
+            yield image
+
+    buffer = BytesIO()
+    options = {"crf": str(crf), "preset": "veryfast"}
+    write_pictures(
+        buffer, measured(), rate=rate, codec=codec, options=options, container="matroska"
+    )
+    if not sizes:
         return
     buffer.seek(0)
     with av.open(buffer, "r") as source:
-        for frame in source.decode(video=0):
+        for (height, width), frame in zip(sizes, source.decode(video=0), strict=True):
             yield np.asarray(frame.to_ndarray(format="rgb24")[:height, :width], np.uint8)

@@ -1,0 +1,230 @@
+"""The film maker: clips in; a film with near and far shots, and its ground truth, out.
+
+In a *near* scene a person is large and clean, in a *far* one small and degraded, at another
+moment of the same clip. The truth is the same film without the degradation, so whoever restores
+the far faces from the near ones can be held against what was really there.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from refrestore.errors import MediaError
+from refrestore.evaluate.degrade import Degradation, degrade, through_codec
+from refrestore.faces.analyser import FaceModels
+from refrestore.media.pixels import display_rgb
+from refrestore.media.reader import VideoReader
+from refrestore.media.simple import write_pictures
+from refrestore.types import DoubleArray, ImageArray
+
+FACE_HEIGHT_IN_PANE = 0.45
+"""Where a face's centre stands, as a share of its pane's height."""
+
+SURROUND_BLUR = 0.05
+"""Blur of what surrounds a clip smaller than its pane, as a share of the pane's width: enough
+that no face is left in it."""
+
+SOUND_RATE = 48_000
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person of a scene.
+
+    Parameters
+    ----------
+    clip
+        Video of one talking head.
+    start
+        Seconds into the clip.
+    face
+        Height of the face in the film, pixels.
+    """
+
+    clip: Path
+    start: float
+    face: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A shot of the film: people side by side, clean or degraded.
+
+    Parameters
+    ----------
+    people
+        From left to right; each gets a pane of equal width.
+    seconds
+        How long it lasts.
+    degradation
+        What happens to its picture, or None.
+    crf
+        H.264 quality that a degraded scene is sent through before the film is encoded.
+    """
+
+    people: tuple[Person, ...]
+    seconds: float
+    degradation: Degradation | None = None
+    crf: int = 30
+
+
+@dataclass(frozen=True)
+class SceneLabel:
+    """Where a scene lies in the film: frames `first <= frame < stop`."""
+
+    first: int
+    stop: int
+    clips: tuple[str, ...]
+    degraded: bool
+
+
+def make_film(
+    scenes: Sequence[Scene],
+    film: Path,
+    truth: Path,
+    *,
+    models: FaceModels,
+    size: tuple[int, int] = (1280, 720),
+    rate: Fraction = Fraction(25),
+    seed: int = 0,
+) -> list[SceneLabel]:
+    """Write the film (H.264, with a sound track) and its truth (lossless FFV1).
+
+    Parameters
+    ----------
+    scenes
+        In order; there is a hard cut between any two.
+    film, truth
+        Output files (.mp4 and .mkv).
+    models
+        To find the faces in the clips.
+    size
+        Width and height of the film.
+
+    Raises
+    ------
+    MediaError
+        If a clip ends before its scene does or shows no face.
+    """
+    random = np.random.default_rng(seed)
+    labels: list[SceneLabel] = []
+    for scene in scenes:
+        first = labels[-1].stop if labels else 0
+        count = round(scene.seconds * rate)
+        clips = tuple(person.clip.name for person in scene.people)
+        labels.append(SceneLabel(first, first + count, clips, scene.degradation is not None))
+
+    def clean() -> Iterator[ImageArray]:
+        for scene in scenes:
+            yield from _scene(scene, models, size, rate)
+
+    def seen() -> Iterator[ImageArray]:
+        for scene in scenes:
+            pictures = _scene(scene, models, size, rate)
+            if scene.degradation is None:
+                yield from pictures
+                continue
+            chain = scene.degradation
+            spoilt = (degrade(picture, chain, random) for picture in pictures)
+            yield from through_codec(spoilt, rate=rate, crf=scene.crf)
+
+    write_pictures(truth, clean(), rate=rate, codec="ffv1", pixel_format="yuv444p")
+    sound = _hum(labels[-1].stop / float(rate)) if labels else None
+    options = {"crf": "14", "preset": "veryfast"}
+    write_pictures(film, seen(), rate=rate, options=options, sound=sound, sound_rate=SOUND_RATE)
+    return labels
+
+
+def _scene(
+    scene: Scene, models: FaceModels, size: tuple[int, int], rate: Fraction
+) -> Iterator[ImageArray]:
+    width, height = size
+    pane = (width // len(scene.people), height)
+    count = round(scene.seconds * rate)
+    streams = [_person(person, count, models, pane, rate) for person in scene.people]
+    for panes in zip(*streams, strict=True):
+        picture = np.concatenate(panes, axis=1)
+        missing = width - picture.shape[1]
+        yield np.pad(picture, ((0, 0), (0, missing), (0, 0)), mode="edge")
+
+
+def _person(
+    person: Person, count: int, models: FaceModels, pane: tuple[int, int], rate: Fraction
+) -> Iterator[ImageArray]:
+    pictures = _clip(person, count, rate)
+    opening = list(itertools.islice(pictures, 1))
+    matrix = _framing(opening[0], person, models, pane)
+    for picture in itertools.chain(opening, pictures):
+        yield _framed(picture, matrix, pane)
+
+
+def _clip(person: Person, count: int, rate: Fraction) -> Iterator[ImageArray]:
+    """Yield `count` pictures of a clip at the film's rate, each the last one shown by then."""
+    with VideoReader(person.clip) as reader:
+        begin = reader.info.start + Fraction(person.start).limit_denominator(1000)
+        given = 0
+        latest = None
+        for frame in reader:
+            while given < count and latest is not None and begin + given / rate < frame.time:
+                yield display_rgb(latest)
+                given += 1
+            if given == count:
+                return
+            latest = frame if frame.time >= begin or latest is not None else None
+        while (
+            given < count and latest is not None and begin + given / rate <= latest.time + 1 / rate
+        ):
+            yield display_rgb(latest)
+            given += 1
+    if given < count:
+        raise MediaError(
+            f"{person.clip.name} has only {given} of the {count} frames asked for from "
+            f"{person.start:g} s on; choose an earlier start or a shorter scene."
+        )
+
+
+def _framing(
+    picture: ImageArray, person: Person, models: FaceModels, pane: tuple[int, int]
+) -> DoubleArray:
+    """Return the (2, 3) matrix clip → pane that makes the largest face as high as asked."""
+    faces = models.detector.detect([picture], [0], 640)
+    if not len(faces):
+        raise MediaError(f"No face in {person.clip.name} at {person.start:g} s.")
+    box = faces.box[int(np.argmax(faces.size))]
+    scale = person.face / float(box[3] - box[1])
+    centre = (box[:2] + box[2:]) / 2
+    target = np.array([pane[0] / 2, pane[1] * FACE_HEIGHT_IN_PANE])
+    return np.hstack([np.eye(2) * scale, (target - scale * centre)[:, None]]).astype(np.float64)
+
+
+def _framed(picture: ImageArray, matrix: DoubleArray, pane: tuple[int, int]) -> ImageArray:
+    scale = float(matrix[0, 0])
+    if scale < 1:
+        shrunk = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        matrix = np.hstack([np.eye(2), matrix[:, 2:]])
+    else:
+        shrunk = picture
+    surround = cv2.GaussianBlur(cv2.resize(picture, pane), (0, 0), pane[0] * SURROUND_BLUR)
+    placed = cv2.warpAffine(
+        shrunk,
+        matrix,
+        pane,
+        dst=surround,
+        flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_TRANSPARENT,
+    )
+    return np.asarray(placed, np.uint8)
+
+
+def _hum(seconds: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Return a quiet chord, (2, samples), so that the film has a sound track to keep."""
+    time = np.arange(int(seconds * SOUND_RATE)) / SOUND_RATE
+    left, right = (0.05 * np.sin(2 * np.pi * pitch * time) for pitch in (220.0, 277.18))
+    return np.stack([left, right]).astype(np.float32)
