@@ -10,8 +10,10 @@ from refrestore.config import Device
 from refrestore.faces.align import FFHQ_TEMPLATE, crops, invert, resized, similarity, transform
 from refrestore.faces.detector import Detector
 from refrestore.faces.landmarker import MESH_SIZE, Landmarker
+from refrestore.faces.pose import head_pose
+from refrestore.faces.quality import quality, sharpness_and_exposure, visibility_term
 from refrestore.faces.recogniser import Recogniser
-from refrestore.types import FloatArray, ImageArray
+from refrestore.types import Faces, FloatArray, ImageArray
 
 _TEMPLATE_SIZE = 512
 
@@ -60,6 +62,37 @@ class FaceModels:
         matrices = resized(similarity(keypoints, FFHQ_TEMPLATE), MESH_SIZE / _TEMPLATE_SIZE)
         found, presence = self.landmarker.dense(crops(image, matrices, MESH_SIZE))
         return transform(invert(matrices), found).astype("f4"), presence
+
+    def describe(self, image: ImageArray, faces: Faces, *, embed: bool = True) -> Faces:
+        """Return one picture's faces with landmarks, pose, sharpness, quality and embedding.
+
+        Parameters
+        ----------
+        image : (H, W, 3) uint8
+            RGB picture with square pixels.
+        faces
+            Detections in it.
+        embed
+            Whether to take embeddings (the dearest part).
+        """
+        if not len(faces):
+            return faces
+        landmarks, presence = self.mesh(image, faces.keypoints)
+        pose = head_pose(landmarks)
+        detail, light = sharpness_and_exposure(image, landmarks)
+        return faces.with_columns(
+            landmarks=landmarks,
+            pose=pose,
+            sharpness=detail,
+            quality=quality(
+                size=faces.size,
+                sharpness=detail,
+                pose=pose,
+                exposure=light,
+                visibility=visibility_term(faces.keypoints, landmarks, presence),
+            ),
+            embedding=self.recogniser.embed_faces(image, faces.keypoints) if embed else None,
+        )
 
 
 def load_face_models(
