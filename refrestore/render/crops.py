@@ -1,0 +1,62 @@
+"""Aligned crops straight from the storage grid: each pixel of the source is resampled once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from refrestore.faces.align import (
+    ARCFACE_SIZE,
+    ARCFACE_TEMPLATE,
+    FFHQ_TEMPLATE,
+    compose,
+    crops,
+    similarity,
+)
+from refrestore.faces.pose import mesh_keypoints
+from refrestore.types import DoubleArray, FloatArray, Geometry, ImageArray
+
+
+def storage_to_crop(keypoints: FloatArray, geometry: Geometry) -> DoubleArray:
+    """Return (N, 2, 3) matrices from storage pixels to 512-px FFHQ crops.
+
+    Parameters
+    ----------
+    keypoints : (N, 5, 2)
+        Display pixels.
+    geometry
+        Of the picture the crops are cut from.
+    """
+    aligned = similarity(keypoints, FFHQ_TEMPLATE)
+    return compose(aligned, geometry.storage_to_display()[None])
+
+
+def enlarged(matrices: DoubleArray, scale: int) -> DoubleArray:
+    """Return matrices that take pixels of a picture enlarged `scale` times instead.
+
+    Enlarging keeps edges: pixel x of the large picture lies at (x + 0.5) / scale - 0.5.
+    """
+    shrink = np.array([[1, 0, 0.5], [0, 1, 0.5]]) / scale
+    shrink[:, 2] -= 0.5
+    return compose(matrices, shrink[None])
+
+
+def arcface_crops(faces: ImageArray, landmarks: FloatArray) -> ImageArray:
+    """Return (N, 112, 112, 3) recogniser inputs cut from aligned crops.
+
+    Parameters
+    ----------
+    faces : (N, S, S, 3) uint8
+        Aligned crops, RGB.
+    landmarks : (N, 468, 2)
+        Dense landmarks in pixels of the crops.
+    """
+    if not len(faces):
+        return np.zeros((0, ARCFACE_SIZE, ARCFACE_SIZE, 3), np.uint8)
+    matrices = similarity(mesh_keypoints(landmarks), ARCFACE_TEMPLATE)
+    cut: Sequence[ImageArray] = [
+        crops(face, matrix[None], ARCFACE_SIZE)[0]
+        for face, matrix in zip(faces, matrices, strict=True)
+    ]
+    return np.stack(cut)

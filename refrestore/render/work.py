@@ -1,0 +1,109 @@
+"""The faces of one segment that get something, as one table with its parallel columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from refrestore.render.crops import storage_to_crop
+from refrestore.render.plan import TrackPlan
+from refrestore.types import DoubleArray, Faces, FloatArray, Geometry, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """N faces in ascending order of frames.
+
+    Parameters
+    ----------
+    faces : Faces
+        Keypoints in display pixels, with the `track` column.
+    identity : (N,) int64
+        Whose face it is.
+    strength : (N,) float32
+        From the plan; 0 for context rows.
+    to_crop : (N, 2, 3) float64
+        Storage pixels to 512-px crop.
+    landmarks : (N, 468, 2) float32
+        In crop pixels; zeros until refined.
+    guided : (N,) float32
+        Weight of the references, 1 until the guard says otherwise.
+    """
+
+    faces: Faces
+    identity: IntArray
+    strength: FloatArray
+    to_crop: DoubleArray
+    landmarks: FloatArray
+    guided: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def select(self, rows: IntArray) -> Work:
+        """Return the work of some rows."""
+        return Work(
+            self.faces[rows],
+            self.identity[rows],
+            self.strength[rows],
+            self.to_crop[rows],
+            self.landmarks[rows],
+            self.guided[rows],
+        )
+
+    def rows_of_frame(self, frame: int) -> IntArray:
+        """Return the rows of a frame."""
+        start, stop = np.searchsorted(self.faces.frame, [frame, frame + 1])
+        rows: IntArray = np.arange(start, stop, dtype=np.int64)
+        return rows
+
+    def by_track(self) -> list[tuple[int, IntArray]]:
+        """Return track ids with their rows, ascending frames."""
+        tracks = self.track
+        return [(int(track), np.flatnonzero(tracks == track)) for track in np.unique(tracks)]
+
+    @property
+    def track(self) -> IntArray:
+        """Track of every row, (N,)."""
+        assert self.faces.track is not None
+        return self.faces.track
+
+    def with_refinement(self, landmarks: FloatArray, guided: FloatArray) -> Work:
+        """Return the same work with what refinement found."""
+        return replace(self, landmarks=landmarks, guided=guided)
+
+
+def gather(
+    plans: Sequence[TrackPlan], first: int, stop: int, geometry: Geometry, *, context: int
+) -> Work:
+    """Return the work of frames `first <= frame < stop` with `context` frames around it.
+
+    Context rows (of the same tracks, hence of the same shot) have strength 0: they steady the
+    segment's own rows and are not restored.
+    """
+    tables, identities, strengths = [], [], []
+    for plan in plans:
+        own = (plan.faces.frame >= first) & (plan.faces.frame < stop)
+        if not np.any(plan.strength[own] > 0):
+            continue
+        near = (plan.faces.frame >= first - context) & (plan.faces.frame < stop + context)
+        rows = np.flatnonzero(near)
+        tables.append(plan.faces[rows])
+        identities.append(np.full(len(rows), plan.identity, np.int64))
+        strengths.append(np.where(own[rows], plan.strength[rows], 0).astype(np.float32))
+    faces = Faces.concatenate(tables)
+    order = np.argsort(faces.frame, kind="stable")
+    faces = faces[order]
+    if faces.track is None:
+        faces = faces.with_columns(track=np.zeros(len(faces), np.int64))
+    count = len(faces)
+    return Work(
+        faces=faces,
+        identity=(np.concatenate(identities) if identities else np.zeros(0, np.int64))[order],
+        strength=(np.concatenate(strengths) if strengths else np.zeros(0, np.float32))[order],
+        to_crop=storage_to_crop(faces.keypoints, geometry) if count else np.zeros((0, 2, 3)),
+        landmarks=np.zeros((count, 468, 2), np.float32),
+        guided=np.ones(count, np.float32),
+    )
