@@ -1,0 +1,162 @@
+"""The reference bank: one person's close-ups, as tensors the restorer can pick from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import cv2
+import numpy as np
+import torch
+
+from refrestore.errors import UsageError
+from refrestore.types import DENSE_LANDMARKS, EMBEDDING_SIZE, FloatArray, IntArray, Reference
+
+LIGHT_CELLS = 8
+"""Light is compared on a grid of this many cells a side (64 px at 512): shading, no features."""
+
+PHOTO = -1
+"""Stands in `ReferenceBank.frames` for a reference that is no frame of the project's video."""
+
+
+def light_of(images: torch.Tensor) -> FloatArray:
+    """Describe the light of aligned crops.
+
+    Parameters
+    ----------
+    images : (N, 3, S, S)
+        RGB, uint8 or float in 0..1.
+
+    Returns
+    -------
+    (N, 64) float32
+        Mean luminance of an 8 x 8 grid over the middle three quarters of each crop (skin, not
+        background), less its mean and over its spread: exposure and contrast do not count, the
+        direction of the light does.
+    """
+    if not len(images):
+        return np.zeros((0, LIGHT_CELLS**2), np.float32)
+    size = images.shape[-1]
+    margin = size // 8
+    middle = images[..., margin : size - margin, margin : size - margin].float()
+    weights = torch.tensor([0.299, 0.587, 0.114], device=images.device)  # ITU-R BT.601 luma
+    luma = torch.einsum("nchw,c->nhw", middle, weights)[:, None]
+    cells = torch.nn.functional.adaptive_avg_pool2d(luma, LIGHT_CELLS).flatten(1)
+    cells = cells - cells.mean(dim=1, keepdim=True)
+    spread = cells.std(dim=1, keepdim=True)
+    scale = 0.02 if images.is_floating_point() else 0.02 * 255
+    result: FloatArray = (cells / (spread + scale)).cpu().numpy().astype(np.float32)
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceBank:
+    """N references of one person.
+
+    Parameters
+    ----------
+    images : (N, 3, 512, 512) uint8 tensor
+        RGB crops aligned to the FFHQ template.
+    landmarks : (N, 468, 2) float32
+        Dense landmarks in crop pixels.
+    pose : (N, 3) float32
+        Yaw, pitch, roll in degrees.
+    quality : (N,) float32
+        0..1.
+    native_size : (N,) float32
+        Face size in pixels where the crop was taken.
+    embeddings : (N, 512) float32
+        Unit identity embeddings.
+    frames : (N,) int64
+        Frame index in the project's video, or -1 for a photo.
+    light : (N, 64) float32
+        See `light_of`.
+    """
+
+    images: torch.Tensor
+    landmarks: FloatArray
+    pose: FloatArray
+    quality: FloatArray
+    native_size: FloatArray
+    embeddings: FloatArray
+    frames: IntArray
+    light: FloatArray
+
+    def __post_init__(self) -> None:
+        count = len(self.images)
+        for column in fields(self):
+            if len(getattr(self, column.name)) != count:
+                raise ValueError(
+                    f"ReferenceBank.{column.name} has {len(getattr(self, column.name))} rows, "
+                    f"images has {count}"
+                )
+        if self.landmarks.shape[1:] != (DENSE_LANDMARKS, 2):
+            raise ValueError(f"ReferenceBank.landmarks has shape {self.landmarks.shape}")
+
+    @classmethod
+    def from_references(cls, references: Sequence[Reference], *, size: int = 512) -> ReferenceBank:
+        """Build a bank; crops of another size than `size` are resized with their landmarks.
+
+        Raises
+        ------
+        UsageError
+            A reference whose crop is not a square RGB picture.
+        """
+        images, landmarks = [], []
+        for reference in references:
+            image = reference.image
+            if image.ndim != 3 or image.shape[0] != image.shape[1] or image.shape[2] != 3:
+                raise UsageError(
+                    f"The reference {reference.source} has shape {image.shape}; "
+                    "a square RGB crop is needed."
+                )
+            factor = size / image.shape[0]
+            if factor != 1:
+                way = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+                image = np.asarray(cv2.resize(image, (size, size), interpolation=way), np.uint8)
+            images.append(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1))
+            # Pixel centres are whole numbers, so scaling is about (-0.5, -0.5).
+            landmarks.append((reference.landmarks + 0.5) * factor - 0.5)
+        stacked = (
+            torch.stack(images).contiguous()
+            if images
+            else torch.zeros((0, 3, size, size), dtype=torch.uint8)
+        )
+
+        def column(values: list[FloatArray], *tail: int) -> FloatArray:
+            return np.asarray(values, np.float32).reshape(len(images), *tail)
+
+        return cls(
+            images=stacked,
+            landmarks=column(landmarks, DENSE_LANDMARKS, 2),
+            pose=column([r.pose for r in references], 3),
+            quality=np.asarray([r.quality for r in references], np.float32),
+            native_size=np.asarray([r.native_size for r in references], np.float32),
+            embeddings=column([r.embedding for r in references], EMBEDDING_SIZE),
+            frames=np.asarray(
+                [PHOTO if r.frame is None else r.frame for r in references], np.int64
+            ),
+            light=light_of(stacked),
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def centroid(self) -> FloatArray | None:
+        """Unit quality-weighted mean embedding, (512,); None for an empty bank."""
+        return self.centroid_without(())
+
+    def centroid_without(self, rows: Sequence[int]) -> FloatArray | None:
+        """Return the centroid of the other references (leave-one-out); None if none is left."""
+        keep = np.setdiff1d(np.arange(len(self)), np.asarray(rows, np.int64))
+        total = (self.embeddings[keep] * (self.quality[keep, None] + 1e-3)).sum(axis=0)
+        length = float(np.linalg.norm(total))
+        return None if length == 0 else (total / length).astype(np.float32)
+
+    def rows_of_frame(self, frame: int) -> list[int]:
+        """Return the rows that were taken from a frame of the project's video."""
+        return [int(row) for row in np.flatnonzero(self.frames == frame)]
+
+    def __repr__(self) -> str:
+        return f"ReferenceBank({len(self)} references of {self.images.shape[-1]} px)"

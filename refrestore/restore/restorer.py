@@ -1,0 +1,233 @@
+"""The restorer: a batch of faces and their people's reference banks in, restored faces out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from refrestore.faces.hull import hull_mask
+from refrestore.restore.bank import ReferenceBank, light_of
+from refrestore.restore.colour import collapse, pyramid
+from refrestore.restore.fusion import CELL, FusionNetwork
+from refrestore.restore.select import select
+from refrestore.restore.warp import displacement, triangulate
+from refrestore.types import FloatArray, IntArray
+
+DEFAULT_REFERENCES = 5
+"""References used per face (ReF-LDM, NeurIPS 2024: five is where more stops paying)."""
+
+CPU_CHUNK = 1
+CUDA_CHUNK = 32
+"""Faces fused at a time: on a CPU more than its cache holds is slower a face (112 ms at 1, 159 ms
+at 4, 226 ms at 8 on two cores) and takes 250 MB each."""
+
+HULL_FEATHER = 4.0
+"""Soft edge of the hull the network sees, in pixels at a quarter of the resolution."""
+
+INPUT_BANDS = 5
+"""Octaves taken from the generator; what is coarser (light, gaze, expression) stays the input's."""
+
+
+class Generator(Protocol):
+    """The second stage: GFPGAN, split in two (`restore.gfpgan`)."""
+
+    def encode(self, x: torch.Tensor) -> Any:
+        """Return the codes of faces (B, 3, 512, 512), RGB in -1..1."""
+
+    def decode(self, codes: Any) -> torch.Tensor:
+        """Return faces (B, 3, 512, 512), RGB about -1..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Restored faces.
+
+    Parameters
+    ----------
+    images : (B, 3, 512, 512) float32
+        RGB, 0..1.
+    masks : (B, 512, 512) float32
+        Where they may be pasted: the mesh hull with a soft edge.
+    confidence : (B, 512, 512) float32
+        0..1, how much of the detail is shown by references that agree; 0 without references.
+    used
+        Per face, the rows of its bank that were used, best first.
+    """
+
+    images: torch.Tensor
+    masks: torch.Tensor
+    confidence: torch.Tensor
+    used: list[list[int]]
+
+    def __repr__(self) -> str:
+        return f"Restored({len(self.images)} faces, references {[len(u) for u in self.used]})"
+
+
+def hull_cells(landmarks: FloatArray, size: int = 512) -> torch.Tensor:
+    """Return how much of each 8-pixel cell is inside the mesh hull, (B, 1, size / 8, size / 8)."""
+    quarter = ((landmarks + 0.5) / 4 - 0.5).astype(np.float32)
+    mask = torch.from_numpy(hull_mask(quarter, size // 4, HULL_FEATHER))
+    return torch.nn.functional.avg_pool2d(mask[:, None], CELL // 4)
+
+
+class Restorer:
+    """Restores aligned crops; holds the networks and nothing else.
+
+    Parameters
+    ----------
+    fusion
+        The reference fusion network.
+    gfpgan
+        The generator behind it, or None: the same path, one stage less.
+    device, dtype
+        Where and in what to compute (the networks are moved there).
+    """
+
+    def __init__(
+        self,
+        fusion: FusionNetwork,
+        gfpgan: Generator | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.fusion = fusion.to(device=self.device, dtype=dtype).eval()
+        self.gfpgan = gfpgan
+        self.chunk = CUDA_CHUNK if self.device.type == "cuda" else CPU_CHUNK
+
+    @torch.inference_mode()
+    def restore(
+        self,
+        crops: torch.Tensor,
+        landmarks: FloatArray,
+        banks: Sequence[ReferenceBank | None],
+        *,
+        exclude: Sequence[Collection[int] | None] | None = None,
+        references: int = DEFAULT_REFERENCES,
+    ) -> Restored:
+        """Restore faces of any number of people in one batch.
+
+        Parameters
+        ----------
+        crops : (B, 3, 512, 512)
+            RGB, float 0..1 or uint8, aligned to the FFHQ template.
+        landmarks : (B, 468, 2) float32
+            Dense landmarks in crop pixels.
+        banks
+            Each face's reference bank, or None to restore it without references.
+        exclude
+            Per face, rows of its bank not to be used (the face's own frame).
+        references
+            How many to use at most.
+
+        Raises
+        ------
+        ValueError
+            Lengths that do not agree.
+        """
+        if not len(crops) == len(landmarks) == len(banks):
+            raise ValueError(
+                f"{len(crops)} crops, {len(landmarks)} landmarks and {len(banks)} banks"
+            )
+        faces = crops.to(self.device)
+        faces = faces.float() / 255 if faces.dtype == torch.uint8 else faces.float()
+        chosen = _choose(faces, landmarks, banks, references, exclude)
+        size = faces.shape[-1]
+        masks = torch.from_numpy(hull_mask(landmarks, size)).to(self.device)
+        images = torch.empty_like(faces)
+        confidence = torch.empty_like(masks)
+        # Faces with as many references go together: none pays for another's.
+        counts = (chosen >= 0).sum(axis=1)
+        for count in np.unique(counts):
+            rows = np.flatnonzero(counts == count)
+            for start in range(0, len(rows), self.chunk):
+                part = rows[start : start + self.chunk]
+                image, trust = self._restore_alike(
+                    faces[part], landmarks[part], [banks[row] for row in part], chosen[part, :count]
+                )
+                images[part] = image
+                confidence[part] = trust
+        used = [[int(row) for row in rows if row >= 0] for rows in chosen]
+        return Restored(images, masks, confidence, used)
+
+    def _restore_alike(
+        self,
+        faces: torch.Tensor,
+        landmarks: FloatArray,
+        banks: Sequence[ReferenceBank | None],
+        chosen: IntArray,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Restore faces that have the same number of references."""
+        batch, count = chosen.shape
+        size = faces.shape[-1]
+        pictures = torch.zeros((batch, count, 3, size, size), dtype=torch.uint8)
+        meshes = np.zeros((batch, count, *landmarks.shape[1:]), np.float32)
+        for face, bank in enumerate(banks):
+            if bank is not None and count:
+                pictures[face] = bank.images[torch.from_numpy(chosen[face])]
+                meshes[face] = bank.landmarks[chosen[face]]
+        cells = size // 4
+        offsets = torch.zeros((batch, 0, 2, cells, cells))
+        if count:
+            offsets = displacement(triangulate(landmarks, size), torch.from_numpy(meshes))
+        fused = self.fusion(
+            faces,
+            pictures.to(self.device, non_blocking=True),
+            offsets.to(self.device),
+            torch.ones((batch, count), dtype=torch.bool, device=self.device),
+            hull_cells(landmarks, size).to(self.device),
+        )
+        images = fused.images.clamp(0, 1)
+        if self.gfpgan is not None:
+            images = self._generate(images, fused.confidence)
+        return images, fused.confidence[:, 0]
+
+    def _generate(self, faces: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
+        """Let the generator fill in what no reference shows."""
+        assert self.gfpgan is not None
+        generated = self.gfpgan.decode(self.gfpgan.encode(faces.to(self.dtype) * 2 - 1))
+        generated = (generated.float() / 2 + 0.5).clamp(0, 1)
+        return combine(faces, generated, confidence)
+
+
+def combine(faces: torch.Tensor, generated: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
+    """Take detail from the fused face where it is confident, else from the generator.
+
+    Parameters
+    ----------
+    faces, generated : (B, 3, S, S)
+        RGB 0..1; S a multiple of 32.
+    confidence : (B, 1, S, S)
+        0..1.
+
+    Returns
+    -------
+    (B, 3, S, S)
+        0..1; frequencies below `INPUT_BANDS` octaves are those of `faces`.
+    """
+    mixed = generated + confidence * (faces - generated)
+    bands, _ = pyramid(mixed, INPUT_BANDS)
+    _, rest = pyramid(faces, INPUT_BANDS)
+    return collapse(bands, rest).clamp(0, 1)
+
+
+def _choose(
+    faces: torch.Tensor,
+    landmarks: FloatArray,
+    banks: Sequence[ReferenceBank | None],
+    count: int,
+    exclude: Sequence[Collection[int] | None] | None,
+) -> IntArray:
+    """Return rows of each face's bank, (B, count), -1 where there are no more."""
+    chosen = np.full((len(faces), count), -1, np.int64)
+    light = light_of(faces)
+    for bank in {id(bank): bank for bank in banks if bank is not None}.values():
+        rows = [row for row, other in enumerate(banks) if other is bank]
+        without = None if exclude is None else [exclude[row] for row in rows]
+        chosen[rows] = select(bank, landmarks[rows], light[rows], count, exclude=without)
+    return chosen

@@ -1,0 +1,141 @@
+"""The fusion network: what it equals untrained, and what it must never depend on."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from refrestore.errors import ModelError
+from refrestore.restore.colour import collapse, match_light, pyramid
+from refrestore.restore.fusion import FusionConfig, FusionNetwork, load_fusion, save_fusion
+
+SMALL = FusionConfig(channels=16, width=16, encoder_blocks=1, trunk_blocks=1, decoder_blocks=1)
+SIZE = 96
+
+
+def network(*, trained=False):
+    torch.manual_seed(0)
+    made = FusionNetwork(SMALL)
+    if trained:  # zero-initialised heads would hide what depends on what
+        for value in made.parameters():
+            value.data += 0.02 * torch.randn_like(value)
+    return made.eval()
+
+
+def inputs(batch=2, count=3, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    faces = torch.rand(batch, 3, SIZE, SIZE, generator=generator)
+    references = torch.rand(batch, count, 3, SIZE, SIZE, generator=generator)
+    offsets = torch.randn(batch, count, 2, SIZE // 4, SIZE // 4, generator=generator)
+    valid = torch.ones(batch, count, dtype=torch.bool)
+    return faces, references, offsets, valid, torch.ones(batch, 1, SIZE // 8, SIZE // 8)
+
+
+@torch.no_grad()
+def test_untrained_it_is_the_frequency_split():
+    faces, references, offsets, valid, hull = inputs(count=5)
+    result = network()(faces, references, offsets * 0, valid, hull)
+    matched = match_light(references, faces)
+    own, rest = pyramid(faces, SMALL.bands)
+    theirs, _ = pyramid(matched.mean(1), SMALL.bands)
+    fine, coarse = 5 / (5 + torch.exp(torch.tensor([-2.5, 1.0])))
+    shares = [fine] * (SMALL.bands - 1) + [coarse]
+    bands = [b * (1 - s) + t * s for b, t, s in zip(own, theirs, shares, strict=True)]
+    assert torch.allclose(result.images, collapse(bands, rest), atol=1e-5)
+
+
+@torch.no_grad()
+def test_untrained_without_references_it_is_the_input():
+    faces, references, offsets, valid, hull = inputs(count=0)
+    result = network()(faces, references, offsets, valid, hull)
+    assert torch.allclose(result.images, faces, atol=1e-5)
+    assert float(result.confidence.abs().max()) == 0
+
+
+@torch.no_grad()
+def test_an_invalid_reference_has_no_influence():
+    model = network(trained=True)
+    faces, references, offsets, valid, hull = inputs()
+    valid[:, 2] = False
+    first = model(faces, references, offsets, valid, hull).images
+    references[:, 2] = 1 - references[:, 2]
+    second = model(faces, references, offsets, valid, hull).images
+    assert torch.equal(first, second)
+    fewer = model(faces, references[:, :2], offsets[:, :2], valid[:, :2], hull).images
+    assert torch.allclose(first, fewer, atol=1e-5)
+
+
+@torch.no_grad()
+def test_all_references_invalid_equals_none():
+    model = network(trained=True)
+    faces, references, offsets, valid, hull = inputs()
+    some = model(faces, references, offsets, valid & False, hull).images
+    none = model(faces, references[:, :0], offsets[:, :0], valid[:, :0], hull).images
+    assert torch.allclose(some, none, atol=1e-5)
+
+
+@torch.no_grad()
+def test_order_of_references_does_not_matter():
+    model = network(trained=True)
+    faces, references, offsets, valid, hull = inputs()
+    turned = [2, 0, 1]
+    first = model(faces, references, offsets, valid, hull)
+    second = model(faces, references[:, turned], offsets[:, turned], valid, hull)
+    assert torch.allclose(first.images, second.images, atol=1e-5)
+    assert torch.allclose(first.references[:, turned], second.references, atol=1e-6)
+
+
+@torch.no_grad()
+def test_faces_of_a_batch_do_not_see_each_other():
+    model = network(trained=True)
+    faces, references, offsets, valid, hull = inputs()
+    both = model(faces, references, offsets, valid, hull).images
+    alone = model(faces[1:], references[1:], offsets[1:], valid[1:], hull[1:]).images
+    assert torch.allclose(both[1:], alone, atol=1e-5)
+
+
+def test_gradients_reach_the_aligner():
+    model = network(trained=True)
+    faces, references, offsets, valid, hull = inputs()
+    model(faces, references, offsets, valid, hull).images.square().mean().backward()
+    assert all(value.grad is not None for value in model.parameters())
+    assert float(model.align.flow.weight.grad.abs().max()) > 0
+
+
+def test_confidence_is_the_share_of_references():
+    faces, references, offsets, valid, hull = inputs()
+    hull[..., :6] = 0
+    with torch.no_grad():
+        result = network()(faces, references, offsets, valid, hull)
+    inside, outside = result.confidence[..., 64:], result.confidence[..., :32]
+    assert inside.min() > 0.9 > 0.2 > outside.max()
+    assert torch.allclose(result.attention.sum(1), torch.ones(()), atol=1e-5)
+
+
+def test_weights_file_round_trip(tmp_path):
+    path = tmp_path / "fusion.safetensors"
+    save_fusion(network(trained=True), path)
+    loaded = load_fusion(path)
+    assert loaded.config == SMALL
+    with torch.no_grad():
+        faces, references, offsets, valid, hull = inputs()
+        first = network(trained=True)(faces, references, offsets, valid, hull).images
+        second = loaded(faces, references, offsets, valid, hull).images
+    assert F.l1_loss(first, second) < 2e-3  # half precision on disk
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x00" * 100])
+def test_unusable_weights_are_one_sentence(tmp_path, content):
+    path = tmp_path / "fusion.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match="fusion weights"):
+        load_fusion(path)
+
+
+def test_another_networks_weights_are_refused(tmp_path):
+    from safetensors.torch import save_file
+
+    path = tmp_path / "fusion.safetensors"
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(ModelError):
+        load_fusion(path)
