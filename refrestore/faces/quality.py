@@ -5,6 +5,7 @@ Measured at native resolution: a crop is never enlarged before it is judged.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -125,7 +126,7 @@ def _sharpness(face: _NativeFace) -> float:
     if not face.features.any():
         return 0.0
     levels = [face.grey, *(cv2.GaussianBlur(face.grey, (0, 0), sigma) for sigma in _OCTAVES)]
-    bands = [fine - coarse for fine, coarse in zip(levels[:-1], levels[1:], strict=True)]
+    bands = [fine - coarse for fine, coarse in pairwise(levels)]
     energies = [float(np.square(band[face.features]).mean()) for band in bands]
     skin = bands[0][face.skin]
     noise = (_MAD_TO_SIGMA * float(np.median(np.abs(skin)))) ** 2 if len(skin) else 0.0
@@ -166,14 +167,17 @@ def _exposure(face: _NativeFace) -> float:
 def size_term(size: FloatArray) -> FloatArray:
     """Return 0..1 (N,) from the face size in display pixels: logarithmic from 16 to 256."""
     span = np.log(_SIZE_ENOUGH / _SIZE_USELESS)
-    term = np.clip(np.log(np.maximum(size, 1e-3) / _SIZE_USELESS) / span, 0, 1)
-    return term.astype(np.float32)
+    term: FloatArray = np.clip(np.log(np.maximum(size, 1e-3) / _SIZE_USELESS) / span, 0, 1).astype(
+        np.float32
+    )
+    return term
 
 
 def pose_term(pose: FloatArray) -> FloatArray:
     """Return 0..1 (N,) from yaw, pitch, roll in degrees (N, 3): 1 frontal, 0.6 at 45° of yaw."""
     turned = np.square(pose[:, 0] / _YAW_SPREAD) + np.square(pose[:, 1] / _PITCH_SPREAD)
-    return np.exp(-turned / 2).astype(np.float32)
+    term: FloatArray = np.exp(-turned / 2).astype(np.float32)
+    return term
 
 
 def visibility_term(
@@ -189,7 +193,8 @@ def visibility_term(
     radius = np.sqrt(np.square(centred).sum(-1).mean(-1))
     scale = np.maximum(radius * _TEMPLATE_EYES / _TEMPLATE_RADIUS, 1e-6)
     agreement = np.exp(-offset / np.square(_DISAGREEMENT * scale) / 2)
-    return (presence * agreement).astype(np.float32)
+    term: FloatArray = (presence * agreement).astype(np.float32)
+    return term
 
 
 def quality(
@@ -211,8 +216,10 @@ def quality(
     sharpness, exposure, visibility : (N,)
         Terms as given by the functions of the same name.
     """
-    product = size_term(size) * sharpness * pose_term(pose) * exposure * visibility
-    return product.astype(np.float32)
+    product: FloatArray = (
+        size_term(size) * sharpness * pose_term(pose) * exposure * visibility
+    ).astype(np.float32)
+    return product
 
 
 def _ramp(value: float, zero: float, one: float) -> float:
