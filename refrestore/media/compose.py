@@ -1,0 +1,240 @@
+"""Restored patches into decoded pictures, at the source's own format and depth.
+
+Samples that no patch covers are never converted, so they stay bit for bit what was decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from refrestore.media.coding import Coding, fields, read_region, subsampling
+from refrestore.media.colour import swscale_arguments
+from refrestore.media.planes import EXACT, LANCZOS, Plane, clone, convert, planar, plane_views
+from refrestore.types import FloatArray, Frame
+
+__all__ = ["Patch", "compose", "enlarge", "read_region"]
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """A rectangle to blend into a picture.
+
+    Parameters
+    ----------
+    left, top
+        Of its first pixel on the storage grid of the output picture; may lie outside it.
+    pixels : (h, w, 3) float32
+        RGB, 0..1, with the picture's own transfer function.
+    alpha : (h, w) float32
+        0 keeps the decoded sample bit for bit, 1 replaces it.
+    """
+
+    left: int
+    top: int
+    pixels: FloatArray
+    alpha: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 3 or self.pixels.shape != (*self.alpha.shape, 3):
+            raise ValueError(
+                f"Patch needs pixels (h, w, 3) and alpha (h, w), "
+                f"got {self.pixels.shape} and {self.alpha.shape}"
+            )
+
+    def __repr__(self) -> str:
+        height, width = self.alpha.shape
+        return f"Patch({width}x{height} at {self.left}, {self.top})"
+
+
+def compose(frame: Frame, patches: Sequence[Patch], *, scale: int = 1) -> av.VideoFrame:
+    """Return the frame's picture, enlarged and with patches blended in.
+
+    Blending happens on code values (Y'CbCr, or RGB where the source is RGB) at the source's
+    depth. A chroma sample changes only if a luma sample it is shared by does. Interlaced pictures
+    are treated field by field.
+
+    Parameters
+    ----------
+    frame
+        The decoded frame; it is not written to.
+    patches
+        Blended in this order.
+    scale
+        Whole factor by which the picture is enlarged first (Lanczos).
+
+    Returns
+    -------
+    av.VideoFrame
+        With the time, tags and side data of the source. Without patches and at scale 1 it *is*
+        the decoded picture.
+    """
+    picture = frame.picture if scale == 1 else enlarge(frame.picture, scale)
+    size = picture.width, picture.height
+    visible = [clipped for patch in patches if (clipped := _clip(patch, *size)) is not None]
+    if not visible:
+        return picture
+    result = clone(planar(picture))
+    coding = Coding.of(result)
+    for planes, parity, step in fields(result):
+        for patch in visible:
+            part = _field_of(patch, parity, step)
+            if part is not None:
+                _blend(planes, coding, part)
+    return result
+
+
+def enlarge(picture: av.VideoFrame, scale: int) -> av.VideoFrame:
+    """Return the picture enlarged by a whole factor (Lanczos, format and tags kept)."""
+    splits = picture.height % (2 * subsampling(picture.format)[1]) == 0
+    if not (picture.interlaced_frame and splits):
+        return _lanczos(picture, picture.width * scale, picture.height * scale)
+    source = planar(picture)
+    result = _lanczos(source, source.width * scale, source.height * scale)
+    result.make_writable()
+    for parity in (0, 1):
+        field = av.VideoFrame(source.width, source.height // 2, source.format.name)
+        field.colorspace, field.color_range = source.colorspace, source.color_range
+        for target, plane in zip(plane_views(field), plane_views(source), strict=True):
+            target[:] = plane[parity::2]
+        enlarged = _lanczos(field, result.width, result.height // 2)
+        for target, plane in zip(plane_views(result), plane_views(enlarged), strict=True):
+            target[parity::2] = plane
+    return result
+
+
+def _lanczos(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    colour = swscale_arguments(picture)
+    result = convert(
+        picture,
+        width=width,
+        height=height,
+        format=picture.format.name,
+        interpolation=LANCZOS | EXACT,
+        dst_colorspace=colour["src_colorspace"],
+        dst_color_range=colour["src_color_range"],
+        **colour,
+    )
+    result.colorspace, result.color_range = picture.colorspace, picture.color_range
+    return result
+
+
+def _clip(patch: Patch, width: int, height: int) -> Patch | None:
+    """Return the part of a patch that lies in the picture and shows, or None."""
+    left, top = max(0, -patch.left), max(0, -patch.top)
+    right, bottom = width - patch.left, height - patch.top
+    if right <= left or bottom <= top:
+        return None
+    alpha = np.clip(patch.alpha[top:bottom, left:right], 0, 1).astype(np.float32)
+    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+    if not len(rows):
+        return None
+    tight = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    return Patch(
+        left=patch.left + left + int(columns[0]),
+        top=patch.top + top + int(rows[0]),
+        pixels=patch.pixels[top:bottom, left:right][tight],
+        alpha=alpha[tight],
+    )
+
+
+def _field_of(patch: Patch, parity: int, step: int) -> Patch | None:
+    if step == 1:
+        return patch
+    first = (parity - patch.top) % step
+    alpha = patch.alpha[first::step]
+    if not alpha.any():
+        return None
+    top = (patch.top + first) // step
+    return Patch(left=patch.left, top=top, pixels=patch.pixels[first::step], alpha=alpha)
+
+
+def _blend(planes: list[Plane], coding: Coding, patch: Patch) -> None:
+    codes = coding.encode(patch.pixels)
+    height, width = patch.alpha.shape
+    full = slice(patch.top, patch.top + height), slice(patch.left, patch.left + width)
+    for plane, code in zip(planes, codes if coding.rgb else codes[:1], strict=False):
+        _mix(plane[full], patch.alpha, patch.alpha * code, patch.alpha > 0, coding.top)
+    if coding.rgb or coding.planes == 1:
+        return
+    region = _ChromaRegion.of(patch, coding, planes[0].shape)
+    share = region.filtered(patch.alpha)
+    touched = region.covered(patch.alpha > 0)
+    for plane, code in zip(planes[1:3], codes[1:], strict=True):
+        # Weighted by alpha before filtering: colours where alpha is 0 must not bleed in.
+        _mix(plane[region.target], share, region.filtered(patch.alpha * code), touched, coding.top)
+
+
+def _mix(
+    target: Plane, alpha: FloatArray, weighted: FloatArray, touched: NDArray[np.bool_], top: int
+) -> None:
+    mixed = np.floor(target * (1 - alpha) + weighted + np.float32(0.5))
+    np.copyto(target, np.clip(mixed, 0, top).astype(target.dtype), where=touched)
+
+
+@dataclass(frozen=True, slots=True)
+class _ChromaRegion:
+    """The chroma samples that share a luma sample with a patch, and how to reach them.
+
+    Chroma is sited as MPEG-2, H.264 and HEVC have it unless told otherwise: level with the left
+    luma column, midway between the rows. So it is a triangle filter across and a mean down.
+    """
+
+    target: tuple[slice, slice]
+    padding: tuple[tuple[int, int], tuple[int, int]]
+    replicate: tuple[tuple[bool, bool], tuple[bool, bool]]
+    step_x: int
+    step_y: int
+
+    @classmethod
+    def of(cls, patch: Patch, coding: Coding, size: tuple[int, ...]) -> _ChromaRegion:
+        height, width = patch.alpha.shape
+        bottom, right = patch.top + height, patch.left + width
+        step_x, step_y = coding.step_x, coding.step_y
+        x0, x1 = patch.left // step_x, -(-right // step_x)
+        y0, y1 = patch.top // step_y, -(-bottom // step_y)
+        return cls(
+            target=(slice(y0, y1), slice(x0, x1)),
+            padding=(
+                (patch.top - y0 * step_y, y1 * step_y - bottom),
+                (patch.left - x0 * step_x + step_x - 1, x1 * step_x - right),
+            ),
+            replicate=((patch.top == 0, bottom == size[0]), (patch.left == 0, right == size[1])),
+            step_x=step_x,
+            step_y=step_y,
+        )
+
+    def filtered(self, values: FloatArray) -> FloatArray:
+        """Return luma-resolution values at the chroma samples."""
+        padded = self._padded(values)
+        step = self.step_x
+        count = self.target[1].stop - self.target[1].start
+        across: Any = np.float32(0)
+        for offset in range(1 - step, step):
+            weight = np.float32((step - abs(offset)) / step**2)
+            across = across + weight * padded[:, offset + step - 1 :: step][:, :count]
+        rows: FloatArray = across.reshape(-1, self.step_y, count).mean(1, dtype=np.float32)
+        return rows
+
+    def covered(self, touched: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return the chroma samples that belong to a touched luma sample."""
+        blocks = self._padded(touched)[:, self.step_x - 1 :]
+        count = self.target[1].stop - self.target[1].start
+        shaped = blocks.reshape(-1, self.step_y, count, self.step_x)
+        return np.asarray(shaped.any((1, 3)), np.bool_)
+
+    def _padded(self, values: NDArray[Any]) -> NDArray[Any]:
+        for axis in (0, 1):
+            for side in (0, 1):
+                width = [(0, 0), (0, 0)]
+                amount = self.padding[axis][side]
+                width[axis] = (amount, 0) if side == 0 else (0, amount)
+                # Beyond the picture's border the border goes on; beyond the patch's, nothing.
+                mode: Any = "edge" if self.replicate[axis][side] else "constant"
+                values = np.pad(values, width, mode=mode)
+        return values

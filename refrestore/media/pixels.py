@@ -1,0 +1,88 @@
+"""Pictures as RGB arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from refrestore.media.coding import read_region
+from refrestore.media.colour import FULL, is_full_range, swscale_arguments
+from refrestore.media.planes import BICUBIC, BILINEAR, EXACT, convert
+from refrestore.media.probe import bit_depth
+from refrestore.types import Frame, ImageArray
+
+
+def rgb(frame: Frame) -> ImageArray:
+    """Return the picture as (H, W, 3) uint8 RGB on the storage grid.
+
+    Read with the matrix and range the picture is tagged with (untagged: `colour.matrix_of`).
+    """
+    return _array(frame, "rgb24", {"interpolation": BILINEAR | EXACT})
+
+
+def rgb_deep(frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Return the picture as (H, W, 3) RGB on the storage grid without loss of depth.
+
+    uint8 for 8-bit sources; for deeper ones uint16, white is 65535.
+    """
+    # Not rgb48le: swscale 9 overflows where it writes that from 4:2:0 with two vertical taps.
+    name = "rgb24" if bit_depth(frame.picture.format) <= 8 else "gbrp16le"
+    return _array(frame, name, {"interpolation": BILINEAR | EXACT})
+
+
+def display_rgb(frame: Frame, *, height: int | None = None) -> ImageArray:
+    """Return the picture as a viewer sees it: square pixels, upright, uint8 RGB.
+
+    Parameters
+    ----------
+    frame
+        The frame.
+    height
+        Height of the result in pixels, the width in proportion; default the display height.
+    """
+    geometry = frame.geometry
+    width, full_height = geometry.display_size
+    if height is not None:
+        if height < 1:
+            raise ValueError(f"height must be 1 or more, got {height}")
+        width, full_height = max(1, round(width * height / full_height)), height
+    if geometry.rotation in (90, 270):
+        width, full_height = full_height, width
+    if (width, full_height) == (geometry.width, geometry.height):
+        upright = rgb(frame)
+    else:
+        size = {"width": width, "height": full_height, "interpolation": BICUBIC | EXACT}
+        upright = _array(frame, "rgb24", size)
+    if geometry.rotation:
+        upright = np.ascontiguousarray(np.rot90(upright, -geometry.rotation // 90))
+    return upright
+
+
+def _array(frame: Frame, name: str, arguments: dict[str, int]) -> NDArray[Any]:
+    picture = frame.picture
+    if len(picture.format.components) == 1 and not is_full_range(picture):
+        picture = _full_range_gray(picture)
+    colour = swscale_arguments(picture)
+    result: NDArray[Any] = convert(
+        picture,
+        format=name,
+        dst_colorspace=colour["src_colorspace"],
+        dst_color_range=FULL,
+        **arguments,
+        **colour,
+    ).to_ndarray()
+    return result
+
+
+def _full_range_gray(picture: av.VideoFrame) -> av.VideoFrame:
+    """Return a gray picture whose black is 0: swscale takes every gray for that."""
+    luma = read_region(picture, 0, 0, picture.width, picture.height)[..., 0]
+    if bit_depth(picture.format) <= 8:
+        result = av.VideoFrame.from_ndarray(np.rint(luma * 255).astype(np.uint8), "gray")
+    else:
+        result = av.VideoFrame.from_ndarray(np.rint(luma * 65535).astype(np.uint16), "gray16le")
+    result.color_range = FULL
+    return result

@@ -1,0 +1,284 @@
+"""What a video file holds, before it is decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+
+from refrestore.errors import MediaError
+from refrestore.media.colour import FULL, ColorTags
+from refrestore.types import Geometry
+
+FINGERPRINT_BYTES = 1 << 20
+"""Bytes hashed at either end of a file; with its size they tell files apart in milliseconds."""
+
+FALLBACK_RATE = Fraction(25)
+"""Frames per second assumed where a file tells none (elementary streams)."""
+
+PROBE_PACKETS = 500
+"""Packets read in search of a first picture."""
+
+_ATTACHED_PICTURE = 1 << 10
+"""AV_DISPOSITION_ATTACHED_PIC: a cover, not a film."""
+
+StreamKind = Literal["video", "audio", "subtitle", "data", "attachment", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One stream of a file.
+
+    Parameters
+    ----------
+    index
+        Position in the file, from 0.
+    kind, codec
+        As libav names them; codec "none" where it knows none.
+    language, title
+        As tagged, if tagged.
+    cover
+        A still picture attached to the file, not a film.
+    chapters
+        The text track by which QuickTime files carry their chapters.
+    """
+
+    index: int
+    kind: StreamKind
+    codec: str
+    language: str | None = None
+    title: str | None = None
+    cover: bool = False
+    chapters: bool = False
+
+    def __str__(self) -> str:
+        return f"stream {self.index} ({self.kind}, {self.codec})"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """A video file and its film stream.
+
+    Parameters
+    ----------
+    path
+        The file.
+    container
+        libav's name of the format, such as "mov,mp4,m4a,3gp,3g2,mj2".
+    stream
+        Index of the film stream in the file.
+    geometry
+        Storage size, sample aspect ratio and rotation.
+    display_matrix
+        The nine integers of the container's display matrix, or None.
+    codec, pixel_format, bit_depth
+        Of the film stream.
+    time_base
+        Unit of its timestamps, seconds.
+    start
+        Presentation time of the first picture, seconds.
+    duration
+        Of the film stream, seconds; None if the file does not tell.
+    average_rate
+        Frames per second.
+    frames
+        Number of frames; an estimate, None if the file does not tell.
+    color
+        Colour tags.
+    interlaced
+        Whether pictures are two fields.
+    streams
+        All streams, the film's among them.
+    chapters
+        Number of chapters.
+    size
+        Bytes.
+    fingerprint
+        Identifies the content: size and SHA-256 of the first and last MiB.
+    """
+
+    path: Path
+    container: str
+    stream: int
+    geometry: Geometry
+    display_matrix: tuple[int, ...] | None
+    codec: str
+    pixel_format: str
+    bit_depth: int
+    time_base: Fraction
+    start: Fraction
+    duration: Fraction | None
+    average_rate: Fraction
+    frames: int | None
+    color: ColorTags
+    interlaced: bool
+    streams: tuple[StreamInfo, ...]
+    chapters: int
+    size: int
+    fingerprint: str
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Open a video and return what it holds; one picture is decoded for what only pictures tell.
+
+    Raises
+    ------
+    MediaError
+        The file is missing, empty, not a video, or has no video stream or no picture.
+    """
+    path = Path(path)
+    with open_input(path) as container:
+        stream = film_stream(container, path)
+        picture = _first_picture(container, stream, path)
+        context = stream.codec_context
+        rate = stream.average_rate or stream.guessed_rate or FALLBACK_RATE
+        time_base = stream.time_base or 1 / FALLBACK_RATE
+        duration = None if stream.duration is None else stream.duration * time_base
+        if duration is None and container.duration is not None:
+            duration = Fraction(container.duration, av.time_base)
+        start = stream.start_time if picture.pts is None else picture.pts
+        frames = stream.frames or (None if duration is None else max(1, round(duration * rate)))
+        full = picture.format.name.startswith("yuvj")
+        return VideoInfo(
+            path=path,
+            container=container.format.name,
+            stream=stream.index,
+            geometry=Geometry(
+                picture.width,
+                picture.height,
+                stream.sample_aspect_ratio or Fraction(1),
+                _clockwise(picture.rotation),
+            ),
+            display_matrix=_display_matrix(picture),
+            codec=context.name,
+            pixel_format=picture.format.name,
+            bit_depth=bit_depth(picture.format),
+            time_base=time_base,
+            start=(start or 0) * time_base,
+            duration=duration,
+            average_rate=rate,
+            frames=frames,
+            color=ColorTags(
+                int(context.color_primaries),
+                int(context.color_trc),
+                int(picture.colorspace),
+                FULL if full else int(picture.color_range),
+            ),
+            interlaced=bool(picture.interlaced_frame),
+            streams=tuple(_stream_info(each, container) for each in container.streams),
+            chapters=len(container.chapters()),
+            size=path.stat().st_size,
+            fingerprint=fingerprint(path),
+        )
+
+
+def open_input(path: Path) -> av.container.InputContainer:
+    """Open a file for reading.
+
+    Raises
+    ------
+    MediaError
+        It is missing, a folder, empty, or nothing that libav can read.
+    """
+    if not path.exists():
+        raise MediaError(f"There is no file {path}.")
+    if not path.is_file():
+        raise MediaError(f"{path} is not a file; give the path of one video.")
+    if path.stat().st_size == 0:
+        raise MediaError(f"{path} is empty (0 bytes).")
+    try:
+        return av.open(str(path), "r", metadata_errors="replace")
+    except PermissionError as error:
+        raise MediaError(f"{path} may not be read: permission denied.") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MediaError(
+            f"{path} is not a video that can be read ({reason}); it may be damaged or truncated."
+        ) from error
+
+
+def film_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """Return the stream that is the film: libav's best one that is not a cover.
+
+    Raises
+    ------
+    MediaError
+        There is none, or none that this build of libav can decode.
+    """
+    films = [each for each in container.streams.video if not each.disposition & _ATTACHED_PICTURE]
+    if not films:
+        raise MediaError(f"{path} has no video stream.")
+    best = container.streams.best("video")
+    film = best if isinstance(best, av.VideoStream) and best in films else films[0]
+    # Stub modules type this as never None, but libav has no decoder for some codecs.
+    context: Any = film.codec_context
+    if context is None:
+        raise MediaError(f"{path} has a video stream of a codec that cannot be decoded here.")
+    return film
+
+
+def fingerprint(path: Path) -> str:
+    """Return what identifies a file's content: its size and a digest of its two ends."""
+    size = path.stat().st_size
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        digest.update(file.read(FINGERPRINT_BYTES))
+        file.seek(max(0, size - FINGERPRINT_BYTES))
+        digest.update(file.read(FINGERPRINT_BYTES))
+    return f"{size}-{digest.hexdigest()}"
+
+
+def bit_depth(pixel_format: av.VideoFormat) -> int:
+    """Return the bits of the deepest component."""
+    return max((component.bits for component in pixel_format.components), default=8)
+
+
+def _first_picture(
+    container: av.container.InputContainer, stream: av.VideoStream, path: Path
+) -> av.VideoFrame:
+    """Decode until the first picture, over packets that cannot be decoded."""
+    with suppress(av.FFmpegError):
+        for count, packet in enumerate(container.demux(stream)):
+            with suppress(av.InvalidDataError):
+                for picture in packet.decode():
+                    return picture
+            if count > PROBE_PACKETS:
+                break
+    raise MediaError(f"{path} has a video stream, but no picture in it can be decoded.")
+
+
+def _clockwise(counterclockwise: float) -> Literal[0, 90, 180, 270]:
+    turns: tuple[Literal[0, 90, 180, 270], ...] = (0, 90, 180, 270)
+    return turns[round(-counterclockwise / 90) % 4]
+
+
+def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
+    side_data: Any = picture.side_data  # the stub modules take it for a mapping of strings
+    for data in side_data:
+        if data.type.name == "DISPLAYMATRIX":
+            return struct.unpack("=9i", bytes(data)[:36])
+    return None
+
+
+def _stream_info(stream: Any, container: av.container.InputContainer) -> StreamInfo:
+    context = getattr(stream, "codec_context", None)
+    name = context.name if context is not None else getattr(stream, "name", None)
+    quicktime = "mov" in container.format.name.split(",")
+    return StreamInfo(
+        index=stream.index,
+        kind=stream.type,
+        codec=name or "none",
+        language=stream.metadata.get("language"),
+        title=stream.metadata.get("title"),
+        cover=stream.type == "video" and bool(stream.disposition & _ATTACHED_PICTURE),
+        chapters=quicktime
+        and stream.type == "data"
+        and name == "bin_data"
+        and bool(container.chapters()),
+    )

@@ -1,0 +1,220 @@
+"""Frames of a video in presentation order, decoded ahead in a thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+
+from refrestore.errors import MediaError
+from refrestore.media.probe import VideoInfo, film_stream, open_input, probe
+from refrestore.types import Frame
+
+MAX_READ_ERRORS = 100
+"""Read errors in a row, without a packet between them, after which a file is at its end."""
+
+POLL_SECONDS = 0.1
+"""How often a full queue looks whether its consumer has gone."""
+
+
+class _End:
+    """Last thing in the queue: no error, or the one that ended decoding."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+class VideoReader:
+    """Sequential reader: a context manager and an iterator of `Frame`.
+
+    Decoding always starts at the beginning of the file and never seeks, so indices count frames
+    of the whole video and the same file gives the same frames every time.
+
+    Parameters
+    ----------
+    path
+        The video.
+    start, end
+        Presentation times in seconds; frames with `start <= time < end` are given.
+    queue
+        Frames decoded ahead at most.
+    info
+        What `probe` said, if it was asked already.
+
+    Attributes
+    ----------
+    info : VideoInfo
+        What the file holds.
+    decode_failures : int
+        Packets that could not be read or decoded, and pictures the decoder marked damaged, so
+        far. They never end the reading; damaged pictures are given all the same.
+
+    Raises
+    ------
+    MediaError
+        As `probe`; and on iteration, if not one frame of the whole video can be decoded.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        queue: int = 8,
+        info: VideoInfo | None = None,
+    ) -> None:
+        if queue < 1:
+            raise ValueError(f"queue must be 1 or more, got {queue}")
+        self.info = info or probe(path)
+        self.decode_failures = 0
+        self._path = Path(path)
+        self._start, self._end = start, end
+        self._size = queue
+        self._queue: _Queue | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._finished = False
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        if self._finished:
+            raise StopIteration
+        if self._queue is None or self._thread is None:
+            self._queue = queue.Queue(self._size)
+            self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
+            self._thread.start()
+        item = self._queue.get()
+        if isinstance(item, Frame):
+            return item
+        self.close()
+        if item.error is not None:
+            raise item.error
+        raise StopIteration
+
+    def close(self) -> None:
+        """Stop decoding and wait until the thread is gone; harmless when repeated."""
+        self._finished = True
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._queue = None
+
+    def _run(self) -> None:
+        assert self._queue is not None
+        target = self._queue
+        try:
+            for frame in self._frames():
+                if not self._put(target, frame):
+                    return
+        except BaseException as error:
+            self._put(target, _End(error))
+        else:
+            self._put(target, _End())
+
+    def _put(self, target: _Queue, item: Frame | _End) -> bool:
+        while not self._stop.is_set():
+            try:
+                target.put(item, timeout=POLL_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def _frames(self) -> Iterator[Frame]:
+        info = self.info
+        previous: Fraction | None = None
+        index = -1
+        for picture in self._pictures():
+            index += 1
+            time = _time_of(picture, info, previous)
+            previous = time
+            if self._end is not None and time >= self._end:
+                return
+            if self._start is None or time >= self._start:
+                yield Frame(index, time, picture, info.geometry)
+        if index < 0:
+            raise MediaError(f"{self._path} has a video stream, but no frame of it can be decoded.")
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        with open_input(self._path) as container:
+            stream = film_stream(container, self._path)
+            stream.thread_type = "AUTO"
+            for packet in self._packets(container, stream):
+                if self._stop.is_set():
+                    return
+                if packet is not None and packet.is_corrupt:
+                    self.decode_failures += 1
+                try:
+                    pictures = stream.decode(packet)
+                except av.EOFError:
+                    return
+                except (av.FFmpegError, ValueError):
+                    self.decode_failures += 1
+                    continue
+                for picture in pictures:
+                    self.decode_failures += bool(picture.is_corrupt)
+                    if picture.width != self.info.geometry.width or (
+                        picture.height != self.info.geometry.height
+                    ):
+                        raise MediaError(
+                            f"{self._path} changes its picture size from "
+                            f"{self.info.geometry.width}x{self.info.geometry.height} to "
+                            f"{picture.width}x{picture.height} on the way; cut it there first."
+                        )
+                    yield picture
+
+    def _packets(
+        self, container: av.container.InputContainer, stream: av.VideoStream
+    ) -> Iterator[av.Packet[av.VideoStream] | None]:
+        """Yield the stream's packets over read errors, then None to flush the decoder."""
+        errors = 0
+        while errors < MAX_READ_ERRORS:
+            try:
+                for packet in container.demux(stream):
+                    if packet.size == 0:  # libav's own flush packet; sent once, below
+                        continue
+                    errors = 0
+                    yield packet
+                break
+            except av.EOFError:
+                break
+            except av.FFmpegError:
+                errors += 1
+                self.decode_failures += errors == 1
+        yield None
+
+
+def _time_of(picture: av.VideoFrame, info: VideoInfo, previous: Fraction | None) -> Fraction:
+    """Return the picture's time; where a file tells none or goes back, the next one possible."""
+    time_base = picture.time_base or info.time_base
+    if picture.pts is not None:
+        time = picture.pts * time_base
+        if previous is None or time > previous:
+            return time
+    if previous is None:
+        return info.start
+    ticks = max(1, round(1 / (info.average_rate * info.time_base)))
+    return previous + (ticks if picture.pts is None else 1) * info.time_base
+
+
+_Queue = queue.Queue[Frame | _End]
