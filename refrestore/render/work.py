@@ -70,9 +70,9 @@ class Work:
         assert self.faces.track is not None
         return self.faces.track
 
-    def with_refinement(self, landmarks: FloatArray, guided: FloatArray) -> Work:
-        """Return the same work with what refinement found."""
-        return replace(self, landmarks=landmarks, guided=guided)
+    def refined(self, landmarks: FloatArray, guided: FloatArray, effect: FloatArray) -> Work:
+        """Return the same work with landmarks, and with strengths times `effect`."""
+        return replace(self, landmarks=landmarks, guided=guided, strength=self.strength * effect)
 
 
 def gather(

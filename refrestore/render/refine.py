@@ -1,0 +1,239 @@
+"""First look at a segment: steady landmarks and the guard's word, before anything is painted.
+
+The render reads each segment twice, one sequential reader a segment ahead of the other. This
+pass keeps only landmarks and decisions, so smoothing can look both ways over the whole segment
+while no picture is held back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy.ndimage import median_filter
+
+from refrestore.faces.align import CROP_SIZE, resized
+from refrestore.faces.align import crops as cut_crops
+from refrestore.faces.analyser import FaceModels
+from refrestore.faces.landmarker import MESH_SIZE
+from refrestore.media.pixels import rgb
+from refrestore.render.crops import arcface_crops
+from refrestore.render.work import Work
+from refrestore.restore.bank import ReferenceBank
+from refrestore.restore.guard import Belief, Choice, Judgement, judge, recognise
+from refrestore.restore.restorer import Restorer
+from refrestore.restore.temporal import smooth
+from refrestore.types import DENSE_LANDMARKS, Faces, FloatArray, Frame, ImageArray, IntArray
+
+LANDMARK_SIGMA_LARGE, LANDMARK_SIGMA_SMALL = 1.0, 3.0
+"""Smoothing of dense landmarks in frames, for faces of `SURE_SIZE` pixels and for the smallest:
+the smaller the face, the noisier the mesh and the less of its motion can be seen."""
+
+SURE_SIZE, UNSURE_SIZE = 110.0, 24.0
+
+GUARD_EVERY = 15
+"""Frames between the guard's samples of a track: twice a second at 30 per second. Between two
+samples one decision gives way to the next evenly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the guard saw of one face."""
+
+    frame: int
+    track: int
+    identity: int
+    judgement: Judgement
+    belief: Belief
+
+
+@dataclass
+class Refined:
+    """A segment's work with steady landmarks, and the samples its weights rest on."""
+
+    work: Work
+    samples: list[Sample] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Tools:
+    """What a render needs beside the pictures.
+
+    Parameters
+    ----------
+    models
+        Landmarks and recogniser.
+    restorer
+        The restorer.
+    banks
+        Reference bank per identity id.
+    references
+        Used per face; 0 restores everybody without.
+    batch
+        Faces worked on together.
+    """
+
+    models: FaceModels
+    restorer: Restorer
+    banks: Mapping[int, ReferenceBank]
+    references: int
+    batch: int
+
+    def bank_of(self, identity: int) -> ReferenceBank | None:
+        """Return the references to restore an identity from, or None."""
+        bank = self.banks.get(identity) if self.references else None
+        return bank if bank is not None and len(bank) else None
+
+
+def refine(work: Work, frames: Iterable[Frame], tools: Tools) -> Refined:
+    """Find and steady the landmarks of a segment's faces, and ask the guard about samples.
+
+    Parameters
+    ----------
+    work
+        From `gather`, context rows included.
+    frames
+        The frames the work is on, in order; others are passed over.
+    """
+    sampled = set(_sample_rows(work).tolist())
+    raw = np.zeros((len(work), DENSE_LANDMARKS, 2), np.float32)
+    presence = np.zeros(len(work), np.float32)
+    samples: list[Sample] = []
+    pending: list[tuple[int, ImageArray]] = []
+    kept: list[tuple[int, ImageArray]] = []
+
+    def look() -> None:
+        if pending:
+            rows = [row for row, _ in pending]
+            found, there = tools.models.landmarker.dense(np.stack([crop for _, crop in pending]))
+            raw[rows] = (found + 0.5) * (CROP_SIZE / MESH_SIZE) - 0.5
+            presence[rows] = there
+            pending.clear()
+
+    def ask() -> None:
+        look()
+        if kept:
+            rows = np.array([row for row, _ in kept])
+            pictures = np.stack([crop for _, crop in kept])
+            samples.extend(_judge(work.select(rows), pictures, raw[rows], tools))
+            kept.clear()
+
+    for frame in frames:
+        rows = work.rows_of_frame(frame.index)
+        if not len(rows):
+            continue
+        picture = rgb(frame)
+        small = cut_crops(picture, resized(work.to_crop[rows], MESH_SIZE / CROP_SIZE), MESH_SIZE)
+        pending += [(int(row), crop) for row, crop in zip(rows, small, strict=True)]
+        wanted = [int(row) for row in rows if int(row) in sampled]
+        kept += zip(wanted, cut_crops(picture, work.to_crop[wanted]), strict=True)
+        if len(pending) >= tools.batch:
+            look()
+        if len(kept) >= tools.batch:
+            ask()
+    ask()
+    guided, effect = _weights(work, samples)
+    return Refined(work.refined(_steady(work, raw, presence), guided, effect), samples)
+
+
+def _sample_rows(work: Work) -> IntArray:
+    """Return the rows the guard judges: per track every `GUARD_EVERY` restored frames."""
+    chosen: list[int] = []
+    for _, rows in work.by_track():
+        own = rows[work.strength[rows] > 0]
+        count = -(-len(own) // GUARD_EVERY)
+        places = (np.arange(count) + 0.5) * len(own) / max(count, 1)
+        chosen.extend(own[places.astype(int)].tolist())
+    return np.array(sorted(chosen), np.int64)
+
+
+def _steady(work: Work, raw: FloatArray, presence: FloatArray) -> FloatArray:
+    """Smooth each track's landmarks over time, the more the smaller the face."""
+    steady = raw.copy()
+    for _, rows in work.by_track():
+        size = float(np.median(work.faces.size[rows]))
+        share = np.clip((SURE_SIZE - size) / (SURE_SIZE - UNSURE_SIZE), 0, 1)
+        sigma = LANDMARK_SIGMA_LARGE + share * (LANDMARK_SIGMA_SMALL - LANDMARK_SIGMA_LARGE)
+        trust = np.clip(presence[rows], 0.02, 1)
+        steady[rows] = smooth(raw[rows], work.faces.frame[rows], sigma=sigma, weights=trust)
+    return steady
+
+
+def _judge(work: Work, pictures: ImageArray, landmarks: FloatArray, tools: Tools) -> list[Sample]:
+    """Restore the sampled faces with and without references and compare who they look like."""
+    banks = [tools.bank_of(int(identity)) for identity in work.identity]
+    frames = work.faces.frame
+    excluded = [
+        [] if bank is None else bank.rows_of_frame(int(frame))
+        for bank, frame in zip(banks, frames, strict=True)
+    ]
+    tensor = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
+    plain = tools.restorer.restore(tensor, landmarks, [None] * len(work))
+    guided = tools.restorer.restore(
+        tensor, landmarks, banks, exclude=excluded, references=max(1, tools.references)
+    )
+    as_input, unreferenced, restored = (
+        tools.models.recogniser.embed(arcface_crops(images, landmarks))
+        for images in (pictures, to_uint8(plain.images), to_uint8(guided.images))
+    )
+    restored[[bank is None for bank in banks]] = np.nan
+    centroids = [
+        None if bank is None else bank.centroid_without(rows)
+        for bank, rows in zip(banks, excluded, strict=True)
+    ]
+    beliefs = _beliefs(work.faces, as_input, centroids)
+    judgements = judge(as_input, unreferenced, restored, centroids, beliefs=beliefs)
+    return [
+        Sample(int(frame), int(track), int(identity), judgement, belief)
+        for frame, track, identity, judgement, belief in zip(
+            frames, work.track, work.identity, judgements, beliefs, strict=True
+        )
+    ]
+
+
+def _beliefs(
+    faces: Faces, embeddings: FloatArray, centroids: Sequence[FloatArray | None]
+) -> list[Belief]:
+    """Say of each face whether it is the person, where a centroid is known."""
+    sharpness = np.zeros(len(faces)) if faces.sharpness is None else faces.sharpness
+    beliefs = []
+    for row, centroid in enumerate(centroids):
+        if centroid is None:
+            beliefs.append(Belief.CANNOT_TELL)
+            continue
+        one = slice(row, row + 1)
+        clear = np.nan_to_num(np.asarray(sharpness[one], np.float32))
+        beliefs += recognise(embeddings[one], centroid, size=faces.size[one], sharpness=clear)
+    return beliefs
+
+
+def _weights(work: Work, samples: list[Sample]) -> tuple[FloatArray, FloatArray]:
+    """Return per row the weight of the references and of restoring at all, 0..1.
+
+    Between two samples of a track the weights go linearly from one decision to the next, and a
+    decision that both its neighbours contradict is overruled: it would only be a flash.
+    """
+    guided = np.ones(len(work), np.float32)
+    effect = np.ones(len(work), np.float32)
+    for track, rows in work.by_track():
+        own = sorted((s for s in samples if s.track == track), key=lambda s: s.frame)
+        if not own:
+            continue
+        frames = [sample.frame for sample in own]
+        choices = [sample.judgement.choice for sample in own]
+        for weights, wanted in (
+            (guided, [choice is Choice.RESTORED for choice in choices]),
+            (effect, [choice is not Choice.INPUT for choice in choices]),
+        ):
+            steady = median_filter(np.array(wanted, np.float64), size=3, mode="nearest")
+            weights[rows] = np.interp(work.faces.frame[rows], frames, steady)
+    return guided, effect
+
+
+def to_uint8(images: torch.Tensor) -> ImageArray:
+    """Return (N, H, W, 3) uint8 of (N, 3, H, W) RGB 0..1."""
+    scaled = (images.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
+    result: ImageArray = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return result
