@@ -1,0 +1,148 @@
+"""What is kept of a track while it is followed: a bounded handful of its best faces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from refrestore.types import FloatArray, ImageArray
+
+EMBEDDINGS = 12
+"""Embeddings kept a track; its mean hardly moves beyond (insightface's PrivateFrame uses 5)."""
+
+CANDIDATES = 6
+"""Crops kept a track for references: a track shows few poses, an identity has many tracks."""
+
+_YAW_UNIT, _PITCH_UNIT = 15.0, 12.0
+_MOUTH_UNIT, _EYES_UNIT, _LIGHT_UNIT = 0.15, 0.12, 0.12
+"""Differences that make two faces of one person as useful as two references (one unit apart)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """An embedding of a track.
+
+    Parameters
+    ----------
+    frame
+        Frame index.
+    quality
+        0..1.
+    embedding
+        (512,) unit.
+    """
+
+    frame: int
+    quality: float
+    embedding: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A close-up that may become a reference.
+
+    Parameters
+    ----------
+    track
+        Id of its track, -1 while it is followed.
+    frame
+        Frame index.
+    image : (512, 512, 3) uint8
+        FFHQ-aligned RGB crop of the display picture.
+    landmarks : (468, 2)
+        In pixels of the crop.
+    embedding : (512,)
+        Unit.
+    pose : (3,)
+        Degrees.
+    traits : (5,)
+        See `traits`.
+    sharpness, quality, native_size
+        As in `Reference`.
+    """
+
+    track: int
+    frame: int
+    image: ImageArray
+    landmarks: FloatArray
+    embedding: FloatArray
+    pose: FloatArray
+    traits: FloatArray
+    sharpness: float
+    quality: float
+    native_size: float
+
+
+def traits(pose: FloatArray, mouth: float, eyes: float, light: float) -> FloatArray:
+    """Return (5,): what tells two looks of one person apart, in units of a useful difference."""
+    return np.array(
+        [
+            pose[0] / _YAW_UNIT,
+            pose[1] / _PITCH_UNIT,
+            mouth / _MOUTH_UNIT,
+            eyes / _EYES_UNIT,
+            light / _LIGHT_UNIT,
+        ],
+        np.float32,
+    )
+
+
+def novelty(looks: FloatArray, chosen: FloatArray) -> FloatArray:
+    """Return 0..1 (N,): how far each look (N, 5) is from the nearest chosen (M, 5) one."""
+    if not len(chosen):
+        return np.ones(len(looks), np.float32)
+    squared = np.square(looks[:, None] - chosen[None]).sum(-1).min(1)
+    unlike: FloatArray = (1 - np.exp(-squared / 2)).astype(np.float32)
+    return unlike
+
+
+@dataclass
+class Best:
+    """The best embeddings and the most telling close-ups of a track, both bounded."""
+
+    samples: list[Sample] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
+
+    def wants_sample(self, quality: float) -> bool:
+        """Whether an embedding of this quality would be kept."""
+        return len(self.samples) < EMBEDDINGS or quality > min(s.quality for s in self.samples)
+
+    def add_sample(self, sample: Sample) -> None:
+        """Keep a sample, dropping the worst if there are too many."""
+        self.samples.append(sample)
+        if len(self.samples) > EMBEDDINGS:
+            self.samples.remove(min(self.samples, key=lambda kept: kept.quality))
+
+    def wants_candidate(self, quality: float, look: FloatArray) -> bool:
+        """Whether a close-up of this quality and look would be kept."""
+        if len(self.candidates) < CANDIDATES:
+            return True
+        looks = np.stack([kept.traits for kept in self.candidates])
+        return quality * float(novelty(look[None], looks)[0]) > min(self._worths())
+
+    def add_candidate(self, candidate: Candidate) -> None:
+        """Keep a close-up, dropping the one that is least missed if there are too many."""
+        self.candidates.append(candidate)
+        if len(self.candidates) > CANDIDATES:
+            del self.candidates[int(np.argmin(self._worths()))]
+
+    def merge(self, other: Best) -> None:
+        """Take over what another part of the same track kept."""
+        for sample in other.samples:
+            self.add_sample(sample)
+        for candidate in other.candidates:
+            self.add_candidate(candidate)
+
+    def _worths(self) -> list[float]:
+        """Quality of each candidate times its difference from the better ones among the rest."""
+        looks = np.stack([kept.traits for kept in self.candidates])
+        worths = []
+        for row, kept in enumerate(self.candidates):
+            better = [
+                other
+                for other, rival in enumerate(self.candidates)
+                if (rival.quality, -other) > (kept.quality, -row)
+            ]
+            worths.append(kept.quality * float(novelty(looks[[row]], looks[better])[0]))
+        return worths
