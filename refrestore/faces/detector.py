@@ -69,7 +69,7 @@ class Detector:
         # A graph whose outputs have no axis of pictures gives one picture's a call.
         self._batched = len(model.graph.output[0].type.tensor_type.shape.dim) == 3
         free_dimensions(model, {**({0: "n"} if self._batched else {}), 2: "height", 3: "width"})
-        self._network = SCRFD(session=open_session(model, device, threads))
+        self._network = SCRFD(session=open_session(path, model, device, threads))
         self._network.nms_thresh = _NMS_OVERLAP
         self.min_score = min_score
 

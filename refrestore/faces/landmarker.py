@@ -11,6 +11,7 @@ from scipy.special import expit
 from refrestore.config import Device
 from refrestore.errors import ModelError
 from refrestore.faces.sessions import free_dimensions, open_session, read_graph
+from refrestore.models.runtime import session_device
 from refrestore.types import DENSE_LANDMARKS, FloatArray, ImageArray
 
 MESH_SIZE = 192
@@ -53,10 +54,9 @@ class Landmarker:
                 values = numpy_helper.to_array(constant).copy()
                 values[0] = -1
                 constant.CopyFrom(numpy_helper.from_array(values, constant.name))
-        self._session = open_session(model, device, threads)
+        self._session = open_session(path, model, device, threads)
         self._input = self._session.get_inputs()[0].name
-        on_cuda = self._session.get_providers()[0] == "CUDAExecutionProvider"
-        self.batch = _CUDA_BATCH if on_cuda else _BATCH
+        self.batch = _CUDA_BATCH if session_device(self._session) == "cuda" else _BATCH
 
     def dense(self, crops: ImageArray) -> tuple[FloatArray, FloatArray]:
         """Find the mesh in FFHQ-aligned crops.

@@ -9,7 +9,7 @@ import numpy as np
 from refrestore.config import Device
 from refrestore.errors import ModelError
 from refrestore.faces.align import ARCFACE_SIZE, ARCFACE_TEMPLATE, crops, similarity
-from refrestore.faces.sessions import open_session
+from refrestore.models.runtime import onnx_session, session_device
 from refrestore.types import EMBEDDING_SIZE, FloatArray, ImageArray
 
 _BATCH = 8
@@ -35,13 +35,12 @@ class Recogniser:
     def __init__(self, path: Path, device: Device = "cpu", threads: int | None = None) -> None:
         from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 
-        session = open_session(path, device, threads)
+        session = onnx_session(path, device, threads)
         shape = session.get_inputs()[0].shape
         if list(shape[1:]) != [3, ARCFACE_SIZE, ARCFACE_SIZE]:
             raise ModelError(f"{path} is no recogniser: its input is {shape}, not (N, 3, 112, 112)")
         self._network = ArcFaceONNX(str(path), session)
-        on_cuda = session.get_providers()[0] == "CUDAExecutionProvider"
-        self.batch = _CUDA_BATCH if on_cuda else _BATCH
+        self.batch = _CUDA_BATCH if session_device(session) == "cuda" else _BATCH
         if isinstance(shape[0], int):
             self.batch = shape[0]
 

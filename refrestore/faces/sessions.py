@@ -1,4 +1,4 @@
-"""ONNX graphs made ready to run: freed of a fixed batch or picture size, opened in one place."""
+"""ONNX graphs made ready to run: freed of a fixed batch or picture size."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from refrestore.config import Device
 from refrestore.errors import ModelError
+from refrestore.models.runtime import onnx_session
 
 if TYPE_CHECKING:
     import onnx
@@ -41,17 +42,7 @@ def free_dimensions(model: onnx.ModelProto, axes: dict[int, str]) -> None:
 
 
 def open_session(
-    model: Path | onnx.ModelProto, device: Device, threads: int | None
+    path: Path, graph: onnx.ModelProto, device: Device, threads: int | None
 ) -> onnxruntime.InferenceSession:
-    """Open a graph on the device asked for."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.log_severity_level = 3
-    available = onnxruntime.get_available_providers()
-    providers = ["CPUExecutionProvider"]
-    if device != "cpu" and "CUDAExecutionProvider" in available:
-        providers.insert(0, "CUDAExecutionProvider")
-    source = str(model) if isinstance(model, Path) else model.SerializeToString()
-    return onnxruntime.InferenceSession(source, options, providers=providers)
+    """Open an edited graph of a file on the device asked for."""
+    return onnx_session(path, device, threads, graph=graph.SerializeToString())

@@ -79,7 +79,11 @@ def available_cpus() -> int:
 
 
 def onnx_session(
-    path: Path, device: Device = "auto", threads: int | None = None
+    path: Path,
+    device: Device = "auto",
+    threads: int | None = None,
+    *,
+    graph: bytes | None = None,
 ) -> onnxruntime.InferenceSession:
     """Open an ONNX network.
 
@@ -94,6 +98,9 @@ def onnx_session(
         Where it shall run.
     threads
         CPU threads; by default all that this process may use.
+    graph
+        Serialised graph to open instead of the file's own (its axes freed, say); `path` then
+        only names it.
 
     Raises
     ------
@@ -112,7 +119,7 @@ def onnx_session(
         providers.insert(0, (CUDA_PROVIDER, {"cudnn_conv_algo_search": "HEURISTIC"}))
     try:
         session = onnxruntime.InferenceSession(
-            str(path), session_options(threads), providers=providers
+            graph or str(path), session_options(threads), providers=providers
         )
     except Exception as error:  # onnxruntime's exceptions share no base class
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
