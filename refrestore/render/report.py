@@ -1,0 +1,231 @@
+"""What was done and why: one JSON object and one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jinja2
+import numpy as np
+
+from refrestore.media.files import write_atomically
+from refrestore.render.paint import Account
+from refrestore.render.plan import TrackPlan
+from refrestore.render.refine import Sample
+from refrestore.types import Identity, ImageArray, Reference
+
+PICTURE_SIZE = 256
+"""Side of a face in the page, pixels."""
+
+REFERENCE_SIZE = 112
+
+PICTURES_PER_IDENTITY = 6
+REFERENCES_SHOWN = 8
+
+JPEG_QUALITY = 88
+
+
+@dataclass(frozen=True)
+class SegmentRecord:
+    """What one segment adds to the report; kept beside its packets so that a resume loses nothing.
+
+    Parameters
+    ----------
+    frames, faces
+        Written and restored.
+    used
+        Per identity, how often each row of its bank was used.
+    samples
+        The guard's, as plain values.
+    pictures
+        Per track: frame index and a before/after pair as base64 JPEG.
+    """
+
+    frames: int
+    faces: int
+    used: dict[int, dict[int, int]] = field(default_factory=dict)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    pictures: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, frames: int, account: Account, samples: Sequence[Sample]) -> SegmentRecord:
+        """Return the record of a painted segment."""
+        return cls(
+            frames=frames,
+            faces=account.faces,
+            used={identity: dict(rows) for identity, rows in account.used.items()},
+            samples=[_plain(sample) for sample in samples],
+            pictures={
+                track: {
+                    "frame": frame,
+                    "before": _jpeg(before, PICTURE_SIZE),
+                    "after": _jpeg(after, PICTURE_SIZE),
+                }
+                for track, (frame, before, after) in account.pictures.items()
+            },
+        )
+
+    def write(self, path: Path) -> None:
+        """Write it, whole or not at all."""
+        write_atomically(path, json.dumps(asdict(self)).encode())
+
+    @classmethod
+    def read(cls, path: Path) -> SegmentRecord:
+        """Read what `write` wrote."""
+        stored = json.loads(path.read_text())
+
+        def numbered(mapping: Mapping[str, Any]) -> dict[int, Any]:
+            return {int(key): value for key, value in mapping.items()}
+
+        return cls(
+            frames=stored["frames"],
+            faces=stored["faces"],
+            used={key: numbered(rows) for key, rows in numbered(stored["used"]).items()},
+            samples=stored["samples"],
+            pictures=numbered(stored["pictures"]),
+        )
+
+
+def _plain(sample: Sample) -> dict[str, Any]:
+    word = sample.judgement
+    return {
+        "frame": sample.frame,
+        "track": sample.track,
+        "identity": sample.identity,
+        "choice": word.choice.value,
+        "reason": word.reason.value,
+        "belief": sample.belief.value,
+        "input": _rounded(word.input_similarity),
+        "unreferenced": _rounded(word.unreferenced_similarity),
+        "restored": _rounded(word.restored_similarity),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _jpeg(image: ImageArray, size: int) -> str:
+    small = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    _, coded = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return base64.b64encode(np.asarray(coded).tobytes()).decode()
+
+
+def summarise(
+    identities: Sequence[Identity],
+    plans: Sequence[TrackPlan],
+    references: Mapping[int, Sequence[Reference]],
+    records: Sequence[SegmentRecord],
+    times: Mapping[int, float],
+) -> list[dict[str, Any]]:
+    """Return the report's part on people, one plain object an identity, by screen time.
+
+    Parameters
+    ----------
+    times
+        Presentation time in seconds by frame index, for the frames that are named.
+    """
+    samples = [sample for record in records for sample in record.samples]
+    pictures = {
+        (number, track): picture
+        for number, record in enumerate(records)
+        for track, picture in record.pictures.items()
+    }
+    people = []
+    for identity in sorted(identities, key=lambda one: -one.seconds):
+        own = [plan for plan in plans if plan.identity == identity.id]
+        tracks = {plan.track for plan in own}
+        seen = [sample for sample in samples if sample["identity"] == identity.id]
+        used: Counter[int] = Counter()
+        for record in records:
+            used.update(record.used.get(identity.id, {}))
+        bank = references.get(identity.id, ())
+        shown = [picture for (_, track), picture in sorted(pictures.items()) if track in tracks]
+        people.append(
+            {
+                "id": identity.id,
+                "name": identity.name,
+                "state": identity.state,
+                "profile": identity.profile,
+                "seconds": round(identity.seconds, 3),
+                "faces": identity.faces,
+                "restored_faces": sum(plan.restored_frames for plan in own),
+                "references": [
+                    {"source": bank[row].source, "used": count}
+                    for row, count in used.most_common()
+                    if row < len(bank)
+                ],
+                "similarity": {
+                    key: _mean([sample[key] for sample in seen])
+                    for key in ("input", "unreferenced", "restored")
+                },
+                "decisions": dict(Counter(sample["choice"] for sample in seen)),
+                "reasons": dict(Counter(sample["reason"] for sample in seen)),
+                "beliefs": dict(Counter(sample["belief"] for sample in seen)),
+                "left_alone": [
+                    {
+                        "track": plan.track,
+                        "start": _time(times, plan.faces.frame[0]),
+                        "frames": len(plan.faces),
+                        "reason": plan.reason,
+                    }
+                    for plan in own
+                    if plan.reason and len(plan.faces)
+                ],
+                "pictures": _spread(shown, PICTURES_PER_IDENTITY, times),
+                "thumbnails": [
+                    _jpeg(bank[row].image, REFERENCE_SIZE)
+                    for row, _ in used.most_common(REFERENCES_SHOWN)
+                    if row < len(bank)
+                ],
+            }
+        )
+    return people
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(float(np.mean(known)), 4) if known else None
+
+
+def _time(times: Mapping[int, float], frame: Any) -> float | None:
+    return times.get(int(frame))
+
+
+def _spread(
+    pictures: Sequence[Mapping[str, Any]], count: int, times: Mapping[int, float]
+) -> list[dict[str, Any]]:
+    """Return at most `count` pictures, evenly over the film, with their times."""
+    places = sorted(set(np.linspace(0, len(pictures) - 1, min(count, len(pictures))).astype(int)))
+    return [{**pictures[place], "time": _time(times, pictures[place]["frame"])} for place in places]
+
+
+def write_report(report: Mapping[str, Any], json_path: Path, html_path: Path) -> None:
+    """Write the JSON (without pictures) and the page (with them)."""
+    people = [
+        {key: value for key, value in person.items() if key not in ("pictures", "thumbnails")}
+        for person in report["identities"]
+    ]
+    plain = {**report, "identities": people}
+    write_atomically(json_path, (json.dumps(plain, indent=2, ensure_ascii=False) + "\n").encode())
+    template = resources.files("refrestore.render").joinpath("report.html.j2").read_text("utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters["clock"] = _clock
+    page = environment.from_string(template).render(report=report)
+    write_atomically(html_path, page.encode())
+
+
+def _clock(seconds: float | None) -> str:
+    """Return 0:00:00.0 of seconds."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{rest:04.1f}"
