@@ -56,12 +56,16 @@ _IDLE_STRIDE = 2
 
 @dataclass
 class Row:
-    """A track in one frame; `score` 0 where it was followed and not detected."""
+    """A track in one frame; `score` 0 where it was followed and not detected.
+
+    `judged` is quality, sharpness, yaw, pitch, roll, where the face was detected.
+    """
 
     frame: int
     box: FloatArray
     keypoints: FloatArray
     score: float
+    judged: FloatArray | None = None
 
 
 @dataclass(eq=False)
@@ -70,9 +74,11 @@ class Followed:
 
     rows: list[Row] = field(default_factory=list)
     best: Best = field(default_factory=Best)
-    detections: int = 0
-    score: float = 0.0
-    presence: float = 0.0
+
+    @property
+    def detections(self) -> list[Row]:
+        """Rows of frames in which the detector saw it."""
+        return [row for row in self.rows if row.score > 0]
 
     @property
     def first(self) -> int:
@@ -86,17 +92,23 @@ class Followed:
 
     def trim(self, keep: int) -> None:
         """Drop rows more than `keep` frames after the last detection."""
-        seen = max(row for row, kept in enumerate(self.rows) if kept.score > 0)
-        limit = self.rows[seen].frame + keep
+        limit = self.detections[-1].frame + keep
         self.rows = [row for row in self.rows if row.frame <= limit]
 
     def faces(self) -> Faces:
-        """Return its rows as a table."""
+        """Return its rows as a table; what was judged at detections is interpolated between."""
+        frame = np.array([row.frame for row in self.rows])
+        seen = [(row.frame, row.judged) for row in self.rows if row.judged is not None]
+        judged = np.stack([values for _, values in seen], 1)
+        dense = np.stack([np.interp(frame, [at for at, _ in seen], row) for row in judged], 1)
         return Faces(
-            frame=np.array([row.frame for row in self.rows]),
+            frame=frame,
             box=np.stack([row.box for row in self.rows]),
             keypoints=np.stack([row.keypoints for row in self.rows]),
             score=np.array([row.score for row in self.rows]),
+            quality=dense[:, 0],
+            sharpness=dense[:, 1],
+            pose=dense[:, 2:],
         )
 
 
@@ -273,13 +285,13 @@ class Follower:
 
     def _extend(self, track: Followed, image: ImageArray, face: Faces) -> None:
         """Add a detection (a table of one described face) to a track."""
-        assert face.landmarks is not None
         assert face.quality is not None
+        assert face.sharpness is not None
+        assert face.pose is not None
         points = _steady_keypoints(face)[0]
         frame, quality = int(face.frame[0]), float(face.quality[0])
-        track.rows.append(Row(frame, face.box[0], points, float(face.score[0])))
-        track.detections += 1
-        track.score = max(track.score, float(face.score[0]))
+        judged = np.array([quality, face.sharpness[0], *face.pose[0]], np.float32)
+        track.rows.append(Row(frame, face.box[0], points, float(face.score[0]), judged))
         wants_crop, look = self._wants_crop(track, image, face)
         if not (track.best.wants_sample(quality) or wants_crop):
             return
@@ -317,8 +329,7 @@ class Follower:
             last = track.rows[-1]
             gone = last.frame < frame
             if last.score == 0 and not gone:
-                detected = max(row.frame for row in track.rows if row.score > 0)
-                gone = frame - detected > self._unseen
+                gone = frame - track.detections[-1].frame > self._unseen
                 gone |= boxes is not None and overlap(last.box[None], boxes).max() > _SAME_FACE
             (self._done if gone else keep).append(track)
         self._live = keep

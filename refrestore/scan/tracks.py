@@ -1,0 +1,180 @@
+"""From what was followed in a shot to its tracks: mended, cleaned, smoothed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from refrestore.scan.association import overlap
+from refrestore.scan.follow import Followed, Row
+from refrestore.scan.samples import Candidate, Sample
+from refrestore.scan.smoothing import interpolate, smooth_track
+from refrestore.types import Faces, FloatArray, Track
+
+_BRIDGE_SECONDS = 1.0
+"""Longest gap that is filled between two parts of a track: a turned head, a passing hand."""
+
+_BRIDGE_SIMILARITY = 0.35
+"""Cosine from which the parts either side of a gap are one person. Below the threshold for
+identities, because place and size in the picture agree too."""
+
+_BRIDGE_REACH = 2.0
+"""Face sizes a face may have moved during a gap."""
+
+_DUPLICATE = 0.5
+"""Mean overlap at which two tracks are one face."""
+
+_SURE_SCORE = 0.65
+"""A face that the detector saw only once must have been this clear: 2.5-GFLOP SCRFD gives real
+faces 0.7 to 0.95, and things that look like faces rarely more than 0.6."""
+
+_FOUNDING_SIZE = 28.0
+_FOUNDING_WEIGHT = 0.12
+"""Median face size and embedding weight below which a track may join an identity and not found
+one. At 19-px faces the same person's mean similarity falls from 0.75 to 0.27."""
+
+_ENOUGH_QUALITY = 0.25
+"""Best quality of a track from which its embedding is as good as it gets."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShotTrack:
+    """A finished track.
+
+    Parameters
+    ----------
+    track
+        Its summary.
+    faces
+        One smoothed row a frame.
+    candidates
+        Close-ups that may become references.
+    """
+
+    track: Track
+    faces: Faces
+    candidates: tuple[Candidate, ...]
+
+
+def finish_shot(
+    followed: list[Followed], *, shot: int, first_id: int, rate: Fraction
+) -> list[ShotTrack]:
+    """Turn what a shot's follower returned into tracks, numbered from `first_id`."""
+    mended = _bridge(_without_duplicates(followed), rate)
+    kept = sorted((part for part in mended if _is_face(part)), key=lambda part: part.first)
+    finished = []
+    for number, part in enumerate(kept, start=first_id):
+        faces = smooth_track(part.faces(), rate).with_columns(
+            track=np.full(len(part.rows), number, np.int64)
+        )
+        embedding, weight = pool(part.best.samples)
+        size = float(np.median(faces.size))
+        track = Track(
+            id=number,
+            shot=shot,
+            first=part.first,
+            stop=part.last + 1,
+            embedding=embedding,
+            embedding_weight=weight,
+            quality=max((sample.quality for sample in part.best.samples), default=0.0),
+            size=size,
+            weak=size < _FOUNDING_SIZE or weight < _FOUNDING_WEIGHT,
+        )
+        finished.append(ShotTrack(track, faces, tuple(part.best.candidates)))
+    return finished
+
+
+def pool(samples: list[Sample]) -> tuple[FloatArray | None, float]:
+    """Return a track's unit embedding and how far it can be trusted, 0..1.
+
+    The mean weighted by quality; trusted as far as its samples agree with it and the best of
+    them is good.
+    """
+    if not samples:
+        return None, 0.0
+    embeddings = np.stack([sample.embedding for sample in samples])
+    quality = np.array([sample.quality for sample in samples])
+    weights = np.maximum(quality, 1e-3)
+    mean = (weights[:, None] * embeddings).sum(0)
+    mean /= max(float(np.linalg.norm(mean)), 1e-9)
+    agreement = float(np.average(embeddings @ mean, weights=weights))
+    trust = max(0.0, agreement) * min(1.0, float(quality.max()) / _ENOUGH_QUALITY)
+    return mean.astype(np.float32), trust
+
+
+def _is_face(part: Followed) -> bool:
+    detections = part.detections
+    return len(detections) > 1 or detections[0].score >= _SURE_SCORE
+
+
+def _without_duplicates(parts: list[Followed]) -> list[Followed]:
+    """Drop tracks that follow the face of another one that was detected more often."""
+    kept: list[Followed] = []
+    for part in sorted(parts, key=lambda part: -len(part.detections)):
+        if not any(_shared(part, other) > _DUPLICATE for other in kept):
+            kept.append(part)
+    return kept
+
+
+def _shared(part: Followed, other: Followed) -> float:
+    """Return the mean overlap over all frames of `part`, 0 where `other` is not there."""
+    if part.last < other.first or part.first > other.last:
+        return 0.0
+    boxes = {row.frame: row.box for row in other.rows}
+    shared = [
+        float(overlap(row.box[None], boxes[row.frame][None])[0, 0]) if row.frame in boxes else 0.0
+        for row in part.rows
+    ]
+    return float(np.mean(shared))
+
+
+def _bridge(parts: list[Followed], rate: Fraction) -> list[Followed]:
+    """Join parts either side of a short gap, the most alike first."""
+    longest = round(rate * Fraction(_BRIDGE_SECONDS))
+    parts = list(parts)
+    while True:
+        pairs = [
+            (alike, early, late)
+            for early in parts
+            for late in parts
+            if early is not late
+            and 0 < late.first - early.last <= longest
+            and _near(early.rows[-1], late.rows[0])
+            and (alike := _likeness(early, late)) >= _BRIDGE_SIMILARITY
+        ]
+        if not pairs:
+            return parts
+        _, early, late = max(pairs, key=lambda pair: pair[0])
+        _join(early, late)
+        parts.remove(late)
+
+
+def _near(early: Row, late: Row) -> bool:
+    sizes = [float(np.sqrt(max(np.prod(row.box[2:] - row.box[:2]), 1e-6))) for row in (early, late)]
+    moved = float(np.linalg.norm(early.keypoints.mean(0) - late.keypoints.mean(0)))
+    return moved <= _BRIDGE_REACH * max(sizes) and max(sizes) <= 2 * min(sizes)
+
+
+def _likeness(early: Followed, late: Followed) -> float:
+    first, _ = pool(early.best.samples)
+    second, _ = pool(late.best.samples)
+    return float(first @ second) if first is not None and second is not None else -1.0
+
+
+def _join(early: Followed, late: Followed) -> None:
+    """Append `late` to `early`, the gap filled by straight lines."""
+    start, stop = early.rows[-1], late.rows[0]
+    span = stop.frame - start.frame
+    early.rows += [
+        Row(
+            start.frame + step,
+            interpolate(start.box, stop.box, step / span),
+            interpolate(start.keypoints, stop.keypoints, step / span),
+            0.0,
+        )
+        for step in range(1, span)
+    ]
+    early.rows += late.rows
+    early.best.merge(late.best)
