@@ -109,7 +109,7 @@ class SegmentFolder:
 
     def video(self, segment: Segment) -> Path:
         """Return where a segment's packets lie, or will."""
-        return self.path / f"segment-{segment.index:06d}.nut"
+        return self.path / f"segment-{segment.index:06d}.mkv"
 
     def record(self, segment: Segment) -> Path:
         """Return where a segment's part of the report lies; written before the packets."""

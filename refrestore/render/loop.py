@@ -1,0 +1,175 @@
+"""The render loop: segment by segment, two sequential readers, the encoder in its own thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+
+from refrestore.config import RenderSettings
+from refrestore.media.compose import add
+from refrestore.media.encoder import Encoder
+from refrestore.media.probe import VideoInfo
+from refrestore.media.segments import SegmentWriter
+from refrestore.render.frames import FrameWindow
+from refrestore.render.paint import Account, paint
+from refrestore.render.plan import TrackPlan
+from refrestore.render.refine import Refined, Tools, refine
+from refrestore.render.report import SegmentRecord
+from refrestore.render.segments import CONTEXT, Segment, SegmentFolder, split
+from refrestore.render.work import gather
+from refrestore.types import Frame, Shot
+
+ENCODER_QUEUE = 8
+"""Pictures that may wait for the encoder; more would only be memory."""
+
+Progress = Callable[[int, int], None]
+"""Called with frames and restored faces done so far."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Everything that a render's frames depend on.
+
+    Parameters
+    ----------
+    info
+        The source.
+    shots, frames
+        Its shots and number of frames, as the scan found them.
+    plans
+        What each track gets.
+    tools, settings, encoder
+        How.
+    """
+
+    info: VideoInfo
+    shots: Sequence[Shot]
+    frames: int
+    plans: Sequence[TrackPlan]
+    tools: Tools
+    settings: RenderSettings
+    encoder: Encoder
+
+
+def render_segments(job: Job, folder: SegmentFolder, progress: Progress) -> list[Segment]:
+    """Render every segment that is not finished; return all of them, in order.
+
+    Raises
+    ------
+    MediaError, DiskError
+        As the reader and the writer do; finished segments stay.
+    """
+    info, settings = job.info, job.settings
+    with (
+        FrameWindow(info.path, info, overlap=2 * CONTEXT) as ahead,
+        FrameWindow(info.path, info, start=settings.start, end=settings.end) as behind,
+    ):
+        opening = behind.peek()
+        if opening is None:
+            return []
+        longest = max(1, round(Fraction(settings.segment_seconds) * info.average_rate))
+        segments = split(
+            job.shots,
+            longest=longest,
+            first=opening.index,
+            stop=max(job.frames, opening.index + 1),
+        )
+        renderer = _SegmentRenderer(job, folder, ahead, behind, progress)
+        return [segment for segment in segments if renderer.finish(segment)]
+
+
+class _SegmentRenderer:
+    """Renders segments one after another and counts what is done."""
+
+    def __init__(
+        self,
+        job: Job,
+        folder: SegmentFolder,
+        ahead: FrameWindow,
+        behind: FrameWindow,
+        progress: Progress,
+    ) -> None:
+        self._job, self._folder = job, folder
+        self._ahead, self._behind = ahead, behind
+        self._progress = progress
+        self._frames = self._faces = 0
+
+    def finish(self, segment: Segment) -> bool:
+        """Make sure a segment is there; False if the range ends before it."""
+        if not self._folder.finished(segment) and not self._render(segment):
+            return False
+        record = SegmentRecord.read(self._folder.record(segment))
+        self._frames += record.frames
+        self._faces += record.faces
+        self._progress(self._frames, self._faces)
+        return True
+
+    def _render(self, segment: Segment) -> bool:
+        upcoming = self._skip_to(segment.first)
+        if upcoming is None or upcoming.index >= segment.stop:
+            return False
+        refined = self._refine(segment)
+        account = Account()
+        job, scale = self._job, self._job.settings.scale
+        frames = self._behind.between(segment.first, segment.stop)
+        count = 0
+        with SegmentWriter(self._folder.video(segment), job.encoder) as writer:
+            with _encoding(writer) as put:
+                for painted in paint(refined.work, frames, job.tools, account, scale=scale):
+                    put(painted.frame.time, add(painted.frame, painted.differences, scale=scale))
+                    count += 1
+                    self._progress(self._frames + count, self._faces + account.faces)
+            # Before the packets get their name: a segment with packets has its record.
+            record = SegmentRecord.of(count, account, refined.samples)
+            record.write(self._folder.record(segment))
+        return True
+
+    def _refine(self, segment: Segment) -> Refined:
+        job = self._job
+        first, stop = segment.first, segment.stop
+        work = gather(job.plans, first, stop, job.info.geometry, context=CONTEXT)
+        if not len(work):
+            return Refined(work)
+        return refine(work, self._ahead.between(first - CONTEXT, stop + CONTEXT), job.tools)
+
+    def _skip_to(self, first: int) -> Frame | None:
+        for _ in self._behind.between(first, first):
+            pass
+        return self._behind.peek()
+
+
+@contextmanager
+def _encoding(writer: SegmentWriter) -> Iterator[Callable[[Fraction, av.VideoFrame], None]]:
+    """Give a function that hands pictures to the writer in a thread, with back-pressure."""
+    waiting: queue.Queue[tuple[Fraction, av.VideoFrame] | None] = queue.Queue(ENCODER_QUEUE)
+    failures: list[BaseException] = []
+
+    def encode() -> None:
+        while (item := waiting.get()) is not None:
+            if failures:
+                continue  # emptied, so that the producer never blocks on a dead encoder
+            try:
+                writer.write(item[1], item[0])
+            except BaseException as error:
+                failures.append(error)
+
+    def put(time: Fraction, picture: av.VideoFrame) -> None:
+        if failures:
+            raise failures[0]
+        waiting.put((time, picture))
+
+    thread = threading.Thread(target=encode, name="encode", daemon=True)
+    thread.start()
+    try:
+        yield put
+    finally:
+        waiting.put(None)
+        thread.join()
+    if failures:
+        raise failures[0]
