@@ -25,7 +25,7 @@ from refrestore.faces.analyser import FaceModels
 from refrestore.faces.landmarker import MESH_SIZE
 from refrestore.faces.pose import eye_opening, mesh_keypoints, mouth_opening
 from refrestore.scan.association import Matches, ambiguous, assign, geometry_cost, overlap
-from refrestore.scan.samples import Best, Candidate, Sample, traits
+from refrestore.scan.samples import Best, Candidate, Closeup, Sample, traits
 from refrestore.scan.smoothing import interpolate
 from refrestore.types import Faces, FloatArray, ImageArray
 
@@ -33,6 +33,10 @@ MIN_CANDIDATE_SIZE = 48.0
 """Face size in display pixels from which a close-up is worth keeping at all."""
 
 MIN_CANDIDATE_SHARPNESS = 0.25
+
+THUMBNAIL_SIZE = 128
+"""Side in pixels of the picture that shows a track to people."""
+
 _PRESENT = 0.5
 _STRAY = 0.6
 """Distance of the mesh's keypoints from where they were expected, over the face's radius, beyond
@@ -292,6 +296,10 @@ class Follower:
         frame, quality = int(face.frame[0]), float(face.quality[0])
         judged = np.array([quality, face.sharpness[0], *face.pose[0]], np.float32)
         track.rows.append(Row(frame, face.box[0], points, float(face.score[0]), judged))
+        if track.best.wants_thumbnail(quality):
+            matrix = resized(similarity(points[None], FFHQ_TEMPLATE), THUMBNAIL_SIZE / CROP_SIZE)
+            track.best.thumbnail = crops(image, matrix, THUMBNAIL_SIZE)[0]
+            track.best.shown = quality
         wants_crop, look = self._wants_crop(track, image, face)
         if not (track.best.wants_sample(quality) or wants_crop):
             return
@@ -386,10 +394,11 @@ def _candidate(
     assert face.quality is not None
     matrix = similarity(points[None], FFHQ_TEMPLATE)
     return Candidate(
-        track=-1,
         frame=int(face.frame[0]),
-        image=crops(image, matrix, CROP_SIZE)[0],
-        landmarks=transform(matrix, face.landmarks)[0].astype(np.float32),
+        closeup=Closeup(
+            image=crops(image, matrix, CROP_SIZE)[0],
+            landmarks=transform(matrix, face.landmarks)[0].astype(np.float32),
+        ),
         embedding=embedding,
         pose=face.pose[0],
         traits=look,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,9 @@ EMBEDDINGS = 12
 
 CANDIDATES = 6
 """Crops kept a track for references: a track shows few poses, an identity has many tracks."""
+
+_CLEARLY = 1.1
+"""Factor of quality from which a thumbnail is taken anew."""
 
 _YAW_UNIT, _PITCH_UNIT = 15.0, 12.0
 _MOUTH_UNIT, _EYES_UNIT, _LIGHT_UNIT = 0.15, 0.12, 0.12
@@ -38,20 +42,31 @@ class Sample:
     embedding: FloatArray
 
 
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A close-up that may become a reference.
+class Closeup(NamedTuple):
+    """The heavy part of a candidate.
 
     Parameters
     ----------
-    track
-        Id of its track, -1 while it is followed.
-    frame
-        Frame index.
     image : (512, 512, 3) uint8
         FFHQ-aligned RGB crop of the display picture.
     landmarks : (468, 2)
         In pixels of the crop.
+    """
+
+    image: ImageArray
+    landmarks: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A face that may become a reference.
+
+    Parameters
+    ----------
+    frame
+        Frame index.
+    closeup
+        Its crop, while that is in memory.
     embedding : (512,)
         Unit.
     pose : (3,)
@@ -62,10 +77,8 @@ class Candidate:
         As in `Reference`.
     """
 
-    track: int
     frame: int
-    image: ImageArray
-    landmarks: FloatArray
+    closeup: Closeup | None
     embedding: FloatArray
     pose: FloatArray
     traits: FloatArray
@@ -99,10 +112,19 @@ def novelty(looks: FloatArray, chosen: FloatArray) -> FloatArray:
 
 @dataclass
 class Best:
-    """The best embeddings and the most telling close-ups of a track, both bounded."""
+    """The best embeddings and the most telling close-ups of a track, both bounded.
+
+    `thumbnail` is the RGB crop that shows the track to people, `shown` the quality it was taken at.
+    """
 
     samples: list[Sample] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
+    thumbnail: ImageArray | None = None
+    shown: float = -1.0
+
+    def wants_thumbnail(self, quality: float) -> bool:
+        """Whether a face of this quality is clearly better to show than the one there is."""
+        return self.thumbnail is None or quality > _CLEARLY * self.shown
 
     def wants_sample(self, quality: float) -> bool:
         """Whether an embedding of this quality would be kept."""
@@ -133,6 +155,8 @@ class Best:
             self.add_sample(sample)
         for candidate in other.candidates:
             self.add_candidate(candidate)
+        if other.shown > self.shown:
+            self.thumbnail, self.shown = other.thumbnail, other.shown
 
     def _worths(self) -> list[float]:
         """Quality of each candidate times its difference from the better ones among the rest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,7 +12,7 @@ from refrestore.scan.association import overlap
 from refrestore.scan.follow import Followed, Row
 from refrestore.scan.samples import Candidate, Sample
 from refrestore.scan.smoothing import interpolate, smooth_track
-from refrestore.types import Faces, FloatArray, Track
+from refrestore.types import EMBEDDING_SIZE, Faces, FloatArray, ImageArray, Track
 
 _BRIDGE_SECONDS = 1.0
 """Longest gap that is filled between two parts of a track: a turned head, a passing hand."""
@@ -51,11 +52,14 @@ class ShotTrack:
         One smoothed row a frame.
     candidates
         Close-ups that may become references.
+    thumbnail
+        RGB crop that shows it to people.
     """
 
     track: Track
     faces: Faces
     candidates: tuple[Candidate, ...]
+    thumbnail: ImageArray | None
 
 
 def finish_shot(
@@ -82,7 +86,7 @@ def finish_shot(
             size=size,
             weak=size < _FOUNDING_SIZE or weight < _FOUNDING_WEIGHT,
         )
-        finished.append(ShotTrack(track, faces, tuple(part.best.candidates)))
+        finished.append(ShotTrack(track, faces, tuple(part.best.candidates), part.best.thumbnail))
     return finished
 
 
@@ -102,6 +106,16 @@ def pool(samples: list[Sample]) -> tuple[FloatArray | None, float]:
     agreement = float(np.average(embeddings @ mean, weights=weights))
     trust = max(0.0, agreement) * min(1.0, float(quality.max()) / _ENOUGH_QUALITY)
     return mean.astype(np.float32), trust
+
+
+def pool_tracks(tracks: Sequence[Track]) -> FloatArray:
+    """Return the unit mean embedding of one person's tracks, weighted by their trust."""
+    total = np.zeros(EMBEDDING_SIZE)
+    for track in tracks:
+        if track.embedding is not None:
+            total += max(track.embedding_weight, 1e-3) * track.embedding
+    mean: FloatArray = (total / max(float(np.linalg.norm(total)), 1e-9)).astype(np.float32)
+    return mean
 
 
 def _is_face(part: Followed) -> bool:

@@ -1,0 +1,255 @@
+"""Pass 1: read the whole video once and write who is in it into the project."""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+from refrestore.config import RuntimeSettings, ScanSettings
+from refrestore.faces.analyser import FaceModels, load_face_models
+from refrestore.media.pixels import display_rgb
+from refrestore.media.probe import VideoInfo, probe
+from refrestore.media.reader import VideoReader
+from refrestore.models.pack import load_face_pack
+from refrestore.project.project import Project
+from refrestore.project.scanning import ScanWriter
+from refrestore.project.video import VideoSource
+from refrestore.scan.cluster import Constraints, cluster_tracks, cooccurring
+from refrestore.scan.follow import Follower
+from refrestore.scan.references import Spool, Spooled, harvest, to_reference
+from refrestore.scan.shots import CutDetector
+from refrestore.scan.tracks import finish_shot, pool_tracks
+from refrestore.types import Frame, ImageArray, Shot, Track
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with the stage, what is done of it and, if known, how much there is."""
+
+_REPORT_EVERY = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ScanSummary:
+    """What a scan found.
+
+    Parameters
+    ----------
+    frames
+        Frames the video has.
+    shots, tracks, identities, references
+        How many were found.
+    detections
+        Frames the detector looked at.
+    decode_failures
+        Packets that could not be decoded.
+    """
+
+    frames: int
+    shots: int
+    tracks: int
+    identities: int
+    references: int
+    detections: int
+    decode_failures: int
+
+
+def scan(
+    video: Path,
+    project_folder: Path,
+    *,
+    settings: ScanSettings,
+    runtime: RuntimeSettings,
+    progress: Progress | None = None,
+) -> ScanSummary:
+    """Find shots, faces, tracks, identities and references of a video.
+
+    Parameters
+    ----------
+    video
+        The video.
+    project_folder
+        Its project; made if there is none. In an existing one of the same video the new scan
+        replaces the old one when it is complete, and the user's decisions are kept.
+    settings, runtime
+        How to scan and where to compute.
+    progress
+        Told about stages "frames", "identities" and "references".
+
+    Raises
+    ------
+    MediaError
+        If the video cannot be read.
+    ModelError
+        If a model is missing or damaged.
+    ProjectError
+        If the folder holds a project of another video.
+    """
+    info = probe(video)
+    pack = load_face_pack(runtime)
+    models = load_face_models(
+        pack, runtime.device, threads=runtime.threads, min_score=settings.min_score
+    )
+    with (
+        Project.open_or_create(project_folder, video_source(info)) as project,
+        project.begin_scan(settings, recogniser=pack.recogniser.stem) as writer,
+    ):
+        return scan_into(writer, info, project_folder, models, settings, progress=progress)
+
+
+def video_source(info: VideoInfo) -> VideoSource:
+    """Return what a project remembers of a probed video."""
+    return VideoSource(
+        path=info.path,
+        fingerprint=info.fingerprint,
+        geometry=info.geometry,
+        start=info.start,
+        rate=info.average_rate,
+        frames=info.frames,
+        duration=info.duration,
+    )
+
+
+def scan_into(
+    writer: ScanWriter,
+    info: VideoInfo,
+    folder: Path,
+    models: FaceModels,
+    settings: ScanSettings,
+    *,
+    progress: Progress | None = None,
+) -> ScanSummary:
+    """Scan a video into a begun scan; `folder` takes crops while they wait for a name."""
+    for stale in folder.glob(f"{Spool.PREFIX}*"):  # left by a scan that was killed
+        shutil.rmtree(stale, ignore_errors=True)
+    with Spool(folder) as spool, VideoReader(info.path, info=info) as reader:
+        run = _Scan(writer, info, models, settings, spool, progress=progress or _silent)
+        run.read(reader)
+        identities, references = run.name_people()
+        writer.set_frames(run.frames)
+        return ScanSummary(
+            frames=run.frames,
+            shots=run.shots,
+            tracks=len(run.tracks),
+            identities=identities,
+            references=references,
+            detections=run.detections,
+            decode_failures=reader.decode_failures,
+        )
+
+
+class _Picture(NamedTuple):
+    number: int
+    time: Fraction
+    image: ImageArray
+
+
+class _Scan:
+    """The state of one scan: the current shot, and of those before it what naming needs."""
+
+    def __init__(
+        self,
+        writer: ScanWriter,
+        info: VideoInfo,
+        models: FaceModels,
+        settings: ScanSettings,
+        spool: Spool,
+        *,
+        progress: Progress,
+    ) -> None:
+        self._writer, self._info, self._models = writer, info, models
+        self._settings, self._spool, self._progress = settings, spool, progress
+        self._times: dict[int, Fraction] = {}
+        self._follower: Follower | None = None
+        self._candidates: list[Spooled] = []
+        self.tracks: list[Track] = []
+        self.frames = self.shots = self.detections = 0
+
+    def read(self, frames: Iterable[Frame]) -> None:
+        """Go through the video once: cut it into shots and follow the faces of each."""
+        cuts = CutDetector(self._info.average_rate)
+        waiting: deque[_Picture] = deque()
+        for frame in frames:
+            picture = _Picture(frame.index, frame.time, display_rgb(frame))
+            waiting.append(picture)
+            begins = cuts.push(picture.image)
+            if len(waiting) > cuts.delay:
+                self._take(waiting.popleft(), begins)
+            self.frames = frame.index + 1
+            if self.frames % _REPORT_EVERY == 0:
+                self._progress("frames", self.frames, self._info.frames)
+        for begins in [cuts.flush() for _ in range(cuts.delay)][-len(waiting) :]:
+            self._take(waiting.popleft(), begins)
+        self._end_shot()
+        self._progress("frames", self.frames, self.frames)
+
+    def name_people(self) -> tuple[int, int]:
+        """Cluster all tracks into identities and harvest references; return how many of each."""
+        self._progress("identities", 0, len(self.tracks))
+        constraints = Constraints(cannot=cooccurring(self.tracks))
+        groups = cluster_tracks(
+            self.tracks, constraints, threshold=self._settings.identity_threshold
+        )
+        self._writer.set_identities(groups)
+        self._progress("identities", len(self.tracks), len(self.tracks))
+        references = 0
+        for done, group in enumerate(groups):
+            self._progress("references", done, len(groups))
+            references += self._harvest(group)
+        self._progress("references", len(groups), len(groups))
+        return len(groups), references
+
+    def _take(self, picture: _Picture, begins_shot: bool) -> None:
+        if begins_shot:
+            self._end_shot()
+        if self._follower is None:
+            self._follower = Follower(self._models, self._settings, self._info.average_rate)
+        self._times[picture.number] = picture.time
+        self._follower.push(picture.number, picture.image)
+
+    def _end_shot(self) -> None:
+        if self._follower is None:
+            return
+        finished = finish_shot(
+            self._follower.finish(),
+            shot=self.shots,
+            first_id=len(self.tracks) + 1,
+            rate=self._info.average_rate,
+        )
+        first, last = next(iter(self._times)), next(reversed(self._times))
+        self._writer.add_shot(Shot(self.shots, first, last + 1, self._times[first]))
+        for part in finished:
+            self._writer.add_track(part.track, part.faces)
+            if part.thumbnail is not None:
+                self._writer.add_thumbnail(part.track.id, part.thumbnail)
+            self._candidates += [
+                self._spool.put(part.track.id, self._times[face.frame], face)
+                for face in part.candidates
+            ]
+            self.tracks.append(part.track)
+        self.detections += self._follower.detections
+        self.shots += 1
+        self._follower = None
+        self._times.clear()
+
+    def _harvest(self, group: tuple[int, ...]) -> int:
+        members = set(group)
+        own = [spooled for spooled in self._candidates if spooled.track in members]
+        centroid = pool_tracks([track for track in self.tracks if track.id in members])
+        chosen = harvest(
+            [spooled.candidate for spooled in own], centroid, self._settings.max_references
+        )
+        for row in chosen:
+            reference = to_reference(own[row], self._info.path.name)
+            self._writer.add_reference(own[row].track, reference)
+        return len(chosen)
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    """Progress for nobody."""
+
+
+__all__ = ["Progress", "ScanSummary", "scan", "scan_into", "video_source"]
