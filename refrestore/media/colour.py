@@ -52,10 +52,14 @@ class ColorTags:
 
 def matrix_of(picture: av.VideoFrame) -> int:
     """Return the matrix code point that the picture's code values are read with."""
-    tagged = int(picture.colorspace)
+    return matrix_for(int(picture.colorspace), picture.height)
+
+
+def matrix_for(tagged: int, height: int) -> int:
+    """Return the tagged matrix code point, or what untagged pictures of a height are read with."""
     if tagged in LUMA_WEIGHTS:
         return tagged
-    return _BT709 if picture.height >= HIGH_DEFINITION_HEIGHT else _BT601
+    return _BT709 if height >= HIGH_DEFINITION_HEIGHT else _BT601
 
 
 def is_full_range(picture: av.VideoFrame) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrestore.media.coding import Coding, fields, read_region, subsampling
-from refrestore.media.colour import swscale_arguments
+from refrestore.media.colour import matrix_of, swscale_arguments
 from refrestore.media.planes import EXACT, LANCZOS, Plane, clone, convert, planar, plane_views
 from refrestore.types import FloatArray, Frame
 
@@ -120,7 +120,10 @@ def _lanczos(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
         dst_color_range=colour["src_color_range"],
         **colour,
     )
-    result.colorspace, result.color_range = picture.colorspace, picture.color_range
+    # The matrix is said from here on: guessed from the new height it might be another one.
+    if not picture.format.is_rgb:
+        result.colorspace = matrix_of(picture)
+    result.color_range = picture.color_range
     return result
 
 

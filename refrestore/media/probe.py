@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
@@ -139,10 +140,8 @@ def probe(path: str | Path) -> VideoInfo:
         context = stream.codec_context
         rate = stream.average_rate or stream.guessed_rate or FALLBACK_RATE
         time_base = stream.time_base or 1 / FALLBACK_RATE
-        duration = None if stream.duration is None else stream.duration * time_base
-        if duration is None and container.duration is not None:
-            duration = Fraction(container.duration, av.time_base)
-        start = stream.start_time if picture.pts is None else picture.pts
+        start = ((stream.start_time if picture.pts is None else picture.pts) or 0) * time_base
+        duration = _duration(container, stream, start)
         frames = stream.frames or (None if duration is None else max(1, round(duration * rate)))
         full = picture.format.name.startswith("yuvj")
         return VideoInfo(
@@ -160,7 +159,7 @@ def probe(path: str | Path) -> VideoInfo:
             pixel_format=picture.format.name,
             bit_depth=bit_depth(picture.format),
             time_base=time_base,
-            start=(start or 0) * time_base,
+            start=start,
             duration=duration,
             average_rate=rate,
             frames=frames,
@@ -251,6 +250,24 @@ def _first_picture(
             if count > PROBE_PACKETS:
                 break
     raise MediaError(f"{path} has a video stream, but no picture in it can be decoded.")
+
+
+def _duration(
+    container: av.container.InputContainer, stream: av.VideoStream, start: Fraction
+) -> Fraction | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return stream.duration * stream.time_base
+    if "matroska" not in container.format.name:
+        known = container.duration
+        return None if known is None else Fraction(known, av.time_base)
+    # Matroska tells ends, not durations: the stream's by a tag, the file's in its header.
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    end = Fraction(0)
+    if tag is not None:
+        end = int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
+    elif container.duration is not None:
+        end = Fraction(container.duration, av.time_base)
+    return end - start if end > start else None
 
 
 def _clockwise(counterclockwise: float) -> Literal[0, 90, 180, 270]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 
@@ -159,7 +161,7 @@ class VideoReader:
         with open_input(self._path) as container:
             stream = film_stream(container, self._path)
             stream.thread_type = "AUTO"
-            for packet in self._packets(container, stream):
+            for packet in chain(read_packets(container, [stream], self._read_failed), [None]):
                 if self._stop.is_set():
                     return
                 if packet is not None and packet.is_corrupt:
@@ -183,25 +185,34 @@ class VideoReader:
                         )
                     yield picture
 
-    def _packets(
-        self, container: av.container.InputContainer, stream: av.VideoStream
-    ) -> Iterator[av.Packet[av.VideoStream] | None]:
-        """Yield the stream's packets over read errors, then None to flush the decoder."""
-        errors = 0
-        while errors < MAX_READ_ERRORS:
-            try:
-                for packet in container.demux(stream):
-                    if packet.size == 0:  # libav's own flush packet; sent once, below
-                        continue
-                    errors = 0
-                    yield packet
-                break
-            except av.EOFError:
-                break
-            except av.FFmpegError:
-                errors += 1
-                self.decode_failures += errors == 1
-        yield None
+    def _read_failed(self) -> None:
+        self.decode_failures += 1
+
+
+def read_packets(
+    container: av.container.InputContainer,
+    streams: Sequence[Any],
+    failed: Callable[[], None] = lambda: None,
+) -> Iterator[Any]:
+    """Yield the packets of streams in file order, over read errors; `failed` is told of each run.
+
+    A file that has nothing but errors any more is at its end.
+    """
+    errors = 0
+    while errors < MAX_READ_ERRORS:
+        try:
+            for packet in container.demux(*streams):
+                if packet.size == 0 and packet.pts is None:  # libav's own flush packet
+                    continue
+                errors = 0
+                yield packet
+            return
+        except av.EOFError:
+            return
+        except av.FFmpegError:
+            errors += 1
+            if errors == 1:
+                failed()
 
 
 def _time_of(picture: av.VideoFrame, info: VideoInfo, previous: Fraction | None) -> Fraction:

@@ -1,0 +1,211 @@
+"""Encoders by name: visually lossless settings, options, pixel formats."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import av
+from av.codec import codecs_available
+
+from refrestore.config import EncoderSettings
+from refrestore.errors import UsageError
+from refrestore.media.probe import bit_depth
+
+
+@dataclass(frozen=True, slots=True)
+class CodecProfile:
+    """How one encoder is told quality and effort.
+
+    Parameters
+    ----------
+    quality_option
+        Name of its constant-quality option; None if it has none.
+    quality, preset
+        Defaults; visually lossless, so that what the source kept of a face is kept again.
+    preset_option
+        Name of its effort option; None if it has none.
+    options
+        Always given.
+    bits_per_pixel
+        A low estimate of the size, to refuse disks that are certainly too small.
+    """
+
+    quality_option: str | None = "crf"
+    quality: float | None = None
+    preset_option: str | None = "preset"
+    preset: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    bits_per_pixel: float = 0.02
+
+
+_NVENC = CodecProfile("cq", 19, preset="p6", options={"rc": "vbr", "tune": "hq"})
+_QSV = CodecProfile("global_quality", 18, preset="slow")
+_LOSSLESS = CodecProfile(None, preset_option=None, bits_per_pixel=2.0)
+
+PROFILES: Mapping[str, CodecProfile] = {
+    # x264 and x265 are transparent at about 17 and 19 (their guides' "visually lossless");
+    # a little below that, as the source has been through an encoder already.
+    "libx264": CodecProfile(quality=15, preset="medium"),
+    "libx264rgb": CodecProfile(quality=15, preset="medium"),
+    # Closed GOPs: no picture may lean on a neighbouring segment.
+    "libx265": CodecProfile(
+        quality=16, preset="medium", options={"x265-params": "log-level=error:open-gop=0"}
+    ),
+    "libsvtav1": CodecProfile(quality=18, preset="6"),
+    "libvpx-vp9": CodecProfile(
+        quality=15, preset_option="cpu-used", preset="2", options={"row-mt": "1"}
+    ),
+    # Version 3 with checksums per slice; every picture a key picture, as archives ask for.
+    "ffv1": CodecProfile(
+        None,
+        preset_option=None,
+        options={"level": "3", "slicecrc": "1", "g": "1"},
+        bits_per_pixel=2.0,
+    ),
+    "utvideo": _LOSSLESS,
+    "huffyuv": _LOSSLESS,
+    "ffvhuff": _LOSSLESS,
+    "prores_ks": CodecProfile(None, preset_option="profile", preset="hq", bits_per_pixel=1.0),
+    "dnxhd": CodecProfile(None, preset_option="profile", preset="dnxhr_hq", bits_per_pixel=1.0),
+    "mpeg4": CodecProfile("qscale", 2, preset_option=None),
+    "mpeg2video": CodecProfile("qscale", 2, preset_option=None),
+    "mjpeg": CodecProfile("qscale", 2, preset_option=None, bits_per_pixel=0.2),
+    "h264_nvenc": _NVENC,
+    "hevc_nvenc": _NVENC,
+    "av1_nvenc": _NVENC,
+    "h264_qsv": _QSV,
+    "hevc_qsv": _QSV,
+    "av1_qsv": _QSV,
+}
+"""Encoders with known settings; any other one works with --bitrate or its own defaults."""
+
+_PRORES_4444 = "4444"
+
+
+def find_codec(name: str) -> av.Codec:
+    """Return the video encoder of that name.
+
+    Raises
+    ------
+    UsageError
+        There is none; the sentence names similar ones.
+    """
+    try:
+        codec = av.Codec(name, "w")
+        if codec.type == "video":
+            return codec
+    except ValueError:
+        pass
+    names = sorted(set(PROFILES) & set(codecs_available)) + video_encoders()
+    near = list(dict.fromkeys(difflib.get_close_matches(name, names, n=4, cutoff=0.5)))
+    known = near or sorted(set(PROFILES) & set(codecs_available))
+    raise UsageError(
+        f"There is no video encoder {name!r}; {'did you mean' if near else 'there are'} "
+        f"{', '.join(known)}{'?' if near else '.'}"
+    )
+
+
+def video_encoders() -> list[str]:
+    """Return the names of all video encoders of this build of libav."""
+    names = []
+    for name in sorted(codecs_available):
+        try:
+            codec = av.Codec(name, "w")
+        except ValueError:
+            continue
+        if codec.type == "video" and codec.name == name:
+            names.append(name)
+    return names
+
+
+def codec_options(
+    settings: EncoderSettings, codec: av.Codec, pixel_format: str
+) -> tuple[dict[str, str], int]:
+    """Return the encoder's options and its bit rate (0 for constant quality).
+
+    Raises
+    ------
+    UsageError
+        Settings that contradict each other or that this encoder does not have.
+    """
+    name = codec.name
+    if settings.crf is not None and settings.bitrate is not None:
+        raise UsageError("--crf and --bitrate contradict each other: give one of them.")
+    profile = PROFILES.get(name, CodecProfile(None, preset_option="preset"))
+    options = dict(profile.options)
+    if settings.crf is not None and profile.quality_option is None:
+        raise UsageError(
+            f"Encoder {name} has no constant quality (--crf) that is known here; "
+            "leave it out or give --bitrate."
+        )
+    if settings.preset is not None and profile.preset_option is None:
+        raise UsageError(f"Encoder {name} has no --preset; leave it out.")
+    if settings.bitrate is None and profile.quality_option is not None:
+        quality = profile.quality if settings.crf is None else settings.crf
+        options[profile.quality_option] = f"{quality:g}"
+    preset = settings.preset or profile.preset
+    if name == "prores_ks" and settings.preset is None and "444" in pixel_format:
+        preset = _PRORES_4444
+    if preset is not None and profile.preset_option is not None:
+        options[profile.preset_option] = preset
+    return options, settings.bitrate or 0
+
+
+def choose_pixel_format(codec: av.Codec, source: str, wanted: str | None) -> tuple[str, str | None]:
+    """Return the pixel format to encode, and a sentence if it is not the source's.
+
+    The source's where the encoder takes it, else the nearest of at least the same depth.
+
+    Raises
+    ------
+    UsageError
+        `wanted` does not exist or the encoder does not take it.
+    """
+    formats = {each.name: each for each in codec.video_formats or [] if each.components}
+    if wanted is not None:
+        try:
+            av.VideoFormat(wanted)
+        except ValueError as error:
+            raise UsageError(f"There is no pixel format {wanted!r} (--pix-fmt).") from error
+        if formats and wanted not in formats:
+            raise UsageError(
+                f"Encoder {codec.name} does not take {wanted} (--pix-fmt); "
+                f"it takes {', '.join(formats)}."
+            )
+        changed = wanted != source
+        return wanted, f"Encoded as {wanted}, the source is {source}." if changed else None
+    if source in formats or not formats:
+        return source, None
+    nearest = min(formats.values(), key=lambda each: _distance(av.VideoFormat(source), each))
+    return nearest.name, (
+        f"Encoder {codec.name} does not take {source}; {nearest.name} is encoded instead."
+    )
+
+
+def _distance(source: av.VideoFormat, other: av.VideoFormat) -> tuple[int, ...]:
+    """Return what is lost, worst first, then what is wasted."""
+
+    def shape(each: av.VideoFormat) -> tuple[int, int, int]:
+        chroma = (
+            (16, 16)
+            if each.is_rgb
+            else (0, 0)
+            if len(each.components) < 3
+            else (each.chroma_width(16), each.chroma_height(16))
+        )
+        return (chroma[0], chroma[1], sum(part.is_alpha for part in each.components))
+
+    depth, other_depth = bit_depth(source), bit_depth(other)
+    have, get = shape(source), shape(other)
+    return (
+        max(0, depth - other_depth),
+        sum(max(0, a - b) for a, b in zip(have[:2], get[:2], strict=True)),
+        int(source.is_rgb != other.is_rgb),
+        max(0, have[2] - get[2]),
+        other_depth - depth,
+        sum(max(0, b - a) for a, b in zip(have, get, strict=True)),
+        int(other.name != source.name.replace("yuvj", "yuv")),
+        int(len({part.plane for part in other.components}) != len(other.components)),
+    )

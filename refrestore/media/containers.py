@@ -1,0 +1,272 @@
+"""Output containers: which streams they hold, and files in them with all streams declared."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from refrestore.errors import MediaError, UsageError
+from refrestore.media.failures import reason
+from refrestore.media.matroska import PLACEHOLDER
+from refrestore.media.probe import StreamInfo, VideoInfo
+
+if TYPE_CHECKING:
+    from refrestore.media.encoder import Encoder
+
+FORMATS: Mapping[str, str] = {
+    ".mkv": "matroska",
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".webm": "webm",
+}
+"""Suffixes written; all of them keep variable frame rates and sample aspect ratios."""
+
+_QUICKTIME = ("mp4", "mov")
+_MATROSKA = ("matroska", "webm")
+
+STALE_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+"""Metadata that describes the source's file and not its content."""
+
+STALE_VIDEO_TAGS = {"BPS", "NUMBER_OF_BYTES", "NUMBER_OF_FRAMES", "DURATION", "ENCODER", "encoder"}
+"""Statistics of the source's film stream, without their language suffix."""
+
+_ITUNES_TAGS = {
+    "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre",
+    "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network",
+    "keywords", "track", "disc", "creation_time", "location", "rating", "media_type",
+}  # fmt: skip
+"""What the QuickTime muxer writes without being asked for more (libavformat/movenc.c)."""
+
+
+def format_of(output: Path) -> str:
+    """Return libav's name of the container that a suffix means.
+
+    Raises
+    ------
+    UsageError
+        It means none of those written here.
+    """
+    name = FORMATS.get(output.suffix.lower())
+    if name is None:
+        raise UsageError(
+            f"{output} needs a name that ends in {', '.join(FORMATS)}; "
+            f"{output.suffix or 'no suffix'!r} is none of these."
+        )
+    return name
+
+
+class OutputFile:
+    """An output container with a source's streams declared, ready for packets.
+
+    Parameters
+    ----------
+    target
+        A path, or None for a file in memory that is only tried.
+    source, info
+        The opened source and what it holds.
+    film
+        Stream of a segment, from which the film's codec set-up is copied.
+    encoder
+        The encoder; it says which streams are left out.
+    only
+        Indices of the streams to declare, when trying; default all that are not left out.
+    """
+
+    def __init__(
+        self,
+        target: Path | None,
+        source: av.container.InputContainer,
+        info: VideoInfo,
+        film: av.VideoStream,
+        encoder: Encoder,
+        *,
+        only: Sequence[int] | None = None,
+        chapters: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        metadata = {key: each for key, each in source.metadata.items() if key not in STALE_TAGS}
+        options = _muxer_options(encoder.container, metadata)
+        file: Any = io.BytesIO() if target is None else str(target)
+        self.container = av.open(file, "w", format=encoder.container, container_options=options)
+        self.container.metadata.update(metadata)
+        self.streams: dict[int, Any] = {}
+        for stream in source.streams:
+            if stream.index == info.stream:
+                self.film = self._add_film(film, stream, info, encoder)
+            elif stream.index in encoder.left_out or (
+                only is not None and stream.index not in only
+            ):
+                continue
+            else:
+                self.streams[stream.index] = self._add(stream, info.streams[stream.index])
+        if chapters:
+            self.container.set_chapters(list(chapters))  # type: ignore[arg-type]
+
+    def write_header(self) -> None:
+        """Write the header, which fails for what the container cannot hold."""
+        self.container.start_encoding()
+
+    def _add(self, stream: Any, info: StreamInfo) -> Any:
+        try:
+            added = self.container.add_stream_from_template(stream, opaque=True)
+        except (ValueError, av.FFmpegError) as error:
+            name = self.container.format.name
+            raise MediaError(
+                f"{str(info).capitalize()} cannot be stored in {name}: {reason(error)}."
+            ) from error
+        added.metadata.update(stream.metadata)
+        added.disposition = stream.disposition
+        return added
+
+    def _add_film(
+        self, film: av.VideoStream, source: Any, info: VideoInfo, encoder: Encoder
+    ) -> av.VideoStream:
+        added = self.container.add_stream_from_template(film, opaque=True)
+        added.time_base = info.time_base
+        context = added.codec_context
+        encoder.tag(context)
+        context.framerate = encoder.rate
+        if encoder.container in _QUICKTIME and film.codec_context.name == "hevc":
+            context.codec_tag = "hvc1"  # the only name of HEVC that Apple's players open
+        tags = {
+            key: value
+            for key, value in source.metadata.items()
+            if key.split("-")[0] not in STALE_VIDEO_TAGS
+        }
+        if needs_display_size(encoder):
+            tags["title"] = tags.get("title", "") + PLACEHOLDER
+        added.metadata.update(tags)
+        added.disposition = source.disposition
+        if encoder.display_matrix is not None:
+            set_display_matrix(added, encoder.display_matrix)
+        return added
+
+
+def needs_display_size(encoder: Encoder) -> bool:
+    """Return whether `matroska.write_sample_aspect` must finish the file."""
+    return encoder.container in _MATROSKA and encoder.geometry.sample_aspect != 1
+
+
+def set_display_matrix(stream: av.VideoStream, matrix: tuple[int, ...]) -> None:
+    """Declare rotation and flips.
+
+    Raises
+    ------
+    MediaError
+        This PyAV cannot.
+    """
+    if not hasattr(stream, "set_display_matrix"):
+        raise MediaError(
+            f"This video is rotated, which PyAV {av.__version__} cannot write; "
+            "install PyAV 18 or later."
+        )
+    stream.set_display_matrix(matrix)
+
+
+def streams_left_out(
+    source: av.container.InputContainer, info: VideoInfo, film: av.VideoStream, encoder: Encoder
+) -> tuple[int, ...]:
+    """Return data streams that the container cannot hold, after trying its header.
+
+    Such streams (a camera's telemetry, timecode tracks) are of no codec that a muxer knows.
+
+    Raises
+    ------
+    MediaError
+        It cannot hold the film, or a sound, subtitle or attachment stream.
+    """
+    left_out = []
+    others = [each for each in info.streams if each.index != info.stream]
+    for stream in others:
+        if stream.chapters:
+            left_out.append(stream.index)
+            continue
+        refused = _refusal(source, info, film, encoder, [stream.index])
+        if refused is None:
+            continue
+        film_refused = _refusal(source, info, film, encoder, [])
+        if film_refused is not None:
+            raise MediaError(
+                f"The film encoded with {encoder.codec} cannot be stored in "
+                f"{encoder.container}: {film_refused}."
+            )
+        if stream.kind not in ("data", "unknown"):
+            raise MediaError(
+                f"{str(stream).capitalize()} of {info.path} cannot be stored in "
+                f"{encoder.container}; give the output a name that ends in .mkv."
+            )
+        left_out.append(stream.index)
+    kept = [each.index for each in others if each.index not in left_out]
+    refused = _refusal(source, info, film, encoder, kept)
+    if refused is not None:
+        raise MediaError(
+            f"The streams of {info.path} cannot be stored in {encoder.container} "
+            f"with {encoder.codec}: {refused}."
+        )
+    return tuple(left_out)
+
+
+def _refusal(
+    source: av.container.InputContainer,
+    info: VideoInfo,
+    film: av.VideoStream,
+    encoder: Encoder,
+    only: Sequence[int],
+) -> str | None:
+    try:
+        output = OutputFile(None, source, info, film, encoder, only=only)
+        output.write_header()
+        output.container.close()
+    except (av.FFmpegError, ValueError) as error:
+        return reason(error)
+    except MediaError as error:
+        if error.__cause__ is None:
+            raise
+        return reason(error.__cause__)
+    return None
+
+
+def clipped_chapters(
+    source: av.container.InputContainer, first: Fraction | None, stop: Fraction | None
+) -> list[dict[str, Any]]:
+    """Return the chapters between two times, moved so that `first` (if any) is at 0."""
+    result: list[dict[str, Any]] = []
+    for chapter in source.chapters():
+        unit = chapter["time_base"] or Fraction(1, 1000)
+        start, end = chapter["start"] * unit, chapter["end"] * unit
+        if (stop is not None and start >= stop) or (first is not None and end <= first):
+            continue
+        if stop is not None:
+            end = min(end, stop)
+        if first is not None:
+            start, end = max(start, first) - first, end - first
+        result.append({
+            "id": chapter["id"],
+            "start": round(start / unit),
+            "end": round(end / unit),
+            "time_base": unit,
+            "metadata": dict(chapter["metadata"]),
+        })  # fmt: skip
+    return result
+
+
+def enlarged_matrix(matrix: tuple[int, ...] | None, scale: int) -> tuple[int, ...] | None:
+    """Return a display matrix for a picture enlarged by a factor: its shift grows, nothing else."""
+    if matrix is None or scale == 1:
+        return matrix
+    return (*matrix[:6], matrix[6] * scale, matrix[7] * scale, matrix[8])
+
+
+def _muxer_options(container: str, metadata: Mapping[str, str]) -> dict[str, str]:
+    options = {}
+    if container in _QUICKTIME and set(metadata) - _ITUNES_TAGS:
+        options["movflags"] = "use_metadata_tags"
+    if container in _MATROSKA:
+        # Sound may begin before time 0 (priming); moving everything would change every time.
+        options["avoid_negative_ts"] = "disabled"
+    return options

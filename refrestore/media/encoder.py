@@ -1,0 +1,287 @@
+"""The encoder of the output: resolved, probed and checked before the first frame."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from refrestore.config import EncoderSettings
+from refrestore.errors import DiskError, MediaError, UsageError
+from refrestore.media.codecs import (
+    PROFILES,
+    CodecProfile,
+    choose_pixel_format,
+    codec_options,
+    find_codec,
+)
+from refrestore.media.colour import (
+    FULL,
+    LIMITED,
+    UNSPECIFIED,
+    ColorTags,
+    matrix_for,
+    swscale_arguments,
+)
+from refrestore.media.containers import enlarged_matrix, format_of, streams_left_out
+from refrestore.media.failures import reason, writing
+from refrestore.media.planes import BICUBIC, EXACT, convert
+from refrestore.media.probe import VideoInfo, open_input
+from refrestore.media.segments import SegmentWriter, open_segment
+from refrestore.types import Geometry
+
+PROBE_FRAMES = 3
+"""Enough for an encoder to open, take pictures and hand out packets when flushed."""
+
+MAX_RATE_TERM = 60_000
+"""MPEG-4 and its kin keep terms of the frame rate in 16 bits."""
+
+COPIES = 2
+"""The film is on the disk twice while it is joined: its segments and the output."""
+
+_INTERLACED_FLAGS = 1 << 18 | 1 << 29
+"""AV_CODEC_FLAG_INTERLACED_DCT and AV_CODEC_FLAG_INTERLACED_ME."""
+
+_INTERLACED_CODECS = ("libx264", "mpeg2video", "mpeg4", "prores_ks", "dnxhd")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder that has proved to work, and the file it works for. Picklable.
+
+    Parameters
+    ----------
+    codec, pixel_format, options, bitrate
+        As libav takes them; bit rate 0 for constant quality.
+    geometry
+        Of the output picture.
+    display_matrix
+        The container's nine integers, or None.
+    rate
+        Frames per second, nominal; times are exact apart from it.
+    time_base
+        Of the source's timestamps, which are the output's.
+    color
+        Tags of the output.
+    interlaced
+        Whether pictures are encoded as two fields.
+    container
+        libav's name of the output format.
+    left_out
+        Indices of source streams that the container cannot hold.
+    notes
+        What the user should hear, one sentence each.
+    """
+
+    codec: str
+    pixel_format: str
+    options: Mapping[str, str]
+    bitrate: int
+    geometry: Geometry
+    display_matrix: tuple[int, ...] | None
+    rate: Fraction
+    time_base: Fraction
+    color: ColorTags
+    interlaced: bool
+    container: str
+    left_out: tuple[int, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    def add_stream(self, container: av.container.OutputContainer) -> av.VideoStream:
+        """Add a stream with a fresh instance of this encoder."""
+        stream: Any = container.add_stream(self.codec, rate=self.rate, options=dict(self.options))
+        context = stream.codec_context
+        context.width, context.height = self.geometry.width, self.geometry.height
+        context.pix_fmt = self.pixel_format
+        context.time_base = 1 / self.rate
+        if self.bitrate:
+            context.bit_rate = self.bitrate
+        if self.interlaced and self.codec in _INTERLACED_CODECS:
+            context.flags |= _INTERLACED_FLAGS
+        self.tag(context)
+        assert isinstance(stream, av.VideoStream)
+        return stream
+
+    def tag(self, context: Any) -> None:
+        """Set sample aspect ratio and colour tags of a codec context."""
+        context.sample_aspect_ratio = self.geometry.sample_aspect
+        context.color_primaries = self.color.primaries
+        context.color_trc = self.color.transfer
+        context.colorspace = self.color.matrix
+        context.color_range = self.color.range
+
+    def fit(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """Return the picture in the encoder's pixel format; itself if it is in it already.
+
+        Raises
+        ------
+        ValueError
+            It is of another size.
+        """
+        size = self.geometry.width, self.geometry.height
+        if (picture.width, picture.height) != size:
+            raise ValueError(f"picture is {picture.width}x{picture.height}, encoder {size}")
+        if picture.format.name == self.pixel_format:
+            return picture
+        source = swscale_arguments(picture)
+        target = source["src_color_range"]
+        if picture.format.is_rgb and not av.VideoFormat(self.pixel_format).is_rgb:
+            target = LIMITED
+        elif len(picture.format.components) < 3:
+            # swscale takes every gray for full range; full to full copies the codes.
+            target = source["src_color_range"] = FULL
+        result = convert(
+            picture,
+            format=self.pixel_format,
+            interpolation=BICUBIC | EXACT,
+            dst_colorspace=source["src_colorspace"],
+            dst_color_range=target,
+            **source,
+        )
+        result.colorspace, result.color_range = self.color.matrix, self.color.range
+        return result
+
+
+def resolve_encoder(
+    settings: EncoderSettings, info: VideoInfo, *, scale: int, output: str | Path
+) -> Encoder:
+    """Choose and try the encoder, and check everything that would stop the render later.
+
+    A few pictures are encoded beside the output, and the output's header with every stream that
+    is to be copied is written and thrown away.
+
+    Parameters
+    ----------
+    settings
+        What the user asked for.
+    info
+        The source.
+    scale
+        Whole factor by which the picture is enlarged.
+    output
+        Path of the output.
+
+    Raises
+    ------
+    UsageError
+        Settings that do not exist or contradict each other, an unknown suffix, or the output is
+        the input.
+    DiskError
+        The output's folder is missing, may not be written to or has certainly too little room.
+    MediaError
+        The encoder does not work here, or the container cannot hold a stream.
+    """
+    output = Path(output)
+    container = format_of(output)
+    _check_place(output, info)
+    codec = find_codec(settings.codec)
+    pixel_format, note = choose_pixel_format(codec, info.pixel_format, settings.pixel_format)
+    options, bitrate = codec_options(settings, codec, pixel_format)
+    color = _output_color(info, pixel_format, scale)
+    encoder = Encoder(
+        codec=codec.name,
+        pixel_format=pixel_format,
+        options=options,
+        bitrate=bitrate,
+        geometry=info.geometry.scaled(scale),
+        display_matrix=enlarged_matrix(info.display_matrix, scale),
+        rate=_nominal_rate(info.average_rate),
+        time_base=info.time_base,
+        color=color,
+        interlaced=info.interlaced,
+        container=container,
+        notes=() if note is None else (note,),
+    )
+    _check_room(encoder, info, output)
+    left_out = _try(encoder, info, output)
+    notes = [
+        f"{str(info.streams[index]).capitalize()} cannot be stored in {container} and is left out."
+        for index in left_out
+        if not info.streams[index].chapters
+    ]
+    return replace(encoder, left_out=left_out, notes=(*encoder.notes, *notes))
+
+
+def _try(encoder: Encoder, info: VideoInfo, output: Path) -> tuple[int, ...]:
+    """Encode a few dark pictures and write a header; return the streams that must be left out."""
+    with (
+        writing(output),
+        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder,
+    ):
+        path = Path(folder) / "probe.mkv"
+        try:
+            with SegmentWriter(path, encoder) as writer:
+                for index in range(PROBE_FRAMES):
+                    writer.write(_black(encoder), index * encoder.time_base)
+        except DiskError:
+            raise
+        except (MediaError, av.FFmpegError, ValueError, MemoryError) as error:
+            cause = error.__cause__ or error
+            raise MediaError(
+                f"Encoder {encoder.codec} cannot encode {encoder.geometry.width}x"
+                f"{encoder.geometry.height} {encoder.pixel_format} here ({reason(cause)}); "
+                "try another --codec, --preset or --pix-fmt."
+            ) from error
+        with open_segment(path) as (_, film), open_input(info.path) as source:
+            return streams_left_out(source, info, film, encoder)
+
+
+def _black(encoder: Encoder) -> av.VideoFrame:
+    picture = av.VideoFrame(encoder.geometry.width, encoder.geometry.height, encoder.pixel_format)
+    for plane in picture.planes:
+        plane.update(bytes(plane.buffer_size))
+    return picture
+
+
+def _check_place(output: Path, info: VideoInfo) -> None:
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; give the name of a file in it.")
+    same = output.exists() and output.samefile(info.path)
+    if same or output.resolve() == info.path.resolve():
+        raise UsageError(f"The output {output} is the input; give it another name.")
+    if not output.parent.is_dir():
+        raise DiskError(f"There is no folder {output.parent}; create it first.")
+
+
+def _check_room(encoder: Encoder, info: VideoInfo, output: Path) -> None:
+    seconds = info.duration or Fraction(0)
+    if encoder.bitrate:
+        film = encoder.bitrate / 8 * float(seconds)
+    else:
+        profile = PROFILES.get(encoder.codec, CodecProfile())
+        pixels = encoder.geometry.width * encoder.geometry.height * (info.frames or 0)
+        film = pixels * profile.bits_per_pixel / 8
+    needed = int(film * COPIES)
+    free = shutil.disk_usage(output.parent).free
+    if free < needed:
+        raise DiskError(
+            f"Writing {output} needs at least {needed / 1e6:.0f} MB, "
+            f"its disk has {free / 1e6:.0f} MB free; free some space or write elsewhere."
+        )
+
+
+def _nominal_rate(rate: Fraction) -> Fraction:
+    limited = rate.limit_denominator(1001)
+    if limited <= 0 or limited.numerator > MAX_RATE_TERM:
+        limited = Fraction(min(max(1, round(rate)), MAX_RATE_TERM))
+    return limited
+
+
+def _output_color(info: VideoInfo, pixel_format: str, scale: int) -> ColorTags:
+    """Return the source's tags, made explicit where keeping silent would change the colours."""
+    color = info.color
+    was_rgb, is_rgb = (av.VideoFormat(name).is_rgb for name in (info.pixel_format, pixel_format))
+    matrix = matrix_for(color.matrix, info.geometry.height)
+    if was_rgb and not is_rgb:
+        return replace(color, matrix=matrix, range=LIMITED)
+    if is_rgb:
+        return replace(color, matrix=0 if not was_rgb else color.matrix, range=FULL)
+    if scale != 1 and color.matrix == UNSPECIFIED:
+        color = replace(color, matrix=matrix)  # players guess the matrix from the height
+    return color
