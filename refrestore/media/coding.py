@@ -105,6 +105,20 @@ class Coding:
         red = (rgb[..., 0] - luma) * (span / np.float32(2 * (1 - self.red))) + middle
         return [luma * scale + offset, blue, red]
 
+    def encode_difference(self, rgb: FloatArray) -> list[FloatArray]:
+        """Return what an RGB difference, (h, w, 3), adds to the code values, one array a plane."""
+        scale = np.float32(self.luma[0])
+        if self.rgb:
+            return [rgb[..., channel] * scale for channel in range(3)]
+        weights = np.array([self.red, 1 - self.red - self.blue, self.blue], np.float32)
+        luma = rgb @ weights
+        if self.planes == 1:
+            return [luma * scale]
+        span = np.float32(self.chroma[0])
+        blue = (rgb[..., 2] - luma) * (span / np.float32(2 * (1 - self.blue)))
+        red = (rgb[..., 0] - luma) * (span / np.float32(2 * (1 - self.red)))
+        return [luma * scale, blue, red]
+
     def decode(self, codes: list[FloatArray]) -> FloatArray:
         """Return (h, w, 3) RGB 0..1 of code values at full resolution."""
         scale, offset = (np.float32(value) for value in self.luma)

@@ -12,7 +12,7 @@ from fractions import Fraction
 import av
 
 from refrestore.config import RenderSettings
-from refrestore.media.compose import add
+from refrestore.media.addition import add
 from refrestore.media.encoder import Encoder
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter

@@ -7,7 +7,7 @@ nothing, or that would only be harmed, gets 0 and a reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,6 +44,9 @@ FADE_FRAMES = 8
 STRENGTH_SIGMA = 4.0
 """Smoothing of strengths over time, frames."""
 
+NOBODY = -1
+"""Identity of a track that belongs to none."""
+
 SHORTEST_RUN = 4
 """Runs of fewer frames are left alone: a face that sharpens for an instant is a flash."""
 
@@ -55,7 +58,7 @@ class TrackPlan:
     Parameters
     ----------
     track, identity
-        Ids in the project; identity -1 where the track belongs to nobody.
+        Ids in the project; identity `NOBODY` where the track belongs to nobody.
     faces : Faces
         Its T rows, ascending frames.
     strength : (T,) float32
@@ -78,7 +81,7 @@ class TrackPlan:
 
 def plan_tracks(
     tracks: Sequence[Track],
-    faces: Faces,
+    faces_of: Callable[[int], Faces],
     identities: Sequence[Identity],
     settings: RenderSettings,
     *,
@@ -88,30 +91,25 @@ def plan_tracks(
 
     Parameters
     ----------
-    tracks, faces, identities
-        Of the project, after the user's edits; `faces` has its `track` column.
+    tracks, identities
+        Of the project, after the user's edits.
+    faces_of
+        Gives a track's rows by its id, ascending frames. Embeddings and landmarks are not kept.
     settings
         Gates and the upper limit of strength.
     strengths
         The user's own limit per identity id, 0..1.
     """
     owner = {track: identity for identity in identities for track in identity.tracks}
-    if faces.track is None:
-        raise ValueError("plan_tracks needs faces with their track column")
-    order = np.lexsort((faces.frame, faces.track))
-    table = faces[order]
-    assert table.track is not None
-    ids, starts = np.unique(table.track, return_index=True)
-    stops = [*starts[1:], len(table)]
-    rows = {int(i): table[a:b] for i, a, b in zip(ids, starts, stops, strict=True)}
     limits = strengths or {}
     plans = []
     for track in tracks:
-        own = rows.get(track.id, Faces.empty())
+        own = faces_of(track.id).with_columns(embedding=None, landmarks=None)
         identity = owner.get(track.id)
-        limit = settings.strength * limits.get(identity.id if identity else -1, 1.0)
+        number = identity.id if identity else NOBODY
+        limit = settings.strength * limits.get(number, 1.0)
         strength, reason = _treat(own, identity, settings, limit)
-        plans.append(TrackPlan(track.id, identity.id if identity else -1, own, strength, reason))
+        plans.append(TrackPlan(track.id, number, own, strength, reason))
     return plans
 
 

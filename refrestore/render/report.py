@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -123,14 +123,14 @@ def summarise(
     plans: Sequence[TrackPlan],
     references: Mapping[int, Sequence[Reference]],
     records: Sequence[SegmentRecord],
-    times: Mapping[int, float],
+    seconds: Callable[[int], float],
 ) -> list[dict[str, Any]]:
     """Return the report's part on people, one plain object an identity, by screen time.
 
     Parameters
     ----------
-    times
-        Presentation time in seconds by frame index, for the frames that are named.
+    seconds
+        Presentation time of a frame index.
     """
     samples = [sample for record in records for sample in record.samples]
     pictures = {
@@ -172,14 +172,14 @@ def summarise(
                 "left_alone": [
                     {
                         "track": plan.track,
-                        "start": _time(times, plan.faces.frame[0]),
+                        "start": round(seconds(int(plan.faces.frame[0])), 3),
                         "frames": len(plan.faces),
                         "reason": plan.reason,
                     }
                     for plan in own
                     if plan.reason and len(plan.faces)
                 ],
-                "pictures": _spread(shown, PICTURES_PER_IDENTITY, times),
+                "pictures": _spread(shown, seconds),
                 "thumbnails": [
                     _jpeg(bank[row].image, REFERENCE_SIZE)
                     for row, _ in used.most_common(REFERENCES_SHOWN)
@@ -195,16 +195,15 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return round(float(np.mean(known)), 4) if known else None
 
 
-def _time(times: Mapping[int, float], frame: Any) -> float | None:
-    return times.get(int(frame))
-
-
 def _spread(
-    pictures: Sequence[Mapping[str, Any]], count: int, times: Mapping[int, float]
+    pictures: Sequence[Mapping[str, Any]], seconds: Callable[[int], float]
 ) -> list[dict[str, Any]]:
-    """Return at most `count` pictures, evenly over the film, with their times."""
-    places = sorted(set(np.linspace(0, len(pictures) - 1, min(count, len(pictures))).astype(int)))
-    return [{**pictures[place], "time": _time(times, pictures[place]["frame"])} for place in places]
+    """Return at most `PICTURES_PER_IDENTITY`, evenly over the film, with their times."""
+    count = min(PICTURES_PER_IDENTITY, len(pictures))
+    places = sorted({int(place) for place in np.linspace(0, len(pictures) - 1, count)})
+    return [
+        {**pictures[place], "time": round(seconds(pictures[place]["frame"]), 3)} for place in places
+    ]
 
 
 def write_report(report: Mapping[str, Any], json_path: Path, html_path: Path) -> None:
@@ -222,10 +221,8 @@ def write_report(report: Mapping[str, Any], json_path: Path, html_path: Path) ->
     write_atomically(html_path, page.encode())
 
 
-def _clock(seconds: float | None) -> str:
+def _clock(seconds: float) -> str:
     """Return 0:00:00.0 of seconds."""
-    if seconds is None:
-        return "?"
     minutes, rest = divmod(round(seconds, 1), 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02d}:{rest:04.1f}"

@@ -1,0 +1,100 @@
+"""Who is in the film and what they can be restored from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from refrestore.errors import ProfileError
+from refrestore.faces.analyser import FaceModels
+from refrestore.project import Profile, Project
+from refrestore.restore.bank import ReferenceBank
+from refrestore.restore.guard import GuardSettings
+from refrestore.types import FloatArray, Identity, Reference, Track
+
+CLEAR_WEIGHT = 0.5
+"""A track embedding that can be trusted this much is clear enough to contradict the user."""
+
+
+@dataclass(frozen=True)
+class People:
+    """The identities of a project and their references.
+
+    Parameters
+    ----------
+    identities
+        After the user's edits.
+    references
+        Per identity id: its own, then its profile's.
+    banks
+        The same as tensors; identities without references are missing.
+    notes
+        Sentences for the report: profiles that were refused.
+    """
+
+    identities: Sequence[Identity]
+    references: Mapping[int, Sequence[Reference]]
+    banks: Mapping[int, ReferenceBank]
+    notes: Sequence[str]
+
+
+def gather_people(project: Project, profiles: Sequence[Profile], models: FaceModels) -> People:
+    """Collect the references of every identity that is to be restored.
+
+    A profile is refused for an identity that is clear enough to judge and is somebody else.
+
+    Raises
+    ------
+    ProfileError
+        If an identity is linked to a profile that was not given.
+    """
+    known = {profile.name: profile for profile in profiles}
+    tracks = {track.id: track for track in project.tracks()}
+    references: dict[int, list[Reference]] = {}
+    notes: list[str] = []
+    identities = project.identities()
+    for identity in identities:
+        if identity.state != "restore":
+            continue
+        own = list(project.references(identity.id))
+        if identity.profile is not None:
+            profile = known.get(identity.profile)
+            if profile is None:
+                raise ProfileError(
+                    f"{identity.name} is linked to the profile {identity.profile!r}, which is not "
+                    "in the profiles folder; import it or unlink the person."
+                )
+            centroid = clear_centroid([tracks[track] for track in identity.tracks])
+            if centroid is not None and is_somebody_else(centroid, profile):
+                notes.append(
+                    f"The profile {profile.name} was not used for {identity.name}: the face is "
+                    "clear enough to judge, and it is somebody else."
+                )
+            else:
+                own += profile.references
+        references[identity.id] = own
+    banks = {
+        identity: ReferenceBank.from_references(own) for identity, own in references.items() if own
+    }
+    return People(identities, references, banks, notes)
+
+
+def clear_centroid(tracks: Sequence[Track]) -> FloatArray | None:
+    """Return the unit mean embedding of the tracks that are clear enough to judge, or None."""
+    clear = [
+        track.embedding * track.embedding_weight
+        for track in tracks
+        if track.embedding is not None and track.embedding_weight >= CLEAR_WEIGHT
+    ]
+    if not clear:
+        return None
+    total = np.sum(clear, axis=0)
+    unit: FloatArray = (total / np.linalg.norm(total)).astype(np.float32)
+    return unit
+
+
+def is_somebody_else(centroid: FloatArray, profile: Profile) -> bool:
+    """Say whether a clear face is surely not the profile's person."""
+    return float(centroid @ profile.centroid) < GuardSettings().stranger

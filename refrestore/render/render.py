@@ -1,0 +1,199 @@
+"""Pass 2 from end to end: check everything, plan, render the segments, join, report."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refrestore import __version__
+from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
+from refrestore.errors import MediaError
+from refrestore.media.encoder import Encoder, resolve_encoder
+from refrestore.media.join import join
+from refrestore.media.probe import VideoInfo, probe
+from refrestore.project import Profile, Project
+from refrestore.render.loop import Job, render_segments
+from refrestore.render.people import People, gather_people
+from refrestore.render.plan import TrackPlan, plan_tracks
+from refrestore.render.refine import Tools
+from refrestore.render.report import SegmentRecord, summarise, write_report
+from refrestore.render.segments import SegmentFolder, digest
+from refrestore.render.toolbox import Toolbox, open_toolbox
+from refrestore.restore.bank import ReferenceBank
+from refrestore.types import ProgressCallback
+
+
+@dataclass(frozen=True)
+class RenderResult:
+    """What a render made.
+
+    Parameters
+    ----------
+    output, report, page
+        The video, the report as JSON and as HTML.
+    summary
+        The report's content without pictures.
+    """
+
+    output: Path
+    report: Path
+    page: Path
+    summary: dict[str, Any]
+
+
+def render(
+    project: Project,
+    output: Path,
+    *,
+    settings: RenderSettings | None = None,
+    encoder: EncoderSettings | None = None,
+    runtime: RuntimeSettings | None = None,
+    profiles: Iterable[Profile] = (),
+    video: Path | None = None,
+    toolbox: Toolbox | None = None,
+    progress: ProgressCallback | None = None,
+) -> RenderResult:
+    """Restore a project's video.
+
+    Everything that can fail early does: source, encoder, container, disk and models are tried
+    before the first frame. A render that was stopped goes on from its finished segments.
+
+    Parameters
+    ----------
+    project
+        A scanned project.
+    output
+        The video to write; its suffix chooses the container. The report is written beside it.
+    profiles
+        Profiles whose references may be used, for the identities that are linked to them.
+    video
+        Where the source is, if it is not where the project saw it.
+    toolbox
+        Networks already opened, to use them for several videos.
+
+    Raises
+    ------
+    RefrestoreError
+        One of its kinds, with one sentence.
+    """
+    settings = settings or RenderSettings()
+    runtime = runtime or RuntimeSettings()
+    began = time.monotonic()
+    info = probe(video or project.video.path)
+    project.check_video(info.fingerprint)
+    resolved = resolve_encoder(
+        encoder or EncoderSettings(), info, scale=settings.scale, output=output
+    )
+    toolbox = toolbox or open_toolbox(runtime)
+    people = gather_people(project, list(profiles), toolbox.models)
+    plans = plan_tracks(
+        project.tracks(), lambda track: project.faces([track]), people.identities, settings
+    )
+    tools = Tools(
+        toolbox.models, toolbox.restorer, people.banks, settings.references, settings.batch
+    )
+    shots = project.shots()
+    frames = shots[-1].stop if shots else project.video.frames or info.frames or 1
+    job = Job(info, shots, frames, plans, tools, settings, resolved)
+    folder = SegmentFolder(output, _key(job, toolbox))
+    report_progress = progress or (lambda stage, done, total: None)
+    segments = render_segments(
+        job, folder, lambda done, _: report_progress("render", done, max(frames, done))
+    )
+    if not segments:
+        raise MediaError(f"{info.path} has no frame between --start and --end; nothing to write.")
+    join(
+        [folder.video(segment) for segment in segments],
+        resolved,
+        info,
+        output,
+        start=settings.start,
+        end=settings.end,
+    )
+    records = [SegmentRecord.read(folder.record(segment)) for segment in segments]
+    report_progress("render", sum(record.frames for record in records), None)
+    report = {
+        **_facts(info, output, resolved, toolbox, settings),
+        "frames": sum(record.frames for record in records),
+        "faces": sum(record.faces for record in records),
+        "wall_seconds": round(time.monotonic() - began, 2),
+        "notes": _notes(plans, records, toolbox, people),
+        "identities": summarise(
+            people.identities, plans, people.references, records, project.timeline().seconds
+        ),
+    }
+    json_path = output.with_name(f"{output.stem}.report.json")
+    page = output.with_name(f"{output.stem}.report.html")
+    write_report(report, json_path, page)
+    folder.remove()
+    return RenderResult(output, json_path, page, report)
+
+
+def _key(job: Job, toolbox: Toolbox) -> str:
+    """Return the digest of everything the frames depend on."""
+    content = hashlib.sha256()
+    for plan in job.plans:
+        content.update(np.array([plan.track, plan.identity], np.int64).tobytes())
+        content.update(plan.faces.frame.tobytes())
+        content.update(plan.faces.keypoints.tobytes())
+        content.update(plan.strength.tobytes())
+    for identity in sorted(job.tools.banks):
+        bank: ReferenceBank = job.tools.banks[identity]
+        content.update(np.array([identity], np.int64).tobytes())
+        content.update(bank.images.numpy().tobytes())
+        content.update(bank.landmarks.tobytes())
+    return digest(
+        [
+            __version__,
+            job.info.fingerprint,
+            [(shot.first, shot.stop) for shot in job.shots],
+            job.settings.model_dump(mode="json"),
+            repr(job.encoder),
+            toolbox.description(),
+            content.hexdigest(),
+        ]
+    )
+
+
+def _facts(
+    info: VideoInfo, output: Path, encoder: Encoder, toolbox: Toolbox, settings: RenderSettings
+) -> dict[str, Any]:
+    width, height = info.geometry.scaled(settings.scale).display_size
+    described = toolbox.description()
+    return {
+        "version": __version__,
+        "source": {"name": info.path.name, "fingerprint": info.fingerprint},
+        "output": {"name": output.name, "width": width, "height": height, "codec": encoder.codec},
+        "settings": settings.model_dump(mode="json"),
+        "pack": described["pack"],
+        "models": described["files"],
+        "device": described["device"],
+        "precision": described["precision"],
+        "stages": described["stages"],
+    }
+
+
+def _notes(
+    plans: Sequence[TrackPlan],
+    records: Sequence[SegmentRecord],
+    toolbox: Toolbox,
+    people: People,
+) -> list[str]:
+    """Return what the reader should know first, in sentences."""
+    notes = list(people.notes)
+    if not plans:
+        notes.append("No faces were found; the output is the source, encoded again.")
+    elif not any(record.faces for record in records):
+        notes.append("No face needed or allowed restoration; the output is the source.")
+    if toolbox.restorer.gfpgan is None:
+        notes.append(
+            f"The pack {toolbox.pack.name} has no GFPGAN: faces are restored from their "
+            "references alone, and what no reference shows stays as soft as it was."
+        )
+    return notes

@@ -1,0 +1,83 @@
+"""Opens what a render needs, once, and says what it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from refrestore.config import RuntimeSettings
+from refrestore.faces.analyser import FaceModels, load_face_models
+from refrestore.models.catalogue import file_digest
+from refrestore.models.pack import Pack, load_pack
+from refrestore.models.runtime import torch_device, torch_dtype
+from refrestore.restore.fusion import load_fusion
+from refrestore.restore.gfpgan import GFPGAN
+from refrestore.restore.restorer import Restorer
+
+
+@dataclass(frozen=True, eq=False)
+class Toolbox:
+    """The opened networks of a pack.
+
+    Parameters
+    ----------
+    pack
+        Where they came from.
+    models
+        Detector, landmarks, recogniser.
+    restorer
+        Fusion, and GFPGAN behind it where the pack has it.
+    """
+
+    pack: Pack
+    models: FaceModels
+    restorer: Restorer
+
+    @property
+    def stages(self) -> list[str]:
+        """Return the restorer's stages, for people."""
+        return ["reference fusion", *(["GFPGAN"] if self.restorer.gfpgan is not None else [])]
+
+    def description(self) -> dict[str, Any]:
+        """Return what decides the numbers that come out: files by digest, device, precision."""
+        return {
+            "pack": self.pack.name,
+            "files": self.digests(),
+            "device": str(self.restorer.device),
+            "precision": str(self.restorer.dtype).removeprefix("torch."),
+            "stages": self.stages,
+        }
+
+    def digests(self) -> Mapping[str, str]:
+        """Return the SHA-256 of every file of the pack, by role."""
+        roles = ("detector", "recogniser", "landmarks", "fusion", "gfpgan", "parser")
+        files = {role: getattr(self.pack, role) for role in roles}
+        return {role: file_digest(path) for role, path in files.items() if path is not None}
+
+
+def open_toolbox(settings: RuntimeSettings) -> Toolbox:
+    """Open every network of the pack the settings name.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged or of another kind.
+    UsageError
+        If CUDA was asked for and is not there.
+    """
+    pack = load_pack(settings)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device = torch_device(settings.device)
+    dtype = torch_dtype(device)
+    threads = settings.threads or os.cpu_count()
+    models = load_face_models(pack, settings.device, threads=threads)
+    fusion = load_fusion(pack.fusion, device, dtype)
+    gfpgan = (
+        None if pack.gfpgan is None else GFPGAN.from_file(pack.gfpgan, device=device, dtype=dtype)
+    )
+    return Toolbox(pack, models, Restorer(fusion, gfpgan, device, dtype))
