@@ -1,0 +1,243 @@
+"""The project's SQLite file: schema, version, short transactions, errors in one sentence."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from refrestore.errors import DiskError, ProjectError
+
+APPLICATION_ID = 0x72665270
+""""rfRp", in the file's header, so that another program's database is not mistaken for ours."""
+
+SCHEMA_VERSION = 1
+
+BUSY_SECONDS = 30.0
+"""How long to wait for another process's write; ours last milliseconds."""
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE scans (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, settings TEXT NOT NULL, recogniser TEXT NOT NULL,
+    started TEXT NOT NULL, frames INTEGER
+);
+CREATE TABLE shots (
+    scan INTEGER NOT NULL, number INTEGER NOT NULL, first INTEGER NOT NULL, stop INTEGER NOT NULL,
+    start TEXT NOT NULL, PRIMARY KEY (scan, number)
+) WITHOUT ROWID;
+CREATE TABLE tracks (
+    scan INTEGER NOT NULL, id INTEGER NOT NULL, shot INTEGER NOT NULL, first INTEGER NOT NULL,
+    stop INTEGER NOT NULL, faces INTEGER NOT NULL, embedding BLOB, embedding_weight REAL NOT NULL,
+    quality REAL NOT NULL, size REAL NOT NULL, weak INTEGER NOT NULL, identity INTEGER,
+    PRIMARY KEY (scan, id)
+);
+CREATE TABLE chunks (
+    scan INTEGER NOT NULL, track INTEGER NOT NULL, first INTEGER NOT NULL, stop INTEGER NOT NULL,
+    frame BLOB NOT NULL, box BLOB NOT NULL, keypoints BLOB NOT NULL, score BLOB NOT NULL,
+    quality BLOB, sharpness BLOB, pose BLOB, embedding BLOB, landmarks BLOB,
+    PRIMARY KEY (scan, track, first)
+);
+CREATE INDEX chunks_by_time ON chunks (scan, first, stop);
+CREATE TABLE reference_crops (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, scan INTEGER NOT NULL, track INTEGER NOT NULL,
+    file TEXT NOT NULL, frame INTEGER, landmarks BLOB NOT NULL, embedding BLOB NOT NULL,
+    pose BLOB NOT NULL, sharpness REAL NOT NULL, quality REAL NOT NULL, native_size REAL NOT NULL,
+    source TEXT NOT NULL
+);
+CREATE INDEX reference_crops_by_track ON reference_crops (scan, track);
+CREATE TABLE log (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, scan INTEGER NOT NULL, time TEXT NOT NULL,
+    action TEXT NOT NULL, payload TEXT NOT NULL
+);
+CREATE TRIGGER log_keeps BEFORE UPDATE ON log BEGIN SELECT RAISE(ABORT, 'append only'); END;
+CREATE TRIGGER log_stays BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'append only'); END;
+"""
+
+SCANNED_TABLES = ("reference_crops", "chunks", "tracks", "shots", "scans")
+"""Tables whose rows belong to a scan, in the order in which to empty them."""
+
+Migration = Callable[[sqlite3.Connection], None]
+
+MIGRATIONS: Mapping[int, Migration] = MappingProxyType({})
+"""Step from version n to n + 1, run inside one transaction. Empty: version 1 is the first."""
+
+
+class Database:
+    """One connection to a project's file, usable from several threads.
+
+    Parameters
+    ----------
+    path
+        The SQLite file; must exist.
+    migrations
+        Steps from older schemas.
+    """
+
+    def __init__(self, path: Path, migrations: Mapping[int, Migration] = MIGRATIONS) -> None:
+        self.path = path
+        self._mutex = threading.RLock()
+        self._depth = 0
+        self._closed = False
+        self.writable = _is_writable(path)
+        with self._explained():
+            self._connection = _connect(path, self.writable)
+        try:
+            with self._explained():
+                self._check(migrations)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    @staticmethod
+    def create(path: Path, meta: Mapping[str, str]) -> None:
+        """Write a new file with the current schema; `path` must be free and is not durable yet.
+
+        Raises
+        ------
+        DiskError
+            When it cannot be written.
+        """
+        try:
+            connection = sqlite3.connect(path, isolation_level=None)
+            try:
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+                connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise DiskError(f"Cannot write {path} ({error}): choose another folder.") from error
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file, so that the folder can be copied, and close."""
+        with self._mutex, self._explained():
+            if self._closed:
+                return
+            self._closed = True
+            if self.writable:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self, *, write: bool = False) -> Iterator[None]:
+        """Make what is done inside one unit: a consistent view, and all written or nothing."""
+        with self._mutex, self._explained():
+            if self._depth:
+                yield
+                return
+            self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+            self._depth += 1
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            finally:
+                self._depth -= 1
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        with self._mutex, self._explained():
+            return self._connection.execute(query, values).fetchall()
+
+    def execute(self, query: str, values: Sequence[Any] = ()) -> int:
+        """Run a statement; return the id of the row it inserted."""
+        with self._mutex, self._explained():
+            return self._connection.execute(query, values).lastrowid or 0
+
+    def meta(self, key: str) -> str:
+        """Return a setting of the file."""
+        found = self.rows("SELECT value FROM meta WHERE key = ?", (key,))
+        if not found:
+            raise ProjectError(f"{self.path} is damaged ({key!r} is missing): scan again.")
+        return str(found[0][0])
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Store a setting of the file."""
+        self.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def shrink(self) -> None:
+        """Give pages of deleted rows back to the file system."""
+        with self._mutex, self._explained():
+            # `execute` would step once and free a single page.
+            self._connection.executescript("PRAGMA incremental_vacuum")
+
+    def _check(self, migrations: Mapping[int, Migration]) -> None:
+        (application,) = self.rows("PRAGMA application_id")[0]
+        if application != APPLICATION_ID:
+            raise ProjectError(f"{self.path} is not a refrestore project.")
+        (version,) = self.rows("PRAGMA user_version")[0]
+        if version > SCHEMA_VERSION:
+            raise ProjectError(
+                f"{self.path} was written by a newer refrestore (schema {version}, this one knows "
+                f"{SCHEMA_VERSION}): update refrestore."
+            )
+        steps = range(version, SCHEMA_VERSION)
+        if any(step not in migrations for step in steps):
+            raise ProjectError(
+                f"{self.path} was written by an older refrestore (schema {version}, this one knows "
+                f"{SCHEMA_VERSION}) and cannot be converted: scan the video into a new project."
+            )
+        if steps:
+            with self.transaction(write=True):
+                for step in steps:
+                    migrations[step](self._connection)
+                self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.ProgrammingError:
+            raise  # a bug, or use after close
+        except sqlite3.Error as error:
+            text = str(error)
+            if "full" in text or "readonly" in text or "disk I/O" in text:
+                raise DiskError(
+                    f"Cannot write {self.path} ({text}): make room or check its permissions."
+                ) from error
+            if "locked" in text:
+                raise ProjectError(
+                    f"{self.path} has been busy for {BUSY_SECONDS:.0f} s: "
+                    "close the other program that uses it."
+                ) from error
+            raise ProjectError(
+                f"{self.path} is damaged ({text}): restore it from a copy or scan again."
+            ) from error
+
+
+def _is_writable(path: Path) -> bool:
+    try:
+        with path.open("r+b"):
+            pass
+        probe = path.with_name(f"{path.name}.probe")
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+def _connect(path: Path, writable: bool) -> sqlite3.Connection:
+    # WAL needs to write beside the file even to read; `immutable` does without.
+    options = "mode=rw" if writable else "mode=ro&immutable=1"
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?{options}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    if writable:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+    return connection

@@ -1,0 +1,284 @@
+"""What the user decided, and how it is replayed over what a scan found.
+
+An edit names faces, not track numbers: it carries *anchors*, a few (frame, box) marks of each
+track it is about. A later scan numbers and cuts its tracks differently; the marks find them again
+(`anchors.py`). Everything here is pure: no file, no database.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, cast, get_args
+
+from refrestore.types import IdentityState
+
+EditAction = Literal["merge", "split", "move", "rename", "state", "link"]
+"""What an edit does; `undo` and `redo` are entries of the log about other edits."""
+
+LOG_ACTIONS = (*get_args(EditAction), "undo", "redo")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One face by its place: frame index and box (left, top, right, bottom) in display pixels."""
+
+    frame: int
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """One track that an edit is about.
+
+    Parameters
+    ----------
+    identity
+        The identity that held it then, or None.
+    track
+        Its id in the scan the edit was made on.
+    marks
+        Faces of it, spread over its length.
+    """
+
+    identity: int | None
+    track: int
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One decision of the user.
+
+    Parameters
+    ----------
+    id
+        Its number in the log.
+    scan
+        The scan it was made on.
+    time
+        When, ISO 8601 in UTC.
+    action
+        `merge` (into `subject`), `split` (out, as `subject`), `move` (to `subject`), `rename`,
+        `state`, `link` (of `subject`).
+    subject
+        Identity id.
+    anchors
+        The tracks it is about, those of the subject (merge, move, rename, state, link) included.
+    value
+        The name, the state or the profile's name (None: no profile).
+    undone
+        Whether it has been undone.
+    """
+
+    id: int
+    scan: int
+    time: str
+    action: EditAction
+    subject: int
+    anchors: tuple[Anchor, ...]
+    value: str | None = None
+    undone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedEdit:
+    """An edit in terms of the current scan's tracks.
+
+    Parameters
+    ----------
+    id, action, subject, value
+        As in `Edit`.
+    groups
+        For each identity that held anchored tracks (in the order of the anchors): it, and the ids
+        of the tracks that are there now.
+    """
+
+    id: int
+    action: EditAction
+    subject: int
+    groups: tuple[tuple[int | None, tuple[int, ...]], ...]
+    value: str | None = None
+
+    @property
+    def tracks(self) -> tuple[int, ...]:
+        """All tracks found again, without repetition."""
+        return tuple(dict.fromkeys(track for _, tracks in self.groups for track in tracks))
+
+    def held_by_subject(self) -> tuple[int, ...]:
+        """Return those tracks found again that the subject itself held."""
+        return tuple(t for holder, tracks in self.groups if holder == self.subject for t in tracks)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One identity after the edits: what the user said, and its tracks, ascending."""
+
+    id: int
+    tracks: tuple[int, ...]
+    name: str | None = None
+    state: IdentityState = "restore"
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Result of a replay: people by id, and the ids of edits that had nothing to act on."""
+
+    people: Mapping[int, Person]
+    unapplied: tuple[int, ...] = ()
+
+
+def standing(log: Iterable[tuple[int, str, int | None]]) -> tuple[list[int], list[int]]:
+    """Return the ids of edits in force, oldest first, and of those that a redo would bring back.
+
+    Parameters
+    ----------
+    log
+        (id, action, edit that an undo or redo is about) of each entry, oldest first.
+    """
+    done: list[int] = []
+    undone: list[int] = []
+    for entry, action, about in log:
+        if action == "undo":
+            done.remove(cast(int, about))
+            undone.append(cast(int, about))
+        elif action == "redo":
+            undone.remove(cast(int, about))
+            done.append(cast(int, about))
+        else:
+            done.append(entry)
+            undone.clear()  # a new decision ends the branch that was undone
+    return done, undone
+
+
+def replay(automatic: Mapping[int, Sequence[int]], edits: Iterable[ResolvedEdit]) -> Outcome:
+    """Apply edits to the automatic identities.
+
+    Parameters
+    ----------
+    automatic
+        Track ids by identity id; disjoint.
+    edits
+        Those in force, oldest first.
+
+    Returns
+    -------
+    Outcome
+        Identities that still hold a track. A function of the arguments alone.
+    """
+    state = _State(automatic)
+    unapplied = tuple(edit.id for edit in edits if not state.apply(edit))
+    return Outcome(state.people(), unapplied)
+
+
+class _State:
+    def __init__(self, automatic: Mapping[int, Sequence[int]]) -> None:
+        self._held = {identity: set(tracks) for identity, tracks in automatic.items() if tracks}
+        self._holder = {track: i for i, tracks in self._held.items() for track in tracks}
+        self._said: dict[int, Person] = {}
+
+    def people(self) -> dict[int, Person]:
+        return {
+            identity: replace(self._about(identity), tracks=tuple(sorted(tracks)))
+            for identity, tracks in sorted(self._held.items())
+        }
+
+    def apply(self, edit: ResolvedEdit) -> bool:
+        """Apply one edit; return whether it found what it is about."""
+        if edit.action == "merge":
+            return self._merge(edit)
+        if edit.action == "split":
+            return self._move(edit.tracks, edit.subject)
+        if edit.action == "move":
+            own = edit.held_by_subject()
+            target = self._locate(edit.subject, own)
+            moved = [track for track in edit.tracks if track not in own]
+            return target is not None and self._move(moved, target)
+        return self._say(edit)
+
+    def _merge(self, edit: ResolvedEdit) -> bool:
+        found = [(holder, tracks) for holder, tracks in edit.groups if tracks]
+        if len(found) < 2:
+            return False
+        target = self._locate(edit.subject, edit.held_by_subject() or edit.tracks)
+        if target is None:
+            return False
+        for holder, tracks in found:
+            # A whole identity joins if it is the one the user saw; else only the faces he saw.
+            whole = self._dominated(holder, tracks)
+            if whole is not None and whole != target:
+                self._inherit(target, whole)
+                self._move(tuple(self._held[whole]), target)
+            self._move(tracks, target)
+        return True
+
+    def _say(self, edit: ResolvedEdit) -> bool:
+        identity = self._locate(edit.subject, edit.tracks)
+        if identity is None:
+            return False
+        concerned = {identity}
+        if edit.action != "rename":  # a new scan may have cut the person in pieces
+            tracks = set(edit.tracks)
+            concerned |= {i for i, held in self._held.items() if 2 * len(held & tracks) > len(held)}
+        for one in concerned:
+            about = self._about(one)
+            if edit.action == "rename":
+                about = replace(about, name=edit.value)
+            elif edit.action == "state":
+                about = replace(about, state=cast(IdentityState, edit.value))
+            else:
+                about = replace(about, profile=edit.value)
+            self._said[one] = about
+        return True
+
+    def _locate(self, identity: int, tracks: Sequence[int]) -> int | None:
+        """Return the identity that a decision about these tracks now concerns.
+
+        Where they have become a small part of somebody else, they are taken out again: what the
+        user said of them must not spread to that person.
+        """
+        if not tracks:
+            return None
+        whole = self._dominated(identity, tracks)
+        if whole is not None:
+            return whole
+        if identity in self._held:  # the id went to others; these stay where they are
+            return None
+        self._move(tracks, identity)
+        return identity
+
+    def _dominated(self, identity: int | None, tracks: Sequence[int]) -> int | None:
+        """Return the identity that is mainly these tracks: the same id, or at least half of it."""
+        counts = Counter(self._holder[track] for track in tracks if track in self._holder)
+        if not counts:
+            return None
+        best = min(counts, key=lambda i: (-counts[i], i != identity, i))
+        if best == identity or 2 * counts[best] >= len(self._held[best]):
+            return best
+        return None
+
+    def _move(self, tracks: Sequence[int], target: int) -> bool:
+        for track in tracks:
+            holder = self._holder.get(track)
+            if holder == target:
+                continue
+            if holder is not None:
+                self._held[holder].discard(track)
+                if not self._held[holder]:
+                    del self._held[holder]
+                    self._said.pop(holder, None)
+            self._held.setdefault(target, set()).add(track)
+            self._holder[track] = target
+        return bool(tracks)
+
+    def _inherit(self, target: int, other: int) -> None:
+        """Let a merged identity fill in what the user has not said about the target."""
+        mine, theirs = self._about(target), self._about(other)
+        self._said[target] = replace(
+            mine, name=mine.name or theirs.name, profile=mine.profile or theirs.profile
+        )
+
+    def _about(self, identity: int) -> Person:
+        return self._said.get(identity) or Person(identity, ())

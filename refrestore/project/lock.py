@@ -1,0 +1,97 @@
+"""One scan at a time: an advisory file lock that the system releases when its holder dies."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+from refrestore.errors import ProjectError
+
+from .files import disk_error
+
+
+class FileLock:
+    """An exclusive lock on a file; held until `release` or the end of the process.
+
+    The file itself stays: removing it would let two processes lock two files of one name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[str] | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock if it is free; return whether it is held now.
+
+        Raises
+        ------
+        DiskError
+            When the lock file cannot be written.
+        """
+        try:
+            # Not append mode: Windows locks bytes at the current position.
+            file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644), "r+")
+        except OSError as error:
+            raise disk_error(self._path, error) from error
+        if not _lock(file):
+            file.close()
+            return False
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        self._file = file
+        return True
+
+    def acquire_or_refuse(self, project: Path) -> None:
+        """Take the lock.
+
+        Raises
+        ------
+        ProjectError
+            When somebody else holds it.
+        """
+        if not self.acquire():
+            raise ProjectError(
+                f"The project {project} is being scanned{self._holder()}: "
+                "wait for that scan to end or stop it."
+            )
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _holder(self) -> str:
+        try:
+            text = self._path.read_text(encoding="utf-8").strip()
+        except OSError:
+            return ""
+        return f" by process {text}" if text.isdigit() else ""
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    LOCKED_BYTE = 1 << 20
+    """Far behind the process number, so that others can still read it."""
+
+    def _lock(file: IO[str]) -> bool:
+        try:
+            os.lseek(file.fileno(), LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        return True
+else:
+    import fcntl
+
+    def _lock(file: IO[str]) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,343 @@
+"""Writing a scan: everything goes to disk as it comes; the old scan stays until the new is whole.
+
+Each scan has its own number in every table and its own folder of pictures. A scan that is not the
+project's current one does not exist for readers, so a killed scan changes nothing; its remains
+are swept away when the project is next opened.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from refrestore.config import ScanSettings
+from refrestore.errors import ProjectError
+from refrestore.types import Faces, ImageArray, Reference, Shot, Track
+
+from . import columns
+from .anchors import mark, resolve
+from .database import SCANNED_TABLES, Database
+from .files import disk_error, encode_jpeg, encode_png, write_file
+from .lock import FileLock
+
+if TYPE_CHECKING:
+    from .project import Project
+
+SCANS = "scans"
+LOCK = "scan.lock"
+
+
+class ScanWriter:
+    """A scan being written; a context manager that commits at its end and discards on an error.
+
+    Made by `Project.begin_scan`. Memory does not grow with what is added.
+    """
+
+    def __init__(self, project: Project, settings: ScanSettings, recogniser: str) -> None:
+        self._project = project
+        self._database = project.database
+        self._lock = FileLock(project.folder / LOCK)
+        self._lock.acquire_or_refuse(project.folder)
+        self._open = True
+        try:
+            sweep(self._database, project.folder)
+            self.id = self._database.execute(
+                "INSERT INTO scans (settings, recogniser, started) VALUES (?, ?, ?)",
+                (settings.model_dump_json(), recogniser, now()),
+            )
+            self._folder = scan_folder(project.folder, self.id)
+            self._make_folder()
+        except BaseException:
+            self._end()
+            raise
+        self._identities: list[tuple[int, ...]] = []
+        self._votes: dict[int, list[int]] = {}
+        self._references = 0
+
+    def add_shot(self, shot: Shot) -> None:
+        """Store a shot."""
+        self._check_open()
+        self._database.execute(
+            "INSERT INTO shots VALUES (?, ?, ?, ?, ?)",
+            (self.id, int(shot.index), int(shot.first), int(shot.stop), str(shot.start)),
+        )
+
+    def add_track(self, track: Track, faces: Faces) -> None:
+        """Store a track with its faces.
+
+        Parameters
+        ----------
+        track
+            Its id must be new in this scan.
+        faces
+            One row a frame, frames ascending and within the track.
+
+        Raises
+        ------
+        ValueError
+            When the table does not fit the track.
+        """
+        self._check_open()
+        if track.id in self._votes:
+            raise ValueError(f"track {track.id} was added before")
+        if not len(faces) or np.any(np.diff(faces.frame) <= 0):
+            raise ValueError(f"track {track.id} needs faces in ascending frames, one a frame")
+        if faces.frame[0] < track.first or faces.frame[-1] >= track.stop:
+            raise ValueError(
+                f"track {track.id} has frames {track.first}..{track.stop - 1}, its faces "
+                f"{faces.frame[0]}..{faces.frame[-1]}"
+            )
+        with self._database.transaction(write=True):
+            self._database.execute(
+                "INSERT INTO tracks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+                (
+                    self.id,
+                    int(track.id),
+                    int(track.shot),
+                    int(track.first),
+                    int(track.stop),
+                    len(faces),
+                    columns.pack_vector(track.embedding),
+                    float(track.embedding_weight),
+                    float(track.quality),
+                    float(track.size),
+                    int(track.weak),
+                ),
+            )
+            for chunk in columns.chunks(faces):
+                blobs = columns.encode(chunk)
+                names = ", ".join(blobs)
+                self._database.execute(
+                    f"INSERT INTO chunks (scan, track, first, stop, {names}) "
+                    f"VALUES ({', '.join('?' * (len(blobs) + 4))})",
+                    (
+                        self.id,
+                        int(track.id),
+                        int(chunk.frame[0]),
+                        int(chunk.frame[-1]) + 1,
+                        *blobs.values(),
+                    ),
+                )
+        before = resolve(self._database, self._project.scan_id(), mark([(faces.frame, faces.box)]))
+        self._votes[track.id] = [found for found in before if found is not None]
+
+    def add_reference(self, track_id: int, reference: Reference) -> None:
+        """Store a reference harvested from a track of this scan."""
+        self._check_open()
+        self._check_known([track_id])
+        self._references += 1
+        name = f"references/{self._references:06d}.png"
+        write_file(self._folder / name, encode_png(reference.image))
+        self._database.execute(
+            "INSERT INTO reference_crops (scan, track, file, frame, landmarks, embedding, pose, "
+            "sharpness, quality, native_size, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self.id,
+                int(track_id),
+                name,
+                None if reference.frame is None else int(reference.frame),
+                reference.landmarks.astype("<f4").tobytes(),
+                columns.pack_vector(reference.embedding),
+                reference.pose.astype("<f4").tobytes(),
+                float(reference.sharpness),
+                float(reference.quality),
+                float(reference.native_size),
+                reference.source,
+            ),
+        )
+
+    def add_thumbnail(self, track_id: int, image: ImageArray) -> None:
+        """Store the (H, W, 3) RGB picture that shows a track to people."""
+        self._check_open()
+        self._check_known([track_id])
+        write_file(thumbnail_path(self._folder, track_id), encode_jpeg(image))
+
+    def set_identities(self, groups: Sequence[Sequence[int]]) -> None:
+        """Say which tracks are one person: track ids per identity, disjoint.
+
+        Tracks in no group belong to nobody. Identity ids are given at the end: those of the
+        previous scan where its people are found again.
+        """
+        self._check_open()
+        counts = Counter(track for group in groups for track in group)
+        self._check_known(list(counts))
+        twice = [track for track, count in counts.items() if count > 1]
+        if twice:
+            raise ValueError(f"track {twice[0]} is in two identities")
+        self._identities = [tuple(sorted(map(int, group))) for group in groups if group]
+
+    def set_frames(self, frames: int) -> None:
+        """Store the number of frames the video really has."""
+        self._check_open()
+        self._database.execute("UPDATE scans SET frames = ? WHERE id = ?", (int(frames), self.id))
+
+    def commit(self) -> None:
+        """Make this the project's scan, in one step, and drop the old one."""
+        self._check_open()
+        with self._database.transaction(write=True):
+            fresh = int(self._database.meta("next_identity"))
+            identities = carry_ids(
+                self._identities,
+                self._votes,
+                [self._project.identity_of_track(), self._project.automatic_identity_of_track()],
+                fresh,
+            )
+            for identity, tracks in identities.items():
+                for track in tracks:
+                    self._database.execute(
+                        "UPDATE tracks SET identity = ? WHERE scan = ? AND id = ?",
+                        (identity, self.id, track),
+                    )
+            self._database.set_meta("next_identity", str(max([fresh - 1, *identities]) + 1))
+            self._database.set_meta("scan", str(self.id))
+        sweep(self._database, self._project.folder)
+        self._end()
+
+    def abort(self) -> None:
+        """Discard what was added; the old scan stays the project's."""
+        if self._open:
+            sweep(self._database, self._project.folder)
+            self._end()
+
+    def __enter__(self) -> ScanWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._open:
+            return
+        if kind is not None:
+            self.abort()
+            return
+        try:
+            self.commit()
+        except BaseException:
+            self.abort()
+            raise
+
+    def _make_folder(self) -> None:
+        try:
+            self._folder.mkdir(parents=True)
+        except OSError as error:
+            raise disk_error(self._folder, error) from error
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise RuntimeError("this scan has ended")
+
+    def _check_known(self, tracks: Sequence[int]) -> None:
+        unknown = [track for track in tracks if track not in self._votes]
+        if unknown:
+            raise ValueError(f"track {unknown[0]} has not been added")
+
+    def _end(self) -> None:
+        self._open = False
+        self._lock.release()
+
+
+def carry_ids(
+    groups: Sequence[tuple[int, ...]],
+    votes: Mapping[int, Sequence[int]],
+    earlier: Sequence[Mapping[int, int]],
+    fresh: int,
+) -> dict[int, tuple[int, ...]]:
+    """Give automatic identities the ids their people had before.
+
+    Parameters
+    ----------
+    groups
+        Tracks of the new scan per identity.
+    votes
+        Per new track, the old tracks whose faces it has (one per mark that was found).
+    earlier
+        Identity id by old track; several views, the more important first (what the user sees,
+        then what the old scan had found).
+    fresh
+        First id never used.
+
+    Returns
+    -------
+    dict
+        Tracks by identity id. Each old id goes to the group that has most of its faces.
+    """
+    given: dict[int, int] = {}  # group → id
+    for view in earlier:
+        claims = Counter(
+            (view[old], number)
+            for number, group in enumerate(groups)
+            if number not in given
+            for track in group
+            for old in votes.get(track, ())
+            if old in view
+        )
+        for (identity, number), _ in sorted(claims.items(), key=lambda item: (-item[1], item[0])):
+            if number not in given and identity not in given.values():
+                given[number] = identity
+    for number in range(len(groups)):
+        if number not in given:
+            given[number] = fresh
+            fresh += 1
+    return {given[number]: group for number, group in enumerate(groups)}
+
+
+def sweep(database: Database, folder: Path) -> None:
+    """Remove what belongs to no current scan; the caller holds the scan lock."""
+    current = int(database.meta("scan"))
+    if database.rows("SELECT 1 FROM scans WHERE id <> ? LIMIT 1", (current,)):
+        with database.transaction(write=True):
+            for table in SCANNED_TABLES:
+                key = "id" if table == "scans" else "scan"
+                database.execute(f"DELETE FROM {table} WHERE {key} <> ?", (current,))
+        database.shrink()
+    for leftover in leftovers(folder, current):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def leftovers(folder: Path, current: int) -> list[Path]:
+    """Return folders of scans other than the current one."""
+    scans = folder / SCANS
+    kept = scan_folder(folder, current)
+    return [entry for entry in scans.iterdir() if entry != kept] if scans.is_dir() else []
+
+
+def scan_folder(folder: Path, scan: int) -> Path:
+    """Return the folder with a scan's pictures."""
+    return folder / SCANS / f"{scan:04d}"
+
+
+def thumbnail_path(scan: Path, track: int) -> Path:
+    """Return the file of a track's thumbnail."""
+    return scan / "thumbnails" / f"{track:06d}.jpg"
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def read_settings(text: str) -> ScanSettings:
+    """Return the settings of a scan; fields of another version of the program are dropped.
+
+    Raises
+    ------
+    ProjectError
+        When they cannot be understood.
+    """
+    try:
+        said = json.loads(text)
+        known = {key: value for key, value in said.items() if key in ScanSettings.model_fields}
+        return ScanSettings(**known)
+    except (ValueError, AttributeError) as error:
+        raise ProjectError(f"The scan's settings are damaged ({error}): scan again.") from error

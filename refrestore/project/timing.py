@@ -1,0 +1,56 @@
+"""From frame indices to seconds, for people: exact at every cut, even between two cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from refrestore.types import Shot
+
+from .video import VideoSource
+
+
+class Timeline:
+    """Seconds of frames.
+
+    The start of every shot is known exactly; between two of them frames are taken to be evenly
+    spaced, which is exact where the frame rate is constant. Whoever needs the exact time of a
+    frame of a video with a varying rate reads it from the video.
+
+    Parameters
+    ----------
+    shots
+        In order.
+    video
+        Gives start, rate and duration.
+    frames
+        Number of frames, None if unknown.
+    """
+
+    def __init__(self, shots: Sequence[Shot], video: VideoSource, frames: int | None) -> None:
+        self._rate = float(video.rate) if video.rate > 0 else 25.0
+        self._frames = np.array([shot.first for shot in shots] or [0], np.float64)
+        self._seconds = np.array([float(shot.start) for shot in shots] or [float(video.start)])
+        end = shots[-1].stop if shots else frames
+        if end and video.duration and end > self._frames[-1]:
+            finish = float(video.start + video.duration)
+            if finish > self._seconds[-1]:
+                self._frames = np.append(self._frames, end)
+                self._seconds = np.append(self._seconds, finish)
+
+    def seconds(self, frame: int) -> float:
+        """Return the presentation time of a frame in seconds."""
+        if frame >= self._frames[-1]:
+            return float(self._seconds[-1] + (frame - self._frames[-1]) / self._rate)
+        return float(np.interp(frame, self._frames, self._seconds))
+
+    def on_screen(self, intervals: Iterable[tuple[int, int]]) -> float:
+        """Return the seconds that half-open frame intervals cover together."""
+        total, reached = 0.0, -1
+        for first, stop in sorted(intervals):
+            start = max(first, reached)
+            if stop > start:
+                total += self.seconds(stop) - self.seconds(start)
+                reached = stop
+        return total
