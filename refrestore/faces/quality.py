@@ -45,6 +45,10 @@ _SHARE_SHARP = 0.42
 share: as they are 0.43, 0.45, 0.51, 0.53, 0.45; enlarged twofold 0.31, 0.33, 0.37, 0.30, 0.24;
 blurred by sigma 1: 0.26, 0.28, 0.31, 0.23, 0.13; by sigma 4: 0.10 and less."""
 
+_FAINT, _PLAIN = 0.5 / 255, 3 / 255
+"""Detail (RMS of the finest octave) that is lost in rounding, and that is plainly there. Without
+this a face in the dark, all noise of the encoder, passes for a sharp one."""
+
 _MAD_TO_SIGMA = 1.4826
 """Standard deviation over the median absolute deviation of a normal distribution."""
 
@@ -101,7 +105,7 @@ def sharpness(image: ImageArray, landmarks: FloatArray) -> FloatArray:
     """Return how much of the resolution a face has is really used, (N,) in 0..1.
 
     The share of the finest octave in the detail of eyes, brows and lips. Relative, so light and
-    contrast do not matter; at native resolution (at most a 512-px crop), so faces of different
+    contrast do not matter as long as there is any; at native resolution (at most a 512-px crop), so faces of different
     size compare. What the finest octave holds on plain skin too (noise, block edges) is measured
     there robustly (Donoho's median rule) and taken off.
 
@@ -134,7 +138,8 @@ def _sharpness(face: _NativeFace) -> float:
     if total <= 0:
         return 0.0
     share = np.sqrt(max(0.0, energies[0] - noise) / total)
-    return _ramp(share, _SHARE_BLURRED, _SHARE_SHARP)
+    visible = _ramp(float(np.sqrt(energies[0])), _FAINT, _PLAIN)
+    return visible * _ramp(share, _SHARE_BLURRED, _SHARE_SHARP)
 
 
 def exposure(image: ImageArray, landmarks: FloatArray) -> FloatArray:

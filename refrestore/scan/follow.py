@@ -22,7 +22,7 @@ from refrestore.faces.align import (
     transform,
 )
 from refrestore.faces.analyser import FaceModels
-from refrestore.faces.landmarker import MESH_SIZE
+from refrestore.faces.landmarker import MESH_SIZE, mesh_squares
 from refrestore.faces.pose import eye_opening, mesh_keypoints, mouth_opening
 from refrestore.scan.association import Matches, ambiguous, assign, geometry_cost, overlap
 from refrestore.scan.samples import Best, Candidate, Closeup, Sample, traits
@@ -33,6 +33,9 @@ MIN_CANDIDATE_SIZE = 48.0
 """Face size in display pixels from which a close-up is worth keeping at all."""
 
 MIN_CANDIDATE_SHARPNESS = 0.25
+
+_INSIDE = 0.99
+"""Part of a close-up's mesh that must lie in the picture: no reference shows a mirrored chin."""
 
 THUMBNAIL_SIZE = 128
 """Side in pixels of the picture that shows a track to people."""
@@ -227,7 +230,7 @@ class Follower:
                 boxes.append(interpolate(last.box, found.box[column], share))
                 images.append(image)
                 owners.append((self._live[row], frame))
-        refined, good = self._refine(images, np.stack(expected))
+        refined, good = self._refine(images, np.stack(boxes), np.stack(expected))
         for owner, box, guess, points, sure in zip(
             owners, boxes, expected, refined, good, strict=True
         ):
@@ -237,10 +240,10 @@ class Follower:
             track.rows.append(Row(frame, box + shift, place, 0.0))
 
     def _refine(
-        self, images: Sequence[ImageArray], expected: FloatArray
+        self, images: Sequence[ImageArray], boxes: FloatArray, expected: FloatArray
     ) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Return the mesh's keypoints (N, 5, 2) near expected ones, and whether to trust them."""
-        matrices = resized(similarity(expected, FFHQ_TEMPLATE), MESH_SIZE / CROP_SIZE)
+        matrices = mesh_squares(boxes, expected)
         cut = np.concatenate(
             [crops(image, matrices[row : row + 1], MESH_SIZE) for row, image in enumerate(images)]
         )
@@ -255,7 +258,8 @@ class Follower:
             if not tracks:
                 return
             expected = np.stack([track.rows[-1].keypoints for track in tracks])
-            points, good = self._refine([image] * len(tracks), expected)
+            boxes = np.stack([track.rows[-1].box for track in tracks])
+            points, good = self._refine([image] * len(tracks), boxes, expected)
             for track, place, sure in zip(tracks, points, good, strict=True):
                 if sure:
                     track.rows.append(_moved(track.rows[-1], frame, place))
@@ -267,7 +271,8 @@ class Follower:
             if not tracks:
                 return
             expected = np.stack([track.rows[0].keypoints for track in tracks])
-            points, good = self._refine([image] * len(tracks), expected)
+            boxes = np.stack([track.rows[0].box for track in tracks])
+            points, good = self._refine([image] * len(tracks), boxes, expected)
             taken = [
                 row.box
                 for track in self._live
@@ -316,7 +321,13 @@ class Follower:
         assert face.quality is not None
         assert face.sharpness is not None
         assert face.pose is not None
-        if face.size[0] < MIN_CANDIDATE_SIZE or face.sharpness[0] < MIN_CANDIDATE_SHARPNESS:
+        limits = np.array(image.shape[1::-1]) - 1
+        inside = ((face.landmarks[0] >= 0) & (face.landmarks[0] <= limits)).all(1).mean()
+        if (
+            face.size[0] < MIN_CANDIDATE_SIZE
+            or face.sharpness[0] < MIN_CANDIDATE_SHARPNESS
+            or inside < _INSIDE
+        ):
             return False, np.zeros(5, np.float32)
         left, top, right, bottom = np.clip(np.rint(face.box[0]), 0, None).astype(int)
         light = float(image[top:bottom, left:right].mean()) / 255 if right > left else 0.0
