@@ -1,0 +1,254 @@
+"""The pure part: what edits mean, whatever they are and in whatever order they come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refrestore.project.edits import Outcome, Person, ResolvedEdit, replay, standing
+from refrestore.project.scanning import carry_ids
+
+AUTOMATIC = {1: (1, 2, 3), 2: (4, 5), 3: (6,), 4: (7, 8, 9)}
+
+
+def people(outcome: Outcome) -> dict[int, tuple[int, ...]]:
+    return {person.id: person.tracks for person in outcome.people.values()}
+
+
+def edit(number, action, subject, groups, value=None):
+    return ResolvedEdit(number, action, subject, tuple(groups), value)
+
+
+def merge(number, outcome, ids):
+    return edit(number, "merge", ids[0], [(i, outcome.people[i].tracks) for i in ids])
+
+
+@st.composite
+def histories(draw, length=8):
+    """Edits such as a user can make: each about what the ones before it left."""
+    edits = []
+    fresh = 100
+    for number in range(draw(st.integers(0, length))):
+        now = replay(AUTOMATIC, edits)
+        ids = sorted(now.people)
+        action = draw(st.sampled_from(["merge", "split", "move", "rename", "state", "link"]))
+        subject = draw(st.sampled_from(ids))
+        tracks = now.people[subject].tracks
+        if action == "merge":
+            if len(ids) < 2:
+                continue
+            chosen = draw(st.lists(st.sampled_from(ids), min_size=2, max_size=3, unique=True))
+            edits.append(merge(number, now, chosen))
+        elif action == "split":
+            if len(tracks) < 2:
+                continue
+            out = draw(
+                st.lists(st.sampled_from(tracks), min_size=1, max_size=len(tracks) - 1, unique=True)
+            )
+            edits.append(edit(number, "split", fresh, [(subject, tuple(out))]))
+            fresh += 1
+        elif action == "move":
+            others = [i for i in ids if i != subject]
+            if not others:
+                continue
+            giver = draw(st.sampled_from(others))
+            moved = draw(st.sampled_from(now.people[giver].tracks))
+            edits.append(edit(number, "move", subject, [(subject, tracks), (giver, (moved,))]))
+        else:
+            value = draw(
+                st.sampled_from(["restore", "ignore", "not_a_face"])
+                if action == "state"
+                else st.sampled_from(["Anna", "Bert", None])
+            )
+            edits.append(edit(number, action, subject, [(subject, tracks)], value))
+    return edits
+
+
+@given(histories())
+def test_tracks_are_neither_lost_nor_doubled(edits):
+    tracks = [track for held in people(replay(AUTOMATIC, edits)).values() for track in held]
+    assert sorted(tracks) == list(range(1, 10))
+
+
+@given(histories())
+def test_edits_made_on_this_scan_all_apply(edits):
+    assert replay(AUTOMATIC, edits).unapplied == ()
+
+
+@given(histories())
+def test_every_edit_does_what_it_says(edits):
+    for count, last in enumerate(edits):
+        before = replay(AUTOMATIC, edits[:count])
+        after = replay(AUTOMATIC, edits[: count + 1])
+        expected = dict(before.people)
+        subject = expected.get(last.subject, Person(last.subject, ()))
+        about = set(last.tracks)
+        if last.action in ("merge", "split", "move"):
+            for identity, person in before.people.items():
+                left = tuple(track for track in person.tracks if track not in about)
+                expected[identity] = replace(person, tracks=left)
+            subject = replace(subject, tracks=tuple(sorted(about)))
+            if last.action == "merge":
+                merged = [before.people[holder] for holder, _ in last.groups]
+                subject = replace(
+                    subject,
+                    name=next((one.name for one in merged if one.name), None),
+                    profile=next((one.profile for one in merged if one.profile), None),
+                )
+        elif last.action == "rename":
+            subject = replace(subject, name=last.value)
+        elif last.action == "state":
+            subject = replace(subject, state=last.value)
+        else:
+            subject = replace(subject, profile=last.value)
+        expected[last.subject] = subject
+        expected = {identity: person for identity, person in expected.items() if person.tracks}
+        assert after.people == expected
+
+
+@given(histories())
+def test_merge_then_split_gives_the_tracks_back(edits):
+    before = replay(AUTOMATIC, edits)
+    ids = sorted(before.people)
+    if len(ids) < 2:
+        return
+    first, second = ids[:2]
+    together = merge(1000, before, [first, second])
+    out = before.people[second].tracks
+    apart = edit(1001, "split", 999, [(first, out)])
+    after = people(replay(AUTOMATIC, [*edits, together, apart]))
+    expected = people(before)
+    expected[999] = expected.pop(second)
+    assert after == expected
+
+
+@given(histories(), st.permutations(range(1, 10)))
+def test_a_scan_that_only_numbers_differently_gives_the_same_people(edits, numbers):
+    """The same faces under other track numbers, identities carried over: nothing changes."""
+    new = dict(enumerate(numbers, start=1))
+    again = {i: tuple(new[track] for track in tracks) for i, tracks in AUTOMATIC.items()}
+    moved = [
+        replace(
+            one,
+            groups=tuple((h, tuple(new[track] for track in tracks)) for h, tracks in one.groups),
+        )
+        for one in edits
+    ]
+    before, after = replay(AUTOMATIC, edits), replay(again, moved)
+    assert after.unapplied == ()
+    assert after.people == {
+        identity: replace(person, tracks=tuple(sorted(new[track] for track in person.tracks)))
+        for identity, person in before.people.items()
+    }
+
+
+@given(histories(), st.sets(st.integers(1, 9)))
+def test_lost_tracks_never_break_a_replay(edits, lost):
+    again = {i: tuple(t for t in tracks if t not in lost) for i, tracks in AUTOMATIC.items()}
+    fewer = [
+        replace(
+            one,
+            groups=tuple(
+                (h, tuple(t for t in tracks if t not in lost)) for h, tracks in one.groups
+            ),
+        )
+        for one in edits
+    ]
+    outcome = replay(again, fewer)
+    found = [track for held in people(outcome).values() for track in held]
+    assert sorted(found) == sorted(set(range(1, 10)) - lost)
+    assert set(outcome.unapplied) <= {one.id for one in edits}
+
+
+# --- a later scan that sees people differently ------------------------------------------------
+
+
+def test_what_was_said_of_a_few_faces_does_not_spread_to_a_person_they_were_added_to():
+    """A poster was no face; the new scan counts it to a person with many tracks."""
+    said = edit(1, "state", 7, [(7, (30,))], "not_a_face")
+    outcome = replay({1: (10, 11, 12, 30)}, [said])
+    assert people(outcome) == {1: (10, 11, 12), 7: (30,)}
+    assert outcome.people[1].state == "restore"
+    assert outcome.people[7].state == "not_a_face"
+
+
+def test_what_was_said_of_a_person_holds_for_all_pieces_of_it():
+    said = edit(1, "state", 1, [(1, (10, 11, 12))], "ignore")
+    outcome = replay({1: (10, 11), 2: (12,), 3: (13,)}, [said])
+    assert {i: one.state for i, one in outcome.people.items()} == {
+        1: "ignore",
+        2: "ignore",
+        3: "restore",
+    }
+
+
+def test_a_name_stays_with_the_identity_that_grew():
+    said = edit(1, "rename", 1, [(1, (10,))], "Anna")
+    outcome = replay({1: (10, 11, 12, 13)}, [said])
+    assert outcome.people[1].name == "Anna"
+
+
+def test_a_merge_takes_the_new_tracks_of_its_people_too():
+    said = edit(1, "merge", 1, [(1, (10,)), (2, (20,))])
+    assert people(replay({1: (10, 11), 2: (20, 21, 22)}, [said])) == {1: (10, 11, 20, 21, 22)}
+
+
+def test_a_merge_half_of_which_is_gone_is_reported():
+    said = edit(1, "merge", 1, [(1, (10,)), (2, ())])
+    outcome = replay({1: (10, 11)}, [said])
+    assert outcome.unapplied == (1,)
+    assert people(outcome) == {1: (10, 11)}
+
+
+def test_a_split_that_the_new_scan_found_by_itself_keeps_its_id():
+    said = edit(1, "split", 9, [(1, (11,))])
+    assert people(replay({1: (10,), 9: (11, 12)}, [said])) == {1: (10,), 9: (11, 12)}
+
+
+# --- undo and redo ----------------------------------------------------------------------------
+
+
+def test_undo_and_redo_walk_along_the_log():
+    log = [(1, "rename", None), (2, "merge", None), (3, "undo", 2), (4, "undo", 1), (5, "redo", 1)]
+    assert standing(log) == ([1], [2])
+    assert standing([*log, (6, "link", None)]) == ([1, 6], [])
+
+
+@given(st.lists(st.sampled_from(["edit", "undo", "redo"]), max_size=30))
+def test_redo_reverses_undo(steps):
+    log = []
+    for entry, step in enumerate(steps):
+        done, undone = standing(log)
+        if step == "edit":
+            log.append((entry, "rename", None))
+        elif step == "undo" and done:
+            log.append((entry, "undo", done[-1]))
+            assert standing([*log, (entry + 1, "redo", done[-1])]) == (done, undone)
+        elif step == "redo" and undone:
+            log.append((entry, "redo", undone[-1]))
+            assert standing([*log, (entry + 1, "undo", undone[-1])]) == (done, undone)
+
+
+# --- identity ids over scans ------------------------------------------------------------------
+
+
+def test_ids_go_to_the_group_with_most_of_their_faces():
+    seen = {1: 5, 2: 5, 3: 6}
+    votes = {10: [1, 1], 11: [2, 2, 2], 12: [3], 13: []}
+    assert carry_ids([(10,), (11,), (12, 13)], votes, [seen], 20) == {
+        20: (10,),
+        5: (11,),
+        6: (12, 13),
+    }
+
+
+def test_ids_that_a_merge_hid_come_back_where_the_scan_separates_again():
+    merged, found = {1: 5, 2: 5}, {1: 5, 2: 8}
+    votes = {10: [1, 1, 1], 11: [2, 2]}
+    assert carry_ids([(10,), (11,)], votes, [merged, found], 20) == {5: (10,), 8: (11,)}
+
+
+def test_new_people_get_new_ids():
+    assert carry_ids([(1,), (2,)], {}, [{}, {}], 4) == {4: (1,), 5: (2,)}
