@@ -105,9 +105,9 @@ def sharpness(image: ImageArray, landmarks: FloatArray) -> FloatArray:
     """Return how much of the resolution a face has is really used, (N,) in 0..1.
 
     The share of the finest octave in the detail of eyes, brows and lips. Relative, so light and
-    contrast do not matter as long as there is any; at native resolution (at most a 512-px crop), so faces of different
-    size compare. What the finest octave holds on plain skin too (noise, block edges) is measured
-    there robustly (Donoho's median rule) and taken off.
+    contrast do not matter as long as there is any; at native resolution (at most a 512-px crop),
+    so faces of different size compare. What the finest octave holds on plain skin too (noise,
+    block edges) is measured there robustly (Donoho's median rule) and taken off.
 
     Parameters
     ----------
