@@ -101,9 +101,9 @@ class GFPGANConfig:
             sft = weights["condition_scale.0.2.weight"].shape
             same = weights["final_linear.weight"].shape[0] == config.codes * style_size
         except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
-            raise ModelError("These weights are not of a GFPGANv1Clean network.") from error
+            raise ModelError("the weights are not of a GFPGANv1Clean network.") from error
         if not same or sft[0] != sft[1]:
-            raise ModelError("These weights are of an older GFPGAN; use version 1.3 or 1.4.")
+            raise ModelError("the weights are of an older GFPGAN; use version 1.3 or 1.4.")
         return config
 
 
@@ -241,15 +241,33 @@ class GFPGAN(nn.Module):
         ModelError
             If the file is not of this network.
         """
-        weights = _read(path)
         try:
-            network = cls(GFPGANConfig.of(weights))
-            network.load_state_dict(weights)
+            return cls.from_weights(_read(path), device=device, dtype=dtype)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_weights(
+        cls,
+        weights: Mapping[str, Tensor],
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> GFPGAN:
+        """Make the network of a state dict, ready for inference; it may keep those tensors.
+
+        Raises
+        ------
+        ModelError
+            If the state dict is not of this network.
+        """
+        with torch.device("meta"):  # no random weights that are overwritten at once
+            network = cls(GFPGANConfig.of(weights))
+        try:
+            network.load_state_dict(weights, assign=True)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
-            raise ModelError(f"{path} does not fit the GFPGAN network: {reason}") from error
+            raise ModelError(f"the weights do not fit the GFPGAN network: {reason}") from error
         return network.for_inference(device, dtype)
 
     def for_inference(
@@ -340,11 +358,11 @@ def _read(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise ModelError(f"{path} does not exist.") from error
+        raise ModelError("the file does not exist.") from error
     except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{path} is not a file of weights.") from error
+        raise ModelError("this is not a file of weights.") from error
     if isinstance(content, dict):
         content = content.get("params_ema", content.get("params", content))
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ModelError(f"{path} holds no network weights.")
+        raise ModelError("the file holds no network weights.")
     return content

@@ -141,7 +141,7 @@ def test_bad_files(network, tmp_path, capsys):
     weights = network.state_dict()
     del weights["final_conv.bias"]
     torch.save(weights, short)
-    with pytest.raises(ModelError, match=r"does not fit.*final_conv\.bias"):
+    with pytest.raises(ModelError, match=r"do not fit.*final_conv\.bias"):
         GFPGAN.from_file(short)
 
 

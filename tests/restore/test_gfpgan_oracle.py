@@ -51,12 +51,6 @@ def _theirs(official, size: int, narrow: float, styles: int = 512):
     return network.requires_grad_(False)
 
 
-def _ours(theirs, config: GFPGANConfig) -> GFPGAN:
-    network = GFPGAN(config)
-    network.load_state_dict(theirs.state_dict(), strict=True)
-    return network.for_inference()
-
-
 def _conditions(theirs, x):
     """Run the official network; return its picture, codes, SFT conditions and RGB pyramid."""
     seen = {}
@@ -72,7 +66,8 @@ def _conditions(theirs, x):
 
 
 def _compare(theirs, config: GFPGANConfig, batch: int) -> None:
-    ours = _ours(theirs, config)
+    ours = GFPGAN.from_weights(theirs.state_dict())
+    assert ours.config == config
     x = torch.rand(batch, 3, config.out_size, config.out_size) * 2 - 1
     with torch.inference_mode():
         image, styles, conditions, rgbs = _conditions(theirs, x)
@@ -105,4 +100,6 @@ def test_equals_official_at_full_size(official):
 @pytest.mark.parametrize(("size", "narrow"), [(16, 0.5), (128, 0.3), (512, 0.0625)])
 def test_deduces_the_hyper_parameters(official, size, narrow):
     weights = _theirs(official, size, narrow, 32).state_dict()
-    GFPGAN(GFPGANConfig.of(weights)).load_state_dict(weights, strict=True)
+    assert GFPGANConfig.of(weights).out_size == size
+    ours = GFPGAN.from_weights(weights).state_dict()
+    assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in weights.items()}
