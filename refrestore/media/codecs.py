@@ -42,7 +42,6 @@ class CodecProfile:
 
 _NVENC = CodecProfile("cq", 19, preset="p6", options={"rc": "vbr", "tune": "hq"})
 _QSV = CodecProfile("global_quality", 18, preset="slow")
-_LOSSLESS = CodecProfile(None, preset_option=None, bits_per_pixel=2.0)
 
 PROFILES: Mapping[str, CodecProfile] = {
     # x264 and x265 are transparent at about 17 and 19 (their guides' "visually lossless");
@@ -64,14 +63,10 @@ PROFILES: Mapping[str, CodecProfile] = {
         options={"level": "3", "slicecrc": "1", "g": "1"},
         bits_per_pixel=2.0,
     ),
-    "utvideo": _LOSSLESS,
-    "huffyuv": _LOSSLESS,
-    "ffvhuff": _LOSSLESS,
     "prores_ks": CodecProfile(None, preset_option="profile", preset="hq", bits_per_pixel=1.0),
     "dnxhd": CodecProfile(None, preset_option="profile", preset="dnxhr_hq", bits_per_pixel=1.0),
     "mpeg4": CodecProfile("qscale", 2, preset_option=None),
     "mpeg2video": CodecProfile("qscale", 2, preset_option=None),
-    "mjpeg": CodecProfile("qscale", 2, preset_option=None, bits_per_pixel=0.2),
     "h264_nvenc": _NVENC,
     "hevc_nvenc": _NVENC,
     "av1_nvenc": _NVENC,

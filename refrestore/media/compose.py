@@ -165,7 +165,7 @@ def _blend(planes: list[Plane], coding: Coding, patch: Patch) -> None:
         _mix(plane[full], patch.alpha, patch.alpha * code, patch.alpha > 0, coding.top)
     if coding.rgb or coding.planes == 1:
         return
-    region = _ChromaRegion.of(patch, coding, planes[0].shape)
+    region = ChromaRegion.of(patch.left, patch.top, (height, width), coding, planes[0].shape)
     share = region.filtered(patch.alpha)
     touched = region.covered(patch.alpha > 0)
     for plane, code in zip(planes[1:3], codes[1:], strict=True):
@@ -181,7 +181,7 @@ def _mix(
 
 
 @dataclass(frozen=True, slots=True)
-class _ChromaRegion:
+class ChromaRegion:
     """The chroma samples that share a luma sample with a patch, and how to reach them.
 
     Chroma is sited as MPEG-2, H.264 and HEVC have it unless told otherwise: level with the left
@@ -195,19 +195,21 @@ class _ChromaRegion:
     step_y: int
 
     @classmethod
-    def of(cls, patch: Patch, coding: Coding, size: tuple[int, ...]) -> _ChromaRegion:
-        height, width = patch.alpha.shape
-        bottom, right = patch.top + height, patch.left + width
+    def of(
+        cls, left: int, top: int, shape: tuple[int, int], coding: Coding, size: tuple[int, ...]
+    ) -> ChromaRegion:
+        """Return the region of a (height, width) rectangle in a picture of (height, width)."""
+        bottom, right = top + shape[0], left + shape[1]
         step_x, step_y = coding.step_x, coding.step_y
-        x0, x1 = patch.left // step_x, -(-right // step_x)
-        y0, y1 = patch.top // step_y, -(-bottom // step_y)
+        x0, x1 = left // step_x, -(-right // step_x)
+        y0, y1 = top // step_y, -(-bottom // step_y)
         return cls(
             target=(slice(y0, y1), slice(x0, x1)),
             padding=(
-                (patch.top - y0 * step_y, y1 * step_y - bottom),
-                (patch.left - x0 * step_x + step_x - 1, x1 * step_x - right),
+                (top - y0 * step_y, y1 * step_y - bottom),
+                (left - x0 * step_x + step_x - 1, x1 * step_x - right),
             ),
-            replicate=((patch.top == 0, bottom == size[0]), (patch.left == 0, right == size[1])),
+            replicate=((top == 0, bottom == size[0]), (left == 0, right == size[1])),
             step_x=step_x,
             step_y=step_y,
         )

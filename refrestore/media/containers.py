@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +27,9 @@ FORMATS: Mapping[str, str] = {
     ".webm": "webm",
 }
 """Suffixes written; all of them keep variable frame rates and sample aspect ratios."""
+
+MAX_TIMESCALE = 2**31 - 1
+"""QuickTime keeps the movie's time unit in 32 bits; libav's option is signed."""
 
 _QUICKTIME = ("mp4", "mov")
 _MATROSKA = ("matroska", "webm")
@@ -90,7 +94,7 @@ class OutputFile:
         chapters: Sequence[dict[str, Any]] = (),
     ) -> None:
         metadata = {key: each for key, each in source.metadata.items() if key not in STALE_TAGS}
-        options = _muxer_options(encoder.container, metadata)
+        options = _muxer_options(encoder.container, metadata) | _movie_timescale(source, encoder)
         file: Any = io.BytesIO() if target is None else str(target)
         self.container = av.open(file, "w", format=encoder.container, container_options=options)
         self.container.metadata.update(metadata)
@@ -120,7 +124,7 @@ class OutputFile:
                 f"{str(info).capitalize()} cannot be stored in {name}: {reason(error)}."
             ) from error
         added.metadata.update(stream.metadata)
-        added.disposition = stream.disposition
+        added.disposition = stream.disposition.value
         return added
 
     def _add_film(
@@ -141,7 +145,7 @@ class OutputFile:
         if needs_display_size(encoder):
             tags["title"] = tags.get("title", "") + PLACEHOLDER
         added.metadata.update(tags)
-        added.disposition = source.disposition
+        added.disposition = source.disposition.value
         if encoder.display_matrix is not None:
             set_display_matrix(added, encoder.display_matrix)
         return added
@@ -270,3 +274,15 @@ def _muxer_options(container: str, metadata: Mapping[str, str]) -> dict[str, str
         # Sound may begin before time 0 (priming); moving everything would change every time.
         options["avoid_negative_ts"] = "disabled"
     return options
+
+
+def _movie_timescale(source: av.container.InputContainer, encoder: Encoder) -> dict[str, str]:
+    """Return the option that lets QuickTime edit lists tell when each stream begins, exactly.
+
+    They count in the movie's unit, by default milliseconds.
+    """
+    if encoder.container not in _QUICKTIME:
+        return {}
+    units = {encoder.time_base, *(each.time_base for each in source.streams if each.time_base)}
+    scale = math.lcm(*(unit.denominator for unit in units))
+    return {"movie_timescale": str(scale)} if scale <= MAX_TIMESCALE else {}

@@ -198,8 +198,8 @@ def resolve_encoder(
         container=container,
         notes=() if note is None else (note,),
     )
-    _check_room(encoder, info, output)
     left_out = _try(encoder, info, output)
+    _check_room(encoder, info, output)
     notes = [
         f"{str(info.streams[index]).capitalize()} cannot be stored in {container} and is left out."
         for index in left_out
@@ -261,8 +261,8 @@ def _check_room(encoder: Encoder, info: VideoInfo, output: Path) -> None:
     free = shutil.disk_usage(output.parent).free
     if free < needed:
         raise DiskError(
-            f"Writing {output} needs at least {needed / 1e6:.0f} MB, "
-            f"its disk has {free / 1e6:.0f} MB free; free some space or write elsewhere."
+            f"Writing {output} needs at least {needed / 1e6:.1f} MB, "
+            f"its disk has {free / 1e6:.1f} MB free; free some space or write elsewhere."
         )
 
 

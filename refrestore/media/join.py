@@ -15,7 +15,7 @@ from refrestore.media.containers import OutputFile, clipped_chapters, needs_disp
 from refrestore.media.encoder import Encoder
 from refrestore.media.failures import writing
 from refrestore.media.matroska import write_sample_aspect
-from refrestore.media.probe import VideoInfo, open_input
+from refrestore.media.probe import VideoInfo, is_cover, open_input
 from refrestore.media.reader import read_packets
 from refrestore.media.segments import SegmentIndex, open_segment, publish, segment_packets
 
@@ -196,7 +196,7 @@ def _other_packets(
         packet.pts = packet.dts if packet.pts is None else packet.pts
         packet.dts = packet.pts if packet.dts is None else packet.dts
         time = packet.pts * packet.time_base
-        cover = packet.stream.type == "video" and packet.stream.disposition & 1 << 10
+        cover = is_cover(packet.stream)
         if not cover and timeline.first is not None and time < timeline.first:
             continue
         if timeline.stop is not None and time >= timeline.stop:

@@ -114,12 +114,13 @@ def clone(picture: av.VideoFrame) -> av.VideoFrame:
 
     A filter graph hands on a reference with all properties, which PyAV has no call for.
     """
+    time = picture.pts, picture.time_base
     graph = av.filter.Graph()
     source = graph.add_buffer(
         width=picture.width,
         height=picture.height,
         format=picture.format,
-        time_base=picture.time_base or Fraction(1, 1000),
+        time_base=time[1] or Fraction(1, 1000),
     )
     sink = graph.add("buffersink")
     source.link_to(sink)
@@ -128,5 +129,8 @@ def clone(picture: av.VideoFrame) -> av.VideoFrame:
     copy = sink.pull()
     assert isinstance(copy, av.VideoFrame)
     copy.make_writable()
-    copy.pts, copy.time_base = picture.pts, picture.time_base
+    for each in (copy, picture):  # a push takes the time of what is pushed
+        each.pts = time[0]
+        if time[1] is not None:
+            each.time_base = time[1]
     return copy

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import av
+from av.stream import Disposition
 
 from refrestore.errors import MediaError
 from refrestore.media.colour import FULL, ColorTags
@@ -25,9 +26,6 @@ FALLBACK_RATE = Fraction(25)
 
 PROBE_PACKETS = 500
 """Packets read in search of a first picture."""
-
-_ATTACHED_PICTURE = 1 << 10
-"""AV_DISPOSITION_ATTACHED_PIC: a cover, not a film."""
 
 StreamKind = Literal["video", "audio", "subtitle", "data", "attachment", "unknown"]
 
@@ -210,7 +208,7 @@ def film_stream(container: av.container.InputContainer, path: Path) -> av.VideoS
     MediaError
         There is none, or none that this build of libav can decode.
     """
-    films = [each for each in container.streams.video if not each.disposition & _ATTACHED_PICTURE]
+    films = [each for each in container.streams.video if not is_cover(each)]
     if not films:
         raise MediaError(f"{path} has no video stream.")
     best = container.streams.best("video")
@@ -220,6 +218,11 @@ def film_stream(container: av.container.InputContainer, path: Path) -> av.VideoS
     if context is None:
         raise MediaError(f"{path} has a video stream of a codec that cannot be decoded here.")
     return film
+
+
+def is_cover(stream: Any) -> bool:
+    """Return whether a stream is a still picture attached to the file."""
+    return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
 
 
 def fingerprint(path: Path) -> str:
@@ -293,7 +296,7 @@ def _stream_info(stream: Any, container: av.container.InputContainer) -> StreamI
         codec=name or "none",
         language=stream.metadata.get("language"),
         title=stream.metadata.get("title"),
-        cover=stream.type == "video" and bool(stream.disposition & _ATTACHED_PICTURE),
+        cover=is_cover(stream),
         chapters=quicktime
         and stream.type == "data"
         and name == "bin_data"

@@ -161,6 +161,7 @@ class VideoReader:
         with open_input(self._path) as container:
             stream = film_stream(container, self._path)
             stream.thread_type = "AUTO"
+            time_base = self.info.time_base
             for packet in chain(read_packets(container, [stream], self._read_failed), [None]):
                 if self._stop.is_set():
                     return
@@ -174,6 +175,7 @@ class VideoReader:
                     self.decode_failures += 1
                     continue
                 for picture in pictures:
+                    picture.time_base = time_base  # pictures of a flush come without
                     self.decode_failures += bool(picture.is_corrupt)
                     if picture.width != self.info.geometry.width or (
                         picture.height != self.info.geometry.height

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import av
 
 from refrestore.errors import MediaError
-from refrestore.media.failures import writing
+from refrestore.media.failures import reason, writing
 
 if TYPE_CHECKING:
     from refrestore.media.encoder import Encoder
@@ -102,9 +102,7 @@ class SegmentWriter:
         fitted.pts, fitted.time_base = self.frames, 1 / self._encoder.rate
         fitted.pict_type = 0  # the source's picture types are not to be forced on this encoder
         try:
-            with self._guarded():
-                for packet in self._stream.encode(fitted):
-                    self._mux(packet)
+            self._encode(fitted)
         finally:
             fitted.pts, fitted.pict_type = kept[0], kept[2]
             if kept[1] is not None:
@@ -116,9 +114,8 @@ class SegmentWriter:
         if not self.frames:
             self.abort()
             raise ValueError(f"segment {self.path} has no picture")
+        self._encode(None)
         with self._guarded():
-            for packet in self._stream.encode(None):
-                self._mux(packet)
             self._container.close()
             publish(self._temporary, self.path)
 
@@ -127,6 +124,19 @@ class SegmentWriter:
         with suppress(Exception):  # closing writes a trailer, for which there may be no room
             self._container.close()
         self._temporary.unlink(missing_ok=True)
+
+    def _encode(self, picture: av.VideoFrame | None) -> None:
+        try:
+            packets = self._stream.encode(picture)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self.abort()
+            raise MediaError(
+                f"Encoder {self._encoder.codec} failed on picture {self.frames} of "
+                f"{self.path} ({reason(error)})."
+            ) from error
+        with self._guarded():
+            for packet in packets:
+                self._mux(packet)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -181,15 +191,12 @@ def open_segment(
     MediaError
         It is missing or damaged.
     """
-    try:
-        with av.open(str(path), "r") as container:
-            if FIRST_KEY not in container.metadata or len(container.streams) != 1:
-                raise MediaError(f"{path} is not a segment; remove it and render again.")
-            yield container, container.streams.video[0]
-    except (av.FFmpegError, OSError) as error:
-        raise MediaError(
-            f"Segment {path} is missing or damaged; remove it and render again."
-        ) from error
+    with _readable(path):
+        container = av.open(str(path), "r")
+    with container:
+        if FIRST_KEY not in container.metadata or len(container.streams) != 1:
+            raise MediaError(f"{path} is not a segment; remove it and render again.")
+        yield container, container.streams.video[0]
 
 
 def segment_packets(
@@ -197,13 +204,28 @@ def segment_packets(
 ) -> Iterator[tuple[int, av.Packet[av.VideoStream]]]:
     """Yield source timestamp and packet, in decoding order."""
     offset = int(container.metadata[FIRST_KEY]) - MARGIN
-    for packet in container.demux(stream):
+    packets = container.demux(stream)
+    while True:
+        with _readable(Path(container.name)):
+            packet = next(packets, None)
+        if packet is None:
+            return
         if packet.size:
             assert packet.pts is not None
             yield (
                 round(packet.pts * (packet.time_base or SEGMENT_TICK) / SEGMENT_TICK) + offset,
                 packet,
             )
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(
+            f"Segment {path} is missing or damaged; remove it and render again."
+        ) from error
 
 
 def publish(temporary: Path, final: Path) -> None:

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refrestore.media import Patch, compose, read_region, rgb
+from refrestore.media.compose import enlarge
+from refrestore.media.planes import PLANAR_EQUIVALENTS, clone, planar, plane_views
+from refrestore.types import Frame, Geometry
+
+FORMATS = [
+    "yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p", "yuvj420p", "yuva420p",
+    "yuv420p10le", "yuv422p10le", "yuv444p12le", "gray", "gray10le", "gbrp", "gbrp10le", "gbrap",
+]  # fmt: skip
+"""Every shape of planes: subsampling, depth, gray, RGB, alpha."""
+
+
+def make_frame(name, width=34, height=18, seed=0, full=False, matrix=1):
+    rng = np.random.default_rng(seed)
+    picture = av.VideoFrame(width, height, name)
+    picture.colorspace, picture.color_range = matrix, 2 if full else 1
+    picture.pts, picture.time_base = 7, Fraction(1, 25)
+    if planar(picture) is picture:
+        for index, view in enumerate(plane_views(picture)):
+            view[:] = rng.integers(0, 2 ** picture.format.components[index].bits, view.shape)
+    else:
+        for plane in picture.planes:
+            plane.update(rng.integers(0, 256, plane.buffer_size, np.uint8).tobytes())
+    return Frame(3, Fraction(7, 25), picture, Geometry(width, height))
+
+
+def smooth_frame(name, full=False, matrix=1, width=64, height=48):
+    """Colours that change slowly and lie inside the RGB cube."""
+    frame = make_frame(name, width, height, full=full, matrix=matrix)
+    for index, view in enumerate(plane_views(frame.picture)):
+        rows, columns = np.mgrid[: view.shape[0], : view.shape[1]]
+        wave = np.sin(columns / view.shape[1] * 3 + index) + np.cos(rows / view.shape[0] * 2)
+        span = 20 if index == 0 or frame.picture.format.is_rgb else 6
+        scale = 2 ** (frame.picture.format.components[index].bits - 8)
+        view[:] = ((128 + span * wave) * scale).astype(view.dtype)
+    return frame
+
+
+def copies(picture):
+    return [view.copy() for view in plane_views(planar(picture))]
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "nv12", "yuyv422", "bgr24", "p010le"])
+def test_without_patches_nothing_changes(name):
+    frame = make_frame(name)
+    assert compose(frame, []) is frame.picture
+    invisible = Patch(2, 2, np.ones((4, 4, 3), np.float32), np.zeros((4, 4), np.float32))
+    outside = Patch(90, 90, np.ones((4, 4, 3), np.float32), np.ones((4, 4), np.float32))
+    assert compose(frame, [invisible, outside]) is frame.picture
+
+
+@given(
+    name=st.sampled_from(FORMATS),
+    size=st.tuples(st.integers(5, 40), st.integers(5, 40)),
+    corner=st.tuples(st.integers(-6, 30), st.integers(-6, 30)),
+    extent=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=150, deadline=None)
+def test_samples_outside_alpha_are_bit_identical(name, size, corner, extent, seed):
+    rng = np.random.default_rng(seed)
+    frame = make_frame(name, *size, seed=seed)
+    before = copies(frame.picture)
+    alpha = (rng.random(extent[::-1]) * (rng.random(extent[::-1]) > 0.6)).astype(np.float32)
+    patch = Patch(*corner, rng.random((*extent[::-1], 3)).astype(np.float32), alpha)
+    result = compose(frame, [patch])
+    for one, other in zip(before, copies(frame.picture), strict=True):
+        assert np.array_equal(one, other)  # the decoded picture is never written to
+    shown = np.zeros((size[1] + 90, size[0] + 90), bool)  # margins: patches may hang over
+    shown[30 + corner[1] :, 30 + corner[0] :][: extent[1], : extent[0]] = alpha > 0
+    shown = shown[30 : 30 + size[1], 30 : 30 + size[0]]
+    for index, (one, other) in enumerate(zip(before, copies(result), strict=True)):
+        step_y = -(-size[1] // one.shape[0])
+        step_x = -(-size[0] // one.shape[1])
+        padded = np.pad(shown, ((0, -size[1] % step_y), (0, -size[0] % step_x)))
+        blocks = padded.reshape(one.shape[0], step_y, one.shape[1], step_x).any((1, 3))
+        if index == 3:
+            blocks[:] = False  # a picture's own alpha is not the patch's
+        assert np.array_equal(one[~blocks], other[~blocks])
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("matrix", [1, 5, 6, 9])
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "yuvj420p"])
+def test_putting_back_what_was_read_changes_nothing(name, full, matrix):
+    frame = smooth_frame(name, full, matrix)
+    region = read_region(frame.picture, 5, 7, 30, 21)
+    result = compose(frame, [Patch(5, 7, region, np.ones((21, 30), np.float32))])
+    bits = frame.picture.format.components[0].bits
+    for index, (one, other) in enumerate(zip(copies(frame.picture), copies(result), strict=True)):
+        off = np.abs(one.astype(int) - other).max()
+        # Chroma is interpolated up and filtered down: a code of 8 bits at most.
+        chroma = index > 0 and not frame.picture.format.is_rgb
+        assert off <= (2 ** (bits - 8) if chroma else 1)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("name", ["yuv444p", "yuv444p12le", "gbrp", "gray", "yuv440p"])
+def test_reads_as_swscale_does(name, full):
+    frame = smooth_frame(name, full)
+    region = read_region(frame.picture, 0, 0, 64, 48)
+    assert np.abs(region * 255 - rgb(frame)).max() < 1.5
+
+
+def test_a_white_patch_is_white():
+    for name in FORMATS:
+        frame = make_frame(name, full=False)
+        patch = Patch(8, 4, np.ones((8, 16, 3), np.float32), np.ones((8, 16), np.float32))
+        region = read_region(compose(frame, [patch]), 8, 4, 12, 8)
+        tolerance = 0.01 if name not in ("yuv420p", "yuva420p", "yuvj420p", "yuv420p10le") else 1
+        inner = region[2:-2, 4:-4]
+        assert np.abs(inner - 1).max() < max(tolerance, 0.01)
+
+
+def test_half_alpha_is_half_way():
+    frame = smooth_frame("yuv444p10le")
+    region = read_region(frame.picture, 10, 10, 20, 20)
+    patch = Patch(10, 10, region * 0.5 + 0.25, np.full((20, 20), 0.5, np.float32))
+    mixed = read_region(compose(frame, [patch]), 10, 10, 20, 20)
+    assert np.abs(mixed - (region * 0.75 + 0.125)).max() < 0.003
+
+
+def test_time_tags_and_fields_survive():
+    frame = make_frame("yuv420p10le", matrix=9)
+    patch = Patch(4, 4, np.ones((6, 6, 3), np.float32), np.ones((6, 6), np.float32))
+    for scale in (1, 2):
+        result = compose(frame, [patch], scale=scale)
+        assert (result.pts, result.time_base) == (7, Fraction(1, 25))
+        assert (result.colorspace, result.color_range) == (9, 1)
+        assert result.format.name == "yuv420p10le"
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "nv12"])
+@pytest.mark.parametrize("scale", [2, 4])
+def test_enlarged(name, scale):
+    frame = smooth_frame(name) if name != "nv12" else make_frame(name)
+    result = compose(frame, [], scale=scale)
+    assert (result.width, result.height) == (64 * scale, 48 * scale) or name == "nv12"
+    assert result.format.name == name
+    if name != "nv12":
+        large = read_region(result, 0, 0, result.width, result.height)
+        small = read_region(frame.picture, 0, 0, 64, 48)
+        means = large.reshape(48, scale, 64, scale, 3).mean((1, 3))
+        assert np.abs(means - small)[2:-2, 2:-2].max() < 0.03
+    patch = Patch(20, 8, np.ones((9, 9, 3), np.float32), np.ones((9, 9), np.float32))
+    again = compose(frame, [patch], scale=scale)
+    for one, other in zip(copies(result), copies(again), strict=True):
+        assert np.array_equal(one[-4:], other[-4:])
+
+
+def test_untagged_matrix_is_the_sources_when_enlarged_past_720_lines():
+    frame = make_frame("yuv420p", 64, 400, matrix=2)
+    assert compose(frame, [], scale=2).colorspace == 6
+
+
+def test_interlaced_fields_do_not_mix(videos):
+    with av.open(str(videos("interlaced"))) as source:
+        picture = next(source.decode(video=0))
+    assert picture.interlaced_frame
+    copy = clone(picture)
+    for view in plane_views(copy):
+        view[0::2], view[1::2] = 60, 180
+    frame = Frame(0, Fraction(0), copy, Geometry(64, 48))
+    assert enlarge(copy, 2).interlaced_frame
+    for view in plane_views(enlarge(copy, 2)):
+        assert np.all(view[0::2] == 60)
+        assert np.all(view[1::2] == 180)
+    patch = Patch(9, 5, np.zeros((11, 13, 3), np.float32), np.ones((11, 13), np.float32))
+    patch.alpha[1::2] = 0  # rows 5, 7, 9...: the second field only
+    result = compose(frame, [patch])
+    assert result.interlaced_frame
+    for view in plane_views(result):
+        assert np.all(view[0::2] == 60)
+        assert (view[1::2] != 180).any()
+    region = read_region(copy, 3, 3, 20, 10)
+    assert np.allclose(region[0::2], region[0], atol=1e-6)
+    assert np.allclose(region[1::2], region[1], atol=1e-6)
+
+
+def test_clone_is_independent_and_complete(videos):
+    with av.open(str(videos("rotated_90"))) as source:
+        picture = next(source.decode(video=0))
+    before = copies(picture)
+    copy = clone(picture)
+    for view in plane_views(copy):
+        view[:] = 0
+    for one, other in zip(before, copies(picture), strict=True):
+        assert np.array_equal(one, other)
+    assert copy.rotation == picture.rotation == -90
+    assert (copy.pts, copy.time_base) == (picture.pts, picture.time_base)
+
+
+@pytest.mark.parametrize("name", sorted(PLANAR_EQUIVALENTS.keys() - {"pal8"}))
+def test_interleaved_formats_lose_nothing_in_planes(name):
+    picture = make_frame(name, 32, 16).picture
+    back = planar(picture).reformat(
+        format=name, src_colorspace=1, dst_colorspace=1, interpolation="POINT"
+    )
+    again = planar(back)
+    for one, other in zip(copies(picture), copies(again), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_wrong_shapes_are_refused():
+    with pytest.raises(ValueError, match="Patch needs"):
+        Patch(0, 0, np.zeros((3, 4, 3), np.float32), np.zeros((4, 3), np.float32))
+    frame = make_frame("yuv420p")
+    with pytest.raises(ValueError, match="columns"):
+        read_region(frame.picture, 30, 0, 10, 4)
+    with pytest.raises(ValueError, match="rows"):
+        read_region(frame.picture, 0, 17, 10, 4)

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import threading
+import time
+from fractions import Fraction
+
+import av
+import pytest
+
+from refrestore.errors import MediaError
+from refrestore.media import VideoReader, probe
+
+
+def decode_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "decode"]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "indices"),
+    [
+        (None, None, range(12)),
+        (Fraction(2, 25), None, range(2, 12)),
+        (Fraction(2, 25) + Fraction(1, 1000), Fraction(5, 25), range(3, 5)),
+        (None, Fraction(5, 25), range(5)),
+        (Fraction(100), None, range(0)),
+    ],
+)
+def test_range_keeps_indices_of_the_whole_video(videos, start, end, indices):
+    with VideoReader(videos("b_frames"), start=start, end=end) as reader:
+        frames = list(reader)
+    assert [frame.index for frame in frames] == list(indices)
+    assert [frame.time for frame in frames] == [Fraction(index, 25) for index in indices]
+
+
+def test_leaving_early_ends_the_thread(videos):
+    with VideoReader(videos("plain"), queue=1) as reader:
+        assert next(reader).index == 0
+        assert decode_threads()
+    assert not decode_threads()
+    with pytest.raises(StopIteration):
+        next(reader)
+
+
+def test_queue_is_bounded(videos):
+    with VideoReader(videos("plain"), queue=2) as reader:
+        next(reader)
+        time.sleep(0.05)
+        assert reader._queue.qsize() <= 2
+
+
+def test_errors_of_the_thread_reach_the_consumer(videos, tmp_path):
+    path = tmp_path / "gone.mp4"
+    path.write_bytes(videos("plain").read_bytes())
+    reader = VideoReader(path)
+    path.unlink()
+    with pytest.raises(MediaError, match="no file"), reader:
+        next(reader)
+    assert not decode_threads()
+
+
+@pytest.mark.parametrize("share", [0.75, 0.9])
+@pytest.mark.parametrize("name", ["plain", "odd", "transport_stream", "b_frames"])
+def test_truncated_file_gives_what_is_there(videos, tmp_path, name, share):
+    whole = videos(name)
+    data = whole.read_bytes()
+    path = tmp_path / f"short{whole.suffix}"
+    if whole.suffix == ".mp4":  # header first, or a truncated file has none
+        with (
+            av.open(str(whole)) as source,
+            av.open(str(path), "w", container_options={"movflags": "faststart"}) as output,
+        ):
+            stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    output.mux(packet)
+        data = path.read_bytes()
+    payload = max(0, data.find(b"mdat"))
+    path.write_bytes(data[: payload + int((len(data) - payload) * share)])
+    with VideoReader(path) as reader:
+        times = [frame.time for frame in reader]
+    assert 0 < len(times) <= 12
+    assert times == sorted(set(times))
+
+
+def test_corrupt_packets_are_counted_and_passed_over(videos, tmp_path):
+    data = bytearray(videos("mjpeg").read_bytes())
+    with av.open(str(videos("mjpeg"))) as source:
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        payload = bytes(packets[5])
+    where = bytes(data).index(payload)
+    data[where : where + len(payload)] = b"\xff" * len(payload)
+    path = tmp_path / "corrupt.mov"
+    path.write_bytes(bytes(data))
+    with VideoReader(path) as reader:
+        frames = list(reader)
+    assert reader.decode_failures > 0
+    assert len(frames) >= 11
+    assert frames[-1].time == Fraction(11, 25)
+
+
+def test_decoder_is_deterministic(videos, samples):
+    runs = []
+    for _ in range(2):
+        with VideoReader(videos("b_frames")) as reader:
+            runs.append([b"".join(p.tobytes() for p in samples(f.picture)) for f in reader])
+    assert runs[0] == runs[1]
+
+
+def test_what_is_no_video(tmp_path, videos):
+    missing, folder, empty = tmp_path / "none.mp4", tmp_path, tmp_path / "empty.mp4"
+    text, headless = tmp_path / "text.mp4", tmp_path / "headless.mp4"
+    empty.touch()
+    text.write_text("This is not a video, whatever its name says.\n" * 50)
+    headless.write_bytes(videos("plain").read_bytes()[:900])
+    sound = tmp_path / "sound.wav"
+    with av.open(str(sound), "w") as output:
+        stream = output.add_stream("pcm_s16le", rate=8000)
+        stream.layout = "mono"
+        frame = av.AudioFrame("s16", "mono", 800)
+        frame.sample_rate = 8000
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    for path, words in [
+        (missing, "no file"),
+        (folder, "not a file"),
+        (empty, "empty"),
+        (text, "not a video"),
+        (headless, "not a video"),
+        (sound, "no video stream"),
+    ]:
+        with pytest.raises(MediaError, match=words) as error:
+            probe(path)
+        assert str(path) in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_fingerprint_tells_contents_apart(videos, tmp_path):
+    first = probe(videos("plain"))
+    same = tmp_path / "renamed.mp4"
+    same.write_bytes(videos("plain").read_bytes())
+    assert probe(same).fingerprint == first.fingerprint
+    assert probe(videos("gap")).fingerprint != first.fingerprint
+
+
+@pytest.mark.shared
+def test_film_that_starts_late(shared):
+    with VideoReader(shared / "data/film/tears_of_steel_720p.mp4", end=Fraction(21)) as reader:
+        frames = list(reader)
+    assert reader.info.start == frames[0].time == 20
+    assert reader.info.geometry.sample_aspect == Fraction(27, 20)
+    assert reader.info.frames == 541
+    assert [frame.time for frame in frames] == [20 + Fraction(n, 30) for n in range(30)]
