@@ -14,8 +14,9 @@ from refrestore.faces.align import (
     crops,
     similarity,
 )
+from refrestore.faces.landmarker import mesh_squares
 from refrestore.faces.pose import mesh_keypoints
-from refrestore.types import DoubleArray, FloatArray, Geometry, ImageArray
+from refrestore.types import DoubleArray, Faces, FloatArray, Geometry, ImageArray
 
 
 def storage_to_crop(keypoints: FloatArray, geometry: Geometry) -> DoubleArray:
@@ -30,6 +31,12 @@ def storage_to_crop(keypoints: FloatArray, geometry: Geometry) -> DoubleArray:
     """
     aligned = similarity(keypoints, FFHQ_TEMPLATE)
     return compose(aligned, geometry.storage_to_display()[None])
+
+
+def storage_to_square(faces: Faces, geometry: Geometry) -> DoubleArray:
+    """Return (N, 2, 3) matrices from storage pixels to the squares the mesh is looked for in."""
+    squares = mesh_squares(faces.box, faces.keypoints)
+    return compose(squares, geometry.storage_to_display()[None])
 
 
 def enlarged(matrices: DoubleArray, scale: int) -> DoubleArray:

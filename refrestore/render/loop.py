@@ -136,7 +136,9 @@ class _SegmentRenderer:
         work = gather(job.plans, first, stop, job.info.geometry, context=CONTEXT)
         if not len(work):
             return Refined(work)
-        return refine(work, self._ahead.between(first - CONTEXT, stop + CONTEXT), job.tools)
+        return refine(
+            work, self._ahead.between(first - CONTEXT, stop + CONTEXT), job.info.geometry, job.tools
+        )
 
     def _skip_to(self, first: int) -> Frame | None:
         for _ in self._behind.between(first, first):

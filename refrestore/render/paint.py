@@ -149,6 +149,7 @@ class _Painter:
                 self._account.pictures[track] = (frame, pictures[0], pictures[1])
 
 
+@torch.inference_mode()
 def _restore(batch: Work, crops: Tensor, tools: Tools, account: Account) -> tuple[Tensor, Tensor]:
     """Restore a batch, with references, without, or between the two as the guard decided."""
     banks = [tools.bank_of(int(identity)) for identity in batch.identity]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from refrestore.errors import ProfileError
-from refrestore.faces.analyser import FaceModels
 from refrestore.project import Profile, Project
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.guard import GuardSettings
@@ -40,7 +39,7 @@ class People:
     notes: Sequence[str]
 
 
-def gather_people(project: Project, profiles: Sequence[Profile], models: FaceModels) -> People:
+def gather_people(project: Project, profiles: Sequence[Profile]) -> People:
     """Collect the references of every identity that is to be restored.
 
     A profile is refused for an identity that is clear enough to judge and is somebody else.

@@ -14,18 +14,26 @@ import numpy as np
 import torch
 from scipy.ndimage import median_filter
 
-from refrestore.faces.align import CROP_SIZE, resized
+from refrestore.faces.align import compose, invert, transform
 from refrestore.faces.align import crops as cut_crops
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.landmarker import MESH_SIZE
 from refrestore.media.pixels import rgb
-from refrestore.render.crops import arcface_crops
+from refrestore.render.crops import arcface_crops, storage_to_square
 from refrestore.render.work import Work
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.guard import Belief, Choice, Judgement, judge, recognise
 from refrestore.restore.restorer import Restorer
 from refrestore.restore.temporal import smooth
-from refrestore.types import DENSE_LANDMARKS, Faces, FloatArray, Frame, ImageArray, IntArray
+from refrestore.types import (
+    DENSE_LANDMARKS,
+    Faces,
+    FloatArray,
+    Frame,
+    Geometry,
+    ImageArray,
+    IntArray,
+)
 
 LANDMARK_SIGMA_LARGE, LANDMARK_SIGMA_SMALL = 1.0, 3.0
 """Smoothing of dense landmarks in frames, for faces of `SURE_SIZE` pixels and for the smallest:
@@ -87,7 +95,7 @@ class Tools:
         return bank if bank is not None and len(bank) else None
 
 
-def refine(work: Work, frames: Iterable[Frame], tools: Tools) -> Refined:
+def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools) -> Refined:
     """Find and steady the landmarks of a segment's faces, and ask the guard about samples.
 
     Parameters
@@ -96,8 +104,12 @@ def refine(work: Work, frames: Iterable[Frame], tools: Tools) -> Refined:
         From `gather`, context rows included.
     frames
         The frames the work is on, in order; others are passed over.
+    geometry
+        Of the frames.
     """
     sampled = set(_sample_rows(work).tolist())
+    to_square = storage_to_square(work.faces, geometry)
+    from_square = compose(work.to_crop, invert(to_square))
     raw = np.zeros((len(work), DENSE_LANDMARKS, 2), np.float32)
     presence = np.zeros(len(work), np.float32)
     samples: list[Sample] = []
@@ -108,7 +120,7 @@ def refine(work: Work, frames: Iterable[Frame], tools: Tools) -> Refined:
         if pending:
             rows = [row for row, _ in pending]
             found, there = tools.models.landmarker.dense(np.stack([crop for _, crop in pending]))
-            raw[rows] = (found + 0.5) * (CROP_SIZE / MESH_SIZE) - 0.5
+            raw[rows] = transform(from_square[rows], found)
             presence[rows] = there
             pending.clear()
 
@@ -125,7 +137,7 @@ def refine(work: Work, frames: Iterable[Frame], tools: Tools) -> Refined:
         if not len(rows):
             continue
         picture = rgb(frame)
-        small = cut_crops(picture, resized(work.to_crop[rows], MESH_SIZE / CROP_SIZE), MESH_SIZE)
+        small = cut_crops(picture, to_square[rows], MESH_SIZE)
         pending += [(int(row), crop) for row, crop in zip(rows, small, strict=True)]
         wanted = [int(row) for row in rows if int(row) in sampled]
         kept += zip(wanted, cut_crops(picture, work.to_crop[wanted]), strict=True)

@@ -91,7 +91,7 @@ def render(
         encoder or EncoderSettings(), info, scale=settings.scale, output=output
     )
     toolbox = toolbox or open_toolbox(runtime)
-    people = gather_people(project, list(profiles), toolbox.models)
+    people = gather_people(project, list(profiles))
     plans = plan_tracks(
         project.tracks(), lambda track: project.faces([track]), people.identities, settings
     )

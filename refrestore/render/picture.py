@@ -1,0 +1,168 @@
+"""Still pictures: the same restorer, one picture at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from refrestore.config import RenderSettings
+from refrestore.faces.align import FFHQ_TEMPLATE, similarity, transform
+from refrestore.faces.align import crops as cut_crops
+from refrestore.project import Profile
+from refrestore.render.crops import arcface_crops, enlarged
+from refrestore.render.plan import need
+from refrestore.render.refine import to_uint8
+from refrestore.render.toolbox import Toolbox
+from refrestore.restore.bank import ReferenceBank
+from refrestore.restore.composite import differences
+from refrestore.restore.guard import Belief, Choice, Judgement, judge, recognise
+from refrestore.types import Faces, FloatArray, ImageArray
+
+DETECT_SIZE = 1024
+"""Longer side of the picture the detector sees: photos show more and smaller faces than film."""
+
+
+@dataclass(frozen=True)
+class PictureResult:
+    """A restored picture and what was done to each of its faces.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        RGB, `scale` times the size of the picture given.
+    faces
+        The faces found, with all columns.
+    judgements, beliefs
+        The guard's words on each face.
+    strength : (N,)
+        0 where a face was left alone.
+    """
+
+    image: ImageArray
+    faces: Faces
+    judgements: Sequence[Judgement]
+    beliefs: Sequence[Belief]
+    strength: FloatArray
+
+    def summary(self) -> list[dict[str, Any]]:
+        """Return one plain object a face."""
+        return [
+            {
+                "box": [round(float(value), 1) for value in self.faces.box[row]],
+                "size": round(float(self.faces.size[row]), 1),
+                "strength": round(float(self.strength[row]), 3),
+                "person": self.beliefs[row].value,
+                "done": word.choice.value if self.strength[row] > 0 else Choice.INPUT.value,
+                "reason": word.reason.value if self.strength[row] > 0 else "needs nothing",
+                "similarity": {
+                    "input": word.input_similarity,
+                    "unreferenced": word.unreferenced_similarity,
+                    "restored": word.restored_similarity,
+                },
+            }
+            for row, word in enumerate(self.judgements)
+        ]
+
+
+def restore_picture(
+    image: ImageArray,
+    toolbox: Toolbox,
+    *,
+    profile: Profile | None = None,
+    settings: RenderSettings | None = None,
+) -> PictureResult:
+    """Restore every face of a picture.
+
+    With a profile, faces that can be that person are restored from its references; a face that
+    is clear enough to judge and is somebody else is restored without.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        RGB, upright, square pixels.
+    """
+    settings = settings or RenderSettings()
+    models = toolbox.models
+    found = models.detector.detect([image], [0], DETECT_SIZE)
+    faces = models.describe(image, found[found.size >= settings.min_face])
+    large = _enlarged(image, settings.scale)
+    strength = (settings.strength * need(faces, settings.scale)).astype(np.float32)
+    if not len(faces):
+        return PictureResult(large, faces, [], [], strength)
+    to_crop = similarity(faces.keypoints, FFHQ_TEMPLATE)
+    pixels = cut_crops(image, to_crop)
+    assert faces.landmarks is not None
+    landmarks = transform(to_crop, faces.landmarks).astype(np.float32)
+    crops = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+    beliefs, banks, centroid = _who(faces, profile, settings)
+    plain = toolbox.restorer.restore(crops, landmarks, [None] * len(faces))
+    guided = toolbox.restorer.restore(
+        crops, landmarks, banks, references=max(1, settings.references)
+    )
+
+    def embed(images: ImageArray) -> FloatArray:
+        return models.recogniser.embed(arcface_crops(images, landmarks))
+
+    restored = embed(to_uint8(guided.images))
+    restored[[bank is None for bank in banks]] = np.nan
+    judgements = judge(
+        embed(pixels),
+        embed(to_uint8(plain.images)),
+        restored,
+        [centroid] * len(faces),
+        beliefs=beliefs,
+    )
+    chosen = [word.choice for word in judgements]
+    images = torch.stack(
+        [
+            guided.images[row] if choice is Choice.RESTORED else plain.images[row]
+            for row, choice in enumerate(chosen)
+        ]
+    )
+    strength[[choice is Choice.INPUT for choice in chosen]] = 0
+    height, width = large.shape[:2]
+    made = differences(
+        images,
+        crops.to(images.device).float() / 255,
+        guided.masks,
+        strength.tolist(),
+        enlarged(to_crop, settings.scale),
+        picture_size=(width, height),
+    )
+    result = large.astype(np.float32)
+    for one in made:
+        rows, columns = one.alpha.shape
+        result[one.top : one.top + rows, one.left : one.left + columns] += one.delta * 255
+    return PictureResult(
+        np.clip(np.rint(result), 0, 255).astype(np.uint8), faces, judgements, beliefs, strength
+    )
+
+
+def _enlarged(image: ImageArray, scale: int) -> ImageArray:
+    if scale == 1:
+        return image
+    return np.asarray(
+        cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LANCZOS4), np.uint8
+    )
+
+
+def _who(
+    faces: Faces, profile: Profile | None, settings: RenderSettings
+) -> tuple[list[Belief], list[ReferenceBank | None], FloatArray | None]:
+    """Return per face whether it is the person, and the bank to restore it from."""
+    count = len(faces)
+    if profile is None or not settings.references:
+        return [Belief.CANNOT_TELL] * count, [None] * count, None
+    assert faces.embedding is not None
+    assert faces.sharpness is not None
+    beliefs = recognise(
+        faces.embedding, profile.centroid, size=faces.size, sharpness=faces.sharpness
+    )
+    bank = ReferenceBank.from_references(profile.references)
+    banks = [None if belief is Belief.SOMEBODY_ELSE else bank for belief in beliefs]
+    return beliefs, banks, profile.centroid

@@ -1,0 +1,97 @@
+"""One moment of the video, before and after, without rendering the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from refrestore.config import RenderSettings, RuntimeSettings
+from refrestore.errors import UsageError
+from refrestore.media.addition import add
+from refrestore.media.pixels import display_rgb
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
+from refrestore.project import Profile, Project
+from refrestore.render.frames import FrameWindow
+from refrestore.render.paint import Account, paint
+from refrestore.render.people import gather_people
+from refrestore.render.plan import plan_tracks
+from refrestore.render.refine import Tools, refine
+from refrestore.render.segments import CONTEXT
+from refrestore.render.toolbox import Toolbox, open_toolbox
+from refrestore.render.work import gather
+from refrestore.types import Frame, ImageArray
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A frame before and after, as a viewer sees it.
+
+    Parameters
+    ----------
+    time
+        Its presentation time, seconds.
+    before, after : (H, W, 3) uint8
+        RGB at the output's display size.
+    faces
+        Faces restored in it.
+    """
+
+    time: Fraction
+    before: ImageArray
+    after: ImageArray
+    faces: int
+
+
+def preview(
+    project: Project,
+    at: Fraction,
+    *,
+    settings: RenderSettings | None = None,
+    runtime: RuntimeSettings | None = None,
+    profiles: Iterable[Profile] = (),
+    video: Path | None = None,
+    toolbox: Toolbox | None = None,
+) -> Preview:
+    """Restore the frame shown at a time.
+
+    Parameters
+    ----------
+    at
+        Seconds, as the container counts them.
+
+    Raises
+    ------
+    UsageError
+        If the video shows nothing at that time.
+    """
+    settings = settings or RenderSettings()
+    info = probe(video or project.video.path)
+    project.check_video(info.fingerprint)
+    with VideoReader(info.path, info=info, start=at) as reader:
+        shown = next(iter(reader), None)
+    if shown is None:
+        raise UsageError(f"{info.path.name} has no frame at or after {float(at):g} s.")
+    toolbox = toolbox or open_toolbox(runtime or RuntimeSettings())
+    people = gather_people(project, list(profiles))
+    plans = plan_tracks(
+        project.tracks(), lambda track: project.faces([track]), people.identities, settings
+    )
+    tools = Tools(
+        toolbox.models, toolbox.restorer, people.banks, settings.references, settings.batch
+    )
+    index, account = shown.index, Account()
+    work = gather(plans, index, index + 1, info.geometry, context=CONTEXT)
+    if len(work):
+        with FrameWindow(info.path, info) as frames:
+            around = frames.between(index - CONTEXT, index + CONTEXT + 1)
+            work = refine(work, around, info.geometry, tools).work
+    painted = next(paint(work, [shown], tools, account, scale=settings.scale))
+    geometry = info.geometry.scaled(settings.scale)
+    before, after = (
+        display_rgb(Frame(index, shown.time, add(shown, made, scale=settings.scale), geometry))
+        for made in ([], painted.differences)
+    )
+    return Preview(shown.time, before, after, account.faces)
