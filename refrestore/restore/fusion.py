@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.errors import ModelError
-from refrestore.restore.colour import LIGHT_BLOCK, collapse, match_light, pyramid
+from refrestore.restore.colour import LIGHT_BLOCK, collapse, match_light, pyramid, stretch
 from refrestore.restore.warp import STRIDE, warp
 
 CELL = 8
@@ -29,6 +29,9 @@ CELL = 8
 
 ALIGN_SCALE = 4
 """References are aligned at a quarter of the resolution."""
+
+FINE_BANDS = 3
+"""Octaves finer than a cell; one attention serves them all, another the coarser ones."""
 
 FLOW_LIMIT = 16.0
 """Furthest the residual flow can move, crop pixels at 512 (a mesh found at 24 px errs by 5-10)."""
@@ -38,6 +41,9 @@ NONE_START = -2.5
 
 COARSE_NONE_START = 1.0
 """The same in the coarsest band, where the frame's own expression and light live: 35 %."""
+
+NEVER = -30.0
+"""Logit of a reference that is not there: finite, or a face without any would divide 0 by 0."""
 
 OUTSIDE_HULL = 6.0
 """Added to "none" outside the mesh hull, where the warp knows nothing; learnt logits may win."""
@@ -82,15 +88,21 @@ class Fused:
         Share of the references in the fine bands, 0..1: high where they agree with each other and
         with the input, 0 without references.
     references : (B, K, 3, S, S) float32
-        References warped, aligned and matched in light.
-    attention : (B, K + 1, bands, S / 8, S / 8)
-        Softmax over the references and, last, "none".
+        References warped, aligned and matched in light. No gradient passes through them.
+    previews : (B, K, 3, S / 4, S / 4) float32
+        The same at a quarter of the resolution, with a gradient to the aligner; only in training.
+    attention : (B, K, 2, S / 8, S / 8)
+        Softmax over the references, for the fine and for the coarse bands.
+    shares : (B, bands, S / 8, S / 8)
+        What the references have of each band, 0..1; the rest is the input's.
     """
 
     images: torch.Tensor
     confidence: torch.Tensor
     references: torch.Tensor
+    previews: torch.Tensor | None
     attention: torch.Tensor
+    shares: torch.Tensor
 
 
 class Residual(nn.Module):
@@ -144,6 +156,17 @@ def _feed(x: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
     return x.to(layer.weight.dtype, memory_format=torch.channels_last)
 
 
+def _cells(images: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
+    """Fold (N, C, S, S) into (N, C * 64, S / 8, S / 8) as `layer` wants it, in one copy.
+
+    Under autocast the layer's weights stay float32 and the layer casts by itself.
+    """
+    number, channels, height, width = images.shape
+    blocks = images.reshape(number, channels, height // CELL, CELL, width // CELL, CELL)
+    rows = blocks.permute(0, 2, 4, 1, 3, 5).to(layer.weight.dtype)
+    return rows.reshape(number, height // CELL, width // CELL, -1).permute(0, 3, 1, 2)
+
+
 class FusionNetwork(nn.Module):
     """See the module's docstring."""
 
@@ -165,7 +188,7 @@ class FusionNetwork(nn.Module):
         )
         self.rank = nn.Conv2d(channels, channels, 3, padding=1)
         self.rank_context = nn.Conv2d(width, channels, 3, padding=1)
-        self.rank_out = _zero(nn.Conv2d(channels, bands, 1))
+        self.rank_out = _zero(nn.Conv2d(channels, 2, 1))
         self.mix = _zero(nn.Conv2d(width, 3 * bands, 3, padding=1))
         self.see_fused = nn.Conv2d(cell + width, width, 3, padding=1)
         self.decoder = nn.Sequential(*(Residual(width) for _ in range(config.decoder_blocks)))
@@ -203,10 +226,11 @@ class FusionNetwork(nn.Module):
             How much of each cell is inside the mesh hull, 0..1.
         """
         count = references.shape[1]
-        cells = F.pixel_unshuffle(faces, CELL)
-        seen = self.see_face(_feed(torch.cat([cells, hull], 1), self.see_reference))
+        cells = torch.cat([_cells(faces, self.see_reference), _feed(hull, self.see_reference)], 1)
+        seen = self.see_face(cells)
+        previews = None
         if count:
-            references = self.aligned(faces, references, offsets, valid, hull)
+            references, previews = self._align(faces, references, offsets, valid, hull)
             pairs = self._encode(seen, references)
             mean, spread = _moments(pairs, valid)
         else:
@@ -216,44 +240,57 @@ class FusionNetwork(nn.Module):
         number = valid.float().sum(1)[:, None, None, None] / 5
         extra = torch.cat([hull, number.expand_as(hull)], 1).to(seen.dtype)
         trunk = self.trunk(self.gather(torch.cat([seen, mean, spread, extra], 1)))
-        attention, gains = self._attend(trunk, pairs, valid, hull)
-        fused = self._mix(faces, references, attention, gains)
+        attention, shares, gains = self._attend(trunk, pairs, valid, hull)
+        fused = self._mix(faces, references, attention, shares, gains)
         images = fused + self._decode(trunk, fused, faces)
-        share = 1 - attention[:, -1, 1:3].mean(1, keepdim=True)
-        confidence = F.interpolate(share, scale_factor=CELL, mode="bilinear", align_corners=False)
-        return Fused(images, confidence, references, attention)
+        trust = shares[:, 1:FINE_BANDS].mean(1, keepdim=True)
+        confidence = stretch(trust, *faces.shape[-2:])
+        return Fused(images, confidence, references, previews, attention, shares)
 
-    def aligned(
+    def _align(
         self,
         faces: torch.Tensor,
         references: torch.Tensor,
         offsets: torch.Tensor,
         valid: torch.Tensor,
         hull: torch.Tensor,
-    ) -> torch.Tensor:
-        """Warp references onto faces, correct the mesh's error, match the light."""
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Warp references onto faces, correct the mesh's error, match the light.
+
+        The aligner learns from the previews alone: a gradient through the full-size samples
+        would double the cost of training and teach it little that a quarter does not show.
+        """
         batch, count = references.shape[:2]
-        small_face = F.avg_pool2d(faces, ALIGN_SCALE)
-        flat = references.flatten(0, 1)
-        pictures = flat.float() / 255 if flat.dtype == torch.uint8 else flat.float()
+        keep = valid[:, :, None, None, None]
+        with torch.no_grad():
+            small_face = F.avg_pool2d(faces, ALIGN_SCALE)
+            flat = references.flatten(0, 1)
+            # Bytes stay 0..255 until the light is matched: one pass over all pixels less.
+            pictures = flat.float()
+            unit = 1 / 255 if flat.dtype == torch.uint8 else 1.0
+            small = F.avg_pool2d(pictures, ALIGN_SCALE) * unit
         coarse = offsets.flatten(0, 1)
-        small = warp(F.avg_pool2d(pictures, ALIGN_SCALE), coarse / ALIGN_SCALE, stride=1)
-        small = match_light(
-            _by_face(small, batch), small_face, block=LIGHT_BLOCK // ALIGN_SCALE
-        ).flatten(0, 1)
+
+        def preview(field: torch.Tensor) -> torch.Tensor:
+            placed = _by_face(warp(small, field / ALIGN_SCALE, stride=1), batch)
+            return match_light(placed, small_face, block=LIGHT_BLOCK // ALIGN_SCALE)
+
         flow = self.align(
-            small_face.repeat_interleave(count, 0), small, hull.repeat_interleave(count, 0)
+            small_face.repeat_interleave(count, 0),
+            preview(coarse).flatten(0, 1),
+            hull.repeat_interleave(count, 0),
         )
-        flow = F.interpolate(
+        field = coarse + F.interpolate(
             flow, scale_factor=CELL // STRIDE, mode="bilinear", align_corners=False
         )
-        warped = _by_face(warp(pictures, coarse + flow), batch)
-        return match_light(warped, faces) * valid[:, :, None, None, None]
+        with torch.no_grad():
+            warped = _by_face(warp(pictures, field), batch)
+            matched = match_light(warped, faces, unit=unit) * keep
+        return matched, preview(field) * keep if torch.is_grad_enabled() else None
 
     def _encode(self, seen: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         batch, count = references.shape[:2]
-        cells = F.pixel_unshuffle(references.flatten(0, 1), CELL)
-        look = self.see_reference(_feed(cells, self.see_reference))
+        look = self.see_reference(_cells(references.flatten(0, 1), self.see_reference))
         pair = F.silu(torch.cat([look, seen.repeat_interleave(count, 0)], 1))
         return _by_face(self.encoder(self.compare(pair)), batch)
 
@@ -263,46 +300,52 @@ class FusionNetwork(nn.Module):
         pairs: torch.Tensor,
         valid: torch.Tensor,
         hull: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return attention (B, K + 1, bands, h, w) and gains (B, 2, bands, h, w), float32."""
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return attention (B, K, 2, h, w), shares (B, bands, h, w), gains (B, 2, bands, h, w)."""
         batch, count = pairs.shape[:2]
         mixing = self.mix(F.silu(trunk)).float()
-        none, gains = mixing.reshape(batch, 3, -1, *mixing.shape[-2:]).split([1, 2], 1)
-        none = none + OUTSIDE_HULL * (1 - hull)[:, :, None]
-        gains = 2 * torch.sigmoid(gains)
+        mixing = mixing.reshape(batch, 3, -1, *mixing.shape[-2:])
+        none = mixing[:, 0] + OUTSIDE_HULL * (1 - hull)
+        gains = 2 * torch.sigmoid(mixing[:, 1:])
         if not count:
-            return torch.ones_like(none), gains
+            return mixing.new_zeros((batch, 0, 2, *none.shape[-2:])), none * 0, gains
         context = self.rank_context(trunk).repeat_interleave(count, 0)
         logits = self.rank_out(F.silu(self.rank(F.silu(pairs.flatten(0, 1))) + context))
         logits = _by_face(logits.float(), batch)
-        logits = logits.masked_fill(~valid[:, :, None, None, None], -torch.inf)
-        return torch.softmax(torch.cat([logits, none], 1), 1), gains
+        logits = logits.masked_fill(~valid[:, :, None, None, None], NEVER)
+        mass = torch.logsumexp(logits, 1)
+        levels = [0 if level < FINE_BANDS else 1 for level in range(self.config.bands)]
+        return torch.softmax(logits, 1), torch.sigmoid(mass[:, levels] - none), gains
 
     def _mix(
         self,
         faces: torch.Tensor,
         references: torch.Tensor,
         attention: torch.Tensor,
+        shares: torch.Tensor,
         gains: torch.Tensor,
     ) -> torch.Tensor:
-        batch, count = references.shape[:2]
+        """Mix the bands: of the input by 1 - share, of the attended references by share."""
         own, rest = pyramid(faces, self.config.bands)
-        theirs, _ = pyramid(references.flatten(0, 1), self.config.bands)
+        theirs = own
+        if references.shape[1]:
+            fine = _attended(references, attention[:, :, 0])
+            cells = _by_face(F.avg_pool2d(references.flatten(0, 1), CELL), len(faces))
+            coarse = _attended(cells, attention[:, :, 1])
+            theirs = pyramid(fine, FINE_BANDS)[0]
+            theirs += pyramid(coarse, self.config.bands - FINE_BANDS)[0]
         mixed = []
-        for level, band in enumerate(own):
-            share = _resize(attention[:, :, level], band.shape[-1])
-            gain = _resize(gains[:, :, level], band.shape[-1])
-            out = band * (share[:, -1:] * gain[:, 1:2])
-            if count:
-                details = _by_face(theirs[level], batch)
-                out = out + gain[:, :1] * torch.einsum("bkchw,bkhw->bchw", details, share[:, :-1])
-            mixed.append(out)
+        for level, (mine, their) in enumerate(zip(own, theirs, strict=True)):
+            share = _resize(shares[:, level, None], mine.shape[-1])
+            ours = mine * _resize(gains[:, 1, level, None], mine.shape[-1])
+            detail = their * _resize(gains[:, 0, level, None], mine.shape[-1])
+            mixed.append(torch.lerp(ours, detail, share))
         return collapse(mixed, rest)
 
     def _decode(
         self, trunk: torch.Tensor, fused: torch.Tensor, faces: torch.Tensor
     ) -> torch.Tensor:
-        cells = _feed(F.pixel_unshuffle(fused, CELL), self.see_fused)
+        cells = _cells(fused, self.see_fused)
         deep = self.decoder(self.see_fused(torch.cat([cells, trunk.to(cells.dtype)], 1)))
         half = F.pixel_shuffle(self.grow(F.silu(deep)), 4)
         pictures = torch.cat([F.pixel_unshuffle(fused, 2), F.pixel_unshuffle(faces, 2)], 1)
@@ -316,13 +359,23 @@ def _by_face(x: torch.Tensor, batch: int) -> torch.Tensor:
     return x.reshape(batch, -1, *x.shape[1:])
 
 
+def _attended(pictures: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+    """Sum (B, K, 3, s, s) weighted by (B, K, h, w); a loop, since einsum would reorder copies."""
+    size = pictures.shape[-1]
+    weights = _resize(attention, size)
+    total = pictures[:, 0] * weights[:, :1]
+    for index in range(1, pictures.shape[1]):
+        total = torch.addcmul(total, pictures[:, index], weights[:, index, None])
+    return total
+
+
 def _resize(maps: torch.Tensor, size: int) -> torch.Tensor:
     """Bring square maps to `size` pixels a side: bilinear up, mean down."""
     if size == maps.shape[-1]:
         return maps
     if size < maps.shape[-1]:
         return F.avg_pool2d(maps, maps.shape[-1] // size)
-    return F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False)
+    return stretch(maps, size, size)
 
 
 def _moments(pairs: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from refrestore.errors import ModelError
-from refrestore.restore.colour import collapse, match_light, pyramid
+from refrestore.restore.colour import collapse, match_light, pyramid, stretch
 from refrestore.restore.fusion import FusionConfig, FusionNetwork, load_fusion, save_fusion
 
 SMALL = FusionConfig(channels=16, width=16, encoder_blocks=1, trunk_blocks=1, decoder_blocks=1)
@@ -96,7 +96,8 @@ def test_faces_of_a_batch_do_not_see_each_other():
 def test_gradients_reach_the_aligner():
     model = network(trained=True)
     faces, references, offsets, valid, hull = inputs()
-    model(faces, references, offsets, valid, hull).images.square().mean().backward()
+    result = model(faces, references, offsets, valid, hull)
+    (result.images.square().mean() + result.previews.square().mean()).backward()
     assert all(value.grad is not None for value in model.parameters())
     assert float(model.align.flow.weight.grad.abs().max()) > 0
 
@@ -109,6 +110,12 @@ def test_confidence_is_the_share_of_references():
     inside, outside = result.confidence[..., 64:], result.confidence[..., :32]
     assert inside.min() > 0.9 > 0.2 > outside.max()
     assert torch.allclose(result.attention.sum(1), torch.ones(()), atol=1e-5)
+
+
+def test_stretch_is_bilinear_interpolation():
+    maps = torch.rand(2, 3, 5, 7)
+    wanted = F.interpolate(maps, size=(40, 28), mode="bilinear", align_corners=False)
+    assert torch.allclose(stretch(maps, 40, 28), wanted, atol=1e-6)
 
 
 def test_weights_file_round_trip(tmp_path):
