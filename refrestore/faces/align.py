@@ -48,6 +48,9 @@ ARCFACE_TEMPLATE: FloatArray = np.array(
 _ANTIALIAS_FROM = 2.0
 """A bilinear kernel spans two pixels, so it begins to skip samples when shrinking by more."""
 
+_ROUNDING = 1e-3
+"""Keeps a whole factor whole."""
+
 _Image = TypeVar("_Image", ImageArray, FloatArray)
 
 
@@ -150,7 +153,7 @@ def crops(image: _Image, matrices: DoubleArray, size: int = CROP_SIZE) -> _Image
     for crop, matrix, scale in zip(result, matrices, scale_of(matrices), strict=True):
         source, reduced = image, matrix
         if scale > 0 and 1 / scale > _ANTIALIAS_FROM:
-            source, reduced = _reduced(image, matrix, size, math.floor(1 / scale))
+            source, reduced = _reduced(image, matrix, size, math.floor(1 / scale + _ROUNDING))
         cv2.warpAffine(
             source,
             reduced,
