@@ -1,0 +1,327 @@
+"""The files of a profile: what they are called, what is in them, and every check of them.
+
+::
+
+    profile.json             names, numbers, sizes and digests of the files (profiles/schema.json)
+    references/001.png       aligned crops, 512 x 512 RGB
+    embeddings.safetensors   embeddings, landmarks, poses, centroid
+
+Nothing here touches a disk: a folder and an exported file go through the same checks.
+Run as a module, it prints the JSON schema.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any, Final, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from refrestore.errors import ProfileError
+from refrestore.types import DENSE_LANDMARKS, EMBEDDING_SIZE, FloatArray, ImageArray, Reference
+
+from .files import decode_image, encode_png
+from .profile import MATCH_THRESHOLD, Profile
+
+DOCUMENT = "profile.json"
+TENSORS = "embeddings.safetensors"
+VERSION: Final = 1
+
+MOST_REFERENCES = 64
+"""References a profile can hold; more of one person show nothing new."""
+
+IMAGE_SIZE = 512
+
+SIZE_LIMITS = {"json": 1 << 20, "safetensors": 1 << 20, "png": 1 << 20}
+"""Bytes a file of each kind may have: a 512 x 512 RGB picture has 768 KiB without compression,
+64 references have 400 KiB of numbers."""
+
+FILE_NAME = re.compile(rf"{DOCUMENT}|{TENSORS}|references/[0-9]{{3}}\.png")
+"""Every name a profile's file can have."""
+
+SAME_CENTROID = 1e-3
+"""Rounding allowed between the stored centroid and that of the stored embeddings."""
+
+_FORBIDDEN = set('/\\:*?"<>|')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_LONGEST_NAME = 64
+_LONGEST_NAME_BYTES = 200
+
+Read = Callable[[str, int], bytes]
+"""Read a file by its name, refusing one of more than so many bytes."""
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileEntry(_Document):
+    """One file of a profile."""
+
+    file: str = Field(pattern=rf"^({FILE_NAME.pattern})$", description="Path in the profile.")
+    bytes: int = Field(ge=1, le=SIZE_LIMITS["png"], description="Size of the file.")
+    sha256: Digest = Field(description="Digest of the file.")
+
+
+class ReferenceEntry(FileEntry):
+    """One reference: its picture and what is known of it."""
+
+    source: str = Field(max_length=1000, description="Where it is from, for people.")
+    sharpness: Finite = Field(description="Detail inside the face, 0..1.")
+    quality: Finite = Field(description="0..1; size, sharpness, pose, light, visibility.")
+    native_size: Finite = Field(ge=0, description="Face size where it was taken, pixels.")
+
+
+class StatisticsEntry(_Document):
+    """What the references have in common; the centroid is in the tensors."""
+
+    count: int = Field(ge=1, description="Number of references.")
+    spread: Finite = Field(ge=0, description="Deviation of their similarities to the centroid.")
+
+
+class ProfileDocument(_Document):
+    """profile.json: a person, for refrestore."""
+
+    format: Literal["refrestore-profile"] = "refrestore-profile"
+    version: Literal[1] = VERSION
+    name: str = Field(min_length=1, max_length=_LONGEST_NAME, description="Also the folder's.")
+    recogniser: str = Field("", max_length=200, description="Network the embeddings are from.")
+    threshold: float = Field(
+        MATCH_THRESHOLD, gt=0, lt=1, description="Least cosine similarity of a face of the person."
+    )
+    statistics: StatisticsEntry
+    tensors: FileEntry
+    references: tuple[ReferenceEntry, ...] = Field(min_length=1, max_length=MOST_REFERENCES)
+
+
+def check_name(name: str) -> str:
+    """Return a profile's name in its one spelling (Unicode NFC).
+
+    Raises
+    ------
+    ProfileError
+        When it cannot be a folder's name everywhere: separators, leading dot, control characters,
+        device names.
+    """
+    wanted = unicodedata.normalize("NFC", name)
+    problem = None
+    if not wanted or len(wanted) > _LONGEST_NAME or len(wanted.encode()) > _LONGEST_NAME_BYTES:
+        problem = f"it must have 1 to {_LONGEST_NAME} characters"
+    elif _FORBIDDEN & set(wanted):
+        problem = f"it must not contain {' '.join(sorted(_FORBIDDEN))}"
+    elif not wanted.isprintable():
+        problem = "it must not contain control characters"
+    elif wanted.startswith((".", "-", " ")) or wanted.endswith((".", " ")):
+        problem = "it must not start with '.', '-' or a blank or end with '.' or a blank"
+    elif _RESERVED.fullmatch(wanted):
+        problem = "some systems keep that name for a device"
+    if problem is not None:
+        raise ProfileError(f"{name[:80]!r} cannot be the name of a profile: {problem}.")
+    return wanted
+
+
+def pack(profile: Profile) -> dict[str, bytes]:
+    """Return a profile's files by name; the same profile always gives the same bytes.
+
+    Raises
+    ------
+    ProfileError
+        When it has too many references or a name that cannot be.
+    """
+    if len(profile.references) > MOST_REFERENCES:
+        raise ProfileError(
+            f"The profile {profile.name} has {len(profile.references)} references, "
+            f"{MOST_REFERENCES} is the most it can hold."
+        )
+    files, entries = {}, []
+    for number, reference in enumerate(profile.references, start=1):
+        file = f"references/{number:03d}.png"
+        if reference.image.shape != (IMAGE_SIZE, IMAGE_SIZE, 3):
+            raise ProfileError(f"{reference.source} is no {IMAGE_SIZE} x {IMAGE_SIZE} crop.")
+        files[file] = encode_png(reference.image)
+        entries.append(
+            ReferenceEntry(
+                **_entry(file, files[file]),
+                source=reference.source[:1000],
+                sharpness=reference.sharpness,
+                quality=reference.quality,
+                native_size=reference.native_size,
+            )
+        )
+    files[TENSORS] = save_tensors(
+        {
+            "centroid": np.ascontiguousarray(profile.centroid, "<f4"),
+            "embeddings": np.stack([one.embedding for one in profile.references]).astype("<f4"),
+            "landmarks": np.stack([one.landmarks for one in profile.references]).astype("<f4"),
+            "poses": np.stack([one.pose for one in profile.references]).astype("<f4"),
+        }
+    )
+    document = ProfileDocument(
+        name=check_name(profile.name),
+        recogniser=profile.recogniser,
+        threshold=profile.threshold,
+        statistics=StatisticsEntry(count=len(entries), spread=profile.spread),
+        tensors=FileEntry(**_entry(TENSORS, files[TENSORS])),
+        references=tuple(entries),
+    )
+    text = json.dumps(document.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    return {DOCUMENT: (text + "\n").encode(), **files}
+
+
+def read_document(read: Read, place: str) -> ProfileDocument:
+    """Return the checked profile.json of a profile.
+
+    Raises
+    ------
+    ProfileError
+        When it is missing, damaged or of another version.
+    """
+    content = read(DOCUMENT, SIZE_LIMITS["json"])
+    try:
+        said = json.loads(content)
+        if not isinstance(said, dict):
+            raise ValueError("no JSON object")
+    except (ValueError, RecursionError) as error:
+        raise ProfileError(f"{DOCUMENT} of {place} is damaged ({error}).") from error
+    if said.get("format") != "refrestore-profile":
+        raise ProfileError(f"{place} is not a refrestore profile.")
+    version = said.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise ProfileError(
+            f"{place} was written by a newer refrestore (version {version}, this one knows "
+            f"{VERSION}): update refrestore."
+        )
+    try:
+        document = ProfileDocument.model_validate(said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ProfileError(
+            f"{DOCUMENT} of {place} is damaged ({where}: {first['msg']})."
+        ) from error
+    files = [document.tensors.file, *(one.file for one in document.references)]
+    if len(set(files)) < len(files) or document.tensors.file != TENSORS:
+        raise ProfileError(f"{DOCUMENT} of {place} is damaged (files are named twice).")
+    return document
+
+
+def unpack(read: Read, place: str) -> Profile:
+    """Return the profile whose files `read` gives, after checking every one of them.
+
+    Parameters
+    ----------
+    read
+        Gives a file's bytes.
+    place
+        The folder or file, for messages.
+
+    Raises
+    ------
+    ProfileError
+        When a file is missing, has changed or is not what it must be; names the file.
+    """
+    document = read_document(read, place)
+    count = len(document.references)
+    tensors = _tensors(_content(read, document.tensors, place), count, place)
+    references = tuple(
+        Reference(
+            image=_image(_content(read, entry, place), f"{entry.file} of {place}"),
+            landmarks=landmarks,
+            embedding=embedding,
+            pose=pose,
+            sharpness=entry.sharpness,
+            quality=entry.quality,
+            native_size=entry.native_size,
+            source=entry.source,
+        )
+        for entry, landmarks, embedding, pose in zip(
+            document.references,
+            tensors["landmarks"],
+            tensors["embeddings"],
+            tensors["poses"],
+            strict=True,
+        )
+    )
+    profile = Profile(
+        check_name(document.name), references, document.recogniser, document.threshold
+    )
+    if np.abs(profile.centroid - tensors["centroid"]).max() > SAME_CENTROID:
+        raise ProfileError(f"{TENSORS} of {place} is damaged (its centroid is another's).")
+    return profile
+
+
+def without_frames(profile: Profile) -> Profile:
+    """Return the profile without frame numbers, which mean nothing in another video."""
+    return replace(profile, references=tuple(replace(r, frame=None) for r in profile.references))
+
+
+def schema() -> str:
+    """Return the JSON schema of profile.json, as it is in `profiles/schema.json`."""
+    return json.dumps(ProfileDocument.model_json_schema(), indent=2) + "\n"
+
+
+def _entry(file: str, content: bytes) -> dict[str, Any]:
+    return {
+        "file": file,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
+def _content(read: Read, entry: FileEntry, place: str) -> bytes:
+    content = read(entry.file, SIZE_LIMITS[entry.file.rpartition(".")[2]])
+    if len(content) != entry.bytes or hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise ProfileError(
+            f"{entry.file} of {place} has been changed (its digest is not the recorded one): "
+            "restore it or build the profile again."
+        )
+    return content
+
+
+def _tensors(content: bytes, count: int, place: str) -> dict[str, FloatArray]:
+    expected = {
+        "centroid": (EMBEDDING_SIZE,),
+        "embeddings": (count, EMBEDDING_SIZE),
+        "landmarks": (count, DENSE_LANDMARKS, 2),
+        "poses": (count, 3),
+    }
+    try:
+        tensors = load_tensors(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ProfileError(f"{TENSORS} of {place} is damaged ({error}).") from error
+    shapes = {name: value.shape for name, value in tensors.items()}
+    plain = all(value.dtype == np.float32 for value in tensors.values())
+    if shapes != expected or not plain:
+        raise ProfileError(f"{TENSORS} of {place} is damaged: it holds {shapes}, not {expected}.")
+    unit = np.abs(np.linalg.norm(tensors["embeddings"], axis=1) - 1).max() < 0.01
+    if not unit or not all(np.isfinite(value).all() for value in tensors.values()):
+        raise ProfileError(f"{TENSORS} of {place} is damaged (no unit embeddings).")
+    return tensors
+
+
+def _image(content: bytes, place: str) -> ImageArray:
+    # The header is checked before anything is decoded: a bomb never gets to unfold.
+    wanted = struct.pack(">IIBB", IMAGE_SIZE, IMAGE_SIZE, 8, 2)
+    if content[:8] != b"\x89PNG\r\n\x1a\n" or content[12:16] != b"IHDR" or content[16:26] != wanted:
+        raise ProfileError(f"{place} is no PNG picture of {IMAGE_SIZE} x {IMAGE_SIZE} RGB pixels.")
+    image = decode_image(content)
+    if image is None or image.shape != (IMAGE_SIZE, IMAGE_SIZE, 3):
+        raise ProfileError(f"{place} is a damaged picture.")
+    return image
+
+
+if __name__ == "__main__":
+    print(schema(), end="")

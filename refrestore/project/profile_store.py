@@ -1,0 +1,292 @@
+"""The folder that holds profiles, one folder a person."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from refrestore.errors import ProfileError
+
+from .files import disk_error, write_file
+from .lock import FileLock
+from .profile import Profile, check_recogniser
+from .profile_archive import read_archive, write_archive
+from .profile_document import DOCUMENT, check_name, pack, unpack, without_frames
+
+LOCK = ".lock"
+PARTIAL = ".partial-"
+REPLACED = ".replaced-"
+
+LOCK_SECONDS = 20.0
+"""How long to wait for another process's change to the store; a change takes a second or less."""
+
+
+class ProfileStore:
+    """Profiles by name.
+
+    A profile appears, changes and disappears as a whole: it is written beside its place and
+    renamed, and what a killed process left behind is put right at the next change.
+
+    Parameters
+    ----------
+    directory
+        Made when the first profile is saved.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = Path(directory)
+
+    def list(self) -> list[str]:
+        """Return the names of all profiles, in alphabetical order."""
+        self._recover()
+        if not self.directory.is_dir():
+            return []
+        return sorted(
+            unicodedata.normalize("NFC", entry.name)
+            for entry in self.directory.iterdir()
+            if not entry.name.startswith(".") and (entry / DOCUMENT).is_file()
+        )
+
+    def load(self, name: str) -> Profile:
+        """Return a profile, all its files checked against their digests.
+
+        Raises
+        ------
+        ProfileError
+            When there is none, or a file is missing or has changed; names the file.
+        """
+        folder = self.path(name)
+        profile = unpack(_FolderReader(folder), str(folder))
+        if profile.name != check_name(name):
+            raise ProfileError(
+                f"The folder {folder} holds the profile {profile.name!r}: give it that name again."
+            )
+        return profile
+
+    def load_all(self) -> tuple[Profile, ...]:
+        """Return all profiles, in alphabetical order."""
+        return tuple(map(self.load, self.list()))
+
+    def path(self, name: str) -> Path:
+        """Return the folder of a profile.
+
+        Raises
+        ------
+        ProfileError
+            When there is none of this name.
+        """
+        folder = self.directory / check_name(name)
+        if not (folder / DOCUMENT).is_file():
+            known = self.list()
+            if not (folder / DOCUMENT).is_file():  # `list` may have brought it back
+                have = f"it has: {', '.join(known)}" if known else "it has none"
+                raise ProfileError(f"There is no profile {name!r} in {self.directory} ({have}).")
+        return folder
+
+    def save(self, profile: Profile, *, replace_existing: bool = False) -> Path:
+        """Write a profile; return its folder.
+
+        Raises
+        ------
+        ProfileError
+            When one of this name exists and is not to be replaced.
+        DiskError
+            When it cannot be written; the old one is as it was.
+        """
+        files = pack(without_frames(profile))
+        name = check_name(profile.name)
+        with self._changing():
+            folder = self.directory / name
+            if folder.exists() and not replace_existing:
+                raise ProfileError(
+                    f"There is a profile {name!r} in {self.directory} already: choose another "
+                    "name or ask for it to be replaced."
+                )
+            partial = self.directory / f"{PARTIAL}{secrets.token_hex(8)}"
+            try:
+                for file, content in files.items():
+                    write_file(partial / file, content)
+                self._put(partial, folder)
+            except OSError as error:
+                raise disk_error(folder, error) from error
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        return folder
+
+    def remove(self, name: str) -> None:
+        """Delete a profile.
+
+        Raises
+        ------
+        ProfileError
+            When there is none of this name.
+        """
+        folder = self.path(name)
+        with self._changing():
+            gone = self.directory / f"{PARTIAL}{secrets.token_hex(8)}"
+            try:
+                os.replace(folder, gone)
+            except OSError as error:
+                raise disk_error(folder, error) from error
+            shutil.rmtree(gone, ignore_errors=True)
+
+    def merge(self, name: str, others: Sequence[str]) -> Profile:
+        """Take the references of other profiles of the same person over and delete those.
+
+        Raises
+        ------
+        ProfileError
+            When one of them is somebody else, or was made with another recogniser.
+        """
+        merged = self.load(name)
+        taken = [one for one in dict.fromkeys(map(check_name, others)) if one != merged.name]
+        for other in map(self.load, taken):
+            check_recogniser(other, merged.recogniser)
+            if not merged.belongs(other.centroid):
+                raise ProfileError(
+                    f"The profiles {merged.name} and {other.name} are two people (similarity "
+                    f"{merged.similarity(other.centroid):.2f}): they cannot be merged."
+                )
+            merged = replace(
+                merged.extended(one for one in other.references if merged.belongs(one)),
+                recogniser=merged.recogniser or other.recogniser,
+            )
+        self.save(merged, replace_existing=True)
+        for one in taken:
+            self.remove(one)
+        return merged
+
+    def export_file(self, name: str, path: Path) -> Path:
+        """Write a profile as one file; the same profile always gives the same bytes.
+
+        Raises
+        ------
+        ProfileError
+            When the profile is damaged, or `path` exists.
+        DiskError
+            When it cannot be written.
+        """
+        if path.exists():
+            raise ProfileError(f"{path} exists already: choose another name or remove it.")
+        write_archive(path, pack(self.load(name)))
+        return path
+
+    def import_file(
+        self, path: Path, *, name: str | None = None, replace_existing: bool = False
+    ) -> Profile:
+        """Add the profile in an exported file.
+
+        Everything is checked before a byte is written: the names, number, sizes and digests of
+        the files in it, pictures, numbers and version.
+
+        Parameters
+        ----------
+        path
+            The file.
+        name
+            Another name to give it.
+        replace_existing
+            Whether a profile of the name may be replaced.
+
+        Raises
+        ------
+        ProfileError
+            When something is not as it must be; names it.
+        """
+        profile = read_archive(path)
+        if name is not None:
+            profile = replace(profile, name=check_name(name))
+        self.save(profile, replace_existing=replace_existing)
+        return profile
+
+    def _put(self, partial: Path, folder: Path) -> None:
+        if not folder.exists():
+            os.replace(partial, folder)
+            return
+        # A folder cannot be replaced in one step; `_restore` knows what an interrupted one means.
+        old = self.directory / f"{REPLACED}{secrets.token_hex(8)}-{folder.name}"
+        os.replace(folder, old)
+        os.replace(partial, folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_error(self.directory, error) from error
+        lock = FileLock(self.directory / LOCK)
+        limit = time.monotonic() + LOCK_SECONDS
+        while not lock.acquire():
+            if time.monotonic() > limit:
+                raise ProfileError(
+                    f"{self.directory} is being changed by another process: try again later."
+                )
+            time.sleep(0.05)
+        try:
+            self._restore()
+            yield
+        finally:
+            lock.release()
+
+    def _recover(self) -> None:
+        """Put right what a killed process left, unless a living one is at work."""
+        if not self._remains():
+            return
+        try:
+            lock = FileLock(self.directory / LOCK)
+            if lock.acquire():
+                try:
+                    self._restore()
+                finally:
+                    lock.release()
+        except OSError:  # a store that cannot be written to is read as it is
+            return
+
+    def _restore(self) -> None:
+        for entry in self._remains():
+            if entry.name.startswith(REPLACED):
+                folder = self.directory / entry.name[len(REPLACED) :].partition("-")[2]
+                if not folder.exists():
+                    os.replace(entry, folder)
+                    continue
+            shutil.rmtree(entry, ignore_errors=True)
+
+    def _remains(self) -> Sequence[Path]:
+        if not self.directory.is_dir():
+            return []
+        return [
+            entry
+            for entry in self.directory.iterdir()
+            if entry.name.startswith((PARTIAL, REPLACED))
+        ]
+
+
+class _FolderReader:
+    """Reads a profile's files from its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, name: str, limit: int) -> bytes:
+        try:
+            with (self._folder / name).open("rb") as file:
+                content = file.read(limit + 1)
+        except FileNotFoundError as error:
+            raise ProfileError(
+                f"{name} of {self._folder} is missing: restore it or build the profile again."
+            ) from error
+        except OSError as error:
+            raise ProfileError(
+                f"{name} of {self._folder} cannot be read ({error.strerror})."
+            ) from error
+        if len(content) > limit:
+            raise ProfileError(f"{name} of {self._folder} has more than {limit} bytes.")
+        return content
