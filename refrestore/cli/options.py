@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from refrestore.config import MODELS_VARIABLE, PROFILES_VARIABLE, Device, PackName, RuntimeSettings
+from refrestore.config import (
+    MODELS_VARIABLE,
+    PROFILES_VARIABLE,
+    Device,
+    PackName,
+    RuntimeSettings,
+    profiles_directory,
+)
 
 from .progress import ProgressMode
+
+if TYPE_CHECKING:
+    from refrestore.project import Profile, Project
 
 ProjectFolder = Annotated[
     Path, typer.Option("--project", "-p", help="Project folder (made by `refrestore scan`).")
@@ -50,3 +61,29 @@ def runtime_settings(
         profiles_dir=profiles_dir,
         threads=threads,
     )
+
+
+def load_profiles(settings: RuntimeSettings, names: Sequence[str]) -> list[Profile]:
+    """Return the named profiles.
+
+    Raises
+    ------
+    ProfileError
+        If one is missing or damaged.
+    """
+    from refrestore.project import ProfileStore
+
+    store = ProfileStore(profiles_directory(settings))
+    return [store.load(name) for name in names]
+
+
+def linked_profiles(settings: RuntimeSettings, project: Project) -> list[Profile]:
+    """Return the profiles that the project's people are linked to.
+
+    Raises
+    ------
+    ProfileError
+        If one is missing or damaged.
+    """
+    linked = {identity.profile for identity in project.identities() if identity.profile}
+    return load_profiles(settings, sorted(linked))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from refrestore.errors import ProfileError
 from refrestore.project import Profile, Project
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.guard import GuardSettings
 from refrestore.types import FloatArray, Identity, Reference, Track
 
 CLEAR_WEIGHT = 0.5
@@ -39,10 +38,19 @@ class People:
     notes: Sequence[str]
 
 
-def gather_people(project: Project, profiles: Sequence[Profile]) -> People:
+def gather_people(
+    project: Project, profiles: Sequence[Profile], lent: Mapping[int, Profile] | None = None
+) -> People:
     """Collect the references of every identity that is to be restored.
 
     A profile is refused for an identity that is clear enough to judge and is somebody else.
+
+    Parameters
+    ----------
+    profiles
+        Those that identities may be linked to.
+    lent
+        Profiles per identity id for this render only: close-ups from other videos.
 
     Raises
     ------
@@ -58,26 +66,35 @@ def gather_people(project: Project, profiles: Sequence[Profile]) -> People:
         if identity.state != "restore":
             continue
         own = list(project.references(identity.id))
-        if identity.profile is not None:
-            profile = known.get(identity.profile)
-            if profile is None:
-                raise ProfileError(
-                    f"{identity.name} is linked to the profile {identity.profile!r}, which is not "
-                    "in the profiles folder; import it or unlink the person."
-                )
-            centroid = clear_centroid([tracks[track] for track in identity.tracks])
-            if centroid is not None and is_somebody_else(centroid, profile):
+        centroid = clear_centroid([tracks[track] for track in identity.tracks])
+        for profile in _profiles_of(identity, known, lent or {}):
+            if centroid is None or profile.belongs(centroid):
+                # Their frame numbers are another video's.
+                own += [replace(reference, frame=None) for reference in profile.references]
+            else:
                 notes.append(
                     f"The profile {profile.name} was not used for {identity.name}: the face is "
                     "clear enough to judge, and it is somebody else."
                 )
-            else:
-                own += profile.references
         references[identity.id] = own
     banks = {
         identity: ReferenceBank.from_references(own) for identity, own in references.items() if own
     }
     return People(identities, references, banks, notes)
+
+
+def _profiles_of(
+    identity: Identity, known: Mapping[str, Profile], lent: Mapping[int, Profile]
+) -> list[Profile]:
+    found = [lent[identity.id]] if identity.id in lent else []
+    if identity.profile is not None:
+        if identity.profile not in known:
+            raise ProfileError(
+                f"{identity.name} is linked to the profile {identity.profile!r}, which is not "
+                "in the profiles folder; import it or unlink the person."
+            )
+        found.append(known[identity.profile])
+    return found
 
 
 def clear_centroid(tracks: Sequence[Track]) -> FloatArray | None:
@@ -92,8 +109,3 @@ def clear_centroid(tracks: Sequence[Track]) -> FloatArray | None:
     total = np.sum(clear, axis=0)
     unit: FloatArray = (total / np.linalg.norm(total)).astype(np.float32)
     return unit
-
-
-def is_somebody_else(centroid: FloatArray, profile: Profile) -> bool:
-    """Say whether a clear face is surely not the profile's person."""
-    return float(centroid @ profile.centroid) < GuardSettings().stranger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ def render(
     encoder: EncoderSettings | None = None,
     runtime: RuntimeSettings | None = None,
     profiles: Iterable[Profile] = (),
+    lent: Mapping[int, Profile] | None = None,
     video: Path | None = None,
     toolbox: Toolbox | None = None,
     progress: ProgressCallback | None = None,
@@ -72,6 +73,8 @@ def render(
         The video to write; its suffix chooses the container. The report is written beside it.
     profiles
         Profiles whose references may be used, for the identities that are linked to them.
+    lent
+        Profiles per identity id for this render only (see `gather_people`).
     video
         Where the source is, if it is not where the project saw it.
     toolbox
@@ -91,7 +94,7 @@ def render(
         encoder or EncoderSettings(), info, scale=settings.scale, output=output
     )
     toolbox = toolbox or open_toolbox(runtime)
-    people = gather_people(project, list(profiles))
+    people = gather_people(project, list(profiles), lent)
     plans = plan_tracks(
         project.tracks(), lambda track: project.faces([track]), people.identities, settings
     )

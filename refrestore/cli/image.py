@@ -1,0 +1,63 @@
+"""`refrestore image`: still pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from refrestore.config import RenderSettings
+from refrestore.errors import UsageError
+
+from . import options
+from .output import print_json, print_line
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command("image")(image)
+
+
+def image(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Pictures to restore.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Output picture, or a folder for several.")
+    ],
+    profile: Annotated[str | None, typer.Option("--profile", help="Whose face it is.")] = None,
+    no_references: Annotated[
+        bool, typer.Option("--no-references", help="Restore without references.")
+    ] = False,
+    scale: Annotated[int, typer.Option("--scale", help="Enlarge 1, 2 or 4 times.")] = 1,
+    strength: Annotated[float, typer.Option("--strength", min=0, max=1)] = 1.0,
+    device: options.DeviceOption = "auto",
+    pack: options.PackOption = "lite",
+    models_dir: options.ModelsDir = None,
+    profiles_dir: options.ProfilesDir = None,
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> None:
+    """Restore faces of still pictures from a person's profile."""
+    from refrestore.engine.pictures import restore_pictures
+
+    if (profile is None) != no_references:
+        raise UsageError("Say whose face it is with --profile NAME, or give --no-references.")
+    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
+    settings = RenderSettings.model_validate({"scale": scale, "strength": strength})
+    person = None if profile is None else options.load_profiles(runtime, [profile])[0]
+    results = restore_pictures(photos, output, profile=person, settings=settings, runtime=runtime)
+    if json:
+        print_json(
+            {
+                "pictures": [
+                    {"input": str(source), "output": str(target), "faces": result.summary()}
+                    for source, target, result in results
+                ]
+            }
+        )
+        return
+    for _, target, result in results:
+        faces = result.summary()
+        print_line(f"{target}: {len(faces)} faces" + (":" if faces else " found."))
+        for face in faces:
+            print_line(f"  {face['size']:.0f} px, {face['done']} ({face['reason']})")

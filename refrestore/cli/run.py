@@ -1,0 +1,297 @@
+"""The commands a user lives in: run, scan, render, preview."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from refrestore.config import EncoderSettings, RenderSettings, ScanSettings
+
+from . import options
+from .output import print_json, print_line
+from .parse import parse_bitrate, parse_time
+from .progress import progress_reporter
+
+Scale = Annotated[int, typer.Option("--scale", help="Enlarge the picture 1, 2 or 4 times.")]
+Strength = Annotated[
+    float, typer.Option("--strength", min=0, max=1, help="Upper limit of restoration, 0 to 1.")
+]
+References = Annotated[
+    int, typer.Option("--references", min=0, max=8, help="Close-ups used per face; 0 for none.")
+]
+MinFace = Annotated[
+    float, typer.Option("--min-face", min=4, help="Smaller faces (pixels) are left alone.")
+]
+Codec = Annotated[str, typer.Option("--codec", help="Video encoder, as libav names it.")]
+Crf = Annotated[
+    float | None, typer.Option("--crf", min=0, help="Constant quality; lower is better.")
+]
+Bitrate = Annotated[
+    int | None,
+    typer.Option(
+        "--bitrate", parser=parse_bitrate, metavar="RATE", help="Such as 8M; not with --crf."
+    ),
+]
+Preset = Annotated[str | None, typer.Option("--preset", help="Encoder preset.")]
+PixFmt = Annotated[
+    str | None, typer.Option("--pix-fmt", help="Output pixel format; default the source's.")
+]
+Start = Annotated[
+    Fraction | None,
+    typer.Option("--start", parser=parse_time, metavar="TIME", help="Seconds or h:mm:ss."),
+]
+End = Annotated[
+    Fraction | None,
+    typer.Option("--end", parser=parse_time, metavar="TIME", help="Stop before this time."),
+]
+DetectEvery = Annotated[
+    int, typer.Option("--detect-every", min=1, help="Look for new faces every n-th frame.")
+]
+Batch = Annotated[int, typer.Option("--batch", min=1, help="Faces restored at a time.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the root."""
+    app.command("run")(run)
+    app.command("scan")(scan)
+    app.command("render")(render)
+    app.command("preview")(preview)
+
+
+def run(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Videos to restore.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Output video, or a folder for several.")
+    ],
+    profile: Annotated[
+        list[str] | None, typer.Option("--profile", help="Person who may be in it (repeatable).")
+    ] = None,
+    project: Annotated[
+        Path | None, typer.Option("--project", "-p", help="Project folder; default beside OUTPUT.")
+    ] = None,
+    scale: Scale = 1,
+    strength: Strength = 1.0,
+    references: References = 5,
+    min_face: MinFace = 16,
+    codec: Codec = "libx264",
+    crf: Crf = None,
+    bitrate: Bitrate = None,
+    preset: Preset = None,
+    pix_fmt: PixFmt = None,
+    start: Start = None,
+    end: End = None,
+    detect_every: DetectEvery = 5,
+    batch: Batch = 8,
+    device: options.DeviceOption = "auto",
+    pack: options.PackOption = "lite",
+    models_dir: options.ModelsDir = None,
+    profiles_dir: options.ProfilesDir = None,
+    threads: options.Threads = None,
+    progress: options.Progress = "auto",
+    json: options.Json = False,
+) -> None:
+    """Restore videos from end to end: scan, recognise, render, report."""
+    from refrestore.engine.run import run as run_all
+
+    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
+    people = options.load_profiles(runtime, profile or [])
+    with progress_reporter(progress) as report:
+        results = run_all(
+            videos,
+            output,
+            profiles=people,
+            project=project,
+            scan_settings=ScanSettings(detect_every=detect_every, min_face=min_face),
+            render_settings=RenderSettings.model_validate(
+                {
+                    "scale": scale,
+                    "strength": strength,
+                    "references": references,
+                    "min_face": min_face,
+                    "start": start,
+                    "end": end,
+                    "batch": batch,
+                }
+            ),
+            encoder=_encoder(codec, crf, bitrate, preset, pix_fmt),
+            runtime=runtime,
+            progress=report,
+        )
+    if json:
+        print_json({"results": [_result(result) for result in results]})
+        return
+    for result in results:
+        _tell(result)
+
+
+def scan(
+    video: Annotated[Path, typer.Argument(help="Video to look through.")],
+    project: options.ProjectFolder,
+    detect_every: DetectEvery = 5,
+    min_face: MinFace = 16,
+    device: options.DeviceOption = "auto",
+    pack: options.PackOption = "lite",
+    models_dir: options.ModelsDir = None,
+    threads: options.Threads = None,
+    progress: options.Progress = "auto",
+    json: options.Json = False,
+) -> None:
+    """Pass 1: find who is in a video and the close-ups to restore them from."""
+    from dataclasses import asdict
+
+    from refrestore.scan.scan import scan as scan_video
+
+    runtime = options.runtime_settings(device, pack, models_dir, None, threads)
+    settings = ScanSettings(detect_every=detect_every, min_face=min_face)
+    with progress_reporter(progress) as report:
+        summary = scan_video(video, project, settings=settings, runtime=runtime, progress=report)
+    if json:
+        print_json({"project": str(project), **asdict(summary)})
+        return
+    print_line(
+        f"{summary.frames} frames, {summary.shots} shots: {summary.identities} people in "
+        f"{summary.tracks} appearances, {summary.references} close-ups kept."
+    )
+    print_line(f"Look at them: refrestore identities list -p {project}")
+
+
+def render(
+    project: options.ProjectFolder,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Output video.")],
+    video: Annotated[
+        Path | None, typer.Option("--video", help="The source, if it was moved.")
+    ] = None,
+    scale: Scale = 1,
+    strength: Strength = 1.0,
+    references: References = 5,
+    min_face: MinFace = 16,
+    codec: Codec = "libx264",
+    crf: Crf = None,
+    bitrate: Bitrate = None,
+    preset: Preset = None,
+    pix_fmt: PixFmt = None,
+    start: Start = None,
+    end: End = None,
+    batch: Batch = 8,
+    device: options.DeviceOption = "auto",
+    pack: options.PackOption = "lite",
+    models_dir: options.ModelsDir = None,
+    profiles_dir: options.ProfilesDir = None,
+    threads: options.Threads = None,
+    progress: options.Progress = "auto",
+    json: options.Json = False,
+) -> None:
+    """Pass 2: restore a scanned and reviewed project; goes on where it was stopped."""
+    from refrestore.project import Project
+    from refrestore.render.render import render as render_project
+
+    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
+    with Project.open(project) as opened, progress_reporter(progress) as report:
+        result = render_project(
+            opened,
+            output,
+            settings=RenderSettings.model_validate(
+                {
+                    "scale": scale,
+                    "strength": strength,
+                    "references": references,
+                    "min_face": min_face,
+                    "start": start,
+                    "end": end,
+                    "batch": batch,
+                }
+            ),
+            encoder=_encoder(codec, crf, bitrate, preset, pix_fmt),
+            runtime=runtime,
+            profiles=options.linked_profiles(runtime, opened),
+            video=video,
+            progress=report,
+        )
+    if json:
+        print_json(_result(result))
+        return
+    _tell(result)
+
+
+def preview(
+    project: options.ProjectFolder,
+    at: Annotated[
+        Fraction, typer.Option("--at", parser=parse_time, metavar="TIME", help="Which moment.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for before.png and after.png.")
+    ] = Path(),
+    video: Annotated[
+        Path | None, typer.Option("--video", help="The source, if it was moved.")
+    ] = None,
+    scale: Scale = 1,
+    strength: Strength = 1.0,
+    references: References = 5,
+    device: options.DeviceOption = "auto",
+    pack: options.PackOption = "lite",
+    models_dir: options.ModelsDir = None,
+    profiles_dir: options.ProfilesDir = None,
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> None:
+    """Restore one moment and write it as two pictures, before and after."""
+    from refrestore.media.stills import write_picture
+    from refrestore.project import Project
+    from refrestore.render.preview import preview as preview_project
+
+    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
+    settings = RenderSettings.model_validate(
+        {"scale": scale, "strength": strength, "references": references}
+    )
+    with Project.open(project) as opened:
+        shown = preview_project(
+            opened,
+            at,
+            settings=settings,
+            runtime=runtime,
+            profiles=options.linked_profiles(runtime, opened),
+            video=video,
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    files = {"before": output / "before.png", "after": output / "after.png"}
+    write_picture(files["before"], shown.before)
+    write_picture(files["after"], shown.after)
+    if json:
+        names = {name: str(file) for name, file in files.items()}
+        print_json({"time": float(shown.time), "faces": shown.faces, **names})
+        return
+    print_line(f"{shown.faces} faces restored at {float(shown.time):.3f} s.")
+    print_line(f"{files['before']}  {files['after']}")
+
+
+def _encoder(
+    codec: str, crf: float | None, bitrate: int | None, preset: str | None, pix_fmt: str | None
+) -> EncoderSettings:
+    return EncoderSettings(
+        codec=codec, crf=crf, bitrate=bitrate, preset=preset, pixel_format=pix_fmt
+    )
+
+
+def _result(result: Any) -> dict[str, Any]:
+    people = [
+        {key: value for key, value in person.items() if key not in ("pictures", "thumbnails")}
+        for person in result.summary["identities"]
+    ]
+    return {
+        "output": str(result.output),
+        "report": str(result.report),
+        "page": str(result.page),
+        **{key: result.summary[key] for key in ("frames", "faces", "wall_seconds", "notes")},
+        "identities": people,
+    }
+
+
+def _tell(result: Any) -> None:
+    summary = result.summary
+    print_line(f"{result.output}: {summary['frames']} frames, {summary['faces']} faces restored.")
+    for note in summary["notes"]:
+        print_line(note)
+    print_line(f"Report: {result.page}")

@@ -1,0 +1,1 @@
+"""Where work runs: the whole job, over one video or several."""

@@ -1,0 +1,53 @@
+"""Still pictures from files to files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from refrestore.config import RenderSettings, RuntimeSettings
+from refrestore.errors import UsageError
+from refrestore.media.stills import read_picture, write_picture
+from refrestore.project import Profile
+from refrestore.render.picture import PictureResult, restore_picture
+from refrestore.render.toolbox import open_toolbox
+
+
+def restore_pictures(
+    photos: Sequence[Path],
+    output: Path,
+    *,
+    profile: Profile | None = None,
+    settings: RenderSettings | None = None,
+    runtime: RuntimeSettings | None = None,
+) -> list[tuple[Path, Path, PictureResult]]:
+    """Restore pictures one after another; return source, target and result of each.
+
+    Parameters
+    ----------
+    output
+        A file for one picture; a folder for several, or if it is one: names are kept.
+
+    Raises
+    ------
+    UsageError
+        If an output would overwrite its source or another output.
+    RefrestoreError
+        If a picture cannot be read or written; those before it are done.
+    """
+    several = len(photos) > 1 or output.is_dir()
+    targets = [output / photo.name if several else output for photo in photos]
+    if len(set(targets)) < len(targets):
+        raise UsageError("Two of the pictures have the same name; restore them into two folders.")
+    for photo, target in zip(photos, targets, strict=True):
+        if target.exists() and photo.exists() and target.samefile(photo):
+            raise UsageError(f"{photo} would be overwritten; choose another output.")
+    toolbox = open_toolbox(runtime or RuntimeSettings())
+    if several:
+        output.mkdir(parents=True, exist_ok=True)
+    results = []
+    for photo, target in zip(photos, targets, strict=True):
+        result = restore_picture(read_picture(photo), toolbox, profile=profile, settings=settings)
+        write_picture(target, result.image)
+        results.append((photo, target, result))
+    return results

@@ -1,0 +1,199 @@
+"""The whole job: scan, recognise people across videos and profiles, render."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings, ScanSettings
+from refrestore.errors import UsageError
+from refrestore.media.encoder import resolve_encoder
+from refrestore.media.probe import probe
+from refrestore.project import Profile, Project, match
+from refrestore.render.people import clear_centroid
+from refrestore.render.render import RenderResult, render
+from refrestore.render.toolbox import open_toolbox
+from refrestore.scan.scan import scan
+from refrestore.types import FloatArray, Identity, ProgressCallback, Reference
+
+PROJECT_SUFFIX = ".refrestore"
+"""A run's project folder is the output's name with this suffix, beside the output."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where one video goes."""
+
+    video: Path
+    output: Path
+    project: Path
+
+
+def plan_outputs(videos: Sequence[Path], output: Path, project: Path | None = None) -> list[Plan]:
+    """Say which video is written where.
+
+    Parameters
+    ----------
+    output
+        A file for one video; for several, or if it is a folder, a folder: names are kept.
+    project
+        Project folder of the only video; by default beside its output.
+
+    Raises
+    ------
+    UsageError
+        If two outputs would have one name, or one project was named for several videos.
+    """
+    if len(videos) == 1 and not output.is_dir():
+        outputs = [output]
+    else:
+        if output.suffix and not output.is_dir():
+            raise UsageError(
+                f"{output} must be a folder for {len(videos)} videos; name one that may be made."
+            )
+        outputs = [output / video.name for video in videos]
+    if len(set(outputs)) < len(outputs):
+        raise UsageError("Two of the videos have the same name; restore them into two folders.")
+    if project is not None and len(videos) > 1:
+        raise UsageError("--project is for one video; with several each gets its own.")
+    return [
+        Plan(video, file, project or file.with_name(file.name + PROJECT_SUFFIX))
+        for video, file in zip(videos, outputs, strict=True)
+    ]
+
+
+def run(
+    videos: Sequence[Path],
+    output: Path,
+    *,
+    profiles: Sequence[Profile] = (),
+    project: Path | None = None,
+    scan_settings: ScanSettings | None = None,
+    render_settings: RenderSettings | None = None,
+    encoder: EncoderSettings | None = None,
+    runtime: RuntimeSettings | None = None,
+    progress: ProgressCallback | None = None,
+) -> list[RenderResult]:
+    """Restore videos from end to end.
+
+    Every video is scanned first; then people are recognised across them and against the profiles,
+    so that a face seen only far away in one video is restored from its close-ups in another. A
+    project that is there already is used as it is, with the user's edits.
+
+    Raises
+    ------
+    RefrestoreError
+        One of its kinds, with one sentence; what was finished stays.
+    """
+    scan_settings = scan_settings or ScanSettings()
+    render_settings = render_settings or RenderSettings()
+    encoder = encoder or EncoderSettings()
+    runtime = runtime or RuntimeSettings()
+    plans = plan_outputs(videos, output, project)
+    if plans[0].output.parent != output.parent:
+        _make_folder(output)
+    for plan in plans:
+        resolve_encoder(encoder, probe(plan.video), scale=render_settings.scale, output=plan.output)
+    toolbox = open_toolbox(runtime)
+    for plan in plans:
+        _scan_once(plan, scan_settings, runtime, progress)
+    album = Album(profiles, toolbox.pack.recogniser.stem)
+    for plan in plans:
+        album.meet(plan)
+    results = []
+    for plan in plans:
+        lent = album.lend(plan)
+        with Project.open(plan.project) as opened:
+            results.append(
+                render(
+                    opened,
+                    plan.output,
+                    settings=render_settings,
+                    encoder=encoder,
+                    profiles=profiles,
+                    lent=lent,
+                    video=plan.video,
+                    toolbox=toolbox,
+                    progress=progress,
+                )
+            )
+    return results
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"The output folder {folder} cannot be made: {error.strerror}.") from error
+
+
+def _scan_once(
+    plan: Plan, settings: ScanSettings, runtime: RuntimeSettings, progress: ProgressCallback | None
+) -> None:
+    """Scan unless the project holds a finished scan with these settings."""
+    if plan.project.exists():
+        with Project.open(plan.project) as project:
+            project.check_video(probe(plan.video).fingerprint, plan.video)
+            info = project.scan_info()
+            if info is not None and info.settings == settings:
+                return
+    scan(plan.video, plan.project, settings=settings, runtime=runtime, progress=progress)
+
+
+class Album:
+    """Everybody known in one run: the user's profiles, and a profile for each person met.
+
+    Only faces clear enough to judge are recognised, by the open-set rule of `match`.
+    """
+
+    def __init__(self, profiles: Sequence[Profile], recogniser: str) -> None:
+        self._people = list(profiles)
+        self._recogniser = recogniser
+        self._origins: dict[int, Path] = {}
+
+    def meet(self, plan: Plan) -> None:
+        """Remember the close-ups of a video's people."""
+        for identity, centroid, references in self._clear(plan):
+            if not references:
+                continue
+            self._origins.update({id(reference): plan.video for reference in references})
+            place = self._find(centroid)
+            if place is None:
+                name = f"{identity.name} of {plan.video.name}"
+                self._people.append(Profile(name, tuple(references), self._recogniser))
+            else:
+                known = self._people[place]
+                same = [reference for reference in references if known.belongs(reference)]
+                self._people[place] = known.extended(same)
+
+    def lend(self, plan: Plan) -> dict[int, Profile]:
+        """Return, per identity of a video, a profile of the close-ups others have of them."""
+        lent = {}
+        for identity, centroid, _ in self._clear(plan):
+            place = self._find(centroid)
+            if place is None:
+                continue
+            person = self._people[place]
+            others = tuple(
+                reference
+                for reference in person.references
+                if self._origins.get(id(reference)) != plan.video
+            )
+            if others:
+                lent[identity.id] = replace(person, references=others)
+        return lent
+
+    def _clear(self, plan: Plan) -> Iterator[tuple[Identity, FloatArray, list[Reference]]]:
+        with Project.open(plan.project) as project:
+            tracks = {track.id: track for track in project.tracks()}
+            for identity in project.identities():
+                centroid = clear_centroid([tracks[track] for track in identity.tracks])
+                if centroid is None or identity.state != "restore" or identity.profile:
+                    continue
+                yield identity, centroid, project.references(identity.id)
+
+    def _find(self, centroid: FloatArray) -> int | None:
+        found = match(centroid, self._people, recogniser=self._recogniser)
+        names = [person.name for person in self._people]
+        return None if found.name is None else names.index(found.name)
