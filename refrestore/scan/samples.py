@@ -12,8 +12,11 @@ from refrestore.types import FloatArray, ImageArray
 EMBEDDINGS = 12
 """Embeddings kept a track; its mean hardly moves beyond (insightface's PrivateFrame uses 5)."""
 
-CANDIDATES = 6
-"""Crops kept a track for references: a track shows few poses, an identity has many tracks."""
+FEWEST_CANDIDATES = 4
+MOST_CANDIDATES = 16
+FACES_PER_CANDIDATE = 8
+"""Crops kept a track for references: one more for every so many usable faces seen (some seconds),
+so that a long shot of one person gives many and a film of short ones does not fill the disk."""
 
 _CLEARLY = 1.1
 """Factor of quality from which a thumbnail is taken anew."""
@@ -114,11 +117,13 @@ def novelty(looks: FloatArray, chosen: FloatArray) -> FloatArray:
 class Best:
     """The best embeddings and the most telling close-ups of a track, both bounded.
 
-    `thumbnail` is the RGB crop that shows the track to people, `shown` the quality it was taken at.
+    `usable` counts the faces that were good enough for a close-up. `thumbnail` is the RGB crop
+    that shows the track to people, `shown` the quality it was taken at.
     """
 
     samples: list[Sample] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
+    usable: int = 0
     thumbnail: ImageArray | None = None
     shown: float = -1.0
 
@@ -137,8 +142,9 @@ class Best:
             self.samples.remove(min(self.samples, key=lambda kept: kept.quality))
 
     def wants_candidate(self, quality: float, look: FloatArray) -> bool:
-        """Whether a close-up of this quality and look would be kept."""
-        if len(self.candidates) < CANDIDATES:
+        """Count a usable close-up and say whether one of this quality and look would be kept."""
+        self.usable += 1
+        if len(self.candidates) < self._capacity:
             return True
         looks = np.stack([kept.traits for kept in self.candidates])
         return quality * float(novelty(look[None], looks)[0]) > min(self._worths())
@@ -146,11 +152,17 @@ class Best:
     def add_candidate(self, candidate: Candidate) -> None:
         """Keep a close-up, dropping the one that is least missed if there are too many."""
         self.candidates.append(candidate)
-        if len(self.candidates) > CANDIDATES:
+        if len(self.candidates) > self._capacity:
             del self.candidates[int(np.argmin(self._worths()))]
+
+    @property
+    def _capacity(self) -> int:
+        more = self.usable // FACES_PER_CANDIDATE
+        return min(MOST_CANDIDATES, FEWEST_CANDIDATES + more)
 
     def merge(self, other: Best) -> None:
         """Take over what another part of the same track kept."""
+        self.usable += other.usable
         for sample in other.samples:
             self.add_sample(sample)
         for candidate in other.candidates:

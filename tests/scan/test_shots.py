@@ -1,0 +1,51 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from refrestore.scan import shots
+from refrestore.scan.shots import CutDetector
+
+
+def scene(seed, count, drift=1):
+    """A textured picture that pans a little."""
+    rng = np.random.default_rng(seed)
+    base = np.kron(rng.integers(0, 256, (12, 30, 3)), np.ones((10, 10, 1))).astype(np.uint8)
+    return [np.roll(base, drift * step, 1)[:, :200] for step in range(count)]
+
+
+def cuts_of(frames, rate=25):
+    detector = CutDetector(Fraction(rate))
+    flags = [detector.push(frame) for frame in frames]
+    flags += [detector.flush() for _ in range(detector.delay)]
+    return [index for index, begins in enumerate(flags[detector.delay :]) if begins]
+
+
+def test_hard_cuts_are_found_where_they_are():
+    assert cuts_of(scene(1, 20) + scene(2, 9) + scene(3, 30)) == [20, 29]
+
+
+def test_a_pan_is_no_cut():
+    assert cuts_of(scene(4, 60, drift=3)) == []
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_flash_is_no_cut(length):
+    frames = scene(5, 40)
+    for index in range(15, 15 + length):
+        frames[index] = np.full_like(frames[index], 255)
+    assert cuts_of(frames) == []
+
+
+def test_cut_near_the_end_is_found():
+    assert cuts_of(scene(6, 20) + scene(7, 2)) == [20]
+
+
+def test_endless_shot_is_divided(monkeypatch):
+    monkeypatch.setattr(shots, "LONGEST_SECONDS", 1)
+    assert cuts_of(scene(8, 60)) == [25, 50]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_very_short_videos(count):
+    assert cuts_of(scene(9, count)) == []

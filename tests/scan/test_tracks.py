@@ -1,0 +1,162 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from refrestore.scan.association import ambiguous, assign, geometry_cost, overlap
+from refrestore.scan.follow import Followed, Row
+from refrestore.scan.references import harvest
+from refrestore.scan.samples import EMBEDDINGS, MOST_CANDIDATES, Best, Candidate, Sample, traits
+from refrestore.scan.tracks import finish_shot, pool
+
+RATE = Fraction(25)
+FIVE = np.array([[-10, -8], [10, -8], [0, 2], [-8, 12], [8, 12]], np.float32)
+
+
+def unit(seed):
+    vector = np.random.default_rng(seed).normal(size=512)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def followed(person, first, stop, place=(100, 100), speed=0.0, quality=0.5, detect=5):
+    """A face of 40 px that moves evenly and is detected on a stride."""
+    rows = []
+    for frame in range(first, stop):
+        centre = np.array(place, np.float32) + np.array([speed * (frame - first), 0], np.float32)
+        box = np.concatenate([centre - 20, centre + 20]).astype(np.float32)
+        seen = (frame - first) % detect == 0
+        judged = np.array([quality, 0.8, 0, 0, 0], np.float32) if seen else None
+        rows.append(Row(frame, box, FIVE + centre, 0.8 if seen else 0.0, judged))
+    best = Best([Sample(first, quality, unit(person))], [])
+    return Followed(rows, best)
+
+
+def finish(parts):
+    return finish_shot(parts, shot=3, first_id=7, rate=RATE)
+
+
+def test_a_gap_of_the_same_person_is_bridged():
+    parts = [followed(1, 0, 20, speed=1), followed(1, 30, 50, place=(130, 100), speed=1)]
+    (track,) = finish(parts)
+    assert (track.track.id, track.track.shot, track.track.first, track.track.stop) == (7, 3, 0, 50)
+    assert track.faces.frame.tolist() == list(range(50))
+    assert (track.faces.score[20:30] == 0).all()
+    assert (track.faces.track == 7).all()
+    centre = (track.faces.box[:, 0] + track.faces.box[:, 2]) / 2
+    np.testing.assert_allclose(centre, 100 + np.arange(50), atol=0.5)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        followed(2, 30, 50),  # somebody else
+        followed(1, 60, 80),  # too long after
+        followed(1, 30, 50, place=(400, 100)),  # elsewhere
+    ],
+)
+def test_other_gaps_are_not(late):
+    assert len(finish([followed(1, 0, 20), late])) == 2
+
+
+def test_duplicates_and_doubtful_faces_are_dropped():
+    twin = followed(5, 5, 15, place=(103, 100), detect=9)
+    doubtful = followed(6, 10, 14, place=(300, 100))
+    doubtful.rows[0].score = 0.55
+    sure = followed(7, 10, 14, place=(500, 100))
+    kept = finish([followed(1, 0, 20), twin, doubtful, sure])
+    assert [(part.track.first, part.track.stop) for part in kept] == [(0, 20), (10, 14)]
+
+
+def test_blurred_and_tiny_tracks_are_weak():
+    (clear,), (poor,) = finish([followed(1, 0, 20)]), finish([followed(1, 0, 20, quality=0.01)])
+    assert not clear.track.weak
+    assert poor.track.weak
+    assert finish([]) == []
+
+
+def test_pool_trusts_agreement_and_quality():
+    same = [Sample(frame, 0.5, unit(1)) for frame in range(3)]
+    embedding, trust = pool(same)
+    np.testing.assert_allclose(embedding, unit(1), atol=1e-6)
+    assert trust == pytest.approx(1, abs=1e-5)
+    _, mixed = pool([Sample(0, 0.5, unit(1)), Sample(1, 0.5, unit(2))])
+    _, poor = pool([Sample(0, 0.05, unit(1))])
+    assert mixed < 0.85
+    assert poor == pytest.approx(0.2, abs=1e-5)
+    led, _ = pool([Sample(0, 0.9, unit(1)), Sample(1, 0.1, unit(2))])
+    assert led @ unit(1) > 0.95
+    assert pool([]) == (None, 0.0)
+
+
+def boxes(*rows):
+    return np.array(rows, np.float32)
+
+
+def test_overlap_and_cost():
+    first, second = boxes((0, 0, 10, 10)), boxes((5, 0, 15, 10), (100, 0, 110, 10), (0, 0, 30, 30))
+    np.testing.assert_allclose(overlap(first, second)[0, :2], [1 / 3, 0])
+    cost = geometry_cost(first, second)[0]
+    assert cost[0] < 1
+    assert (cost[1:] == 1000).all()
+
+
+def test_clear_pairs_need_no_identity_and_crossing_ones_use_it():
+    tracks = boxes((0, 0, 40, 40), (30, 0, 70, 40), (300, 0, 340, 40))
+    found = boxes((16, 0, 56, 40), (14, 0, 54, 40), (302, 0, 342, 40))
+    cost = geometry_cost(tracks, found)
+    open_tracks, open_found = ambiguous(cost, overlap(tracks, found))
+    assert open_tracks.tolist() == open_found.tolist() == [0, 1]
+    alike = np.array([[0.7, 0.0, np.nan], [0.0, 0.7, np.nan], [np.nan] * 3])
+    assert assign(cost, alike).detections.tolist() == [0, 1, 2]
+    assert assign(cost, alike[[1, 0, 2]]).detections.tolist() == [1, 0, 2]
+
+
+def candidate(yaw=0.0, quality=0.6, size=120.0, sharpness=0.9, eyes=0.3, person=1, frame=0):
+    pose = np.array([yaw, 0, 0], np.float32)
+    return Candidate(
+        frame=frame,
+        closeup=None,
+        embedding=unit(person),
+        pose=pose,
+        traits=traits(pose, 0.0, eyes, 0.5),
+        sharpness=sharpness,
+        quality=quality,
+        native_size=size,
+    )
+
+
+def test_harvest_covers_poses_before_it_repeats():
+    faces = [candidate(quality=0.9 - 0.001 * row) for row in range(20)]
+    faces += [candidate(yaw=yaw, quality=0.4) for yaw in (-40, 40)]
+    chosen = harvest(faces, unit(1), limit=3)
+    assert chosen[0] == 0
+    assert set(chosen[1:]) == {20, 21}
+    assert len(harvest(faces, unit(1), limit=24)) == 3
+
+
+def test_harvest_refuses_small_blurred_and_strange_faces():
+    faces = [candidate(size=30), candidate(sharpness=0.1), candidate(person=2), candidate()]
+    assert harvest(faces, unit(1), limit=5) == [3]
+    assert harvest(faces[:3], unit(1), limit=5) == []
+
+
+def test_harvest_prefers_open_eyes():
+    faces = [candidate(quality=0.8, eyes=0.05), candidate(quality=0.5)]
+    assert harvest(faces, unit(1), limit=1) == [1]
+    assert harvest(faces, unit(1), limit=2) == [1, 0]
+
+
+def test_what_is_kept_of_a_track_is_bounded_and_varied():
+    best = Best()
+    rng = np.random.default_rng(0)
+    for frame in range(200):
+        quality = float(rng.uniform(0.2, 0.8))
+        face = candidate(yaw=0 if frame % 50 else frame / 2 - 50, quality=quality, frame=frame)
+        if best.wants_sample(quality):
+            best.add_sample(Sample(frame, quality, unit(1)))
+        if best.wants_candidate(quality, face.traits):
+            best.add_candidate(face)
+    assert len(best.samples) == EMBEDDINGS
+    assert min(sample.quality for sample in best.samples) > 0.7
+    assert len(best.candidates) == MOST_CANDIDATES
+    assert {-50.0, -25.0, 25.0} <= {float(kept.pose[0]) for kept in best.candidates}
