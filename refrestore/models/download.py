@@ -135,20 +135,24 @@ class Download:
         return self.target
 
     def _transfer(self, progress: ProgressCallback | None) -> None:
-        failures = 0
-        while True:
-            before = self._size()
-            try:
-                self._connect(progress)
-                return
-            except _BrokenOffError as error:
-                failures = 0 if self._size() > before else failures + 1
-                if failures >= ATTEMPTS:
-                    raise ModelError(
-                        f"The download of {self.url} broke off after {self._size()} bytes "
-                        f"({error}); the same command continues it."
-                    ) from error
-                time.sleep(self.pause * 2**failures)
+        failures, farthest = 0, self._size()
+        while trouble := self._attempt(progress):
+            # Farther than ever, not than just before: a start from zero is no progress.
+            failures = 0 if self._size() > farthest else failures + 1
+            farthest = max(farthest, self._size())
+            if failures >= ATTEMPTS:
+                raise ModelError(
+                    f"The download of {self.url} broke off after {self._size()} bytes "
+                    f"({trouble}); the same command continues it."
+                ) from trouble
+            time.sleep(self.pause * 2**failures)
+
+    def _attempt(self, progress: ProgressCallback | None) -> _BrokenOffError | None:
+        try:
+            self._connect(progress)
+        except _BrokenOffError as error:
+            return error
+        return None
 
     def _connect(self, progress: ProgressCallback | None) -> None:
         """Open one connection and read it to its end into the partial file."""
@@ -205,7 +209,7 @@ class Download:
         self._note(reply)
         done = offset
         with self.partial.open("ab" if offset else "wb") as stream:
-            while block := reply.read(_BLOCK):
+            while block := _read(reply):
                 done += len(block)
                 if total is not None and done > total:
                     break
@@ -303,6 +307,14 @@ def extract_member(archive: Path, member: str, target: Path, sha256: str) -> Pat
         finally:
             temporary.unlink(missing_ok=True)
     return target
+
+
+def _read(reply: Any) -> bytes:
+    try:
+        block: bytes = reply.read(_BLOCK)
+    except (OSError, http.client.HTTPException) as error:  # the network's, not the disk's
+        raise _BrokenOffError(str(error) or type(error).__name__) from error
+    return block
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.metadata
 import io
 import logging
@@ -183,9 +184,12 @@ def why_no_onnx_cuda() -> str:
         return f"this build ({', '.join(packages) or 'onnxruntime'}) has no CUDA provider"
     if not _torch_has_cuda():
         return "no GPU is usable here"
-    return (
-        f"its CUDA libraries do not load (onnxruntime-gpu {onnxruntime.__version__} needs others)"
-    )
+    library = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        return f"its CUDA libraries do not load ({error})"
+    return f"onnxruntime-gpu {onnxruntime.__version__} does not work with this GPU or driver"
 
 
 def _preload_cuda_libraries() -> None:

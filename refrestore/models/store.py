@@ -156,16 +156,23 @@ class ModelStore:
         Returns
         -------
         list of Path
-            One verified path for each file asked for.
+            One verified path for each file asked for. An archive that was downloaded for them is
+            deleted once nothing more is needed from it.
 
         Raises
         ------
         ModelError
             If a file has no download and is nowhere, or as `Download.run` says.
         """
-        return [
-            self._fetch(file, progress, announce) for file in self.catalogue.select(list(names))
-        ]
+        files = self.catalogue.select(list(names))
+        archives = dict.fromkeys(file.archive for file in files if file.archive is not None)
+        passing = [name for name in archives if self.find(name) is None]
+        paths = [self._fetch(file, progress, announce) for file in files]
+        for name in passing:
+            archive = self.find(name)
+            if archive is not None and not self._archive_needed(name):
+                archive.unlink()
+        return paths
 
     def _fetch(
         self, file: ModelFile, progress: ProgressCallback | None, announce: Callable[[str], None]
@@ -176,12 +183,9 @@ class ModelStore:
         if file.sha256 is None or (file.url is None and file.archive is None):
             return self.locate(file.name)  # says what is missing
         if file.archive is not None and file.member is not None:
-            had = self.find(file.archive) is not None
             archive = self._fetch(self.catalogue[file.archive], progress, announce)
             announce(f"{file.name}: from {archive} [licence: {file.licence}]")
             extract_member(archive, file.member, target, file.sha256)
-            if not had and not self._archive_needed(file.archive):
-                archive.unlink(missing_ok=True)
         elif file.url is not None:
             size = "size unknown" if file.bytes is None else f"{file.bytes / 1e6:.1f} MB"
             announce(f"{file.name}: {size} from {file.url} [licence: {file.licence}]")
