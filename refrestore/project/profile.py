@@ -108,6 +108,12 @@ class Profile:
         embeddings = np.stack([one.embedding for one in self.references])
         object.__setattr__(self, "statistics", statistics(embeddings))
 
+    def __repr__(self) -> str:
+        return (
+            f"Profile({self.name!r}, {len(self.references)} references, "
+            f"spread {self.spread:.3f}, recogniser {self.recogniser!r})"
+        )
+
     @property
     def centroid(self) -> FloatArray:
         """Unit mean embedding, (512,)."""

@@ -7,7 +7,6 @@
     embeddings.safetensors   embeddings, landmarks, poses, centroid
 
 Nothing here touches a disk: a folder and an exported file go through the same checks.
-Run as a module, it prints the JSON schema.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ SIZE_LIMITS = {"json": 1 << 20, "safetensors": 1 << 20, "png": 1 << 20}
 """Bytes a file of each kind may have: a 512 x 512 RGB picture has 768 KiB without compression,
 64 references have 400 KiB of numbers."""
 
-FILE_NAME = re.compile(rf"{DOCUMENT}|{TENSORS}|references/[0-9]{{3}}\.png")
+FILE_NAME = re.compile(r"profile\.json|embeddings\.safetensors|references/[0-9]{3}\.png")
 """Every name a profile's file can have."""
 
 SAME_CENTROID = 1e-3
@@ -321,7 +320,3 @@ def _image(content: bytes, place: str) -> ImageArray:
     if image is None or image.shape != (IMAGE_SIZE, IMAGE_SIZE, 3):
         raise ProfileError(f"{place} is a damaged picture.")
     return image
-
-
-if __name__ == "__main__":
-    print(schema(), end="")

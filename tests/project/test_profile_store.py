@@ -1,0 +1,473 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save as save_tensors
+
+from refrestore.config import tree_directory
+from refrestore.errors import DiskError, ProfileError
+from refrestore.project import Profile, ProfileStore
+from refrestore.project.profile_archive import MOST_MEMBERS
+from refrestore.project.profile_document import SIZE_LIMITS, check_name, pack, schema
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ProfileStore(tmp_path / "profiles")
+
+
+@pytest.fixture
+def anna(make):
+    rng = np.random.default_rng(0)
+    base = make.reference(0).embedding
+    references = []
+    for seed in range(3):
+        noisy = base + 0.02 * rng.normal(size=512).astype(np.float32)
+        embedding = noisy / np.linalg.norm(noisy)
+        references.append(replace(make.reference(seed, frame=seed), embedding=embedding))
+    return Profile("Anna Müller", tuple(references), recogniser="edgeface_xs", threshold=0.42)
+
+
+def assert_same(one: Profile, other: Profile) -> None:
+    assert (one.name, one.recogniser, one.threshold) == (
+        other.name,
+        other.recogniser,
+        other.threshold,
+    )
+    assert len(one.references) == len(other.references)
+    for a, b in zip(one.references, other.references, strict=True):
+        for column in ("image", "landmarks", "embedding", "pose"):
+            np.testing.assert_array_equal(getattr(a, column), getattr(b, column))
+        assert (a.source, a.quality, a.sharpness, a.native_size) == (
+            b.source,
+            b.quality,
+            b.sharpness,
+            b.native_size,
+        )
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+# --- the store --------------------------------------------------------------------------------
+
+
+def test_what_is_saved_is_loaded(store, anna):
+    assert store.list() == []
+    folder = store.save(anna)
+    assert folder == store.directory / "Anna Müller"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "embeddings.safetensors",
+        "profile.json",
+        "references",
+    ]
+    loaded = store.load("Anna Müller")
+    assert_same(loaded, anna)
+    assert {one.frame for one in loaded.references} == {None}
+    assert store.list() == ["Anna Müller"]
+    store.remove("Anna Müller")
+    assert store.list() == []
+    assert snapshot(store.directory) == {}
+
+
+def test_the_same_profile_gives_the_same_bytes(anna, tmp_path):
+    one, other = ProfileStore(tmp_path / "a"), ProfileStore(tmp_path / "b")
+    one.save(anna)
+    other.save(anna)
+    assert snapshot(one.directory) == snapshot(other.directory)
+
+
+def test_a_profile_is_replaced_only_on_request(store, anna):
+    store.save(anna)
+    fewer = replace(anna, references=anna.references[:1])
+    with pytest.raises(ProfileError, match="already: choose another name"):
+        store.save(fewer)
+    assert len(store.load(anna.name).references) == 3
+    store.save(fewer, replace_existing=True)
+    assert len(store.load(anna.name).references) == 1
+    assert len(list((store.directory / anna.name / "references").iterdir())) == 1
+
+
+def test_missing_profiles(store, anna):
+    with pytest.raises(ProfileError, match=r"no profile 'Bert' in .*it has none"):
+        store.load("Bert")
+    store.save(anna)
+    with pytest.raises(ProfileError, match="it has: Anna Müller"):
+        store.remove("Bert")
+
+
+BAD_NAMES = [
+    "", ".", "..", "../x", "a/b", "a\\b", ".hidden", "-option", " x", "x ", "x.", "a\nb", "a\x00b",
+    "con", "COM1.txt", "a:b", "x" * 65, "é" * 120, "\u202eabc",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_names_that_cannot_be(store, anna, name):
+    for act in (store.load, store.remove, lambda n: store.save(replace(anna, name=n))):
+        with pytest.raises(ProfileError, match="cannot be the name of a profile"):
+            act(name)
+    assert not store.directory.exists()
+
+
+@pytest.mark.parametrize("name", ["Анна", "安娜", "Anna 2", "O'Neil & Co.x", "naïve", "a"])
+def test_names_of_people(store, anna, name):
+    store.save(replace(anna, name=name))
+    assert store.list() == [name]
+    assert store.load(name).name == name
+
+
+def test_two_spellings_of_a_name_are_one(store, anna):
+    store.save(replace(anna, name="Zoe\u0308"))
+    assert store.load("Zo\u00eb").name == "Zo\u00eb"
+    assert store.list() == ["Zo\u00eb"]
+
+
+@given(st.text(max_size=80))
+def test_a_good_name_stays_in_its_folder(name):
+    try:
+        good = check_name(name)
+    except ProfileError:
+        return
+    path = Path("/profiles") / good
+    assert path.parent == Path("/profiles")
+    assert Path(os.path.normpath(path)) == path
+    assert check_name(good) == good
+
+
+def test_merged_profiles_pool_their_references(store, anna, make):
+    more = replace(anna.references[0], image=make.reference(9).image)
+    store.save(anna)
+    store.save(replace(anna, name="Anna too", references=(more,)))
+    merged = store.merge("Anna Müller", ["Anna too"])
+    assert len(merged.references) == 4
+    assert store.list() == ["Anna Müller"]
+    assert_same(store.load("Anna Müller"), merged)
+
+
+def test_two_people_are_not_merged(store, anna, make):
+    store.save(anna)
+    store.save(Profile("Bert", (make.reference(5),)))
+    before = snapshot(store.directory)
+    with pytest.raises(ProfileError, match="are two people"):
+        store.merge("Anna Müller", ["Bert"])
+    assert snapshot(store.directory) == before
+
+
+# --- damage -----------------------------------------------------------------------------------
+
+
+def corrupt(folder: Path, file: str, content: bytes | None) -> None:
+    if content is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_bytes(content)
+
+
+@pytest.mark.parametrize("file", ["references/002.png", "embeddings.safetensors"])
+def test_missing_and_changed_files_are_named(store, anna, file):
+    folder = store.save(anna)
+    good = (folder / file).read_bytes()
+    corrupt(folder, file, None)
+    with pytest.raises(ProfileError, match=rf"^{file} of .*Anna Müller is missing: "):
+        store.load(anna.name)
+    for bad in (good[:-1], good[:200] + b"\0" + good[201:], b"", good + b"x"):
+        corrupt(folder, file, bad)
+        with pytest.raises(ProfileError, match=rf"^{file} of .* has been changed"):
+            store.load(anna.name)
+    corrupt(folder, file, b"\0" * (SIZE_LIMITS["png"] + 1))
+    with pytest.raises(ProfileError, match="has more than"):
+        store.load(anna.name)
+    corrupt(folder, file, good)
+    store.load(anna.name)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.update(version=2), "newer refrestore .*update refrestore"),
+        (lambda d: d.update(version=0), r"damaged \(version"),
+        (lambda d: d.update(format="else"), "not a refrestore profile"),
+        (lambda d: d.update(extra=1), r"damaged \(extra"),
+        (lambda d: d.update(name="../x"), "cannot be the name"),
+        (lambda d: d.update(name="Bert"), r"holds the profile 'Bert'"),
+        (lambda d: d.update(references=[]), r"damaged \(references"),
+        (lambda d: d["references"][0].update(file="../../etc/passwd"), r"references\.0\.file"),
+        (lambda d: d["references"][0].update(file="references/002.png"), "named twice"),
+        (lambda d: d["references"][0].update(quality=float("nan")), "quality"),
+        (lambda d: d["references"].pop(), "it holds"),
+        (lambda d: d["references"].reverse(), None),
+        (lambda d: d.pop("tensors"), r"damaged \(tensors"),
+    ],
+)
+def test_a_wrong_document_is_refused(store, anna, change, words):
+    folder = store.save(anna)
+    document = json.loads((folder / "profile.json").read_text())
+    change(document)
+    (folder / "profile.json").write_text(json.dumps(document))
+    if words is None:
+        store.load(anna.name)
+    else:
+        with pytest.raises(ProfileError, match=words):
+            store.load(anna.name)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b"null"])
+def test_a_broken_document_is_refused(store, anna, content):
+    folder = store.save(anna)
+    (folder / "profile.json").write_bytes(content)
+    with pytest.raises(ProfileError, match=r"damaged|not a refrestore"):
+        store.load(anna.name)
+
+
+KILLED_SAVE = """
+import os, signal, sys
+from pathlib import Path
+from refrestore.project import ProfileStore
+from dataclasses import replace
+store = ProfileStore(Path(sys.argv[1]))
+steps, step = int(sys.argv[2]), 0
+original = os.replace
+def stop(*arguments):
+    global step
+    step += 1
+    if step == steps:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*arguments)
+profile = store.load("Anna Müller")
+os.replace = stop
+store.save(replace(profile, references=profile.references[:2]), replace_existing=True)
+print("done")
+"""
+
+
+def test_a_killed_save_leaves_the_old_or_the_new_profile(store, anna):
+    outcomes = set()
+    for step in range(1, 10):
+        shutil.rmtree(store.directory, ignore_errors=True)
+        store.save(anna)
+        ran = subprocess.run(
+            [sys.executable, "-c", KILLED_SAVE, str(store.directory), str(step)],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert store.list() == ["Anna Müller"], ran.stderr
+        outcomes.add(len(store.load("Anna Müller").references))
+        assert [p.name for p in store.directory.iterdir() if p.name != ".lock"] == ["Anna Müller"]
+        if ran.stdout:
+            assert ran.returncode == 0
+            break
+        assert ran.returncode == -9, ran.stderr
+    else:
+        pytest.fail("the save never ended")
+    assert outcomes == {2, 3}
+
+
+def test_a_store_that_cannot_be_written(tmp_path, anna):
+    (tmp_path / "file").touch()
+    with pytest.raises(DiskError, match="Cannot write"):
+        ProfileStore(tmp_path / "file" / "profiles").save(anna)
+
+
+# --- one file ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def exported(store, anna, tmp_path):
+    store.save(anna)
+    return store.export_file("Anna Müller", tmp_path / "anna.refprofile")
+
+
+def test_export_and_import(store, anna, exported, tmp_path):
+    other = ProfileStore(tmp_path / "elsewhere")
+    assert_same(other.import_file(exported), anna)
+    assert snapshot(other.directory) == snapshot(store.directory)
+    again = other.export_file("Anna Müller", tmp_path / "again.refprofile")
+    assert again.read_bytes() == exported.read_bytes()
+    other.import_file(exported, name="Anna 2")
+    assert other.list() == ["Anna 2", "Anna Müller"]
+    with pytest.raises(ProfileError, match="already"):
+        other.import_file(exported)
+    other.import_file(exported, replace_existing=True)
+    with pytest.raises(ProfileError, match="exists already"):
+        store.export_file("Anna Müller", exported)
+
+
+def zipped(files, **infos) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files:
+            info = zipfile.ZipInfo(name)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = infos.get("attributes", {}).get(name, 0o100644 << 16)
+            archive.writestr(info, content)
+    return buffer.getvalue()
+
+
+def tampered(anna, kind) -> bytes:
+    files = pack(anna)
+    members = list(files.items())
+    document = json.loads(files["profile.json"])
+
+    def with_document() -> bytes:
+        rest = [(name, content) for name, content in members if name != "profile.json"]
+        return zipped([("profile.json", json.dumps(document)), *rest])
+
+    def with_picture(content: bytes) -> bytes:
+        entry = document["references"][0]
+        entry.update(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        members[1] = (entry["file"], content)
+        return with_document()
+
+    def with_tensors(**tensors) -> bytes:
+        content = save_tensors(tensors)
+        document["tensors"].update(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        members[-1] = ("embeddings.safetensors", content)
+        return with_document()
+
+    def png(width: int, height: int, channels: int = 3) -> bytes:
+        return cv2.imencode(".png", np.zeros((height, width, channels), np.uint8))[1].tobytes()
+
+    count = len(document["references"])
+    tensors = {
+        "centroid": anna.centroid,
+        "embeddings": np.stack([one.embedding for one in anna.references]),
+        "landmarks": np.zeros((count, 468, 2), np.float32),
+        "poses": np.zeros((count, 3), np.float32),
+    }
+    match kind:
+        case "no zip":
+            return b"not a zip"
+        case "empty":
+            return b""
+        case "cut off":
+            return zipped(members)[:-300]
+        case "path":
+            return zipped([*members, ("../../evil.txt", b"x")])
+        case "absolute":
+            return zipped([*members, ("/etc/evil", b"x")])
+        case "folder":
+            return zipped([*members, ("references/", b"")])
+        case "stray":
+            return zipped([*members, ("references/099.png", files["references/001.png"])])
+        case "twice":
+            with pytest.warns(UserWarning, match="Duplicate name"):
+                return zipped([*members, members[1]])
+        case "link":
+            attributes = {"references/001.png": 0o120777 << 16}
+            return zipped(members, attributes=attributes)
+        case "many":
+            return zipped([(f"references/{i:03d}.png", b"") for i in range(MOST_MEMBERS + 1)])
+        case "bomb":
+            bomb = b"\0" * (SIZE_LIMITS["png"] * 20)
+            return zipped([(n, bomb if n.endswith("001.png") else c) for n, c in members])
+        case "lying bomb":
+            bomb = b"\0" * (SIZE_LIMITS["png"] * 20)
+            content = zipped([(n, bomb if n.endswith("001.png") else c) for n, c in members])
+            size = len(bomb).to_bytes(4, "little")
+            return content.replace(size, (1000).to_bytes(4, "little"))
+        case "missing":
+            return zipped([m for m in members if not m[0].endswith("003.png")])
+        case "no document":
+            return zipped(members[1:])
+        case "changed":
+            return zipped([(n, c[:-1] + b"?" if n.endswith("001.png") else c) for n, c in members])
+        case "damaged":
+            content = bytearray(zipped(members))
+            content[len(content) // 2] ^= 0xFF
+            return bytes(content)
+        case "picture size":
+            return with_picture(png(513, 512))
+        case "picture bomb":
+            return with_picture(png(9000, 9000))
+        case "grey picture":
+            return with_picture(cv2.imencode(".png", np.zeros((512, 512), np.uint8))[1].tobytes())
+        case "no picture":
+            return with_picture(files["references/001.png"][:60])
+        case "jpeg":
+            return with_picture(
+                cv2.imencode(".jpg", np.zeros((512, 512, 3), np.uint8))[1].tobytes()
+            )
+        case "tensor shape":
+            return with_tensors(**{**tensors, "poses": np.zeros((count, 4), np.float32)})
+        case "tensor kind":
+            return with_tensors(**{**tensors, "poses": np.zeros((count, 3), np.float64)})
+        case "tensor extra":
+            return with_tensors(**tensors, more=np.zeros(3, np.float32))
+        case "tensor nan":
+            return with_tensors(
+                **{**tensors, "landmarks": np.full((count, 468, 2), np.nan, np.float32)}
+            )
+        case "tensor zero":
+            return with_tensors(**{**tensors, "embeddings": np.zeros((count, 512), np.float32)})
+        case "tensor centroid":
+            return with_tensors(**{**tensors, "centroid": -anna.centroid})
+        case "newer":
+            document["version"] = 7
+            return with_document()
+        case "name":
+            document["name"] = "../x"
+            return with_document()
+    raise AssertionError(kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("no zip", "no undamaged profile"), ("empty", "no undamaged profile"),
+        ("cut off", "no undamaged profile"), ("path", r"'\.\./\.\./evil\.txt', which is no file"),
+        ("absolute", "which is no file"), ("folder", "which is no file"),
+        ("stray", r"references/099\.png, which no profile"), ("twice", "twice"),
+        ("link", r"references/001\.png in .* is no plain file"), ("many", "files, a profile"),
+        ("bomb", "too large"), ("lying bomb", "too large|no undamaged|changed"),
+        ("missing", r"references/003\.png is missing"),
+        ("no document", r"profile\.json is missing"),
+        ("changed", r"references/001\.png of .* changed"), ("damaged", "undamaged|changed"),
+        ("picture size", "no PNG picture of 512"), ("picture bomb", "no PNG picture of 512"),
+        ("grey picture", "no PNG picture of 512"), ("no picture", "damaged picture"),
+        ("jpeg", "no PNG picture"), ("tensor shape", "it holds"), ("tensor kind", "it holds"),
+        ("tensor extra", "it holds"), ("tensor nan", "no unit embeddings"),
+        ("tensor zero", "no unit embeddings|cancel"), ("tensor centroid", "centroid"),
+        ("newer", "newer refrestore"), ("name", "cannot be the name"),
+    ],
+)  # fmt: skip
+def test_nothing_is_written_of_a_bad_file(tmp_path, anna, kind, words):
+    bad = tmp_path / "bad.refprofile"
+    bad.write_bytes(tampered(anna, kind))
+    store = ProfileStore(tmp_path / "profiles")
+    with pytest.raises(ProfileError, match=words) as caught:
+        store.import_file(bad)
+    assert "\n" not in str(caught.value)
+    assert not store.directory.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.refprofile"]
+
+
+def test_there_must_be_a_file(store, tmp_path):
+    with pytest.raises(ProfileError, match="There is no file"):
+        store.import_file(tmp_path / "none.refprofile")
+
+
+@pytest.mark.skipif(
+    not (tree_directory("profiles") / "README.md").is_file(), reason="no working tree"
+)
+def test_the_schema_in_the_tree_is_current():
+    tree = (tree_directory("profiles") / "schema.json").read_text(encoding="utf-8")
+    assert tree == schema(), "write it anew with the command in profiles/README.md"
