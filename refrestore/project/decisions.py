@@ -194,6 +194,12 @@ class Decisions:
             )
         self._say("state", identity_id, state)
 
+    def set_states(self, identity_ids: Iterable[int], state: IdentityState) -> None:
+        """Set the state of several identities, of all or of none."""
+        with self.database.transaction(write=True):
+            for one in dict.fromkeys(identity_ids):
+                self.set_state(one, state)
+
     def link_profile(self, identity_id: int, profile: str | None) -> None:
         """Link an identity to a profile by name, or to none."""
         self._say("link", identity_id, profile or None)

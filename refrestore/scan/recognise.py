@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from refrestore.config import RuntimeSettings
+from refrestore.faces.analyser import load_face_models
+from refrestore.models.pack import load_face_pack
 from refrestore.project import Match, Profile, Project, match
+from refrestore.scan.build import pictures_in
 from refrestore.scan.cluster import cooccurring
+from refrestore.scan.photos import Rejected, faces_of_pictures
 from refrestore.scan.tracks import pool_tracks
 
 
@@ -66,3 +72,44 @@ def match_identities(
             if answer.name is not None and identities[number].profile is None:
                 project.link_profile(number, answer.name)
     return found
+
+
+def match_pictures(
+    paths: Sequence[Path], profiles: Sequence[Profile], runtime: RuntimeSettings
+) -> tuple[dict[str, Match], tuple[Rejected, ...]]:
+    """Match the one face of each picture with profiles.
+
+    Parameters
+    ----------
+    paths
+        Pictures, or folders of pictures.
+    profiles
+        Who it can be.
+    runtime
+        Where to compute and with which models.
+
+    Returns
+    -------
+    matches
+        By picture.
+    rejected
+        Pictures without a face good enough, and why.
+
+    Raises
+    ------
+    UsageError
+        When a path does not exist.
+    ModelError
+        When a model is missing.
+    ProfileError
+        When a profile was made with another recogniser.
+    """
+    pictures = pictures_in(paths)
+    pack = load_face_pack(runtime)
+    models = load_face_models(pack, runtime.device, threads=runtime.threads)
+    found = faces_of_pictures(pictures, models)
+    matches = {
+        one.source: match(one.embedding, profiles, recogniser=pack.recogniser.stem)
+        for one in found.references
+    }
+    return matches, found.rejected

@@ -1,0 +1,291 @@
+"""`refrestore profile`: people that any video can be restored from."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from refrestore.config import profiles_directory
+from refrestore.errors import ProfileError, UsageError
+
+from . import options
+from .output import print_json, print_line
+from .progress import progress_reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from refrestore.project import Match, Profile, ProfileStore
+    from refrestore.scan.photos import Rejected
+
+app = typer.Typer(help="Build, look at and exchange profiles of people.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name of the profile.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace a profile of this name.")]
+
+
+@app.command()
+def build(
+    name: Name,
+    from_project: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="PROJECT:ID", help="A person of a project (repeatable)."),
+    ] = None,
+    photos: Annotated[
+        list[Path] | None, typer.Option("--photos", help="Folder or picture (repeatable).")
+    ] = None,
+    video: Annotated[
+        list[Path] | None, typer.Option("--video", help="Video of the person (repeatable).")
+    ] = None,
+    identity: Annotated[
+        int | None, typer.Option("--identity", help="Who it is in the video, if it shows several.")
+    ] = None,
+    replace: Replace = False,
+    device: options.DeviceOption = "auto",
+    pack: options.PackOption = "lite",
+    models_dir: options.ModelsDir = None,
+    profiles_dir: options.ProfilesDir = None,
+    threads: options.Threads = None,
+    progress: options.Progress = "auto",
+    json: options.Json = False,
+) -> None:
+    """Build a profile of one person from projects, photos and videos."""
+    from refrestore.project import Project
+    from refrestore.scan.build import build_profile
+
+    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
+    with ExitStack() as stack:
+        people = [
+            (stack.enter_context(Project.open(folder)), number)
+            for folder, number in map(_person, from_project or [])
+        ]
+        report = stack.enter_context(progress_reporter(progress))
+        built = build_profile(
+            name,
+            from_projects=people,
+            photos=photos or [],
+            videos=video or [],
+            identity=identity,
+            store=_store(profiles_dir),
+            runtime=runtime,
+            replace_existing=replace,
+            progress=report,
+        )
+    if json:
+        print_json({"profile": _summary(built.profile), **_refused(built.rejected)})
+        return
+    print_line(_line(built.profile))
+    print_line(str(built.folder))
+    _tell_refused(built.rejected)
+
+
+@app.command("list")
+def list_profiles(profiles_dir: options.ProfilesDir = None, json: options.Json = False) -> None:
+    """List all profiles; a damaged one is named with its damage."""
+    store = _store(profiles_dir)
+    entries = [_entry(store, name) for name in store.list()]
+    if json:
+        print_json({"profiles": entries})
+        return
+    for entry in entries:
+        about = entry["problem"] or f"{entry['references']} close-ups"
+        print_line(f"{entry['name']:<20} {about}")
+    if not entries:
+        print_line(f"There is no profile in {store.directory}.")
+
+
+@app.command()
+def show(name: Name, profiles_dir: options.ProfilesDir = None, json: options.Json = False) -> None:
+    """Show a profile: where its close-ups are from and what they show."""
+    profile = _store(profiles_dir).load(name)
+    references = [
+        {
+            "source": one.source,
+            "size": round(one.native_size, 1),
+            "quality": round(one.quality, 3),
+            "sharpness": round(one.sharpness, 3),
+            "yaw": round(float(one.pose[0]), 1),
+            "pitch": round(float(one.pose[1]), 1),
+            "similarity": round(profile.similarity(one), 3),
+        }
+        for one in profile.references
+    ]
+    if json:
+        print_json({"profile": _summary(profile), "references": references})
+        return
+    print_line(_line(profile))
+    for one in references:
+        print_line(
+            f"  {one['source']}: {one['size']:.0f} px, yaw {one['yaw']:.0f}, "
+            f"pitch {one['pitch']:.0f}, similarity {one['similarity']:.2f}"
+        )
+
+
+@app.command()
+def match(
+    pictures: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PHOTO...]", help="Pictures or folders.")
+    ] = None,
+    project: Annotated[
+        Path | None, typer.Option("--project", "-p", help="Match the people of a project.")
+    ] = None,
+    link: Annotated[
+        bool, typer.Option("--link", help="Link those recognised to their profile.")
+    ] = False,
+    device: options.DeviceOption = "auto",
+    pack: options.PackOption = "lite",
+    models_dir: options.ModelsDir = None,
+    profiles_dir: options.ProfilesDir = None,
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> None:
+    """Say which profiles the people of a project, or of pictures, are."""
+    from refrestore.project import Project
+    from refrestore.scan.recognise import match_identities, match_pictures
+
+    if (project is None) == (not pictures):
+        raise UsageError("Name either a project (-p) or pictures to match.")
+    if link and project is None:
+        raise UsageError("--link is for the people of a project (-p).")
+    profiles = _store(profiles_dir).load_all()
+    rejected: tuple[Rejected, ...] = ()
+    if project is not None:
+        with Project.open(project) as opened:
+            people = {one.id: one.name for one in opened.identities()}
+            found = match_identities(opened, profiles, link=link)
+        entries = [
+            {"identity": number, "name": people[number], **_match(answer)}
+            for number, answer in found.items()
+        ]
+    else:
+        runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
+        matches, rejected = match_pictures(pictures or [], profiles, runtime)
+        entries = [{"picture": name, **_match(answer)} for name, answer in matches.items()]
+    if json:
+        print_json({"matches": entries, **_refused(rejected)})
+        return
+    for entry in entries:
+        who = entry.get("picture") or f"{entry['identity']} {entry['name']}"
+        near = f" (nearest {entry['nearest']})" if not entry["profile"] and profiles else ""
+        print_line(
+            f"{who}: {entry['profile'] or 'unknown'}{near}, similarity {entry['similarity']:.2f}, "
+            f"ahead by {entry['margin']:.2f}"
+        )
+    _tell_refused(rejected)
+
+
+@app.command()
+def remove(
+    name: Name, profiles_dir: options.ProfilesDir = None, json: options.Json = False
+) -> None:
+    """Delete a profile."""
+    _store(profiles_dir).remove(name)
+    if json:
+        print_json({"removed": name})
+    else:
+        print_line(f"{name} was removed.")
+
+
+@app.command()
+def merge(
+    name: Name,
+    others: Annotated[list[str], typer.Argument(metavar="OTHER...", help="Taken over, deleted.")],
+    profiles_dir: options.ProfilesDir = None,
+    json: options.Json = False,
+) -> None:
+    """Make profiles of one person one profile."""
+    merged = _store(profiles_dir).merge(name, others)
+    if json:
+        print_json({"profile": _summary(merged)})
+    else:
+        print_line(_line(merged))
+
+
+@app.command("export")
+def export_profile(
+    name: Name,
+    output: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Default NAME.refprofile.")
+    ] = None,
+    profiles_dir: options.ProfilesDir = None,
+    json: options.Json = False,
+) -> None:
+    """Write a profile as one file."""
+    from refrestore.project.profile_archive import SUFFIX
+
+    path = _store(profiles_dir).export_file(name, output or Path(f"{name}{SUFFIX}"))
+    if json:
+        print_json({"name": name, "file": str(path)})
+    else:
+        print_line(str(path))
+
+
+@app.command("import")
+def import_profile(
+    file: Annotated[Path, typer.Argument(help="File written by `export`.")],
+    name: Annotated[str | None, typer.Option("--name", help="Another name to give it.")] = None,
+    replace: Replace = False,
+    profiles_dir: options.ProfilesDir = None,
+    json: options.Json = False,
+) -> None:
+    """Add a profile from a file; everything in it is checked before anything is written."""
+    profile = _store(profiles_dir).import_file(file, name=name, replace_existing=replace)
+    if json:
+        print_json({"profile": _summary(profile)})
+    else:
+        print_line(_line(profile))
+
+
+def _store(profiles_dir: Path | None) -> ProfileStore:
+    from refrestore.project import ProfileStore
+
+    return ProfileStore(profiles_directory(options.runtime_settings(profiles_dir=profiles_dir)))
+
+
+def _person(text: str) -> tuple[Path, int]:
+    folder, _, number = text.rpartition(":")
+    if not folder or not (number.isascii() and number.isdigit()):
+        raise UsageError(f"{text!r} names no person: write PROJECT:ID, such as film.project:3.")
+    return Path(folder), int(number)
+
+
+def _summary(profile: Profile) -> dict[str, Any]:
+    return {
+        "name": profile.name,
+        "references": len(profile.references),
+        "recogniser": profile.recogniser,
+        "threshold": profile.threshold,
+        "spread": round(profile.spread, 4),
+    }
+
+
+def _entry(store: ProfileStore, name: str) -> dict[str, Any]:
+    try:
+        return {**_summary(store.load(name)), "problem": None}
+    except ProfileError as error:
+        return {"name": name, "problem": str(error)}
+
+
+def _line(profile: Profile) -> str:
+    return f"{profile.name:<20} {len(profile.references)} close-ups, {profile.recogniser}"
+
+
+def _match(answer: Match) -> dict[str, Any]:
+    return {
+        "profile": answer.name,
+        "nearest": answer.nearest,
+        "similarity": round(answer.similarity, 4),
+        "margin": round(answer.margin, 4),
+    }
+
+
+def _refused(rejected: Iterable[Rejected]) -> dict[str, Any]:
+    return {"rejected": [{"source": one.source, "reason": one.reason} for one in rejected]}
+
+
+def _tell_refused(rejected: Iterable[Rejected]) -> None:
+    for one in rejected:
+        print_line(f"Not used: {one.source}, {one.reason}.")
