@@ -165,10 +165,22 @@ class Catalogue:
         return next((file for file in self.pack(pack) if file.role == role), None)
 
     def select(self, names: Iterable[str]) -> tuple[ModelFile, ...]:
-        """Return the files of these packs and file names, each once, in the order asked for."""
+        """Return the files of these packs and file names, each once, in the order asked for.
+
+        Raises
+        ------
+        ModelError
+            If one is neither.
+        """
         chosen: dict[str, ModelFile] = {}
         for name in names:
-            files = self.pack(name) if name in self.packs else (self[name],)
+            packed = name in self.packs
+            if not packed and all(file.name != name for file in self.files):
+                raise ModelError(
+                    f"There is no model pack or file {name!r}; packs are {', '.join(self.packs)}, "
+                    "and `refrestore models list` shows all files."
+                )
+            files = self.pack(name) if packed else (self[name],)
             chosen.update((file.name, file) for file in files)
         return tuple(chosen.values())
 

@@ -136,6 +136,14 @@ class ModelStore:
         same = self._digests.of(path, fresh=thorough) == file.sha256
         return FileStatus(file, path, "present" if same else "wrong digest")
 
+    def verify_all(self, names: Iterable[str] | None = None) -> list[FileStatus]:
+        """Digest files anew: those of the packs and names given, or all that are here."""
+        if names is not None:
+            chosen = self.catalogue.select(names)
+        else:
+            chosen = tuple(file for file in self.catalogue.files if self.find(file.name))
+        return [self.verify(file.name, thorough=True) for file in chosen]
+
     def fetch(
         self,
         names: Iterable[str],

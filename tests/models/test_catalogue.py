@@ -60,7 +60,7 @@ def test_select_takes_packs_and_names_once():
     names = [file.name for file in catalogue.select(["GFPGANv1.4.pth", "full", "full"])]
     assert names[0] == "GFPGANv1.4.pth"
     assert sorted(names) == sorted(file.name for file in catalogue.pack("full"))
-    with pytest.raises(ModelError, match="no model file 'huge'"):
+    with pytest.raises(ModelError, match="no model pack or file 'huge'"):
         catalogue.select(["huge"])
     with pytest.raises(ModelError, match="no model pack 'huge'"):
         catalogue.pack("huge")
