@@ -11,6 +11,7 @@ from av.codec import codecs_available
 
 from refrestore.config import EncoderSettings
 from refrestore.errors import UsageError
+from refrestore.media.coding import subsampling
 from refrestore.media.probe import bit_depth
 
 
@@ -43,11 +44,15 @@ class CodecProfile:
 _NVENC = CodecProfile("cq", 19, preset="p6", options={"rc": "vbr", "tune": "hq"})
 _QSV = CodecProfile("global_quality", 18, preset="slow")
 
+# x264's macroblock tree reads memory that it never wrote (core 165, seen with MALLOC_PERTURB_), so
+# that the same pictures give other bytes. At this quality it saves next to nothing.
+_X264 = CodecProfile(quality=15, preset="medium", options={"mbtree": "0"})
+
 PROFILES: Mapping[str, CodecProfile] = {
     # x264 and x265 are transparent at about 17 and 19 (their guides' "visually lossless");
     # a little below that, as the source has been through an encoder already.
-    "libx264": CodecProfile(quality=15, preset="medium"),
-    "libx264rgb": CodecProfile(quality=15, preset="medium"),
+    "libx264": _X264,
+    "libx264rgb": _X264,
     # Closed GOPs: no picture may lean on a neighbouring segment.
     "libx265": CodecProfile(
         quality=16, preset="medium", options={"x265-params": "log-level=error:open-gop=0"}
@@ -75,6 +80,12 @@ PROFILES: Mapping[str, CodecProfile] = {
     "av1_qsv": _QSV,
 }
 """Encoders with known settings; any other one works with --bitrate or its own defaults."""
+
+_WHOLE_CHROMA = ("libx264", "libx265", "h264_", "hevc_")
+"""Encoders that refuse sizes which their chroma planes do not divide."""
+
+X265_LEAST_WIDTH = 64
+"""Below its largest block, x265 (4.1) writes past its buffers and takes the process with it."""
 
 _PRORES_4444 = "4444"
 
@@ -148,17 +159,30 @@ def codec_options(
     return options, settings.bitrate or 0
 
 
-def choose_pixel_format(codec: av.Codec, source: str, wanted: str | None) -> tuple[str, str | None]:
+def choose_pixel_format(
+    codec: av.Codec, source: str, wanted: str | None, size: tuple[int, int]
+) -> tuple[str, str | None]:
     """Return the pixel format to encode, and a sentence if it is not the source's.
 
-    The source's where the encoder takes it, else the nearest of at least the same depth.
+    The source's where the encoder takes it, else the nearest of at least the same depth. Encoders
+    of H.264 and HEVC want whole chroma samples: at odd sizes a format with more of them is taken.
 
     Raises
     ------
     UsageError
         `wanted` does not exist or the encoder does not take it.
     """
-    formats = {each.name: each for each in codec.video_formats or [] if each.components}
+    formats = {
+        each.name: each
+        for each in codec.video_formats or []
+        if each.components and _takes_size(codec, each, size)
+    }
+    if codec.name == "libx265" and size[0] < X265_LEAST_WIDTH:
+        raise UsageError(
+            f"Encoder libx265 cannot be used for a picture {size[0]} pixels wide; "
+            f"it needs {X265_LEAST_WIDTH}, use libx264."
+        )
+    shown = f"{size[0]}x{size[1]} as {wanted or source}"
     if wanted is not None:
         try:
             av.VideoFormat(wanted)
@@ -166,7 +190,7 @@ def choose_pixel_format(codec: av.Codec, source: str, wanted: str | None) -> tup
             raise UsageError(f"There is no pixel format {wanted!r} (--pix-fmt).") from error
         if formats and wanted not in formats:
             raise UsageError(
-                f"Encoder {codec.name} does not take {wanted} (--pix-fmt); "
+                f"Encoder {codec.name} does not take {shown} (--pix-fmt); "
                 f"it takes {', '.join(formats)}."
             )
         changed = wanted != source
@@ -175,8 +199,15 @@ def choose_pixel_format(codec: av.Codec, source: str, wanted: str | None) -> tup
         return source, None
     nearest = min(formats.values(), key=lambda each: _distance(av.VideoFormat(source), each))
     return nearest.name, (
-        f"Encoder {codec.name} does not take {source}; {nearest.name} is encoded instead."
+        f"Encoder {codec.name} does not take {shown}; {nearest.name} is encoded instead."
     )
+
+
+def _takes_size(codec: av.Codec, pixel_format: av.VideoFormat, size: tuple[int, int]) -> bool:
+    if not codec.name.startswith(_WHOLE_CHROMA):
+        return True
+    step_x, step_y = subsampling(pixel_format)
+    return size[0] % step_x == 0 and size[1] % step_y == 0
 
 
 def _distance(source: av.VideoFormat, other: av.VideoFormat) -> tuple[int, ...]:

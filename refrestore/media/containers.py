@@ -14,7 +14,7 @@ import av
 from refrestore.errors import MediaError, UsageError
 from refrestore.media.failures import reason
 from refrestore.media.matroska import PLACEHOLDER
-from refrestore.media.probe import StreamInfo, VideoInfo
+from refrestore.media.probe import StreamInfo, VideoInfo, chapters_of
 
 if TYPE_CHECKING:
     from refrestore.media.encoder import Encoder
@@ -240,7 +240,7 @@ def clipped_chapters(
 ) -> list[dict[str, Any]]:
     """Return the chapters between two times, moved so that `first` (if any) is at 0."""
     result: list[dict[str, Any]] = []
-    for chapter in source.chapters():
+    for chapter in chapters_of(source):
         unit = chapter["time_base"] or Fraction(1, 1000)
         start, end = chapter["start"] * unit, chapter["end"] * unit
         if (stop is not None and start >= stop) or (first is not None and end <= first):

@@ -181,7 +181,10 @@ def resolve_encoder(
     container = format_of(output)
     _check_place(output, info)
     codec = find_codec(settings.codec)
-    pixel_format, note = choose_pixel_format(codec, info.pixel_format, settings.pixel_format)
+    geometry = info.geometry.scaled(scale)
+    pixel_format, note = choose_pixel_format(
+        codec, info.pixel_format, settings.pixel_format, (geometry.width, geometry.height)
+    )
     options, bitrate = codec_options(settings, codec, pixel_format)
     color = _output_color(info, pixel_format, scale)
     encoder = Encoder(
@@ -189,7 +192,7 @@ def resolve_encoder(
         pixel_format=pixel_format,
         options=options,
         bitrate=bitrate,
-        geometry=info.geometry.scaled(scale),
+        geometry=geometry,
         display_matrix=enlarged_matrix(info.display_matrix, scale),
         rate=_nominal_rate(info.average_rate),
         time_base=info.time_base,

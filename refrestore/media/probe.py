@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -169,7 +170,7 @@ def probe(path: str | Path) -> VideoInfo:
             ),
             interlaced=bool(picture.interlaced_frame),
             streams=tuple(_stream_info(each, container) for each in container.streams),
-            chapters=len(container.chapters()),
+            chapters=len(chapters_of(container)),
             size=path.stat().st_size,
             fingerprint=fingerprint(path),
         )
@@ -218,6 +219,12 @@ def film_stream(container: av.container.InputContainer, path: Path) -> av.VideoS
     if context is None:
         raise MediaError(f"{path} has a video stream of a codec that cannot be decoded here.")
     return film
+
+
+def chapters_of(container: av.container.InputContainer) -> list[dict[str, Any]]:
+    """Return the chapters as PyAV gives them; none where it is too old to read them (15.0)."""
+    read: Callable[[], list[dict[str, Any]]] = getattr(container, "chapters", list)
+    return read()
 
 
 def is_cover(stream: Any) -> bool:
@@ -300,5 +307,5 @@ def _stream_info(stream: Any, container: av.container.InputContainer) -> StreamI
         chapters=quicktime
         and stream.type == "data"
         and name == "bin_data"
-        and bool(container.chapters()),
+        and bool(chapters_of(container)),
     )

@@ -44,6 +44,7 @@ class Kind:
 KINDS = {
     "plain": Kind(".mp4", "libx264"),
     "b_frames": Kind(".mp4", "libx264", options={"bf": "3", "b-adapt": "0"}),
+    "large": Kind(".mp4", "libx264", size=(160, 128)),
     "variable_rate": Kind(ticks=(0, 1, 2, 5, 6, 11, 13, 14, 40, 41)),
     "gap": Kind(".mp4", "libx264", ticks=(0, 1, 2, 3, 100, 101, 102)),
     "starts_late": Kind(".mp4", "libx264", ticks=tuple(range(500, 512)), sound_start=960_000),

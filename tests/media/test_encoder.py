@@ -27,7 +27,7 @@ def test_default_is_x264_and_keeps_the_source(videos, tmp_path):
     info = probe(videos("aspect"))
     encoder = resolve_encoder(EncoderSettings(), info, scale=2, output=tmp_path / "out.mp4")
     assert encoder.codec == "libx264"
-    assert encoder.options == {"crf": "15", "preset": "medium"}
+    assert encoder.options == {"mbtree": "0", "crf": "15", "preset": "medium"}
     assert encoder.pixel_format == "yuv420p"
     assert encoder.geometry == info.geometry.scaled(2)
     assert encoder.color.matrix == 6  # said, as 72 lines do not say it
@@ -55,12 +55,22 @@ def test_default_is_x264_and_keeps_the_source(videos, tmp_path):
     ],
 )
 def test_pixel_format_is_the_nearest(codec, source, expected):
-    chosen, note = choose_pixel_format(find_codec(codec), source, None)
+    chosen, note = choose_pixel_format(find_codec(codec), source, None, (64, 48))
     assert chosen == expected
     assert (note is None) == (source == expected)
     if note:
         assert source in note
         assert chosen in note
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libsvtav1", "libvpx-vp9", "prores_ks"])
+def test_odd_sizes(codec, videos, render, tmp_path):
+    output = tmp_path / ("out.mov" if codec == "prores_ks" else "out.mkv")
+    encoder = render(videos("odd"), output, codec=codec)
+    assert probe(output).geometry == probe(videos("odd")).geometry
+    if codec == "libx264":
+        assert encoder.pixel_format == "yuv444p"
+        assert "33x17" in encoder.notes[0]
 
 
 def test_every_profile_here_encodes(videos, tmp_path):
@@ -105,6 +115,7 @@ def test_settings_that_cannot_be(videos, tmp_path):
     refused(UsageError, info, output, "no --preset", codec="mpeg4", preset="fast")
     refused(UsageError, info, output, "no pixel format", pixel_format="yuv4711p")
     refused(UsageError, info, output, "does not take", pixel_format="gbrp12le")
+    refused(UsageError, probe(videos("odd")), output, "pixels wide", codec="libx265")
     refused(MediaError, info, output, "cannot encode", preset="no-such-preset")
 
 

@@ -52,7 +52,7 @@ def test_segment_keeps_every_time(codec, name, videos, tmp_path):
 
 
 def test_same_input_same_bytes(videos, tmp_path):
-    source = videos("b_frames")
+    source = videos("large")
     encoder = encoder_for(source, tmp_path / "out.mp4")
     one = write_segment(tmp_path / "one.segment", encoder, source)
     other = write_segment(tmp_path / "other.segment", encoder, source)
@@ -63,8 +63,42 @@ def test_same_input_same_bytes(videos, tmp_path):
     assert joined[0].read_bytes() == joined[1].read_bytes()
 
 
+DIGEST = """
+import hashlib, sys
+from pathlib import Path
+from refrestore.config import EncoderSettings
+from refrestore.media import *
+from refrestore.media.segments import open_segment, segment_packets
+source, path = Path(sys.argv[1]), Path(sys.argv[2])
+settings = EncoderSettings(codec=sys.argv[3])
+encoder = resolve_encoder(settings, probe(source), scale=1, output=path.with_suffix(".mkv"))
+with VideoReader(source) as reader, SegmentWriter(path, encoder) as writer:
+    for frame in reader:
+        writer.write(frame.picture, frame.time)
+with open_segment(path) as (container, stream):
+    packets = [bytes(packet) for _, packet in segment_packets(container, stream)]
+print(hashlib.sha256(b"".join(packets)).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_bytes_do_not_depend_on_what_memory_held(videos, tmp_path, codec):
+    """glibc fills new memory with the value of MALLOC_PERTURB_."""
+    digests = set()
+    for value in ("85", "254"):
+        environment = {
+            **os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "MALLOC_PERTURB_": value
+        }  # fmt: skip
+        command = [sys.executable, "-c", DIGEST, videos("large"), tmp_path / "one.segment", codec]
+        result = subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=True
+        )
+        digests.add(result.stdout)
+    assert len(digests) == 1
+
+
 def test_segments_are_closed(videos, tmp_path):
-    source = videos("b_frames")
+    source = videos("large")
     encoder = encoder_for(source, tmp_path / "out.mp4")
     whole = [write_segment(tmp_path / f"{n}.s", encoder, source, n, n + 4) for n in (0, 4, 8)]
     for path in whole:
