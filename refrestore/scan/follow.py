@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refrestore.config import ScanSettings
-from refrestore.faces.align import (
-    ARCFACE_SIZE,
-    ARCFACE_TEMPLATE,
-    CROP_SIZE,
-    FFHQ_TEMPLATE,
-    crops,
-    invert,
-    resized,
-    similarity,
-    transform,
-)
+from refrestore.faces.align import crops, invert, transform
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.landmarker import MESH_SIZE, mesh_squares
-from refrestore.faces.pose import eye_opening, mesh_keypoints, mouth_opening
+from refrestore.faces.pose import mesh_keypoints
 from refrestore.scan.association import Matches, ambiguous, assign, geometry_cost, overlap
-from refrestore.scan.samples import Best, Candidate, Closeup, Sample, traits
+from refrestore.scan.closeups import keep_best
+from refrestore.scan.followed import Followed, Row, moved
 from refrestore.scan.smoothing import interpolate
 from refrestore.types import Faces, FloatArray, ImageArray
-
-MIN_CANDIDATE_SIZE = 48.0
-"""Face size in display pixels from which a close-up is worth keeping at all."""
-
-MIN_CANDIDATE_SHARPNESS = 0.25
-
-_INSIDE = 0.99
-"""Part of a close-up's mesh that must lie in the picture: no reference shows a mirrored chin."""
-
-THUMBNAIL_SIZE = 128
-"""Side in pixels of the picture that shows a track to people."""
 
 _PRESENT = 0.5
 _STRAY = 0.6
@@ -59,64 +38,6 @@ _FAST = 0.5
 
 _IDLE_STRIDE = 2
 """Factor on the stride while nobody is there."""
-
-
-@dataclass
-class Row:
-    """A track in one frame; `score` 0 where it was followed and not detected.
-
-    `judged` is quality, sharpness, yaw, pitch, roll, where the face was detected.
-    """
-
-    frame: int
-    box: FloatArray
-    keypoints: FloatArray
-    score: float
-    judged: FloatArray | None = None
-
-
-@dataclass(eq=False)
-class Followed:
-    """A track under construction."""
-
-    rows: list[Row] = field(default_factory=list)
-    best: Best = field(default_factory=Best)
-
-    @property
-    def detections(self) -> list[Row]:
-        """Rows of frames in which the detector saw it."""
-        return [row for row in self.rows if row.score > 0]
-
-    @property
-    def first(self) -> int:
-        """First frame."""
-        return self.rows[0].frame
-
-    @property
-    def last(self) -> int:
-        """Last frame."""
-        return self.rows[-1].frame
-
-    def trim(self, keep: int) -> None:
-        """Drop rows more than `keep` frames after the last detection."""
-        limit = self.detections[-1].frame + keep
-        self.rows = [row for row in self.rows if row.frame <= limit]
-
-    def faces(self) -> Faces:
-        """Return its rows as a table; what was judged at detections is interpolated between."""
-        frame = np.array([row.frame for row in self.rows])
-        seen = [(row.frame, row.judged) for row in self.rows if row.judged is not None]
-        judged = np.stack([values for _, values in seen], 1)
-        dense = np.stack([np.interp(frame, [at for at, _ in seen], row) for row in judged], 1)
-        return Faces(
-            frame=frame,
-            box=np.stack([row.box for row in self.rows]),
-            keypoints=np.stack([row.keypoints for row in self.rows]),
-            score=np.array([row.score for row in self.rows]),
-            quality=dense[:, 0],
-            sharpness=dense[:, 1],
-            pose=dense[:, 2:],
-        )
 
 
 class Follower:
@@ -262,7 +183,7 @@ class Follower:
             points, good = self._refine([image] * len(tracks), boxes, expected)
             for track, place, sure in zip(tracks, points, good, strict=True):
                 if sure:
-                    track.rows.append(_moved(track.rows[-1], frame, place))
+                    track.rows.append(moved(track.rows[-1], frame, place))
 
     def _trace_back(self, tracks: list[Followed], frames: Sequence[tuple[int, ImageArray]]) -> None:
         """Follow new tracks backwards to where their face came into the picture."""
@@ -281,7 +202,7 @@ class Follower:
                 if row.frame == frame
             ]
             for track, place, sure in zip(tracks, points, good, strict=True):
-                row = _moved(track.rows[0], frame, place)
+                row = moved(track.rows[0], frame, place)
                 free = not taken or overlap(row.box[None], np.stack(taken)).max() < _SAME_FACE
                 if sure and free:
                     track.rows.insert(0, row)
@@ -301,43 +222,7 @@ class Follower:
         frame, quality = int(face.frame[0]), float(face.quality[0])
         judged = np.array([quality, face.sharpness[0], *face.pose[0]], np.float32)
         track.rows.append(Row(frame, face.box[0], points, float(face.score[0]), judged))
-        if track.best.wants_thumbnail(quality):
-            matrix = resized(similarity(points[None], FFHQ_TEMPLATE), THUMBNAIL_SIZE / CROP_SIZE)
-            track.best.thumbnail = crops(image, matrix, THUMBNAIL_SIZE)[0]
-            track.best.shown = quality
-        wants_crop, look = self._wants_crop(track, image, face)
-        if not (track.best.wants_sample(quality) or wants_crop):
-            return
-        aligned = crops(image, similarity(face.keypoints, ARCFACE_TEMPLATE), ARCFACE_SIZE)
-        embedding = self._models.recogniser.embed(aligned)[0]
-        track.best.add_sample(Sample(frame, quality, embedding))
-        if wants_crop:
-            track.best.add_candidate(_candidate(image, face, points, embedding, look))
-
-    def _wants_crop(
-        self, track: Followed, image: ImageArray, face: Faces
-    ) -> tuple[bool, FloatArray]:
-        assert face.landmarks is not None
-        assert face.quality is not None
-        assert face.sharpness is not None
-        assert face.pose is not None
-        limits = np.array(image.shape[1::-1]) - 1
-        inside = ((face.landmarks[0] >= 0) & (face.landmarks[0] <= limits)).all(1).mean()
-        if (
-            face.size[0] < MIN_CANDIDATE_SIZE
-            or face.sharpness[0] < MIN_CANDIDATE_SHARPNESS
-            or inside < _INSIDE
-        ):
-            return False, np.zeros(5, np.float32)
-        left, top, right, bottom = np.clip(np.rint(face.box[0]), 0, None).astype(int)
-        light = float(image[top:bottom, left:right].mean()) / 255 if right > left else 0.0
-        look = traits(
-            face.pose[0],
-            float(mouth_opening(face.landmarks)[0]),
-            float(eye_opening(face.landmarks)[0].mean()),
-            light,
-        )
-        return track.best.wants_candidate(float(face.quality[0]), look), look
+        keep_best(track.best, self._models, image, face, points)
 
     def _retire(self, frame: int) -> None:
         """End tracks that were lost, not confirmed for too long, or follow another's face."""
@@ -382,38 +267,3 @@ def _steady_keypoints(found: Faces) -> FloatArray:
     slipped = _stray(points, found.keypoints) > _STRAY
     steady: FloatArray = np.where(slipped[:, None, None], found.keypoints, points)
     return steady
-
-
-def _moved(row: Row, frame: int, keypoints: FloatArray) -> Row:
-    """Return a row whose box moved and grew as its keypoints did."""
-    before, after = row.keypoints.mean(0), keypoints.mean(0)
-    spread = [
-        float(np.linalg.norm(points - centre, axis=-1).mean())
-        for points, centre in ((row.keypoints, before), (keypoints, after))
-    ]
-    growth = spread[1] / max(spread[0], 1e-6)
-    box = (row.box.reshape(2, 2) - before) * growth + after
-    return Row(frame, box.reshape(4).astype(np.float32), keypoints, 0.0)
-
-
-def _candidate(
-    image: ImageArray, face: Faces, points: FloatArray, embedding: FloatArray, look: FloatArray
-) -> Candidate:
-    assert face.landmarks is not None
-    assert face.pose is not None
-    assert face.sharpness is not None
-    assert face.quality is not None
-    matrix = similarity(points[None], FFHQ_TEMPLATE)
-    return Candidate(
-        frame=int(face.frame[0]),
-        closeup=Closeup(
-            image=crops(image, matrix, CROP_SIZE)[0],
-            landmarks=transform(matrix, face.landmarks)[0].astype(np.float32),
-        ),
-        embedding=embedding,
-        pose=face.pose[0],
-        traits=look,
-        sharpness=float(face.sharpness[0]),
-        quality=float(face.quality[0]),
-        native_size=float(face.size[0]),
-    )

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from refrestore.errors import MediaError
-from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE, crops, similarity, transform
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.pose import mesh_keypoints
+from refrestore.scan.closeups import closeup
 from refrestore.scan.references import MIN_SHARPNESS, MIN_SIZE
 from refrestore.types import Faces, ImageArray, Reference
 
@@ -123,10 +123,10 @@ def _reference(image: ImageArray, source: str, models: FaceModels, size: int) ->
         )
     if face.quality[0] < MIN_VISIBLE_QUALITY:
         raise _NotUsableError("its face is turned away, covered or badly lit")
-    matrix = similarity(mesh_keypoints(face.landmarks), FFHQ_TEMPLATE)
+    aligned = closeup(image, mesh_keypoints(face.landmarks)[0], face.landmarks[0])
     return Reference(
-        image=crops(image, matrix, CROP_SIZE)[0],
-        landmarks=transform(matrix, face.landmarks)[0].astype(np.float32),
+        image=aligned.image,
+        landmarks=aligned.landmarks,
         embedding=face.embedding[0],
         pose=face.pose[0],
         sharpness=float(face.sharpness[0]),

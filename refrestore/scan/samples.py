@@ -113,23 +113,37 @@ def novelty(looks: FloatArray, chosen: FloatArray) -> FloatArray:
     return unlike
 
 
+class Thumbnail(NamedTuple):
+    """What shows a track to people.
+
+    Parameters
+    ----------
+    image : (S, S, 3) uint8
+        FFHQ-aligned RGB crop.
+    frame, quality
+        Of the face it shows.
+    """
+
+    image: ImageArray
+    frame: int
+    quality: float
+
+
 @dataclass
 class Best:
     """The best embeddings and the most telling close-ups of a track, both bounded.
 
-    `usable` counts the faces that were good enough for a close-up. `thumbnail` is the RGB crop
-    that shows the track to people, `shown` the quality it was taken at.
+    `usable` counts the faces that were good enough for a close-up.
     """
 
     samples: list[Sample] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
     usable: int = 0
-    thumbnail: ImageArray | None = None
-    shown: float = -1.0
+    thumbnail: Thumbnail | None = None
 
     def wants_thumbnail(self, quality: float) -> bool:
         """Whether a face of this quality is clearly better to show than the one there is."""
-        return self.thumbnail is None or quality > _CLEARLY * self.shown
+        return self.thumbnail is None or quality > _CLEARLY * self.thumbnail.quality
 
     def wants_sample(self, quality: float) -> bool:
         """Whether an embedding of this quality would be kept."""
@@ -155,6 +169,21 @@ class Best:
         if len(self.candidates) > self._capacity:
             del self.candidates[int(np.argmin(self._worths()))]
 
+    def divided(self, frame: int) -> tuple[Best, Best]:
+        """Return what is from before a frame and what is from it on."""
+        early, late = (
+            Best(
+                [sample for sample in self.samples if (sample.frame < frame) == before],
+                [kept for kept in self.candidates if (kept.frame < frame) == before],
+                self.usable,
+            )
+            for before in (True, False)
+        )
+        if self.thumbnail is not None:
+            owner = early if self.thumbnail.frame < frame else late
+            owner.thumbnail = self.thumbnail
+        return early, late
+
     @property
     def _capacity(self) -> int:
         more = self.usable // FACES_PER_CANDIDATE
@@ -167,8 +196,8 @@ class Best:
             self.add_sample(sample)
         for candidate in other.candidates:
             self.add_candidate(candidate)
-        if other.shown > self.shown:
-            self.thumbnail, self.shown = other.thumbnail, other.shown
+        if other.thumbnail is not None and self.wants_thumbnail(other.thumbnail.quality):
+            self.thumbnail = other.thumbnail
 
     def _worths(self) -> list[float]:
         """Quality of each candidate times its difference from the better ones among the rest."""

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from refrestore.scan.association import overlap
-from refrestore.scan.follow import Followed, Row
+from refrestore.scan.followed import Followed, Row
 from refrestore.scan.samples import Candidate, Sample
 from refrestore.scan.smoothing import interpolate, smooth_track
 from refrestore.types import EMBEDDING_SIZE, Faces, FloatArray, ImageArray, Track
@@ -35,6 +35,14 @@ _FOUNDING_SIZE = 28.0
 _FOUNDING_WEIGHT = 0.12
 """Median face size and embedding weight below which a track may join an identity and not found
 one. At 19-px faces the same person's mean similarity falls from 0.75 to 0.27."""
+
+_CLEAR_QUALITY = 0.08
+_SWITCH_SAMPLES = 2
+_ONE_PERSON = 0.6
+_TWO_PEOPLE = 0.15
+"""A track has changed over to another face if at least so many embeddings of at least this
+quality, before and after, agree with their own mean (cosine) and the means do not: on 1,652
+photos of 178 people no two coherent pairs of one person were below 0.16 (1 in 100 below 0.39)."""
 
 _ENOUGH_QUALITY = 0.25
 """Best quality of a track from which its embedding is as good as it gets."""
@@ -66,7 +74,8 @@ def finish_shot(
     followed: list[Followed], *, shot: int, first_id: int, rate: Fraction
 ) -> list[ShotTrack]:
     """Turn what a shot's follower returned into tracks, numbered from `first_id`."""
-    mended = _bridge(_without_duplicates(followed), rate)
+    single = [part for whole in followed for part in _one_person_each(whole)]
+    mended = _bridge(_without_duplicates(single), rate)
     kept = sorted((part for part in mended if _is_face(part)), key=lambda part: part.first)
     finished = []
     for number, part in enumerate(kept, start=first_id):
@@ -86,7 +95,12 @@ def finish_shot(
             size=size,
             weak=size < _FOUNDING_SIZE or weight < _FOUNDING_WEIGHT,
         )
-        finished.append(ShotTrack(track, faces, tuple(part.best.candidates), part.best.thumbnail))
+        shown = part.best.thumbnail
+        finished.append(
+            ShotTrack(
+                track, faces, tuple(part.best.candidates), None if shown is None else shown.image
+            )
+        )
     return finished
 
 
@@ -121,6 +135,32 @@ def pool_tracks(tracks: Sequence[Track]) -> FloatArray:
 def _is_face(part: Followed) -> bool:
     detections = part.detections
     return len(detections) > 1 or detections[0].score >= _SURE_SCORE
+
+
+def _one_person_each(part: Followed) -> list[Followed]:
+    """Divide a track that changed over to another person where two faces crossed.
+
+    It did if its clear embeddings before some frame and those after agree among themselves and
+    not with each other.
+    """
+    samples = sorted(part.best.samples, key=lambda sample: sample.frame)
+    samples = [sample for sample in samples if sample.quality >= _CLEAR_QUALITY]
+    divisions = []
+    for cut in range(_SWITCH_SAMPLES, len(samples) - _SWITCH_SAMPLES + 1):
+        (before, _), (after, _) = pool(samples[:cut]), pool(samples[cut:])
+        assert before is not None
+        assert after is not None
+        coherent = min(_agreement(samples[:cut], before), _agreement(samples[cut:], after))
+        if coherent >= _ONE_PERSON:
+            divisions.append((float(before @ after), cut))
+    if not divisions or min(divisions)[0] > _TWO_PEOPLE:
+        return [part]
+    cut = min(divisions)[1]
+    return list(part.divided((samples[cut - 1].frame + samples[cut].frame + 1) // 2))
+
+
+def _agreement(samples: list[Sample], mean: FloatArray) -> float:
+    return float(np.mean([sample.embedding @ mean for sample in samples]))
 
 
 def _without_duplicates(parts: list[Followed]) -> list[Followed]:
@@ -177,6 +217,13 @@ def _likeness(early: Followed, late: Followed) -> float:
     return float(first @ second) if first is not None and second is not None else -1.0
 
 
+def _nothing_seen(start: Row, stop: Row) -> FloatArray:
+    """Return the judgement of a bridged frame: quality and sharpness 0, pose halfway."""
+    known = [row.judged for row in (start, stop) if row.judged is not None]
+    pose = np.mean(known, 0)[2:] if known else np.zeros(3)
+    return np.concatenate([[0, 0], pose]).astype(np.float32)
+
+
 def _join(early: Followed, late: Followed) -> None:
     """Append `late` to `early`, the gap filled by straight lines."""
     start, stop = early.rows[-1], late.rows[0]
@@ -187,6 +234,8 @@ def _join(early: Followed, late: Followed) -> None:
             interpolate(start.box, stop.box, step / span),
             interpolate(start.keypoints, stop.keypoints, step / span),
             0.0,
+            # Nothing saw the face there, so nothing says that it can be seen.
+            _nothing_seen(start, stop) if step in (1, span - 1) else None,
         )
         for step in range(1, span)
     ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refrestore.scan.association import ambiguous, assign, geometry_cost, overlap
-from refrestore.scan.follow import Followed, Row
+from refrestore.scan.followed import Followed, Row
 from refrestore.scan.references import harvest
 from refrestore.scan.samples import EMBEDDINGS, MOST_CANDIDATES, Best, Candidate, Sample, traits
 from refrestore.scan.tracks import finish_shot, pool
@@ -41,6 +41,8 @@ def test_a_gap_of_the_same_person_is_bridged():
     assert (track.track.id, track.track.shot, track.track.first, track.track.stop) == (7, 3, 0, 50)
     assert track.faces.frame.tolist() == list(range(50))
     assert (track.faces.score[20:30] == 0).all()
+    assert (track.faces.quality[20:30] == 0).all()
+    assert track.faces.quality[18] > 0
     assert (track.faces.track == 7).all()
     centre = (track.faces.box[:, 0] + track.faces.box[:, 2]) / 2
     np.testing.assert_allclose(centre, 100 + np.arange(50), atol=0.5)
@@ -56,6 +58,25 @@ def test_a_gap_of_the_same_person_is_bridged():
 )
 def test_other_gaps_are_not(late):
     assert len(finish([followed(1, 0, 20), late])) == 2
+
+
+def test_a_track_that_changes_over_to_another_person_is_divided():
+    part = followed(1, 0, 100)
+    part.best.samples = [
+        Sample(frame, 0.5, unit(1 if frame < 60 else 2)) for frame in range(0, 100, 10)
+    ]
+    part.best.candidates = [candidate(frame=20), candidate(frame=80, person=2)]
+    early, late = finish([part])
+    assert (early.track.stop, late.track.first) == (55, 55)
+    assert early.track.embedding @ unit(1) > 0.99
+    assert late.track.embedding @ unit(2) > 0.99
+    assert [face.frame for face in late.candidates] == [80]
+
+
+def test_one_odd_embedding_does_not_divide_a_track():
+    part = followed(1, 0, 100)
+    part.best.samples = [Sample(frame, 0.5, unit(1 + (frame == 50))) for frame in range(0, 100, 10)]
+    assert len(finish([part])) == 1
 
 
 def test_duplicates_and_doubtful_faces_are_dropped():
