@@ -10,8 +10,11 @@ import typer
 
 from . import options
 from .output import print_json, print_line
+from .table import print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from refrestore.project import Edit, Project
     from refrestore.types import Identity, IdentityState
 
@@ -63,7 +66,7 @@ def show(identity: One, project: options.ProjectFolder, json: options.Json = Fal
     if json:
         print_json({"identity": asdict(found), "tracks": tracks, "references": references})
         return
-    print_line(_line(found))
+    _print([found])
     for track in tracks:
         print_line(
             f"  track {track['id']}: {track['start']:.2f} to {track['end']:.2f} s, "
@@ -233,8 +236,7 @@ def _list(project: Project, json: bool) -> None:
     if json:
         print_json({"identities": [asdict(one) for one in found]})
     else:
-        for one in found:
-            print_line(_line(one))
+        _print(found)
         if not found:
             print_line("Nobody was found." if project.scan_info() else "Not scanned yet.")
     for lost in project.unresolved():
@@ -246,16 +248,26 @@ def _tell(project: Project, identities: list[int], json: bool) -> None:
     if json:
         print_json({"identities": [asdict(one) for one in found]})
         return
-    for one in found:
-        print_line(_line(one))
+    _print(found)
 
 
-def _line(one: Identity) -> str:
-    profile = f", profile {one.profile}" if one.profile else ""
-    return (
-        f"{one.id:>4}  {one.name:<20} {one.state:<10} {one.seconds:8.1f} s {one.faces:7} faces, "
-        f"{one.references} close-ups, tracks {' '.join(map(str, one.tracks))}{profile}"
-    )
+def _print(identities: Sequence[Identity]) -> None:
+    header = ("id", "name", "state", "seconds", "faces", "close-ups", "profile", "tracks")
+    rows = [
+        (
+            str(one.id),
+            one.name,
+            one.state,
+            f"{one.seconds:.1f}",
+            str(one.faces),
+            str(one.references),
+            one.profile or "",
+            " ".join(map(str, one.tracks)),
+        )
+        for one in identities
+    ]
+    if rows:
+        print_table(header, rows)
 
 
 def _turned(edit: Edit | None, what: str, json: bool) -> None:

@@ -14,6 +14,7 @@ from refrestore.errors import ProfileError, UsageError
 from . import options
 from .output import print_json, print_line
 from .progress import progress_reporter
+from .table import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,10 +91,12 @@ def list_profiles(profiles_dir: options.ProfilesDir = None, json: options.Json =
     if json:
         print_json({"profiles": entries})
         return
-    for entry in entries:
-        about = entry["problem"] or f"{entry['references']} close-ups"
-        print_line(f"{entry['name']:<20} {about}")
-    if not entries:
+    if entries:
+        rows = [
+            (one["name"], str(one.get("references", "")), one["problem"] or "") for one in entries
+        ]
+        print_table(("name", "close-ups", "problem"), rows)
+    else:
         print_line(f"There is no profile in {store.directory}.")
 
 
@@ -270,7 +273,9 @@ def _entry(store: ProfileStore, name: str) -> dict[str, Any]:
 
 
 def _line(profile: Profile) -> str:
-    return f"{profile.name:<20} {len(profile.references)} close-ups, {profile.recogniser}"
+    return (
+        f"{profile.name}: {len(profile.references)} close-ups, seen by {profile.recogniser or '?'}"
+    )
 
 
 def _match(answer: Match) -> dict[str, Any]:

@@ -14,14 +14,14 @@ from refrestore.types import EMBEDDING_SIZE, FloatArray, Reference
 
 MATCH_THRESHOLD = 0.40
 """Least cosine similarity of a face to the centroid of the person it is taken for. With
-EdgeFace-XS, photos of 28 people and profiles of 6 photos, 97.7 % of a person's other photos pass
-threshold and margin and 0.9 % of strangers' do; at 0.35 3 % of strangers would
+EdgeFace-XS, photos of 28 people and profiles of 6 photos, 97.4 % of a person's other photos pass
+threshold and margin and 0.8 % of strangers' do; at 0.35 3 % of strangers would
 (`python benchmarks/profile_matching.py`). ArcFace-R50 separates better at the same value
 (insightface's PrivateFrame uses 0.4 with it)."""
 
 MATCH_MARGIN = 0.10
-"""Least lead over the second nearest profile: it costs 0.2 % of the right matches and takes away a
-sixth of the wrong ones (same measurement)."""
+"""Least lead over the second nearest profile: it takes away a fifth of the wrong matches and 0.2 %
+of the right ones (same measurement)."""
 
 BELONG_THRESHOLD = 0.35
 """Least similarity of a face that somebody says is this person: 98.5 % of the person's own photos

@@ -25,9 +25,9 @@ PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 DOMINATES = 2.0
 """How many times as long as the next person somebody must be on screen for a video to be theirs."""
 
-PAIR_THRESHOLD = 0.25
-"""Least similarity of two photos that speak for one another: 99 % of pairs of two people stay below
-(`python benchmarks/profile_matching.py`); who belongs is then decided by the common centroid."""
+PAIR_THRESHOLD = 0.26
+"""Least similarity of two photos that speak for one another: 99 % of pairs of two people stay
+below (`python benchmarks/profile_matching.py`). Who belongs is then decided by the centroid."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _of_photos(
     pack = load_face_pack(runtime)
     models = load_face_models(pack, runtime.device, threads=runtime.threads)
     found = faces_of_pictures(_counted(pictures, progress), models)
-    source = ", ".join(map(str, paths))
+    source = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
     if not found.references:
         first = found.rejected[0]
         raise ProfileError(f"No photo in {source} can be used; {first.source}: {first.reason}.")

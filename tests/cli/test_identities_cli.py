@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from refrestore.cli.identities import app
+from refrestore.config import ScanSettings
+from refrestore.errors import ProfileError, ProjectError, RefrestoreError
+from refrestore.project import Profile, ProfileStore, Project, VideoSource
+from refrestore.types import Faces, Geometry, Reference, Shot, Track
+
+SPANS = {1: (0, 100, 10), 2: (50, 150, 200), 3: (200, 300, 10)}
+
+
+def reference():
+    return Reference(
+        image=np.zeros((512, 512, 3), np.uint8),
+        landmarks=np.zeros((468, 2), np.float32),
+        embedding=np.eye(512, dtype=np.float32)[0],
+        pose=np.array([12, -3, 0], np.float32),
+        sharpness=0.5,
+        quality=0.6,
+        native_size=180.0,
+        source="film.mp4 at 1.000 s",
+        frame=25,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    video = VideoSource(tmp_path / "film.mp4", "f", Geometry(640, 360), Fraction(0), Fraction(25))
+    with (
+        Project.create(tmp_path / "film", video) as project,
+        project.begin_scan(ScanSettings()) as writer,
+    ):
+        writer.add_shot(Shot(0, 0, 300, Fraction(0)))
+        for number, (first, stop, left) in SPANS.items():
+            count = stop - first
+            writer.add_track(
+                Track(number, 0, first, stop, None, 0.0, 0.5, 40.0, weak=False),
+                Faces(
+                    frame=np.arange(first, stop),
+                    box=np.tile([left, 0, left + 40, 40], (count, 1)),
+                    keypoints=np.zeros((count, 5, 2)),
+                    score=np.ones(count),
+                ),
+            )
+        writer.add_reference(1, reference())
+        writer.add_thumbnail(2, np.full((64, 64, 3), 90, np.uint8))
+        writer.set_identities([[1], [2], [3]])
+    return tmp_path / "film"
+
+
+@pytest.fixture
+def run(folder):
+    def invoke(*arguments):
+        result = CliRunner().invoke(app, [*map(str, arguments), "-p", str(folder)])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return result
+
+    def invoke_json(*arguments):
+        return json.loads(invoke(*arguments, "--json").stdout)
+
+    invoke.json = invoke_json
+    return invoke
+
+
+def test_list_prints_the_documented_json(run):
+    assert run.json("list") == {
+        "identities": [
+            {"id": 1, "name": "person 1", "state": "restore", "seconds": 4.0, "faces": 100,
+             "tracks": [1], "references": 1, "profile": None},
+            {"id": 2, "name": "person 2", "state": "restore", "seconds": 4.0, "faces": 100,
+             "tracks": [2], "references": 0, "profile": None},
+            {"id": 3, "name": "person 3", "state": "restore", "seconds": 4.0, "faces": 100,
+             "tracks": [3], "references": 0, "profile": None},
+        ]
+    }  # fmt: skip
+
+
+def test_list_for_people(run):
+    lines = run("list").stdout.splitlines()
+    assert lines[0].split() == [
+        "id", "name", "state", "seconds", "faces", "close-ups", "profile", "tracks",
+    ]  # fmt: skip
+    assert len(lines) == 4
+    assert "person 2" in lines[2]
+
+
+def test_show(run):
+    shown = run.json("show", 1)
+    assert shown["identity"]["id"] == 1
+    assert shown["tracks"] == [
+        {"id": 1, "shot": 0, "start": 0.0, "end": 4.0, "frames": [0, 100], "size": 40.0,
+         "quality": 0.5},
+    ]  # fmt: skip
+    assert shown["references"] == [
+        {"source": "film.mp4 at 1.000 s", "size": 180.0, "quality": 0.6, "yaw": 12.0,
+         "pitch": -3.0},
+    ]  # fmt: skip
+    assert "track 1: 0.00 to 4.00 s" in run("show", 1).stdout
+
+
+def test_a_review(run):
+    (anna,) = run.json("merge", 1, 3)["identities"]
+    assert anna["tracks"] == [1, 3]
+    (apart,) = run.json("split", 1, 3)["identities"]
+    assert (apart["id"], apart["tracks"]) == (4, [3])
+    assert run.json("move", 1, 3)["identities"][0]["tracks"] == [1, 3]
+    assert run.json("rename", 1, "Anna Müller")["identities"][0]["name"] == "Anna Müller"
+    assert run.json("ignore", 2)["identities"][0]["state"] == "ignore"
+    assert run.json("restore", 1, 2)["identities"][1]["state"] == "restore"
+    assert run.json("not-a-face", 2)["identities"][0]["state"] == "not_a_face"
+    assert run.json("undo")["undone"]["action"] == "state"
+    assert run.json("redo")["redone"]["value"] == "not_a_face"
+    assert "Anna Müller" in run("list").stdout
+    made = run.json("edits")["edits"]
+    assert [one["action"] for one in made] == [
+        "merge", "split", "move", "rename", "state", "state", "state", "state",
+    ]  # fmt: skip
+    assert {one["unresolved"] for one in made} == {False}
+    assert "rename 1 Anna Müller" in run("edits").stdout
+
+
+def test_nothing_to_undo(run):
+    assert run("undo").stdout == "There is nothing to be undone.\n"
+    assert run.json("undo") == {"undone": None}
+    assert run.json("redo") == {"redone": None}
+
+
+def test_people_who_meet_are_merged_only_by_force(run):
+    with pytest.raises(ProjectError, match=r"both on screen in frame 50 \(2\.000 s\)"):
+        run("merge", 1, 2)
+    assert run.json("merge", 1, 2, "--force")["identities"][0]["tracks"] == [1, 2]
+
+
+def test_states_are_set_for_all_or_none(run):
+    with pytest.raises(ProjectError, match="no identity 77"):
+        run("ignore", 1, 77)
+    assert {one["state"] for one in run.json("list")["identities"]} == {"restore"}
+
+
+def test_link(run, tmp_path):
+    store = ProfileStore(tmp_path / "profiles")
+    store.save(Profile("Anna", (reference(),)))
+    with pytest.raises(ProfileError, match="no profile 'Bert'"):
+        run("link", 1, "Bert", "--profiles-dir", store.directory)
+    linked = run.json("link", 1, "Anna", "--profiles-dir", store.directory)
+    assert linked["identities"][0]["profile"] == "Anna"
+    assert run.json("link", 1)["identities"][0]["profile"] is None
+
+
+def test_sheet(run, folder, tmp_path):
+    path = tmp_path / "sheet.png"
+    assert run.json("sheet", "-o", path) == {"sheet": str(path)}
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        assert picture.width > 300
+    assert run("sheet").stdout.strip() == str(folder / "contact_sheet.png")
+    assert (folder / "contact_sheet.png").is_file()
+
+
+def test_there_must_be_a_project(tmp_path):
+    for arguments in (["list"], ["undo"], ["show", "1"], ["sheet"]):
+        result = CliRunner().invoke(app, [*arguments, "-p", str(tmp_path / "none")])
+        assert isinstance(result.exception, RefrestoreError)
+        assert "There is no project in" in str(result.exception)
+    assert not (tmp_path / "none").exists()
