@@ -18,7 +18,7 @@ from refrestore.types import FloatArray, Reference
 MIN_SIZE = 64.0
 """Face size in display pixels below which a face shows nothing a restorer could use."""
 
-MIN_SHARPNESS = 0.35
+MIN_SHARPNESS = 0.4
 """Between a photograph enlarged twofold (0.7) and one blurred by two pixels (0.2)."""
 
 MIN_QUALITY = 0.05
