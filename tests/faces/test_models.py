@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from refrestore.errors import ModelError
@@ -72,6 +73,24 @@ def test_detector_batches_any_size_like_single_pictures(models, group):
     alone = models.detector.detect([mirrored], [1], 416)
     np.testing.assert_allclose(together[together.frame == 1].box, alone.box, atol=0.05)
     assert models.detector.detect([], []).frame.shape == (0,)
+
+
+def test_detector_whose_outputs_have_no_axis_of_pictures(pack, models, group, tmp_path):
+    # As the official SCRFD-10G is exported: (candidates, values), one picture a call.
+    graph = onnx.load(str(pack.detector))
+    for output in graph.graph.output:
+        names = [output.name], [f"{output.name}_flat"]
+        flat = onnx.helper.make_node("Squeeze", *names, axes=[0])
+        graph.graph.node.append(flat)
+        output.name = f"{output.name}_flat"
+        del output.type.tensor_type.shape.dim[0]
+    onnx.save(graph, str(tmp_path / "flat.onnx"))
+    flat = Detector(tmp_path / "flat.onnx", "cpu", 2)
+    pictures = [group, np.ascontiguousarray(group[:, ::-1])]
+    expected = models.detector.detect(pictures, [0, 1], 640)
+    found = flat.detect(pictures, [0, 1], 640)
+    np.testing.assert_array_equal(found.frame, expected.frame)
+    np.testing.assert_allclose(found.box, expected.box, atol=0.05)
 
 
 def test_detector_finds_a_face_that_fills_the_picture(models, portraits):
