@@ -1,6 +1,7 @@
 """Video in and out: probe, frames with exact times, composition, encoding, packet copy."""
 
-from refrestore.media.compose import Patch, compose, read_region
+from refrestore.media.coding import read_region
+from refrestore.media.compose import Patch, compose
 from refrestore.media.encoder import Encoder, resolve_encoder
 from refrestore.media.join import join
 from refrestore.media.pixels import display_rgb, rgb, rgb_deep

@@ -20,7 +20,7 @@ def read_region(
 ) -> NDArray[np.float32]:
     """Return a rectangle as (height, width, 3) float32 RGB 0..1 at the source's full depth.
 
-    Reads the picture as `compose` writes it; only the rectangle is converted.
+    Reads code values as `compose` adds to them; only the rectangle is converted.
 
     Raises
     ------
@@ -88,22 +88,6 @@ class Coding:
         """Scale and offset of chroma codes."""
         unit = 1 << (self.bits - 8)
         return (float(self.top) if self.full else 224.0 * unit), 128.0 * unit
-
-    def encode(self, rgb: FloatArray) -> list[FloatArray]:
-        """Return unrounded code values, one (h, w) array a plane."""
-        rgb = np.clip(rgb, 0, 1).astype(np.float32)
-        scale, offset = (np.float32(value) for value in self.luma)
-        if self.rgb:
-            return [rgb[..., channel] * scale for channel in range(3)]
-        green = 1 - self.red - self.blue
-        weights = np.array([self.red, green, self.blue], np.float32)
-        luma = rgb @ weights
-        if self.planes == 1:
-            return [luma * scale + offset]
-        span, middle = (np.float32(value) for value in self.chroma)
-        blue = (rgb[..., 2] - luma) * (span / np.float32(2 * (1 - self.blue))) + middle
-        red = (rgb[..., 0] - luma) * (span / np.float32(2 * (1 - self.red))) + middle
-        return [luma * scale + offset, blue, red]
 
     def encode_difference(self, rgb: FloatArray) -> list[FloatArray]:
         """Return what an RGB difference, (h, w, 3), adds to the code values, one array a plane."""

@@ -1,6 +1,8 @@
-"""Restored patches into decoded pictures, at the source's own format and depth.
+"""Differences into decoded pictures, at the source's own format and depth.
 
-Samples that no patch covers are never converted, so they stay bit for bit what was decoded.
+Adding a difference in code values is blending without ever converting the source: nothing is
+rounded twice, 10 bits stay 10, and a sample to which nothing is added is bit for bit what was
+decoded.
 """
 
 from __future__ import annotations
@@ -13,58 +15,49 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from refrestore.media.coding import Coding, fields, read_region, subsampling
+from refrestore.media.coding import Coding, fields, subsampling
 from refrestore.media.colour import matrix_of, swscale_arguments
 from refrestore.media.planes import EXACT, LANCZOS, Plane, clone, convert, planar, plane_views
 from refrestore.types import FloatArray, Frame
 
-__all__ = ["Patch", "compose", "enlarge", "read_region"]
-
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """A rectangle to blend into a picture.
+    """A rectangle and what to add to it.
 
     Parameters
     ----------
     left, top
         Of its first pixel on the storage grid of the output picture; may lie outside it.
-    pixels : (h, w, 3) float32
-        RGB, 0..1, with the picture's own transfer function.
-    alpha : (h, w) float32
-        0 keeps the decoded sample bit for bit, 1 replaces it.
+    delta : (h, w, 3) float32
+        RGB difference with the picture's own transfer function; 1 leads from black to white.
     """
 
     left: int
     top: int
-    pixels: FloatArray
-    alpha: FloatArray
+    delta: FloatArray
 
     def __post_init__(self) -> None:
-        if self.pixels.ndim != 3 or self.pixels.shape != (*self.alpha.shape, 3):
-            raise ValueError(
-                f"Patch needs pixels (h, w, 3) and alpha (h, w), "
-                f"got {self.pixels.shape} and {self.alpha.shape}"
-            )
+        if self.delta.ndim != 3 or self.delta.shape[2] != 3:
+            raise ValueError(f"Patch needs a delta of shape (h, w, 3), got {self.delta.shape}")
 
     def __repr__(self) -> str:
-        height, width = self.alpha.shape
+        height, width = self.delta.shape[:2]
         return f"Patch({width}x{height} at {self.left}, {self.top})"
 
 
 def compose(frame: Frame, patches: Sequence[Patch], *, scale: int = 1) -> av.VideoFrame:
-    """Return the frame's picture, enlarged and with patches blended in.
+    """Return the frame's picture, enlarged and with patches added.
 
-    Blending happens on code values (Y'CbCr, or RGB where the source is RGB) at the source's
-    depth. A chroma sample changes only if a luma sample it is shared by does. Interlaced pictures
-    are treated field by field.
+    Interlaced pictures are treated field by field, chroma by its siting. A chroma sample changes
+    only if a luma sample it is shared by does.
 
     Parameters
     ----------
     frame
         The decoded frame; it is not written to.
     patches
-        Blended in this order.
+        Where they overlap, their sum is added.
     scale
         Whole factor by which the picture is enlarged first (Lanczos).
 
@@ -83,9 +76,10 @@ def compose(frame: Frame, patches: Sequence[Patch], *, scale: int = 1) -> av.Vid
     coding = Coding.of(result)
     for planes, parity, step in fields(result):
         for patch in visible:
-            part = _field_of(patch, parity, step)
-            if part is not None:
-                _blend(planes, coding, part)
+            first = (parity - patch.top) % step
+            lines = patch.delta[first::step]
+            if lines.any():
+                _add(planes, coding, Patch(patch.left, (patch.top + first) // step, lines))
     return result
 
 
@@ -128,60 +122,45 @@ def _lanczos(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
 
 
 def _clip(patch: Patch, width: int, height: int) -> Patch | None:
-    """Return the part of a patch that lies in the picture and shows, or None."""
+    """Return the part of a patch that lies in the picture and changes it, or None."""
     left, top = max(0, -patch.left), max(0, -patch.top)
     right, bottom = width - patch.left, height - patch.top
     if right <= left or bottom <= top:
         return None
-    alpha = np.clip(patch.alpha[top:bottom, left:right], 0, 1).astype(np.float32)
-    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+    delta = patch.delta[top:bottom, left:right]
+    changed = (delta != 0).any(axis=2)
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     if not len(rows):
         return None
-    tight = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     return Patch(
         left=patch.left + left + int(columns[0]),
         top=patch.top + top + int(rows[0]),
-        pixels=patch.pixels[top:bottom, left:right][tight],
-        alpha=alpha[tight],
+        delta=delta[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32),
     )
 
 
-def _field_of(patch: Patch, parity: int, step: int) -> Patch | None:
-    if step == 1:
-        return patch
-    first = (parity - patch.top) % step
-    alpha = patch.alpha[first::step]
-    if not alpha.any():
-        return None
-    top = (patch.top + first) // step
-    return Patch(left=patch.left, top=top, pixels=patch.pixels[first::step], alpha=alpha)
-
-
-def _blend(planes: list[Plane], coding: Coding, patch: Patch) -> None:
-    codes = coding.encode(patch.pixels)
-    height, width = patch.alpha.shape
-    full = slice(patch.top, patch.top + height), slice(patch.left, patch.left + width)
+def _add(planes: list[Plane], coding: Coding, patch: Patch) -> None:
+    codes = coding.encode_difference(patch.delta)
+    height, width = patch.delta.shape[:2]
+    window = slice(patch.top, patch.top + height), slice(patch.left, patch.left + width)
     for plane, code in zip(planes, codes if coding.rgb else codes[:1], strict=False):
-        _mix(plane[full], patch.alpha, patch.alpha * code, patch.alpha > 0, coding.top)
+        _round_in(plane[window], code, coding.top)
     if coding.rgb or coding.planes == 1:
         return
-    region = ChromaRegion.of(patch.left, patch.top, (height, width), coding, planes[0].shape)
-    share = region.filtered(patch.alpha)
-    touched = region.covered(patch.alpha > 0)
+    region = _ChromaRegion.of(patch, coding, planes[0].shape)
+    touched = region.covered((patch.delta != 0).any(axis=2))
     for plane, code in zip(planes[1:3], codes[1:], strict=True):
-        # Weighted by alpha before filtering: colours where alpha is 0 must not bleed in.
-        _mix(plane[region.target], share, region.filtered(patch.alpha * code), touched, coding.top)
+        _round_in(plane[region.target], region.filtered(code) * touched, coding.top)
 
 
-def _mix(
-    target: Plane, alpha: FloatArray, weighted: FloatArray, touched: NDArray[np.bool_], top: int
-) -> None:
-    mixed = np.floor(target * (1 - alpha) + weighted + np.float32(0.5))
-    np.copyto(target, np.clip(mixed, 0, top).astype(target.dtype), where=touched)
+def _round_in(target: Plane, code: FloatArray, top: int) -> None:
+    """Add to integer samples in place; adding zero changes nothing."""
+    total = np.floor(target + code + np.float32(0.5))
+    target[:] = np.clip(total, 0, top).astype(target.dtype)
 
 
 @dataclass(frozen=True, slots=True)
-class ChromaRegion:
+class _ChromaRegion:
     """The chroma samples that share a luma sample with a patch, and how to reach them.
 
     Chroma is sited as MPEG-2, H.264 and HEVC have it unless told otherwise: level with the left
@@ -195,11 +174,9 @@ class ChromaRegion:
     step_y: int
 
     @classmethod
-    def of(
-        cls, left: int, top: int, shape: tuple[int, int], coding: Coding, size: tuple[int, ...]
-    ) -> ChromaRegion:
-        """Return the region of a (height, width) rectangle in a picture of (height, width)."""
-        bottom, right = top + shape[0], left + shape[1]
+    def of(cls, patch: Patch, coding: Coding, size: tuple[int, ...]) -> _ChromaRegion:
+        left, top = patch.left, patch.top
+        bottom, right = top + patch.delta.shape[0], left + patch.delta.shape[1]
         step_x, step_y = coding.step_x, coding.step_y
         x0, x1 = left // step_x, -(-right // step_x)
         y0, y1 = top // step_y, -(-bottom // step_y)

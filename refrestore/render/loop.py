@@ -12,7 +12,7 @@ from fractions import Fraction
 import av
 
 from refrestore.config import RenderSettings
-from refrestore.media.addition import add
+from refrestore.media.compose import compose
 from refrestore.media.encoder import Encoder
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter
@@ -122,7 +122,7 @@ class _SegmentRenderer:
         with SegmentWriter(self._folder.video(segment), job.encoder) as writer:
             with _encoding(writer) as put:
                 for painted in paint(refined.work, frames, job.tools, account, scale=scale):
-                    put(painted.frame.time, add(painted.frame, painted.differences, scale=scale))
+                    put(painted.frame.time, compose(painted.frame, painted.patches, scale=scale))
                     count += 1
                     self._progress(self._frames + count, self._faces + account.faces)
             # Before the packets get their name: a segment with packets has its record.

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from refrestore.faces.align import crops as cut_crops
+from refrestore.media.compose import Patch
 from refrestore.media.pixels import rgb
 from refrestore.render.crops import enlarged
 from refrestore.render.refine import Tools, to_uint8
 from refrestore.render.work import Work
-from refrestore.restore.composite import Difference, differences
+from refrestore.restore.composite import differences
 from refrestore.types import Frame, ImageArray, IntArray
 
 MOST_FRAMES_HELD = 32
@@ -27,7 +28,7 @@ class Painted:
     """A frame and what to add to it."""
 
     frame: Frame
-    differences: list[Difference]
+    patches: list[Patch]
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Account:
 def paint(
     work: Work, frames: Iterable[Frame], tools: Tools, account: Account, *, scale: int
 ) -> Iterator[Painted]:
-    """Yield every frame, in order, with the differences its faces make.
+    """Yield every frame, in order, with the patches its faces make.
 
     Parameters
     ----------
@@ -136,7 +137,7 @@ class _Painter:
                 matrices[part],
                 picture_size=(geometry.width, geometry.height),
             )
-            yield Painted(frame, made)
+            yield Painted(frame, [Patch(one.left, one.top, one.delta) for one in made])
 
     def _show(self, rows: IntArray, before: Tensor, after: Tensor, masks: Tensor) -> None:
         """Keep the pictures that the report will show."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from refrestore.config import RenderSettings, RuntimeSettings
 from refrestore.errors import UsageError
-from refrestore.media.addition import add
+from refrestore.media.compose import compose
 from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
@@ -91,7 +91,9 @@ def preview(
     painted = next(paint(work, [shown], tools, account, scale=settings.scale))
     geometry = info.geometry.scaled(settings.scale)
     before, after = (
-        display_rgb(Frame(index, shown.time, add(shown, made, scale=settings.scale), geometry))
-        for made in ([], painted.differences)
+        display_rgb(
+            Frame(index, shown.time, compose(shown, patches, scale=settings.scale), geometry)
+        )
+        for patches in ([], painted.patches)
     )
     return Preview(shown.time, before, after, account.faces)

@@ -206,7 +206,7 @@ def test_range_clips_chapters_and_subtitles(videos, render, tmp_path):
 
 
 def test_patched_pictures_arrive(videos, render, tmp_path, samples):
-    patch = Patch(8, 8, np.ones((16, 16, 3), np.float32), np.ones((16, 16), np.float32))
+    patch = Patch(8, 8, np.full((16, 16, 3), 0.4, np.float32))
     edits = []
 
     def edit(frame):
