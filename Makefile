@@ -46,6 +46,7 @@ requirements: $(UV) ## Pin anew
 	$(UV) pip compile -q requirements/bootstrap.in --universal --python-version 3.10 --generate-hashes --no-header -o requirements/bootstrap.txt
 	$(UV) pip compile -q pyproject.toml --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/run.txt
 	$(UV) pip compile -q pyproject.toml --extra dev --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/dev.txt
+	$(UV) pip compile -q requirements/gfpgan.in --no-deps --universal --python-version 3.10 --generate-hashes --no-header -o requirements/gfpgan.txt
 
 clean: ## Everything that was made
 	rm -rf $(VENV) .bootstrap build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis demo

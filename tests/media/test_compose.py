@@ -169,7 +169,7 @@ def test_interlaced_fields_do_not_mix(videos):
     for view in plane_views(enlarge(copy, 2)):
         assert np.all(view[0::2] == 60)
         assert np.all(view[1::2] == 180)
-    patch = Patch(9, 5, np.tile(np.float32([-0.3, 0, -0.1]), (11, 13, 1)))
+    patch = Patch(9, 5, np.tile(np.float32([-0.3, -0.1, 0.2]), (11, 13, 1)))
     patch.delta[1::2] = 0  # rows 5, 7, 9...: the second field only
     result = compose(frame, [patch])
     assert result.interlaced_frame
