@@ -1,0 +1,44 @@
+"""A small film of real faces (the photo inside insightface), scanned once for this room."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from refrestore.config import RuntimeSettings, ScanSettings
+from refrestore.evaluate.demo import CameraMove, View, make_demo_film
+from refrestore.project import Project
+from refrestore.scan.scan import scan
+
+MOVES = (
+    CameraMove(View(0.11, 0.37, 1.0), View(0.13, 0.38, 1.0), 0.56),
+    CameraMove(View(0.20, 0.33, 0.5), View(0.22, 0.33, 0.5), 0.56, far=True),
+)
+SIZE = (250, 186)
+
+
+@dataclass(frozen=True)
+class Scanned:
+    film: Path
+    project: Path
+
+
+@pytest.fixture(scope="session")
+def scanned(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Scanned:
+    """Return the film and its scanned project; not to be changed."""
+    folder = tmp_path_factory.mktemp("film")
+    film = folder / "film.mp4"
+    make_demo_film(film, moves=MOVES, size=SIZE)
+    scan(film, folder / "project", settings=ScanSettings(), runtime=RuntimeSettings())
+    return Scanned(film, folder / "project")
+
+
+@pytest.fixture
+def project(scanned: Scanned, tmp_path: Path) -> Project:
+    """Return a copy of the project that a test may change."""
+    folder = tmp_path / "project"
+    shutil.copytree(scanned.project, folder)
+    return Project.open(folder)
