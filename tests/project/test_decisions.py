@@ -117,6 +117,7 @@ def test_refusals_change_nothing(scanned, act, words):
 def test_undo_and_redo_return_exactly_the_former_states(scanned, data):
     while scanned.undo():
         pass
+    scanned.rename(1, "Anna")  # a new edit: nothing of the example before can be redone
     states = [scanned.identities()]
     for _ in range(data.draw(st.integers(1, 5))):
         ids = [one.id for one in states[-1]]
