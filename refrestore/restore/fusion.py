@@ -22,6 +22,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from refrestore.errors import ModelError
 from refrestore.restore.colour import LIGHT_BLOCK, collapse, match_light, pyramid, stretch
+from refrestore.restore.register import register
 from refrestore.restore.warp import STRIDE, warp
 
 CELL = 8
@@ -257,8 +258,9 @@ class FusionNetwork(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Warp references onto faces, correct the mesh's error, match the light.
 
-        The aligner learns from the previews alone: a gradient through the full-size samples
-        would double the cost of training and teach it little that a quarter does not show.
+        The correction is `register`'s, then a learnt residual flow. The aligner learns from the
+        previews alone: a gradient through the full-size samples would double the cost of training
+        and teach it little that a quarter does not show.
         """
         batch, count = references.shape[:2]
         keep = valid[:, :, None, None, None]
@@ -269,12 +271,19 @@ class FusionNetwork(nn.Module):
             pictures = flat.float()
             unit = 1 / 255 if flat.dtype == torch.uint8 else 1.0
             small = F.avg_pool2d(pictures, ALIGN_SCALE) * unit
-        coarse = offsets.flatten(0, 1)
 
         def preview(field: torch.Tensor) -> torch.Tensor:
             placed = _by_face(warp(small, field / ALIGN_SCALE, stride=1), batch)
             return match_light(placed, small_face, block=LIGHT_BLOCK // ALIGN_SCALE)
 
+        half = CELL // ALIGN_SCALE
+        with torch.no_grad():
+            cells = F.avg_pool2d(preview(offsets.flatten(0, 1)).flatten(0, 1), half)
+            with torch.autocast(faces.device.type, enabled=False):
+                face_cells = F.avg_pool2d(small_face, half)
+                moved = register(face_cells, _by_face(cells, batch), valid, hull)
+            moved = stretch(moved, *offsets.shape[-2:]) * CELL
+            coarse = (offsets + moved[:, None]).flatten(0, 1)
         flow = self.align(
             small_face.repeat_interleave(count, 0),
             preview(coarse).flatten(0, 1),

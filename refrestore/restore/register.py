@@ -1,0 +1,138 @@
+"""Where a warped reference really belongs: its low frequencies laid over the blurred face's.
+
+A mesh found on a face of 24 pixels is off by 16 pixels of the 512-px crop on the mean, most of it
+the whole mesh moved at once. The blurred face still shows where eyes, nose and mouth are: a few
+Gauss-Newton steps (Lucas and Kanade, IJCAI 1981) over shift, scale and turn find it again. The
+error is the target mesh's, so it is the same for all references and estimated from all of them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+STEPS = 6
+SMOOTHING = (3, 3, 2, 2, 1, 1)
+"""Passes of a 3 x 3 box before each step: coarse to fine."""
+
+BACKGROUND = 17
+"""Side of the box whose mean is taken off first, cells: light goes, features stay."""
+
+PRIOR = (0.01, 0.01, 0.3, 0.3)
+"""Damping of shift x, shift y, scale, turn (in radii), relative to the image's own evidence."""
+
+FURTHEST = 4.5
+"""Limit of the shift, cells of 8 pixels: what the worst meshes are off by."""
+
+LARGEST = 0.12
+"""Limit of scale and turn, as fractions."""
+
+
+def register(
+    faces: torch.Tensor, references: torch.Tensor, valid: torch.Tensor, hull: torch.Tensor
+) -> torch.Tensor:
+    """Find one correction per face of where its warped references lie.
+
+    Parameters
+    ----------
+    faces : (B, 3, h, w)
+        Degraded faces at one cell a pixel, RGB 0..1.
+    references : (B, K, 3, h, w)
+        References warped onto them by the mesh, light matched.
+    valid : (B, K) bool
+        Which references there are.
+    hull : (B, 1, h, w)
+        Where to look, 0..1.
+
+    Returns
+    -------
+    (B, 2, h, w) float32
+        x and y to add to the displacement fields, in cells; zero where there is no evidence or
+        where it would not make the two more alike.
+    """
+    batch, count, _, height, width = references.shape
+    where = hull[:, 0] / hull.sum((1, 2, 3)).clamp(min=1)[:, None, None]
+    target = _features(faces.mean(1))
+    sources = _features(references.mean(2).flatten(0, 1)).reshape(batch, count, height, width)
+    present = valid.to(target.dtype)
+    # One picture to register to: what the references have in common.
+    source = (sources * present[:, :, None, None]).sum(1) / present.sum(1).clamp(min=1)[
+        :, None, None
+    ]
+    y = torch.arange(height, dtype=target.dtype, device=target.device)[None, :, None]
+    x = torch.arange(width, dtype=target.dtype, device=target.device)[None, None]
+    middle_x = (where * x).sum((1, 2))[:, None, None]
+    middle_y = (where * y).sum((1, 2))[:, None, None]
+    radius = width / 4
+    u = ((x - middle_x) / radius).expand(batch, height, width)
+    v = ((y - middle_y) / radius).expand(batch, height, width)
+    motion = target.new_zeros((batch, 4))
+    limits = target.new_tensor([FURTHEST, FURTHEST, LARGEST * radius, LARGEST * radius])
+    for passes in SMOOTHING:
+        goal = _normal(_smooth(target, passes), where)
+        moved = _normal(_sample(_smooth(source, passes), _flow(motion, u, v)), where)
+        slope_x, slope_y = _slopes(moved)
+        columns = torch.stack(
+            [slope_x, slope_y, slope_x * u + slope_y * v, slope_y * u - slope_x * v], 1
+        )
+        weighted = columns * where[:, None]
+        normal = torch.einsum("bihw,bjhw->bij", weighted, columns)
+        right = torch.einsum("bihw,bhw->bi", weighted, goal - moved)
+        evidence = torch.diagonal(normal, dim1=1, dim2=2).mean(1, keepdim=True)
+        prior = evidence * target.new_tensor(PRIOR) + 1e-6
+        # The prior pulls the whole motion towards none, not only the step.
+        step = torch.linalg.solve(normal + torch.diag_embed(prior), right - prior * motion)
+        motion = torch.maximum(torch.minimum(motion + step, limits), -limits)
+    before = _alike(target, source, where)
+    after = _alike(target, _sample(source, _flow(motion, u, v)), where)
+    better = ((after > before) & valid.any(1))[:, None, None, None]
+    return _flow(motion, u, v) * better
+
+
+def _features(images: torch.Tensor) -> torch.Tensor:
+    """Take the light off (N, h, w)."""
+    around = F.avg_pool2d(images[:, None], BACKGROUND, 1, BACKGROUND // 2, count_include_pad=False)[
+        :, 0
+    ]
+    return images - around
+
+
+def _smooth(images: torch.Tensor, passes: int) -> torch.Tensor:
+    for _ in range(passes):
+        images = F.avg_pool2d(images[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
+    return images
+
+
+def _normal(images: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    centred = images - (images * where).sum((1, 2), keepdim=True)
+    spread = (centred.square() * where).sum((1, 2), keepdim=True).sqrt()
+    return centred / (spread + 1e-4)
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    first, second = (_normal(_smooth(images, 2), where) for images in (one, other))
+    return (first * second * where).sum((1, 2))
+
+
+def _slopes(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    padded = F.pad(images[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    return (
+        (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2,
+        (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2,
+    )
+
+
+def _flow(motion: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Displacement (B, 2, h, w) in cells of shift, scale and turn (B, 4)."""
+    shift_x, shift_y, scale, turn = (value[:, None, None] for value in motion.unbind(1))
+    return torch.stack([shift_x + scale * u - turn * v, shift_y + scale * v + turn * u], 1)
+
+
+def _sample(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    height, width = images.shape[-2:]
+    x = torch.arange(width, dtype=images.dtype, device=images.device) + 0.5
+    y = torch.arange(height, dtype=images.dtype, device=images.device) + 0.5
+    grid = torch.stack(
+        [(flow[:, 0] + x) * (2 / width) - 1, (flow[:, 1] + y[:, None]) * (2 / height) - 1], -1
+    )
+    return F.grid_sample(images[:, None], grid, padding_mode="border", align_corners=False)[:, 0]

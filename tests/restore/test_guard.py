@@ -1,0 +1,76 @@
+"""The guard: what is kept, and who is refused."""
+
+import numpy as np
+import pytest
+
+from refrestore.restore.guard import Belief, Choice, Reason, judge, recognise
+
+PERSON = np.eye(512, dtype=np.float32)[0]
+OTHER = np.eye(512, dtype=np.float32)[1]
+
+
+def like(*cosines):
+    """Unit embeddings of these similarities to PERSON."""
+    rows = np.zeros((len(cosines), 512), np.float32)
+    rows[:, 0] = cosines
+    rows[:, 2] = np.sqrt(1 - np.square(cosines))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("scores", "choice", "reason"),
+    [
+        ((0.3, 0.4, 0.7), Choice.RESTORED, Reason.BEST),
+        ((0.3, 0.6, 0.5), Choice.UNREFERENCED, Reason.LESS_LIKE_THAN_UNREFERENCED),
+        ((0.8, 0.6, 0.5), Choice.INPUT, Reason.LESS_LIKE_THAN_INPUT),
+        ((0.8, 0.5, 0.6), Choice.INPUT, Reason.LESS_LIKE_THAN_INPUT),
+        ((0.51, 0.4, 0.5), Choice.RESTORED, Reason.BEST),  # within the tolerance
+    ],
+)
+def test_the_most_alike_is_kept(scores, choice, reason):
+    judged = judge(*(like(score) for score in scores), [PERSON])[0]
+    assert (judged.choice, judged.reason) == (choice, reason)
+    assert judged.restored_similarity == pytest.approx(scores[2], abs=1e-6)
+
+
+def test_without_references_only_input_and_plain_compete():
+    nothing = np.full((1, 512), np.nan, np.float32)
+    judged = judge(like(0.3), like(0.4), nothing, [PERSON])[0]
+    assert (judged.choice, judged.reason) == (Choice.UNREFERENCED, Reason.NO_REFERENCES)
+    judged = judge(like(0.5), like(0.4), None, [PERSON])[0]
+    assert judged.choice is Choice.INPUT
+    assert judge(like(0.5), None, None, [None])[0].choice is Choice.INPUT
+
+
+def test_without_a_centroid_nothing_is_given_up():
+    judged = judge(like(0.9), like(0.9), like(0.1), [None])[0]
+    assert judged.choice is Choice.RESTORED
+    assert judged.restored_similarity is None
+
+
+def test_somebody_else_is_never_restored_from_these_references():
+    # Restored towards the wrong person it is very like him: no argument.
+    judged = judge(like(0.05), like(0.06), like(0.9), [PERSON], beliefs=[Belief.SOMEBODY_ELSE])[0]
+    assert (judged.choice, judged.reason) == (Choice.UNREFERENCED, Reason.SOMEBODY_ELSE)
+    judged = judge(like(0.05), None, like(0.9), [PERSON], beliefs=[Belief.SOMEBODY_ELSE])[0]
+    assert judged.choice is Choice.INPUT
+
+
+def test_who_is_refused_and_who_cannot_be_told():
+    faces = np.concatenate([like(0.6, 0.1, 0.1, 0.1, 0.5), OTHER[None] * 0 + np.nan])
+    faces[4, 1] = 0.7  # nearer to another identity
+    beliefs = recognise(
+        faces,
+        PERSON,
+        OTHER[None],
+        size=np.array([80.0, 80, 20, 80, 80, 80]),
+        sharpness=np.array([0.9, 0.9, 0.9, 0.0, 0.9, 0.9]),
+    )
+    assert beliefs == [
+        Belief.SAME,
+        Belief.SOMEBODY_ELSE,
+        Belief.CANNOT_TELL,
+        Belief.CANNOT_TELL,
+        Belief.SOMEBODY_ELSE,
+        Belief.CANNOT_TELL,
+    ]

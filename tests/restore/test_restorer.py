@@ -1,0 +1,148 @@
+"""The restorer: batches of several people, missing references, the generator behind."""
+
+import numpy as np
+import pytest
+import torch
+
+from refrestore.restore.bank import ReferenceBank
+from refrestore.restore.fusion import FusionConfig, FusionNetwork
+from refrestore.restore.restorer import Restorer, combine, hull_cells
+from refrestore.types import Reference
+
+SMALL = FusionConfig(channels=16, width=16, encoder_blocks=1, trunk_blocks=1, decoder_blocks=1)
+
+
+def mesh(seed=0):
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, 468)
+    radius = np.sqrt(np.random.default_rng(1).uniform(0, 1, 468))
+    points = np.stack([np.cos(angles) * 120, np.sin(angles) * 160], 1) * radius[:, None] + 256
+    return (points + np.random.default_rng(seed).normal(0, 1, (468, 2))).astype(np.float32)
+
+
+def bank(count, seed=0):
+    random = np.random.default_rng(seed)
+    return ReferenceBank.from_references(
+        [
+            Reference(
+                image=random.integers(0, 256, (512, 512, 3), dtype=np.uint8),
+                landmarks=mesh(index),
+                embedding=np.eye(512, dtype=np.float32)[index],
+                pose=np.zeros(3, np.float32),
+                sharpness=1.0,
+                quality=1.0,
+                native_size=400.0,
+                source=f"{index}",
+                frame=index,
+            )
+            for index in range(count)
+        ]
+    )
+
+
+def network():
+    torch.manual_seed(0)
+    made = FusionNetwork(SMALL)
+    for value in made.parameters():
+        value.data += 0.02 * torch.randn_like(value)
+    return made
+
+
+@pytest.fixture
+def faces():
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(3, 3, 512, 512, generator=generator), np.stack([mesh(i) for i in range(3)])
+
+
+def test_a_batch_of_several_people_equals_one_at_a_time(faces):
+    crops, landmarks = faces
+    restorer = Restorer(network())
+    banks = [bank(3), None, bank(1, seed=1)]
+    together = restorer.restore(crops, landmarks, banks, references=2)
+    assert [len(used) for used in together.used] == [2, 0, 1]
+    assert together.images.shape == (3, 3, 512, 512)
+    assert float(together.images.min()) >= 0
+    assert float(together.images.max()) <= 1
+    assert float(together.confidence[1].max()) == 0
+    for row in range(3):
+        alone = restorer.restore(
+            crops[row : row + 1], landmarks[row : row + 1], [banks[row]], references=2
+        )
+        assert torch.equal(alone.images[0], together.images[row])
+        assert torch.equal(alone.masks[0], together.masks[row])
+
+
+def test_excluded_rows_are_not_used(faces):
+    crops, landmarks = faces
+    person = bank(3)
+    result = Restorer(network()).restore(
+        crops[:1], landmarks[:1], [person], exclude=[person.rows_of_frame(0)], references=5
+    )
+    assert sorted(result.used[0]) == [1, 2]
+
+
+def test_bytes_and_floats_agree(faces):
+    crops, landmarks = faces
+    restorer = Restorer(network())
+    octets = (crops[:1] * 255).round().byte()
+    first = restorer.restore(octets, landmarks[:1], [None]).images
+    second = restorer.restore(octets.float() / 255, landmarks[:1], [None]).images
+    assert torch.equal(first, second)
+
+
+def test_bfloat16_is_near_float32(faces):
+    crops, landmarks = faces
+    banks = [bank(2)]
+    exact = Restorer(network()).restore(crops[:1], landmarks[:1], banks).images
+    fast = Restorer(network(), dtype=torch.bfloat16).restore(crops[:1], landmarks[:1], banks).images
+    assert float((exact - fast).abs().mean()) < 0.01
+
+
+def test_lengths_that_differ_are_an_error(faces):
+    crops, landmarks = faces
+    with pytest.raises(ValueError, match="3 crops"):
+        Restorer(network()).restore(crops, landmarks, [None])
+
+
+def test_no_faces_is_no_error():
+    result = Restorer(network()).restore(
+        torch.zeros(0, 3, 512, 512), np.zeros((0, 468, 2), np.float32), []
+    )
+    assert len(result.images) == 0
+
+
+class Grey:
+    """A generator that draws flat grey, in two steps."""
+
+    def encode(self, x):
+        return x
+
+    def decode(self, codes):
+        return torch.zeros_like(codes)
+
+
+def test_the_generator_fills_where_no_reference_shows(faces):
+    crops, landmarks = faces
+    plain = Restorer(network()).restore(crops[:2], landmarks[:2], [None, bank(2)])
+    filled = Restorer(network(), Grey()).restore(crops[:2], landmarks[:2], [None, bank(2)])
+    middle = (..., slice(200, 300), slice(200, 300))
+    changed = (plain.images - filled.images).abs()[middle].mean((1, 2, 3))
+    assert changed[0] > 2 * changed[1]  # references are trusted in the middle of the face
+
+
+def test_combine_keeps_low_frequencies_of_the_input():
+    faces = torch.full((1, 3, 64, 64), 0.7)
+    generated = torch.rand(1, 3, 64, 64) * 0.2
+    mixed = combine(faces, generated, torch.zeros(1, 1, 64, 64))
+    assert mixed.mean() == pytest.approx(0.7, abs=0.02)
+    kept = combine(faces, generated, torch.ones(1, 1, 64, 64))
+    assert torch.allclose(kept, faces, atol=1e-6)
+
+
+def test_hull_cells_lie_where_the_mesh_is():
+    cells = hull_cells(mesh()[None])[0, 0]
+    assert cells.shape == (64, 64)
+    assert cells[32, 32] == 1
+    assert cells[0].max() == 0
+    rows, columns = torch.nonzero(cells > 0.5, as_tuple=True)
+    assert rows.float().mean() == pytest.approx(31.5, abs=1)
+    assert columns.float().mean() == pytest.approx(31.5, abs=1)
