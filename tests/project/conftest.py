@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from refrestore.config import ScanSettings
 from refrestore.project import Project, VideoSource
 from refrestore.types import Faces, Geometry, Reference, Shot, Track
 
 RATE = Fraction(25)
+
+settings.register_profile("no clock", deadline=None)
+settings.load_profile("no clock")
 
 Spans = dict[int, tuple[int, int, float]]
 """First, stop and left edge by track id."""
