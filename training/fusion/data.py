@@ -37,7 +37,7 @@ HELD_OUT = (
 FULL_EYES = 126.0
 """Distance of the eyes in an FFHQ crop at 512."""
 
-COUNT_SHARES = (0.1, 0.12, 0.25, 0.08, 0.45)
+COUNT_SHARES = (0.1, 0.15, 0.45, 0.05, 0.25)
 """How often a batch has at most one, two, ... five references a face."""
 
 PHOTO, CLIP, SMALL, SINGLE = range(4)

@@ -92,8 +92,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=65)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rate", type=float, default=5e-4)
-    parser.add_argument("--identity", type=float, default=0.15)
-    parser.add_argument("--features", type=float, default=0.05)
+    parser.add_argument("--pixel", type=float, default=0.6)
+    parser.add_argument("--edges", type=float, default=0.3)
+    parser.add_argument("--identity", type=float, default=1.0)
+    parser.add_argument("--features", type=float, default=0.06)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2, help="one thread each")
     parser.add_argument("--device", default="cpu")
@@ -127,8 +129,8 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
         optimiser.load_state_dict(state["optimiser"])
         step, spent = state["step"], state["spent"]
     weights = {
-        "pixel": 1.0,
-        "edges": 1.0,
+        "pixel": arguments.pixel,
+        "edges": arguments.edges,
         "features": arguments.features,
         "identity": arguments.identity,
         "align": 0.3,
