@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +12,13 @@ from refrestore.config import RuntimeSettings
 from refrestore.faces.analyser import FaceModels, load_face_models
 from refrestore.models.catalogue import file_digest
 from refrestore.models.pack import Pack, load_pack
-from refrestore.models.runtime import torch_device, torch_dtype
+from refrestore.models.runtime import available_cpus, torch_device, torch_dtype
 from refrestore.restore.fusion import load_fusion
 from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.restorer import Restorer
+
+MOST_WORKERS = 8
+"""Faces restored side by side on a CPU; each takes about 250 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +72,16 @@ def open_toolbox(settings: RuntimeSettings) -> Toolbox:
         If CUDA was asked for and is not there.
     """
     pack = load_pack(settings)
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     device = torch_device(settings.device)
     dtype = torch_dtype(device)
-    threads = settings.threads or os.cpu_count()
+    threads = settings.threads or available_cpus()
+    if device.type == "cpu":
+        torch.set_num_threads(1)  # the restorer works on several faces instead (Restorer.workers)
     models = load_face_models(pack, settings.device, threads=threads)
     fusion = load_fusion(pack.fusion, device, dtype)
     gfpgan = (
         None if pack.gfpgan is None else GFPGAN.from_file(pack.gfpgan, device=device, dtype=dtype)
     )
-    return Toolbox(pack, models, Restorer(fusion, gfpgan, device, dtype))
+    return Toolbox(
+        pack, models, Restorer(fusion, gfpgan, device, dtype, workers=min(threads, MOST_WORKERS))
+    )
