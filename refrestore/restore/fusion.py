@@ -4,8 +4,8 @@ Small and mostly at an eighth of the resolution. It aligns each reference (a res
 of the mesh warp), compares it with the degraded face and with the others, and mixes the octave
 bands of all of them by a softmax per place and band over the references and "none", which keeps
 the input's own band. A decoder adds what mixing cannot do (noise and blocks taken away, seams
-closed). Untrained it is the frequency split: low frequencies of the input, high frequencies of
-the references' mean.
+closed). Untrained it is a frequency split: where the input has lost a band, the references' mean
+stands in; what it still has stays its own.
 """
 
 from __future__ import annotations
@@ -21,12 +21,21 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.errors import ModelError
+from refrestore.restore.blocks import (
+    CELL,
+    Aligner,
+    Residual,
+    attended,
+    by_face,
+    fed,
+    folded,
+    moments,
+    resized,
+    zeroed,
+)
 from refrestore.restore.colour import LIGHT_BLOCK, collapse, match_light, pyramid, stretch
 from refrestore.restore.register import register
 from refrestore.restore.warp import STRIDE, warp
-
-CELL = 8
-"""Crop pixels per cell of the feature maps."""
 
 ALIGN_SCALE = 4
 """References are aligned at a quarter of the resolution."""
@@ -34,14 +43,20 @@ ALIGN_SCALE = 4
 FINE_BANDS = 3
 """Octaves finer than a cell; one attention serves them all, another the coarser ones."""
 
-FLOW_LIMIT = 16.0
-"""Furthest the residual flow can move, crop pixels at 512 (a mesh found at 24 px errs by 5-10)."""
+NONE_SHARP = 0.5
+"""Logit of "none" where the input's band is as strong as the references'."""
 
-NONE_START = -2.5
-"""Starting logit of "none" in the fine bands: with five references it keeps 2 % of the input."""
+NONE_SLOPE = 3.0
+"""How fast it falls with the logarithm of that ratio."""
 
-COARSE_NONE_START = 1.0
-"""The same in the coarsest band, where the frame's own expression and light live: 35 %."""
+RATIO_LIMITS = (-2.5, 0.0)
+"""Limits of the logarithm."""
+
+FAINT = 0.002
+"""Strength of a band that is as good as none: half a grey level of 255."""
+
+LEARNT_LIMIT = 3.0
+"""Furthest the learnt part can move the logit: beyond, gradients would die in the sigmoid."""
 
 NEVER = -30.0
 """Logit of a reference that is not there: finite, or a face without any would divide 0 by 0."""
@@ -106,68 +121,6 @@ class Fused:
     shares: torch.Tensor
 
 
-class Residual(nn.Module):
-    """Two convolutions and a way around them."""
-
-    def __init__(self, width: int, dilation: int = 1) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.kaiming_normal_(self.second.weight)
-        self.second.weight.data *= 0.2
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Take and return (N, width, h, w)."""
-        out: torch.Tensor = x + self.second(F.silu(self.first(F.silu(x))))
-        return out
-
-
-def _zero(layer: nn.Conv2d) -> nn.Conv2d:
-    nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
-
-
-class Aligner(nn.Module):
-    """Residual flow of one warped reference onto the face, both at a quarter of the resolution."""
-
-    def __init__(self, width: int = 40) -> None:
-        super().__init__()
-        self.enter = nn.Conv2d(12 + 12 + 1, width, 3, padding=1)
-        self.down = nn.Conv2d(width, width, 3, stride=2, padding=1)
-        self.deep = nn.Sequential(Residual(width), Residual(width, 2), Residual(width, 4))
-        self.leave = nn.Conv2d(2 * width, width, 3, padding=1)
-        self.flow = _zero(nn.Conv2d(width, 2, 3, padding=1))
-
-    def forward(
-        self, face: torch.Tensor, reference: torch.Tensor, hull: torch.Tensor
-    ) -> torch.Tensor:
-        """Return (N, 2, S / 8, S / 8) crop pixels from (N, 3, S / 4, S / 4) pictures."""
-        pair = torch.cat([F.pixel_unshuffle(face, 2), F.pixel_unshuffle(reference, 2), hull], 1)
-        near = F.silu(self.enter(_feed(pair, self.enter)))
-        far = self.deep(self.down(near))
-        far = F.interpolate(far, size=near.shape[-2:], mode="nearest")
-        flow = self.flow(F.silu(self.leave(torch.cat([near, far.to(near.dtype)], 1))))
-        return FLOW_LIMIT * torch.tanh(flow.float() / FLOW_LIMIT)
-
-
-def _feed(x: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
-    """Cast to what a layer computes in, channels last (AMX and tensor cores want both)."""
-    return x.to(layer.weight.dtype, memory_format=torch.channels_last)
-
-
-def _cells(images: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
-    """Fold (N, C, S, S) into (N, C * 64, S / 8, S / 8) as `layer` wants it, in one copy.
-
-    Under autocast the layer's weights stay float32 and the layer casts by itself.
-    """
-    number, channels, height, width = images.shape
-    blocks = images.reshape(number, channels, height // CELL, CELL, width // CELL, CELL)
-    rows = blocks.permute(0, 2, 4, 1, 3, 5).to(layer.weight.dtype)
-    return rows.reshape(number, height // CELL, width // CELL, -1).permute(0, 3, 1, 2)
-
-
 class FusionNetwork(nn.Module):
     """See the module's docstring."""
 
@@ -189,18 +142,14 @@ class FusionNetwork(nn.Module):
         )
         self.rank = nn.Conv2d(channels, channels, 3, padding=1)
         self.rank_context = nn.Conv2d(width, channels, 3, padding=1)
-        self.rank_out = _zero(nn.Conv2d(channels, 2, 1))
-        self.mix = _zero(nn.Conv2d(width, 3 * bands, 3, padding=1))
+        self.rank_out = zeroed(nn.Conv2d(channels, 2, 1))
+        self.mix = zeroed(nn.Conv2d(width, 3 * bands, 3, padding=1))
         self.see_fused = nn.Conv2d(cell + width, width, 3, padding=1)
         self.decoder = nn.Sequential(*(Residual(width) for _ in range(config.decoder_blocks)))
         self.grow = nn.Conv2d(width, config.detail * 16, 1)
         self.fine = nn.Conv2d(config.detail + 24, config.detail, 3, padding=1)
         self.finest = nn.Conv2d(config.detail, config.detail, 3, padding=1)
-        self.residual = _zero(nn.Conv2d(config.detail, 12, 3, padding=1))
-        start = torch.full((3, bands), 0.0)
-        start[0] = NONE_START
-        start[0, -1] = COARSE_NONE_START
-        self.mix.bias = nn.Parameter(start.flatten())
+        self.residual = zeroed(nn.Conv2d(config.detail, 12, 3, padding=1))
         self.to(memory_format=torch.channels_last)
 
     def forward(
@@ -227,13 +176,13 @@ class FusionNetwork(nn.Module):
             How much of each cell is inside the mesh hull, 0..1.
         """
         count = references.shape[1]
-        cells = torch.cat([_cells(faces, self.see_reference), _feed(hull, self.see_reference)], 1)
+        cells = torch.cat([folded(faces, self.see_reference), fed(hull, self.see_reference)], 1)
         seen = self.see_face(cells)
         previews = None
         if count:
             references, previews = self._align(faces, references, offsets, valid, hull)
             pairs = self._encode(seen, references)
-            mean, spread = _moments(pairs, valid)
+            mean, spread = moments(pairs, valid)
         else:
             references = faces.new_zeros((len(faces), 0, *faces.shape[1:]))
             pairs = seen.new_zeros((len(faces), 0, *seen.shape[1:]))
@@ -241,7 +190,8 @@ class FusionNetwork(nn.Module):
         number = valid.float().sum(1)[:, None, None, None] / 5
         extra = torch.cat([hull, number.expand_as(hull)], 1).to(seen.dtype)
         trunk = self.trunk(self.gather(torch.cat([seen, mean, spread, extra], 1)))
-        attention, shares, gains = self._attend(trunk, pairs, valid, hull)
+        strength = self._strength(faces, references, hull) if count else None
+        attention, shares, gains = self._attend(trunk, pairs, valid, hull, strength)
         fused = self._mix(faces, references, attention, shares, gains)
         images = fused + self._decode(trunk, fused, faces)
         trust = shares[:, 1:FINE_BANDS].mean(1, keepdim=True)
@@ -273,7 +223,7 @@ class FusionNetwork(nn.Module):
             small = F.avg_pool2d(pictures, ALIGN_SCALE) * unit
 
         def preview(field: torch.Tensor) -> torch.Tensor:
-            placed = _by_face(warp(small, field / ALIGN_SCALE, stride=1), batch)
+            placed = by_face(warp(small, field / ALIGN_SCALE, stride=1), batch)
             return match_light(placed, small_face, block=LIGHT_BLOCK // ALIGN_SCALE)
 
         half = CELL // ALIGN_SCALE
@@ -281,7 +231,7 @@ class FusionNetwork(nn.Module):
             cells = F.avg_pool2d(preview(offsets.flatten(0, 1)).flatten(0, 1), half)
             with torch.autocast(faces.device.type, enabled=False):
                 face_cells = F.avg_pool2d(small_face, half)
-                moved = register(face_cells, _by_face(cells, batch), valid, hull)
+                moved = register(face_cells, by_face(cells, batch), valid, hull)
             moved = stretch(moved, *offsets.shape[-2:]) * CELL
             coarse = (offsets + moved[:, None]).flatten(0, 1)
         flow = self.align(
@@ -293,15 +243,37 @@ class FusionNetwork(nn.Module):
             flow, scale_factor=CELL // STRIDE, mode="bilinear", align_corners=False
         )
         with torch.no_grad():
-            warped = _by_face(warp(pictures, field), batch)
+            warped = by_face(warp(pictures, field), batch)
             matched = match_light(warped, faces, unit=unit) * keep
         return matched, preview(field) * keep if torch.is_grad_enabled() else None
 
     def _encode(self, seen: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         batch, count = references.shape[:2]
-        look = self.see_reference(_cells(references.flatten(0, 1), self.see_reference))
+        look = self.see_reference(folded(references.flatten(0, 1), self.see_reference))
         pair = F.silu(torch.cat([look, seen.repeat_interleave(count, 0)], 1))
-        return _by_face(self.encoder(self.compare(pair)), batch)
+        return by_face(self.encoder(self.compare(pair)), batch)
+
+    @torch.no_grad()
+    def _strength(
+        self, faces: torch.Tensor, references: torch.Tensor, hull: torch.Tensor
+    ) -> torch.Tensor:
+        """Return how strong the faces' bands are beside the nearest reference's.
+
+        Logarithm of the ratio inside the hull, (B, bands, 1, 1): 0 for a sharp face, far below
+        for a blurred one.
+        """
+        ratios = []
+        own, _ = pyramid(faces, self.config.bands)
+        theirs, _ = pyramid(references[:, 0], self.config.bands)
+        for mine, their in zip(own, theirs, strict=True):
+            where = resized(hull, mine.shape[-1])
+            area = where.sum((1, 2, 3)).clamp(min=1e-3) * mine.shape[1]
+            one, other = (
+                ((band.square() * where).sum((1, 2, 3)) / area).sqrt() + FAINT
+                for band in (mine, their)
+            )
+            ratios.append((one / other).log().clamp(*RATIO_LIMITS))
+        return torch.stack(ratios, 1)[:, :, None, None]
 
     def _attend(
         self,
@@ -309,18 +281,22 @@ class FusionNetwork(nn.Module):
         pairs: torch.Tensor,
         valid: torch.Tensor,
         hull: torch.Tensor,
+        strength: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return attention (B, K, 2, h, w), shares (B, bands, h, w), gains (B, 2, bands, h, w)."""
         batch, count = pairs.shape[:2]
         mixing = self.mix(F.silu(trunk)).float()
         mixing = mixing.reshape(batch, 3, -1, *mixing.shape[-2:])
-        none = mixing[:, 0] + OUTSIDE_HULL * (1 - hull)
+        none = LEARNT_LIMIT * torch.tanh(mixing[:, 0] / LEARNT_LIMIT)
+        none = none + NONE_SHARP + OUTSIDE_HULL * (1 - hull)
+        if strength is not None:
+            none = none + NONE_SLOPE * strength
         gains = 2 * torch.sigmoid(mixing[:, 1:])
         if not count:
             return mixing.new_zeros((batch, 0, 2, *none.shape[-2:])), none * 0, gains
         context = self.rank_context(trunk).repeat_interleave(count, 0)
         logits = self.rank_out(F.silu(self.rank(F.silu(pairs.flatten(0, 1))) + context))
-        logits = _by_face(logits.float(), batch)
+        logits = by_face(logits.float(), batch)
         logits = logits.masked_fill(~valid[:, :, None, None, None], NEVER)
         mass = torch.logsumexp(logits, 1)
         levels = [0 if level < FINE_BANDS else 1 for level in range(self.config.bands)]
@@ -338,61 +314,29 @@ class FusionNetwork(nn.Module):
         own, rest = pyramid(faces, self.config.bands)
         theirs = own
         if references.shape[1]:
-            fine = _attended(references, attention[:, :, 0])
-            cells = _by_face(F.avg_pool2d(references.flatten(0, 1), CELL), len(faces))
-            coarse = _attended(cells, attention[:, :, 1])
+            fine = attended(references, attention[:, :, 0])
+            cells = by_face(F.avg_pool2d(references.flatten(0, 1), CELL), len(faces))
+            coarse = attended(cells, attention[:, :, 1])
             theirs = pyramid(fine, FINE_BANDS)[0]
             theirs += pyramid(coarse, self.config.bands - FINE_BANDS)[0]
         mixed = []
         for level, (mine, their) in enumerate(zip(own, theirs, strict=True)):
-            share = _resize(shares[:, level, None], mine.shape[-1])
-            ours = mine * _resize(gains[:, 1, level, None], mine.shape[-1])
-            detail = their * _resize(gains[:, 0, level, None], mine.shape[-1])
+            share = resized(shares[:, level, None], mine.shape[-1])
+            ours = mine * resized(gains[:, 1, level, None], mine.shape[-1])
+            detail = their * resized(gains[:, 0, level, None], mine.shape[-1])
             mixed.append(torch.lerp(ours, detail, share))
         return collapse(mixed, rest)
 
     def _decode(
         self, trunk: torch.Tensor, fused: torch.Tensor, faces: torch.Tensor
     ) -> torch.Tensor:
-        cells = _cells(fused, self.see_fused)
+        cells = folded(fused, self.see_fused)
         deep = self.decoder(self.see_fused(torch.cat([cells, trunk.to(cells.dtype)], 1)))
         half = F.pixel_shuffle(self.grow(F.silu(deep)), 4)
         pictures = torch.cat([F.pixel_unshuffle(fused, 2), F.pixel_unshuffle(faces, 2)], 1)
-        half = self.fine(torch.cat([F.silu(half), _feed(pictures, self.fine)], 1))
+        half = self.fine(torch.cat([F.silu(half), fed(pictures, self.fine)], 1))
         half = half + self.finest(F.silu(half))
         return F.pixel_shuffle(self.residual(F.silu(half)).float(), 2)
-
-
-def _by_face(x: torch.Tensor, batch: int) -> torch.Tensor:
-    """Turn (B * K, ...) into (B, K, ...)."""
-    return x.reshape(batch, -1, *x.shape[1:])
-
-
-def _attended(pictures: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
-    """Sum (B, K, 3, s, s) weighted by (B, K, h, w); a loop, since einsum would reorder copies."""
-    size = pictures.shape[-1]
-    weights = _resize(attention, size)
-    total = pictures[:, 0] * weights[:, :1]
-    for index in range(1, pictures.shape[1]):
-        total = torch.addcmul(total, pictures[:, index], weights[:, index, None])
-    return total
-
-
-def _resize(maps: torch.Tensor, size: int) -> torch.Tensor:
-    """Bring square maps to `size` pixels a side: bilinear up, mean down."""
-    if size == maps.shape[-1]:
-        return maps
-    if size < maps.shape[-1]:
-        return F.avg_pool2d(maps, maps.shape[-1] // size)
-    return stretch(maps, size, size)
-
-
-def _moments(pairs: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and mean absolute deviation over the valid references; zero where there is none."""
-    weights = valid.to(pairs.dtype)
-    weights = (weights / weights.sum(1, keepdim=True).clamp(min=1))[:, :, None, None, None]
-    mean = (pairs * weights).sum(1)
-    return mean, ((pairs - mean[:, None]).abs() * weights).sum(1)
 
 
 def save_fusion(network: FusionNetwork, path: Path) -> None:

@@ -13,8 +13,9 @@ import torch
 
 from refrestore.faces.hull import hull_mask
 from refrestore.restore.bank import ReferenceBank, light_of
+from refrestore.restore.blocks import CELL
 from refrestore.restore.colour import collapse, pyramid
-from refrestore.restore.fusion import CELL, FusionNetwork
+from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.select import select
 from refrestore.restore.warp import displacement, triangulate
 from refrestore.types import FloatArray, IntArray

@@ -36,10 +36,20 @@ def test_untrained_it_is_the_frequency_split():
     result = network()(faces, references, offsets * 0, valid, hull)
     own, rest = pyramid(faces, SMALL.bands)
     theirs, _ = pyramid(result.references.mean(1), SMALL.bands)
-    fine, coarse = 5 / (5 + torch.exp(torch.tensor([-2.5, 1.0])))
-    shares = [fine] * (SMALL.bands - 1) + [coarse]
-    bands = [b * (1 - s) + t * s for b, t, s in zip(own, theirs, shares, strict=True)]
+    shares = result.shares.mean((2, 3))[..., None, None, None].unbind(1)
+    bands = [torch.lerp(b, t, s) for b, t, s in zip(own, theirs, shares, strict=True)]
     assert torch.allclose(result.images, collapse(bands, rest), atol=1e-5)
+
+
+@torch.no_grad()
+def test_what_a_face_still_has_stays_its_own():
+    faces, references, offsets, valid, hull = inputs(batch=1)
+    blurred = F.interpolate(F.avg_pool2d(faces, 16), size=SIZE, mode="bilinear")
+    model = network()
+    sharp = model(faces, references, offsets, valid, hull).shares.mean((2, 3))
+    lost = model(blurred, references, offsets, valid, hull).shares.mean((2, 3))
+    assert (lost[:, :3] > 0.9).all()
+    assert (sharp[:, :3] < 0.8).all()
 
 
 @torch.no_grad()
@@ -76,7 +86,7 @@ def test_all_references_invalid_equals_none():
 def test_order_of_references_does_not_matter():
     model = network(trained=True)
     faces, references, offsets, valid, hull = inputs()
-    turned = [2, 0, 1]
+    turned = [0, 2, 1]  # the first is the nearest: it says how sharp the face could be
     first = model(faces, references, offsets, valid, hull)
     second = model(faces, references[:, turned], offsets[:, turned], valid, hull)
     assert torch.allclose(first.images, second.images, atol=1e-5)
@@ -107,7 +117,7 @@ def test_confidence_is_the_share_of_references():
     with torch.no_grad():
         result = network()(faces, references, offsets, valid, hull)
     inside, outside = result.confidence[..., 64:], result.confidence[..., :32]
-    assert inside.min() > 0.9 > 0.2 > outside.max()
+    assert inside.min() > 0.5 > 0.2 > outside.max()
     assert torch.allclose(result.attention.sum(1), torch.ones(()), atol=1e-5)
 
 

@@ -242,7 +242,7 @@ class Samples:
         target = int(random.choice(self.rows_of[person]))
         mode = str(random.choice(["right", "wrong", "none", "mixed"], p=[0.68, 0.18, 0.08, 0.06]))
         kind = str(
-            random.choice(["moderate", "severe", "video", "clean"], p=[0.44, 0.28, 0.17, 0.11])
+            random.choice(["moderate", "severe", "video", "clean"], p=[0.46, 0.34, 0.15, 0.05])
         )
         rows = self._reference_rows(target, person, mode, most, random)
         flip = random.random() < 0.5

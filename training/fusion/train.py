@@ -25,7 +25,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from refrestore.restore.fusion import FusionConfig, FusionNetwork, save_fusion
 
-WARM_STEPS = 100
+HEADS = ("mix", "rank_out")
+HEAD_RATE = 0.1
+WARM_STEPS = 50
 AVERAGE = 0.998
 SAVE_SECONDS = 240
 
@@ -117,9 +119,11 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
     device = torch.device(arguments.device)
     network = FusionNetwork(FusionConfig()).to(device)
     average = copy.deepcopy(network).requires_grad_(False)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=arguments.rate, betas=(0.9, 0.99), weight_decay=1e-4
-    )
+    # Hundreds of inputs add up in each logit of the heads: at the full rate they overshoot.
+    heads = [v for n, v in network.named_parameters() if n.startswith(HEADS)]
+    others = [v for n, v in network.named_parameters() if not n.startswith(HEADS)]
+    groups = [{"params": others, "scale": 1.0}, {"params": heads, "scale": HEAD_RATE}]
+    optimiser = torch.optim.AdamW(groups, lr=arguments.rate, betas=(0.9, 0.99), weight_decay=1e-4)
     step, spent = 0, 0.0
     state_path = arguments.run / "state.pt"
     if state_path.exists():
@@ -150,7 +154,7 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
         rate = arguments.rate * min(1, (step + 1) / WARM_STEPS)
         rate *= 0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         batch = {name: value.to(device) for name, value in batch.items()}
         for name in ("face", "truth"):
             batch[name] = batch[name].float() / 255

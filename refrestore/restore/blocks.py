@@ -1,0 +1,110 @@
+"""What the fusion network is built of: blocks, the aligner, and ways to fold and weigh pictures."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from refrestore.restore.colour import stretch
+
+CELL = 8
+"""Crop pixels per cell of the feature maps."""
+
+FLOW_LIMIT = 16.0
+"""Furthest the residual flow can move, crop pixels at 512 (a mesh found at 24 px errs by 5-10)."""
+
+
+class Residual(nn.Module):
+    """Two convolutions and a way around them."""
+
+    def __init__(self, width: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.kaiming_normal_(self.second.weight)
+        self.second.weight.data *= 0.2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Take and return (N, width, h, w)."""
+        out: torch.Tensor = x + self.second(F.silu(self.first(F.silu(x))))
+        return out
+
+
+def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    """Let a layer start by giving zero."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Aligner(nn.Module):
+    """Residual flow of one warped reference onto the face, both at a quarter of the resolution."""
+
+    def __init__(self, width: int = 40) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(12 + 12 + 1, width, 3, padding=1)
+        self.down = nn.Conv2d(width, width, 3, stride=2, padding=1)
+        self.deep = nn.Sequential(Residual(width), Residual(width, 2), Residual(width, 4))
+        self.leave = nn.Conv2d(2 * width, width, 3, padding=1)
+        self.flow = zeroed(nn.Conv2d(width, 2, 3, padding=1))
+
+    def forward(
+        self, face: torch.Tensor, reference: torch.Tensor, hull: torch.Tensor
+    ) -> torch.Tensor:
+        """Return (N, 2, S / 8, S / 8) crop pixels from (N, 3, S / 4, S / 4) pictures."""
+        pair = torch.cat([F.pixel_unshuffle(face, 2), F.pixel_unshuffle(reference, 2), hull], 1)
+        near = F.silu(self.enter(fed(pair, self.enter)))
+        far = self.deep(self.down(near))
+        far = F.interpolate(far, size=near.shape[-2:], mode="nearest")
+        flow = self.flow(F.silu(self.leave(torch.cat([near, far.to(near.dtype)], 1))))
+        return FLOW_LIMIT * torch.tanh(flow.float() / FLOW_LIMIT)
+
+
+def fed(x: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
+    """Cast to what a layer computes in, channels last (AMX and tensor cores want both)."""
+    return x.to(layer.weight.dtype, memory_format=torch.channels_last)
+
+
+def folded(images: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
+    """Fold (N, C, S, S) into (N, C * 64, S / 8, S / 8) as `layer` wants it, in one copy.
+
+    Under autocast the layer's weights stay float32 and the layer casts by itself.
+    """
+    number, channels, height, width = images.shape
+    blocks = images.reshape(number, channels, height // CELL, CELL, width // CELL, CELL)
+    rows = blocks.permute(0, 2, 4, 1, 3, 5).to(layer.weight.dtype)
+    return rows.reshape(number, height // CELL, width // CELL, -1).permute(0, 3, 1, 2)
+
+
+def attended(pictures: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+    """Sum (B, K, 3, s, s) weighted by (B, K, h, w); a loop, since einsum would reorder copies."""
+    size = pictures.shape[-1]
+    weights = resized(attention, size)
+    total = pictures[:, 0] * weights[:, :1]
+    for index in range(1, pictures.shape[1]):
+        total = torch.addcmul(total, pictures[:, index], weights[:, index, None])
+    return total
+
+
+def resized(maps: torch.Tensor, size: int) -> torch.Tensor:
+    """Bring square maps to `size` pixels a side: bilinear up, mean down."""
+    if size == maps.shape[-1]:
+        return maps
+    if size < maps.shape[-1]:
+        return F.avg_pool2d(maps, maps.shape[-1] // size)
+    return stretch(maps, size, size)
+
+
+def moments(pairs: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and mean absolute deviation over the valid references; zero where there is none."""
+    weights = valid.to(pairs.dtype)
+    weights = (weights / weights.sum(1, keepdim=True).clamp(min=1))[:, :, None, None, None]
+    mean = (pairs * weights).sum(1)
+    return mean, ((pairs - mean[:, None]).abs() * weights).sum(1)
+
+
+def by_face(x: torch.Tensor, batch: int) -> torch.Tensor:
+    """Turn (B * K, ...) into (B, K, ...)."""
+    return x.reshape(batch, -1, *x.shape[1:])
