@@ -43,14 +43,15 @@ ALIGN_SCALE = 4
 FINE_BANDS = 3
 """Octaves finer than a cell; one attention serves them all, another the coarser ones."""
 
-NONE_SHARP = 0.5
-"""Logit of "none" where the input's band is as strong as the references'."""
+NONE_SHARP = 1.5
+"""Logit of "none" where the input's band is as strong as the references': five share it with the
+input about evenly."""
 
-NONE_SLOPE = 3.0
-"""How fast it falls with the logarithm of that ratio."""
+NONE_SLOPE = 5.0
+"""How fast it falls with the logarithm of that ratio: a band of half its strength is replaced."""
 
-RATIO_LIMITS = (-2.5, 0.0)
-"""Limits of the logarithm."""
+RATIO_LIMITS = (-0.9, 0.0)
+"""Limits of the logarithm; at the lower one five references have 99 % of the band."""
 
 FAINT = 0.002
 """Strength of a band that is as good as none: half a grey level of 255."""
@@ -61,7 +62,7 @@ LEARNT_LIMIT = 3.0
 NEVER = -30.0
 """Logit of a reference that is not there: finite, or a face without any would divide 0 by 0."""
 
-OUTSIDE_HULL = 6.0
+OUTSIDE_HULL = 9.0
 """Added to "none" outside the mesh hull, where the warp knows nothing; learnt logits may win."""
 
 
