@@ -37,17 +37,22 @@ class Account:
 
     Parameters
     ----------
-    faces
-        Faces restored.
+    restored
+        Faces restored per identity.
     used
         Per identity, how often each row of its bank was used.
     pictures
         Per track, one face before and after, (512, 512, 3) uint8.
     """
 
-    faces: int = 0
+    restored: Counter[int] = field(default_factory=Counter)
     used: dict[int, Counter[int]] = field(default_factory=dict)
     pictures: dict[int, tuple[int, ImageArray, ImageArray]] = field(default_factory=dict)
+
+    @property
+    def faces(self) -> int:
+        """Faces restored."""
+        return self.restored.total()
 
 
 def paint(
@@ -121,7 +126,7 @@ class _Painter:
         before = torch.from_numpy(np.ascontiguousarray(planes))
         restored, masks = _restore(batch, before, self._tools, self._account)
         faces = before.to(restored.device).float() / 255
-        self._account.faces += len(rows)
+        self._account.restored.update(batch.identity.tolist())
         self._show(rows, faces, restored, masks)
         matrices = enlarged(batch.to_crop, self._scale)
         start = 0

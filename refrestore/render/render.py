@@ -110,6 +110,7 @@ def render(
         job, folder, lambda done, _: report_progress("render", done, max(frames, done))
     )
     if not segments:
+        folder.remove()
         raise MediaError(f"{info.path} has no frame between --start and --end; nothing to write.")
     join(
         [folder.video(segment) for segment in segments],

@@ -38,8 +38,10 @@ class SegmentRecord:
 
     Parameters
     ----------
-    frames, faces
-        Written and restored.
+    frames
+        Written.
+    restored
+        Faces restored per identity.
     used
         Per identity, how often each row of its bank was used.
     samples
@@ -49,17 +51,22 @@ class SegmentRecord:
     """
 
     frames: int
-    faces: int
+    restored: dict[int, int] = field(default_factory=dict)
     used: dict[int, dict[int, int]] = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
     pictures: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def faces(self) -> int:
+        """Faces restored."""
+        return sum(self.restored.values())
 
     @classmethod
     def of(cls, frames: int, account: Account, samples: Sequence[Sample]) -> SegmentRecord:
         """Return the record of a painted segment."""
         return cls(
             frames=frames,
-            faces=account.faces,
+            restored=dict(account.restored),
             used={identity: dict(rows) for identity, rows in account.used.items()},
             samples=[_plain(sample) for sample in samples],
             pictures={
@@ -86,7 +93,7 @@ class SegmentRecord:
 
         return cls(
             frames=stored["frames"],
-            faces=stored["faces"],
+            restored=numbered(stored["restored"]),
             used={key: numbered(rows) for key, rows in numbered(stored["used"]).items()},
             samples=stored["samples"],
             pictures=numbered(stored["pictures"]),
@@ -156,7 +163,7 @@ def summarise(
                 "profile": identity.profile,
                 "seconds": round(identity.seconds, 3),
                 "faces": identity.faces,
-                "restored_faces": sum(plan.restored_frames for plan in own),
+                "restored_faces": sum(record.restored.get(identity.id, 0) for record in records),
                 "references": [
                     {"source": bank[row].source, "used": count}
                     for row, count in used.most_common()

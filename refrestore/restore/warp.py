@@ -14,7 +14,7 @@ import torch
 from scipy.spatial import Delaunay
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
-from refrestore.types import FloatArray
+from refrestore.types import DoubleArray, FloatArray, IntArray
 
 STRIDE = 4
 """Crop pixels per cell of a displacement field: 128 cells a side at 512."""
@@ -36,6 +36,10 @@ def border_points(size: int) -> FloatArray:
             np.stack([low, back], axis=1),
         ]
     )
+
+
+SLIVER = 1e-7
+"""Area (square pixels) and weight that count as zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,29 +75,52 @@ def triangulate(landmarks: FloatArray, size: int = 512) -> Triangulation:
         Pixels a side of the crop, a multiple of 4.
     """
     cells = size // STRIDE
-    centres = (np.arange(cells) + 0.5) * STRIDE - 0.5
-    grid = np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2)
     border = border_points(size)
     vertices = np.empty((len(landmarks), cells * cells, 3), np.int64)
     weights = np.empty((len(landmarks), cells * cells, 3), np.float32)
     for face, mesh in enumerate(landmarks):
         inside = np.clip(mesh, 0, size - 1)  # a mesh point beyond the crop would cover its border
-        mesh_plane = Delaunay(np.concatenate([inside, border]))
-        triangle = mesh_plane.find_simplex(grid)
-        transform = mesh_plane.transform[triangle]
-        first = np.einsum("gij,gj->gi", transform[:, :2], grid - transform[:, 2])
-        barycentric = np.concatenate([first, 1 - first.sum(axis=1, keepdims=True)], axis=1)
-        # A sliver's transform is not finite: such a cell stays where it is.
-        bad = ~np.isfinite(barycentric).all(axis=1) | (triangle < 0)
-        barycentric[bad] = 0
-        vertices[face] = mesh_plane.simplices[triangle]
-        weights[face] = barycentric
+        points = np.concatenate([inside, border]).astype(np.float64)
+        vertices[face], weights[face] = _locate(points, Delaunay(points).simplices, cells)
     return Triangulation(
         vertices=torch.from_numpy(vertices),
         weights=torch.from_numpy(weights),
         landmarks=torch.as_tensor(np.asarray(landmarks, np.float32)),
         size=size,
     )
+
+
+def _locate(points: DoubleArray, triangles: IntArray, cells: int) -> tuple[IntArray, DoubleArray]:
+    """Return the triangle's vertices and the barycentric weights of every cell centre.
+
+    Every triangle looks at the cells of its bounding box, all at once. (scipy's `find_simplex`
+    solves a 2 x 2 system a triangle through BLAS, whose threads wait for each other: on busy
+    cores that took seconds a face.) A cell in no triangle has weights 0 and stays where it is.
+    """
+    corners = points[triangles]
+    low = np.clip(np.ceil((corners.min(axis=1) + 0.5) / STRIDE - 0.5), 0, cells - 1)
+    high = np.clip(np.floor((corners.max(axis=1) + 0.5) / STRIDE - 0.5), -1, cells - 1)
+    extent = np.maximum(high - low + 1, 0).astype(np.int64)
+    count = extent.prod(axis=1)
+    pair = np.repeat(np.arange(len(triangles)), count)
+    within = np.arange(len(pair)) - np.repeat(np.cumsum(count) - count, count)
+    place = low.astype(np.int64)[pair]
+    place += np.stack([within % extent[pair, 0], within // extent[pair, 0]], axis=1)
+    origin, first, second = corners[:, 0], corners[:, 1], corners[:, 2]
+    one, other = first - origin, second - origin
+    area = one[:, 0] * other[:, 1] - other[:, 0] * one[:, 1]
+    inverse = np.where(np.abs(area) > SLIVER, 1 / np.where(area == 0, 1, area), np.nan)[pair]
+    reach = (place + 0.5) * STRIDE - 0.5 - origin[pair]
+    one, other = one[pair], other[pair]
+    u = (reach[:, 0] * other[:, 1] - other[:, 0] * reach[:, 1]) * inverse
+    v = (one[:, 0] * reach[:, 1] - reach[:, 0] * one[:, 1]) * inverse
+    barycentric = np.stack([1 - u - v, u, v], axis=1)
+    hit = barycentric.min(axis=1) >= -SLIVER  # not a number, in a sliver, is no hit
+    cell = place[hit, 1] * cells + place[hit, 0]
+    vertices = np.zeros((cells * cells, 3), np.int64)
+    weights = np.zeros((cells * cells, 3))
+    vertices[cell], weights[cell] = triangles[pair[hit]], barycentric[hit]
+    return vertices, weights
 
 
 def displacement(target: Triangulation, references: torch.Tensor) -> torch.Tensor:
