@@ -69,7 +69,7 @@ def preview(
     """
     settings = settings or RenderSettings()
     info = probe(video or project.video.path)
-    project.check_video(info.fingerprint)
+    project.check_video(info.fingerprint, info.path)
     with VideoReader(info.path, info=info, start=at) as reader:
         shown = next(iter(reader), None)
     if shown is None:

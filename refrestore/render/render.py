@@ -89,7 +89,7 @@ def render(
     runtime = runtime or RuntimeSettings()
     began = time.monotonic()
     info = probe(video or project.video.path)
-    project.check_video(info.fingerprint)
+    project.check_video(info.fingerprint, info.path)
     resolved = resolve_encoder(
         encoder or EncoderSettings(), info, scale=settings.scale, output=output
     )
