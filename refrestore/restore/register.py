@@ -11,12 +11,14 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from refrestore.restore.colour import stretch
+
 STEPS = 6
 SMOOTHING = (3, 3, 2, 2, 1, 1)
 """Passes of a 3 x 3 box before each step: coarse to fine."""
 
-BACKGROUND = 17
-"""Side of the box whose mean is taken off first, cells: light goes, features stay."""
+BACKGROUND = 8
+"""Cells a side of the blocks whose mean is taken off first: light goes, features stay."""
 
 PRIOR = (0.01, 0.01, 0.3, 0.3)
 """Damping of shift x, shift y, scale, turn (in radii), relative to the image's own evidence."""
@@ -91,9 +93,7 @@ def register(
 
 def _features(images: torch.Tensor) -> torch.Tensor:
     """Take the light off (N, h, w)."""
-    around = F.avg_pool2d(images[:, None], BACKGROUND, 1, BACKGROUND // 2, count_include_pad=False)[
-        :, 0
-    ]
+    around = stretch(F.avg_pool2d(images[:, None], BACKGROUND), *images.shape[-2:])[:, 0]
     return images - around
 
 

@@ -37,7 +37,7 @@ HELD_OUT = (
 FULL_EYES = 126.0
 """Distance of the eyes in an FFHQ crop at 512."""
 
-COUNT_SHARES = (0.1, 0.15, 0.45, 0.05, 0.25)
+COUNT_SHARES = (0.08, 0.1, 0.3, 0.07, 0.45)
 """How often a batch has at most one, two, ... five references a face."""
 
 PHOTO, CLIP, SMALL, SINGLE = range(4)
@@ -134,8 +134,8 @@ def degrade(image: np.ndarray, kind: str, random: np.random.Generator) -> np.nda
         )
     else:  # moderate, video
         blur, shrink, noise, quality = (
-            random.uniform(0, 7),
-            random.uniform(1.5, 9),
+            random.uniform(1, 7),
+            random.uniform(3, 10),
             random.uniform(0, 15),
             int(random.integers(50, 100)),
         )

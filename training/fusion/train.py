@@ -25,8 +25,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from refrestore.restore.fusion import FusionConfig, FusionNetwork, save_fusion
 
-HEADS = ("mix", "rank_out")
-HEAD_RATE = 0.1
+HEADS = ("mix",)
 WARM_STEPS = 50
 AVERAGE = 0.998
 SAVE_SECONDS = 240
@@ -98,6 +97,12 @@ def main() -> None:
     parser.add_argument("--edges", type=float, default=0.3)
     parser.add_argument("--identity", type=float, default=1.0)
     parser.add_argument("--features", type=float, default=0.06)
+    parser.add_argument(
+        "--head-rate",
+        type=float,
+        default=0.1,
+        help="rate of the gates (shares, gains), relative; 0 keeps the analytic ones",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=2, help="one thread each")
     parser.add_argument("--device", default="cpu")
@@ -122,7 +127,7 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
     # Hundreds of inputs add up in each logit of the heads: at the full rate they overshoot.
     heads = [v for n, v in network.named_parameters() if n.startswith(HEADS)]
     others = [v for n, v in network.named_parameters() if not n.startswith(HEADS)]
-    groups = [{"params": others, "scale": 1.0}, {"params": heads, "scale": HEAD_RATE}]
+    groups = [{"params": others, "scale": 1.0}, {"params": heads, "scale": arguments.head_rate}]
     optimiser = torch.optim.AdamW(groups, lr=arguments.rate, betas=(0.9, 0.99), weight_decay=1e-4)
     step, spent = 0, 0.0
     state_path = arguments.run / "state.pt"
