@@ -1,3 +1,87 @@
-"""Restores the faces of a video from the people's own close-ups."""
+"""Restores the faces of a video from the people's own close-ups.
+
+    from refrestore import Project, render_project, scan_video
+
+The names below are the library; they are loaded when first used, so that importing the package
+costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from refrestore.config import (
+        EncoderSettings,
+        RenderSettings,
+        RuntimeSettings,
+        ScanSettings,
+    )
+    from refrestore.engine.pictures import restore_pictures
+    from refrestore.engine.run import run
+    from refrestore.errors import RefrestoreError
+    from refrestore.project import Profile, ProfileStore, Project
+    from refrestore.render.picture import restore_picture
+    from refrestore.render.preview import preview
+    from refrestore.render.render import render as render_project
+    from refrestore.render.toolbox import open_toolbox
+    from refrestore.scan.build import build_profile
+    from refrestore.scan.scan import scan as scan_video
+    from refrestore.types import Faces, Identity, Reference, Track
+
+# `scan` and `render` are rooms of the package; the functions carry what they work on in their name.
+_HOMES = {
+    "EncoderSettings": "config",
+    "Faces": "types",
+    "Identity": "types",
+    "Profile": "project",
+    "ProfileStore": "project",
+    "Project": "project",
+    "Reference": "types",
+    "RefrestoreError": "errors",
+    "RenderSettings": "config",
+    "RuntimeSettings": "config",
+    "ScanSettings": "config",
+    "Track": "types",
+    "build_profile": "scan.build",
+    "open_toolbox": "render.toolbox",
+    "preview": "render.preview",
+    "render_project": "render.render:render",
+    "restore_picture": "render.picture",
+    "restore_pictures": "engine.pictures",
+    "run": "engine.run",
+    "scan_video": "scan.scan:scan",
+}
+
+__all__ = [
+    "EncoderSettings",
+    "Faces",
+    "Identity",
+    "Profile",
+    "ProfileStore",
+    "Project",
+    "Reference",
+    "RefrestoreError",
+    "RenderSettings",
+    "RuntimeSettings",
+    "ScanSettings",
+    "Track",
+    "build_profile",
+    "open_toolbox",
+    "preview",
+    "render_project",
+    "restore_picture",
+    "restore_pictures",
+    "run",
+    "scan_video",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'refrestore' has no attribute {name!r}")
+    module, _, original = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(f"refrestore.{module}"), original or name)

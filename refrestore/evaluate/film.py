@@ -27,9 +27,9 @@ from refrestore.types import DoubleArray, ImageArray
 FACE_HEIGHT_IN_PANE = 0.45
 """Where a face's centre stands, as a share of its pane's height."""
 
-SURROUND_BLUR = 0.05
-"""Blur of what surrounds a clip smaller than its pane, as a share of the pane's width: enough
-that no face is left in it."""
+SURROUND_CELLS = 8
+"""What surrounds a clip smaller than its pane is the clip at this many cells across: no face is
+left in it."""
 
 SOUND_RATE = 48_000
 
@@ -211,7 +211,9 @@ def _framed(picture: ImageArray, matrix: DoubleArray, pane: tuple[int, int]) -> 
         matrix = np.hstack([np.eye(2), matrix[:, 2:]])
     else:
         shrunk = picture
-    surround = cv2.GaussianBlur(cv2.resize(picture, pane), (0, 0), pane[0] * SURROUND_BLUR)
+    cells = (SURROUND_CELLS, max(1, round(SURROUND_CELLS * pane[1] / pane[0])))
+    coarse = cv2.resize(picture, cells, interpolation=cv2.INTER_AREA)
+    surround = cv2.resize(coarse, pane, interpolation=cv2.INTER_CUBIC)
     placed = cv2.warpAffine(
         shrunk,
         matrix,
