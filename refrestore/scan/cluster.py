@@ -21,6 +21,10 @@ _WEIGHT_FLOOR = 0.05
 Pair = tuple[int, int]
 
 
+TOGETHER = 3
+"""Frames that two tracks must share to be two people."""
+
+
 @dataclass(frozen=True)
 class Constraints:
     """What is certain about tracks, by their ids.
@@ -50,12 +54,20 @@ class _Cluster:
 
 
 def cooccurring(tracks: Iterable[Track]) -> frozenset[Pair]:
-    """Return the pairs of tracks (smaller id first) that share a frame."""
+    """Return the pairs of tracks (smaller id first) that are on screen together.
+
+    For a frame or two tracks of one face may overlap, where one was followed back to its start
+    (over a cut that was not seen, say): that is no proof of two people.
+    """
     pairs = set()
     open_tracks: list[Track] = []
     for track in sorted(tracks, key=lambda track: (track.first, track.id)):
         open_tracks = [other for other in open_tracks if other.stop > track.first]
-        pairs |= {(min(track.id, other.id), max(track.id, other.id)) for other in open_tracks}
+        pairs |= {
+            (min(track.id, other.id), max(track.id, other.id))
+            for other in open_tracks
+            if min(track.stop, other.stop) - track.first >= TOGETHER
+        }
         open_tracks.append(track)
     return frozenset(pairs)
 

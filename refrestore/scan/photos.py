@@ -13,11 +13,14 @@ from refrestore.errors import MediaError
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.pose import mesh_keypoints
 from refrestore.scan.closeups import closeup
-from refrestore.scan.references import MIN_SHARPNESS, MIN_SIZE
+from refrestore.scan.references import MIN_SIZE
 from refrestore.types import Faces, ImageArray, Reference
 
 CLEARLY_LARGEST = 1.5
 """How much larger than the next a face must be for a picture of several to be about it."""
+
+MIN_PHOTO_SHARPNESS = 0.4
+"""Stricter than for a film's own close-ups: a photo is chosen, and a better one can be."""
 
 MIN_VISIBLE_QUALITY = 0.03
 """Below this a large and sharp face is turned away, covered or badly lit."""
@@ -117,9 +120,9 @@ def _reference(image: ImageArray, source: str, models: FaceModels, size: int) ->
     assert face.pose is not None
     assert face.sharpness is not None
     assert face.quality is not None
-    if face.sharpness[0] < MIN_SHARPNESS:
+    if face.sharpness[0] < MIN_PHOTO_SHARPNESS:
         raise _NotUsableError(
-            f"its face is too blurred ({face.sharpness[0]:.2f} of {MIN_SHARPNESS})"
+            f"its face is too blurred ({face.sharpness[0]:.2f} of {MIN_PHOTO_SHARPNESS})"
         )
     if face.quality[0] < MIN_VISIBLE_QUALITY:
         raise _NotUsableError("its face is turned away, covered or badly lit")

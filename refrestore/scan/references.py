@@ -18,8 +18,16 @@ from refrestore.types import FloatArray, Reference
 MIN_SIZE = 64.0
 """Face size in display pixels below which a face shows nothing a restorer could use."""
 
-MIN_SHARPNESS = 0.4
-"""Between a photograph enlarged twofold (0.7) and one blurred by two pixels (0.2)."""
+MIN_SHARPNESS = 0.2
+"""A photograph enlarged twofold has 0.7, one blurred by two pixels 0.2."""
+
+MIN_DETAIL = 48.0
+"""Least size x sharpness, about the pixels of a sharp face that would show as much: a soft face of
+250 px is a close-up for one seen at 30, a soft one of 100 px is not."""
+
+ENOUGH, WORTH_HAVING = 5, 0.5
+"""References that are taken however alike they look, if they show at least this share of the
+sharpest one's detail: the mean of several drops each one's own expression and noise."""
 
 MIN_QUALITY = 0.05
 """Below this the face is turned away, covered or lost in the dark."""
@@ -130,13 +138,17 @@ def harvest(candidates: Sequence[Candidate], centroid: FloatArray, limit: int) -
     looks = np.stack([candidates[row].traits for row in usable])
     worth = np.array([candidates[row].quality for row in usable])
     worth = np.where(looks[:, _EYES] * _EYES_UNIT < _CLOSED, _BLINK_PENALTY * worth, worth)
+    detail = np.array([_detail(candidates[row]) for row in usable])
     chosen: list[int] = []
     while len(chosen) < min(limit, len(usable)):
         gain = worth * novelty(looks, looks[chosen])
         gain[chosen] = -1
         best = int(np.argmax(gain))
         if chosen and gain[best] < _LEAST_GAIN:
-            break
+            worthy = gain * (detail >= WORTH_HAVING * detail.max())
+            best = int(np.argmax(worthy))
+            if len(chosen) >= ENOUGH or worthy[best] <= 0:
+                break
         chosen.append(best)
     return [usable[row] for row in chosen]
 
@@ -145,9 +157,14 @@ def _is_usable(face: Candidate, centroid: FloatArray) -> bool:
     return (
         face.native_size >= MIN_SIZE
         and face.sharpness >= MIN_SHARPNESS
+        and _detail(face) >= MIN_DETAIL
         and face.quality >= MIN_QUALITY
         and float(face.embedding @ centroid) >= MIN_SIMILARITY
     )
+
+
+def _detail(face: Candidate) -> float:
+    return face.native_size * face.sharpness
 
 
 def to_reference(spooled: Spooled, source: str) -> Reference:
