@@ -2,10 +2,10 @@
 
     python benchmarks/far_from_near.py CLIPS SCORER WORK [--json out.json]
 
-CLIPS is a folder of talking heads (shared/data/clips), SCORER the recogniser that scores and takes
-no part in the work (mobilefacenet_scorer.onnx), WORK an empty folder for the films. Makes a film in
-which four people are each seen near and clean, then far and degraded, and then two at once, runs the
-whole job with and without references, and compares every far face to the true one.
+CLIPS is a folder of talking heads (shared/data/clips), SCORER the recogniser that scores and
+takes no part in the work (mobilefacenet_scorer.onnx), WORK an empty folder for the films. Makes a
+film in which four people are each seen near and clean, then far and degraded, and then two at
+once, runs the whole job with and without references, and compares every far face to the true one.
 """
 
 from __future__ import annotations

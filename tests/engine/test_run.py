@@ -1,0 +1,100 @@
+"""The whole job over several videos, and still pictures: people are known across files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from refrestore.config import RenderSettings, RuntimeSettings
+from refrestore.engine.pictures import restore_pictures
+from refrestore.engine.run import plan_outputs, run
+from refrestore.errors import UsageError
+from refrestore.evaluate.degrade import Degradation, degrade
+from refrestore.evaluate.demo import CameraMove, View, group_photo, make_demo_film
+from refrestore.media.stills import write_picture
+from refrestore.project import ProfileStore
+from refrestore.scan.build import build_profile
+
+LEFT_WOMAN = (slice(190, 460), slice(20, 250))
+"""Rows and columns of one face of the photo, alone."""
+
+RIGHT_WOMAN = (slice(220, 450), slice(1090, 1270))
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory, shared) -> tuple[Path, Path]:
+    """Return a film of close-ups and one of the same people far away."""
+    folder = tmp_path_factory.mktemp("films")
+    near, far = folder / "near.mp4", folder / "far.mp4"
+    make_demo_film(
+        near, moves=(CameraMove(View(0.11, 0.37, 1), View(0.13, 0.38, 1), 0.6),), size=(250, 186)
+    )
+    make_demo_film(
+        far,
+        moves=(CameraMove(View(0.11, 0.36, 0.5), View(0.12, 0.36, 0.5), 0.4, far=True),),
+        size=(150, 130),
+    )
+    return near, far
+
+
+@pytest.mark.shared
+@pytest.mark.xdist_group("engine")
+def test_videos_lend_each_other_their_close_ups(films, tmp_path) -> None:
+    results = run(films, tmp_path / "restored")
+    assert [result.output.name for result in results] == ["near.mp4", "far.mp4"]
+    sources = [
+        reference["source"]
+        for person in results[1].summary["identities"]
+        for reference in person["references"]
+    ]
+    lent = [source for source in sources if "near.mp4" in source]
+    assert lent, "the far film was restored without the near film's close-ups"
+
+
+@pytest.mark.shared
+@pytest.mark.xdist_group("engine")
+def test_a_picture_is_restored_from_a_profile_and_a_stranger_is_not(films, tmp_path) -> None:
+    photo = group_photo()
+    store = ProfileStore(tmp_path / "profiles")
+    write_picture(tmp_path / "close.png", np.ascontiguousarray(photo[LEFT_WOMAN]))
+    build_profile("Anna", photos=[tmp_path / "close.png"], store=store, runtime=RuntimeSettings())
+    random = np.random.default_rng(0)
+    chain = Degradation(blur=1.0, shrink=2.5, noise=4.0, quality=70)
+    pictures = []
+    for name, part in (("herself.png", LEFT_WOMAN), ("stranger.png", RIGHT_WOMAN)):
+        write_picture(tmp_path / name, degrade(np.ascontiguousarray(photo[part]), chain, random))
+        pictures.append(tmp_path / name)
+    results = restore_pictures(
+        pictures, tmp_path / "out", profile=store.load("Anna"), settings=RenderSettings(scale=2)
+    )
+    herself, stranger = (result.summary()[0] for _, _, result in results)
+    assert herself["person"] == "same person"
+    assert herself["done"] == "restored from references"
+    assert herself["similarity"]["restored"] > herself["similarity"]["input"]
+    assert stranger["person"] == "somebody else"
+    assert stranger["done"] != "restored from references"
+    assert results[0][2].image.shape == (540, 460, 3)
+
+
+@pytest.mark.parametrize(
+    ("videos", "output", "expected"),
+    [
+        (["a.mp4"], "b.mkv", ["b.mkv"]),
+        (["a.mp4", "b.mp4"], "folder", ["folder/a.mp4", "folder/b.mp4"]),
+    ],
+)
+def test_outputs_are_planned(videos, output, expected) -> None:
+    plans = plan_outputs([Path(video) for video in videos], Path(output))
+    assert [plan.output for plan in plans] == [Path(name) for name in expected]
+    assert all(plan.project.parent == plan.output.parent for plan in plans)
+
+
+@pytest.mark.parametrize(
+    ("videos", "output", "word"),
+    [(["a.mp4", "x/a.mp4"], "folder", "same name"), (["a.mp4", "b.mp4"], "c.mp4", "folder")],
+)
+def test_outputs_that_collide_are_refused(videos, output, word) -> None:
+    with pytest.raises(UsageError, match=word):
+        plan_outputs([Path(video) for video in videos], Path(output))
