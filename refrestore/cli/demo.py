@@ -37,13 +37,14 @@ def demo(
         "restored": made.result.output,
         "report": made.result.page,
         "comparison": made.comparison,
+        "faces": made.faces,
     }
     if json:
         print_json(
             {
                 **{name: str(file) for name, file in files.items()},
                 "identities": len(made.identities),
-                "faces": made.result.summary["faces"],
+                "restored_faces": made.result.summary["faces"],
             }
         )
         return

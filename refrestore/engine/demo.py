@@ -11,6 +11,7 @@ import numpy as np
 from refrestore.config import RuntimeSettings
 from refrestore.engine.run import PROJECT_SUFFIX, run
 from refrestore.evaluate.demo import make_demo_film
+from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE, crops, resized, similarity
 from refrestore.media.pixels import display_rgb
 from refrestore.media.reader import VideoReader
 from refrestore.media.stills import write_picture
@@ -23,6 +24,9 @@ from refrestore.types import Identity, ImageArray, ProgressCallback
 BEFORE_AFTER_AT = (Fraction(36, 10), Fraction(84, 10))
 """Seconds, in the two far shots."""
 
+FACE_SIZE = 192
+"""Side of a face in the picture of faces, pixels."""
+
 
 @dataclass(frozen=True)
 class DemoResult:
@@ -30,8 +34,9 @@ class DemoResult:
 
     Parameters
     ----------
-    film, sheet, comparison
-        The film, the contact sheet of its people, a before/after picture.
+    film, sheet, comparison, faces
+        The film, the contact sheet of its people, two moments before and after, and the faces of
+        the first of them, before above after.
     identities
         Who was found.
     result
@@ -41,6 +46,7 @@ class DemoResult:
     film: Path
     sheet: Path
     comparison: Path
+    faces: Path
     identities: list[Identity]
     result: RenderResult
 
@@ -68,9 +74,23 @@ def demo(
         identities = project.identities()
         sheet = folder / "people.png"
         write_picture(sheet, contact_sheet(project))
+        close = _faces(project, film, output, BEFORE_AFTER_AT[0])
     comparison = folder / "before-after.png"
     write_picture(comparison, _side_by_side(film, output))
-    return DemoResult(film, sheet, comparison, identities, result)
+    faces = folder / "faces.png"
+    write_picture(faces, close)
+    return DemoResult(film, sheet, comparison, faces, identities, result)
+
+
+def _faces(project: Project, before: Path, after: Path, time: Fraction) -> ImageArray:
+    """Return the aligned faces of one moment, before above after, from left to right."""
+    with VideoReader(before, start=time) as reader:
+        frame = next(iter(reader)).index
+    faces = project.faces(first=frame, stop=frame + 1)
+    faces = faces[np.argsort(faces.box[:, 0])]
+    matrices = resized(similarity(faces.keypoints, FFHQ_TEMPLATE), FACE_SIZE / CROP_SIZE)
+    rows = [crops(_picture_at(video, time), matrices, FACE_SIZE) for video in (before, after)]
+    return np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
 
 
 def _side_by_side(before: Path, after: Path) -> ImageArray:

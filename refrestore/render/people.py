@@ -16,9 +16,9 @@ CLEAR_WEIGHT = 0.5
 """A track embedding that can be trusted this much is clear enough to contradict the user."""
 
 
-LEAST_DETAIL, ENOUGH = 0.5, 3
+LEAST_DETAIL, ENOUGH = 0.5, 2
 """Share of the best reference's detail (native size x sharpness) that another must show, if at
-least so many do; three references are most of what five give (ReF-LDM: 0.62 of 0.65)."""
+least so many do."""
 
 
 @dataclass(frozen=True)
