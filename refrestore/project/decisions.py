@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
@@ -39,7 +40,7 @@ class Unresolved:
     reason: str
 
 
-class Decisions:
+class Decisions(ABC):
     """The part of a project that a user changes; `Project` adds what a scan found.
 
     Every decision is one entry of the log. It raises `ProjectError`, and changes nothing, when an
@@ -50,9 +51,9 @@ class Decisions:
         self.database = database
         self._journal = journal
 
+    @abstractmethod
     def timeline(self) -> Timeline:
         """Return the map from frames to seconds."""
-        raise NotImplementedError
 
     def scan_id(self) -> int:
         """Return the number of the current scan, 0 before the first."""
