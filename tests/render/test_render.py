@@ -8,14 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import torch
 
-from refrestore.config import EncoderSettings, RenderSettings
+from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
 from refrestore.errors import MediaError, ProfileError, ProjectError
 from refrestore.media.planes import plane_views
 from refrestore.media.probe import probe
@@ -23,6 +25,9 @@ from refrestore.media.reader import VideoReader
 from refrestore.project import Project
 from refrestore.render.preview import preview
 from refrestore.render.render import render
+from refrestore.render.toolbox import open_toolbox
+from refrestore.restore.gfpgan import GFPGAN, GFPGANConfig
+from refrestore.restore.restorer import Restorer
 
 pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("render")]
 
@@ -189,3 +194,18 @@ def test_a_preview_shows_one_moment(scanned) -> None:
     assert shown.faces >= 1
     assert shown.before.shape == shown.after.shape == (186, 250, 3)
     assert np.abs(shown.before.astype(int) - shown.after).max() > 10
+
+
+def test_gfpgan_runs_behind_the_fusion(scanned, tmp_path) -> None:
+    """The same path, one stage more; a narrow network with random weights stands in."""
+    toolbox = open_toolbox(RuntimeSettings())
+    torch.manual_seed(0)
+    network = GFPGAN(GFPGANConfig(narrow=0.0625)).for_inference("cpu", toolbox.restorer.dtype)
+    restorer = Restorer(toolbox.restorer.fusion, network, "cpu", toolbox.restorer.dtype)
+    both = replace(toolbox, restorer=restorer)
+    settings = RenderSettings(start=Fraction(60, 100), end=Fraction(76, 100))
+    with Project.open(scanned.project) as opened:
+        result = render(opened, tmp_path / "out.mkv", settings=settings, toolbox=both)
+    assert result.summary["stages"] == ["reference fusion", "GFPGAN"]
+    assert result.summary["faces"] > 0
+    assert not any("no GFPGAN" in note for note in result.summary["notes"])
