@@ -10,6 +10,7 @@ import typer
 from . import options
 from .output import print_json, print_line
 from .progress import progress_reporter
+from .table import print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -26,14 +27,25 @@ def demo(
     json: options.Json = False,
 ) -> None:
     """Make a film, find its people, restore it and show what changed."""
-    from refrestore.engine.demo import demo as run_demo
+    from refrestore.engine.demo import restore_demo, scan_demo
 
     runtime = options.runtime_settings(device, "lite", models_dir, None, threads)
     with progress_reporter(progress) as report:
-        made = run_demo(folder, runtime=runtime, progress=report)
+        scanned = scan_demo(folder, runtime=runtime, progress=report)
+    if not json:
+        print_line(f"Found {len(scanned.identities)} people in the film:")
+        rows = [
+            (one.name, f"{one.seconds:.1f} s", str(one.faces), str(one.references or "none"))
+            for one in scanned.identities
+        ]
+        if rows:
+            print_table(("WHO", "ON SCREEN", "FACES", "CLOSE-UPS"), rows)
+    with progress_reporter(progress) as report:
+        made = restore_demo(scanned, runtime=runtime, progress=report)
     files = {
-        "film": made.film,
-        "people": made.sheet,
+        "film": scanned.film,
+        "clean": scanned.clean,
+        "people": scanned.sheet,
         "restored": made.result.output,
         "report": made.result.page,
         "comparison": made.comparison,
@@ -43,17 +55,19 @@ def demo(
         print_json(
             {
                 **{name: str(file) for name, file in files.items()},
-                "identities": len(made.identities),
+                "identities": len(scanned.identities),
                 "restored_faces": made.result.summary["faces"],
             }
         )
         return
-    print_line(f"Found {len(made.identities)} people in the film:")
-    for identity in made.identities:
-        print_line(
-            f"  {identity.name}: {identity.seconds:.1f} s on screen, "
-            f"{identity.references} close-ups"
-        )
     print_line(f"Restored {made.result.summary['faces']} faces.")
-    for name, file in files.items():
-        print_line(f"  {name}: {file}")
+    labels = {
+        "restored": "result",
+        "report": "report",
+        "comparison": "before and after",
+        "faces": "faces beside the truth",
+        "people": "people",
+        "film": "film",
+    }
+    for name, label in labels.items():
+        print_line(f"  {label + ':':24}{files[name]}")

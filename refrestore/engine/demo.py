@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
-
-from refrestore.config import RuntimeSettings
-from refrestore.engine.run import PROJECT_SUFFIX, run
-from refrestore.evaluate.demo import make_demo_film
-from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE, crops, resized, similarity
-from refrestore.media.pixels import display_rgb
-from refrestore.media.reader import VideoReader
+from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
+from refrestore.engine.run import PROJECT_SUFFIX
+from refrestore.errors import ProjectError
+from refrestore.evaluate.demo import MOVES, CameraMove, far_moments, make_demo_film
+from refrestore.evaluate.demo.sheet import before_after, face_sheet, far_faces, stacked
+from refrestore.media.probe import probe
 from refrestore.media.stills import write_picture
 from refrestore.models.pack import load_pack
 from refrestore.project import Project
-from refrestore.render.render import RenderResult
+from refrestore.render.render import RenderResult, render
+from refrestore.scan.scan import scan
 from refrestore.scan.sheet import contact_sheet
-from refrestore.types import Identity, ImageArray, ProgressCallback
+from refrestore.types import Identity, ProgressCallback
 
-BEFORE_AFTER_AT = (Fraction(36, 10), Fraction(84, 10))
-"""Seconds, in the two far shots."""
+SCALE: Literal[2] = 2
+"""The result is enlarged: at their own 40 pixels there is little room for what close-ups know."""
 
-FACE_SIZE = 192
-"""Side of a face in the picture of faces, pixels."""
+
+@dataclass(frozen=True)
+class DemoScan:
+    """The film and who is in it.
+
+    Parameters
+    ----------
+    film, clean
+        The film, and the same, larger, with its far shots as they were before degradation.
+    project
+        Project folder.
+    sheet
+        Contact sheet of the people.
+    identities
+        Who was found.
+    moments
+        A time in each far shot, seconds.
+    """
+
+    film: Path
+    clean: Path
+    project: Path
+    sheet: Path
+    identities: list[Identity]
+    moments: list[Fraction]
 
 
 @dataclass(frozen=True)
@@ -34,21 +59,85 @@ class DemoResult:
 
     Parameters
     ----------
-    film, sheet, comparison, faces
-        The film, the contact sheet of its people, two moments before and after, and the faces of
-        the first of them, before above after.
-    identities
-        Who was found.
+    scan
+        The film and its people.
+    comparison, faces
+        Two moments before and after with the faces beneath, and the faces alone: input, restored
+        and truth.
     result
         The restored film and its report.
     """
 
-    film: Path
-    sheet: Path
+    scan: DemoScan
     comparison: Path
     faces: Path
-    identities: list[Identity]
     result: RenderResult
+
+
+def scan_demo(
+    folder: Path,
+    *,
+    moves: Sequence[CameraMove] = MOVES,
+    runtime: RuntimeSettings | None = None,
+    progress: ProgressCallback | None = None,
+) -> DemoScan:
+    """Make a film and find its people.
+
+    A project of an earlier demo in this folder is used if the film is still the same.
+
+    Raises
+    ------
+    ModelError
+        If a model is missing; nothing is made then.
+    """
+    runtime = runtime or RuntimeSettings()
+    load_pack(runtime)
+    folder.mkdir(parents=True, exist_ok=True)
+    film, clean = folder / "film.mp4", folder / "film-clean.mp4"
+    make_demo_film(film, moves=moves, truth=clean, truth_scale=SCALE)
+    project = folder / f"restored.mp4{PROJECT_SUFFIX}"
+    if not _scanned(project, film):
+        shutil.rmtree(project, ignore_errors=True)
+        scan(film, project, settings=ScanSettings(), runtime=runtime, progress=progress)
+    sheet = folder / "people.png"
+    with Project.open(project) as opened:
+        write_picture(sheet, contact_sheet(opened))
+        people = opened.identities()
+    return DemoScan(film, clean, project, sheet, people, far_moments(moves))
+
+
+def restore_demo(
+    scanned: DemoScan,
+    *,
+    runtime: RuntimeSettings | None = None,
+    progress: ProgressCallback | None = None,
+) -> DemoResult:
+    """Restore the film and show what changed.
+
+    Raises
+    ------
+    RefrestoreError
+        As `render` does.
+    """
+    folder = scanned.film.parent
+    output = folder / "restored.mp4"
+    with Project.open(scanned.project) as project:
+        result = render(
+            project,
+            output,
+            settings=RenderSettings(scale=SCALE),
+            runtime=runtime,
+            video=scanned.film,
+            progress=progress,
+        )
+        moments = far_faces(project, scanned.moments)
+    faces, comparison = folder / "faces.png", folder / "before-after.png"
+    rows = {"input": scanned.film, "restored": result.output, "truth": scanned.clean}
+    write_picture(faces, face_sheet(moments, rows))
+    pair = {"before": scanned.film, "after": result.output}
+    frames = before_after(scanned.film, result.output, scanned.moments)
+    write_picture(comparison, stacked([frames, face_sheet(moments, pair)]))
+    return DemoResult(scanned, comparison, faces, result)
 
 
 def demo(
@@ -61,46 +150,20 @@ def demo(
 
     Raises
     ------
-    ModelError
-        If a model is missing; nothing is made then.
+    RefrestoreError
+        As `scan_demo` and `restore_demo` do.
     """
-    runtime = runtime or RuntimeSettings()
-    load_pack(runtime)
-    folder.mkdir(parents=True, exist_ok=True)
-    film, output = folder / "film.mp4", folder / "restored.mp4"
-    make_demo_film(film)
-    result = run([film], output, runtime=runtime, progress=progress)[0]
-    with Project.open(output.with_name(output.name + PROJECT_SUFFIX)) as project:
-        identities = project.identities()
-        sheet = folder / "people.png"
-        write_picture(sheet, contact_sheet(project))
-        close = _faces(project, film, output, BEFORE_AFTER_AT[0])
-    comparison = folder / "before-after.png"
-    write_picture(comparison, _side_by_side(film, output))
-    faces = folder / "faces.png"
-    write_picture(faces, close)
-    return DemoResult(film, sheet, comparison, faces, identities, result)
+    scanned = scan_demo(folder, runtime=runtime, progress=progress)
+    return restore_demo(scanned, runtime=runtime, progress=progress)
 
 
-def _faces(project: Project, before: Path, after: Path, time: Fraction) -> ImageArray:
-    """Return the aligned faces of one moment, before above after, from left to right."""
-    with VideoReader(before, start=time) as reader:
-        frame = next(iter(reader)).index
-    faces = project.faces(first=frame, stop=frame + 1)
-    faces = faces[np.argsort(faces.box[:, 0])]
-    matrices = resized(similarity(faces.keypoints, FFHQ_TEMPLATE), FACE_SIZE / CROP_SIZE)
-    rows = [crops(_picture_at(video, time), matrices, FACE_SIZE) for video in (before, after)]
-    return np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
-
-
-def _side_by_side(before: Path, after: Path) -> ImageArray:
-    rows = [
-        np.concatenate([_picture_at(before, time), _picture_at(after, time)], axis=1)
-        for time in BEFORE_AFTER_AT
-    ]
-    return np.concatenate(rows)
-
-
-def _picture_at(video: Path, time: Fraction) -> ImageArray:
-    with VideoReader(video, start=time) as reader:
-        return display_rgb(next(iter(reader)))
+def _scanned(folder: Path, film: Path) -> bool:
+    """Whether the project holds a finished scan of this very film."""
+    if not folder.exists():
+        return False
+    try:
+        with Project.open(folder) as project:
+            project.check_video(probe(film).fingerprint, film)
+            return project.scan_info() is not None
+    except ProjectError:
+        return False

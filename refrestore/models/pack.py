@@ -43,12 +43,15 @@ class Pack(FacePack):
         Reference fusion network (safetensors), trained here.
     gfpgan
         GFPGANv1Clean weights, or None if the pack restores without.
+    mask
+        Face mask network (safetensors), trained here, or None.
     parser
-        ParseNet weights, or None if the mask comes from the mesh hull.
+        ParseNet weights, or None. Without both, all of the mesh hull counts as face.
     """
 
     fusion: Path
     gfpgan: Path | None
+    mask: Path | None
     parser: Path | None
 
 
@@ -74,7 +77,9 @@ def load_pack(settings: RuntimeSettings) -> Pack:
     """
     roles = ["detector", "recogniser", "landmarks", "fusion"]
     catalogue = ModelStore(settings).catalogue
-    optional = [role for role in ("gfpgan", "parser") if catalogue.role(settings.pack, role)]
+    optional = [
+        role for role in ("gfpgan", "mask", "parser") if catalogue.role(settings.pack, role)
+    ]
     found = dict(zip(roles + optional, _locate(settings, [*roles, *optional]), strict=True))
     return Pack(
         name=settings.pack,
@@ -83,6 +88,7 @@ def load_pack(settings: RuntimeSettings) -> Pack:
         landmarks=found["landmarks"],
         fusion=found["fusion"],
         gfpgan=found.get("gfpgan"),
+        mask=found.get("mask"),
         parser=found.get("parser"),
     )
 

@@ -8,11 +8,11 @@ from torch.nn import functional as F  # noqa: N812
 
 from refrestore.restore.colour import stretch
 
-CELL = 8
-"""Crop pixels per cell of the feature maps."""
+CELL = 4
+"""Pixels of the working picture per cell of the feature maps: 8 of the 512-px crop."""
 
-FLOW_LIMIT = 16.0
-"""Furthest the residual flow can move, crop pixels at 512 (a mesh found at 24 px errs by 5-10)."""
+FLOW_LIMIT = 8.0
+"""Furthest the residual flow can move, pixels of the working picture."""
 
 
 class Residual(nn.Module):
@@ -27,7 +27,7 @@ class Residual(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Take and return (N, width, h, w)."""
-        out: torch.Tensor = x + self.second(F.silu(self.first(F.silu(x))))
+        out: torch.Tensor = x + self.second(F.relu(self.first(F.relu(x))))
         return out
 
 
@@ -40,7 +40,7 @@ def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 class Aligner(nn.Module):
-    """Residual flow of one warped reference onto the face, both at a quarter of the resolution."""
+    """Residual flow of one warped reference onto the face, both at half the working resolution."""
 
     def __init__(self, width: int = 40) -> None:
         super().__init__()
@@ -53,12 +53,12 @@ class Aligner(nn.Module):
     def forward(
         self, face: torch.Tensor, reference: torch.Tensor, hull: torch.Tensor
     ) -> torch.Tensor:
-        """Return (N, 2, S / 8, S / 8) crop pixels from (N, 3, S / 4, S / 4) pictures."""
+        """Return (N, 2, T / 4, T / 4) working pixels from (N, 3, T / 2, T / 2) pictures."""
         pair = torch.cat([F.pixel_unshuffle(face, 2), F.pixel_unshuffle(reference, 2), hull], 1)
-        near = F.silu(self.enter(fed(pair, self.enter)))
+        near = F.relu(self.enter(fed(pair, self.enter)))
         far = self.deep(self.down(near))
         far = F.interpolate(far, size=near.shape[-2:], mode="nearest")
-        flow = self.flow(F.silu(self.leave(torch.cat([near, far.to(near.dtype)], 1))))
+        flow = self.flow(F.relu(self.leave(torch.cat([near, far.to(near.dtype)], 1))))
         return FLOW_LIMIT * torch.tanh(flow.float() / FLOW_LIMIT)
 
 
@@ -68,7 +68,7 @@ def fed(x: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
 
 
 def folded(images: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
-    """Fold (N, C, S, S) into (N, C * 64, S / 8, S / 8) as `layer` wants it, in one copy.
+    """Fold (N, C, T, T) into (N, C * 16, T / 4, T / 4) as `layer` wants it, in one copy.
 
     Under autocast the layer's weights stay float32 and the layer casts by itself.
     """

@@ -1,11 +1,14 @@
 """The fusion network: a degraded face and its person's references in, the face out.
 
-Small and mostly at an eighth of the resolution. It aligns each reference (a residual flow on top
-of the mesh warp), compares it with the degraded face and with the others, and mixes the octave
-bands of all of them by a softmax per place and band over the references and "none", which keeps
-the input's own band. A decoder adds what mixing cannot do (noise and blocks taken away, seams
-closed). Untrained it is a frequency split: where the input has lost a band, the references' mean
-stands in; what it still has stays its own.
+It thinks at half the crop's resolution (256 px of 512; a recogniser sees 142) in cells of eight
+crop pixels. It aligns each reference (a registration and a learnt flow on top of the mesh warp),
+compares it with the degraded face, and mixes the octave bands of all of them by a softmax per
+place over the references and a share per place and band that stays the input's own. A decoder
+adds what mixing cannot do (noise and blocks taken away, seams closed, what neither shows). The
+finest octave, which only the full crop has, is mixed by the shares of the next one.
+
+Untrained it is a frequency split: where the input has lost a band, the references' mean stands
+in; what it still has stays its own.
 """
 
 from __future__ import annotations
@@ -33,37 +36,52 @@ from refrestore.restore.blocks import (
     resized,
     zeroed,
 )
-from refrestore.restore.colour import LIGHT_BLOCK, collapse, match_light, pyramid, stretch
+from refrestore.restore.colour import (
+    LIGHT_BLOCK,
+    collapse,
+    enlarge,
+    match_light,
+    pyramid,
+    stretch,
+)
 from refrestore.restore.register import register
-from refrestore.restore.warp import STRIDE, warp
+from refrestore.restore.warp import warp
 
-ALIGN_SCALE = 4
-"""References are aligned at a quarter of the resolution."""
+WORKING = 2
+"""Crop pixels per working pixel."""
 
-FINE_BANDS = 3
+ALIGN_SCALE = 2
+"""References are aligned at this part of the working resolution."""
+
+FINE_BANDS = 2
 """Octaves finer than a cell; one attention serves them all, another the coarser ones."""
 
-NONE_SHARP = 1.5
-"""Logit of "none" where the input's band is as strong as the references': five share it with the
-input about evenly."""
+BALANCE = (
+    (7.0, 0.0, 0.0, 0.0),
+    (0.0, 8.5, 0.0, 0.0),
+    (0.0, 2.65, 2.65, 0.0),
+    (0.0, 3.7, 3.7, 0.0),
+)
+NONE = (3.0, 3.2, 4.0, 7.8)
+"""What "none" weighs in each band (finest first) to start with: NONE where all of the face's bands
+are as strong as the references', and BALANCE times the logarithms of the ratios on top. Fine bands
+that are gone are replaced, coarse ones only where the ones between them are gone too: what a
+moderately blurred face still has of its middle bands is its own expression."""
 
-NONE_SLOPE = 5.0
-"""How fast it falls with the logarithm of that ratio: a band of half its strength is replaced."""
-
-RATIO_LIMITS = (-0.9, 0.0)
-"""Limits of the logarithm; at the lower one five references have 99 % of the band."""
+RATIO_LIMITS = (-2.0, 0.3)
+"""Limits of those logarithms."""
 
 FAINT = 0.002
 """Strength of a band that is as good as none: half a grey level of 255."""
 
-LEARNT_LIMIT = 3.0
-"""Furthest the learnt part can move the logit: beyond, gradients would die in the sigmoid."""
+LEARNT_LIMIT = 2.0
+"""Furthest a place can move the logit from what the whole face's strengths say."""
 
 NEVER = -30.0
 """Logit of a reference that is not there: finite, or a face without any would divide 0 by 0."""
 
-OUTSIDE_HULL = 9.0
-"""Added to "none" outside the mesh hull, where the warp knows nothing; learnt logits may win."""
+OUTSIDE_HULL = 20.0
+"""Added to "none" outside the mesh hull, where the warp knows nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +92,24 @@ class FusionConfig:
     ----------
     channels
         Of the reference encoder.
+    context
+        Of the trunk, at half the decoder's resolution.
     width
-        Of the trunk and the decoder.
+        Of the decoder.
     bands
-        Octaves that are mixed; the rest is the input's. Crops are multiples of 2 ** bands.
+        Octaves of the working picture that are mixed; the rest is the input's. Crops are
+        multiples of 2 ** (bands + 1).
     encoder_blocks, trunk_blocks, decoder_blocks
         Residual blocks of each part.
     detail
-        Channels at half resolution in the decoder.
+        Channels at half the working resolution in the decoder.
     """
 
     channels: int = 64
+    context: int = 128
     width: int = 96
-    bands: int = 5
-    encoder_blocks: int = 2
+    bands: int = 4
+    encoder_blocks: int = 1
     trunk_blocks: int = 4
     decoder_blocks: int = 3
     detail: int = 32
@@ -104,22 +126,38 @@ class Fused:
     confidence : (B, 1, S, S) float32
         Share of the references in the fine bands, 0..1: high where they agree with each other and
         with the input, 0 without references.
-    references : (B, K, 3, S, S) float32
-        References warped, aligned and matched in light. No gradient passes through them.
-    previews : (B, K, 3, S / 4, S / 4) float32
-        The same at a quarter of the resolution, with a gradient to the aligner; only in training.
-    attention : (B, K, 2, S / 8, S / 8)
-        Softmax over the references, for the fine and for the coarse bands.
-    shares : (B, bands, S / 8, S / 8)
-        What the references have of each band, 0..1; the rest is the input's.
     """
 
     images: torch.Tensor
     confidence: torch.Tensor
-    references: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What the network makes of faces at the working resolution T.
+
+    Parameters
+    ----------
+    images : (B, 3, T, T) float32
+        Restored faces.
+    previews : (B, K, 3, T / 2, T / 2) float32
+        Aligned references with a gradient to the aligner; only in training.
+    field : (B, K, 2, g, g) float32
+        Where each reference lies, working pixels, on the grid of the offsets given.
+    attention : (B, K, 2, T / 4, T / 4)
+        Softmax over the references, for the fine and for the coarse bands.
+    shares : (B, bands, T / 4, T / 4)
+        What the references have of each band, 0..1; the rest is the input's.
+    gains : (B, 2, bands, T / 4, T / 4)
+        Factors of the references' and of the input's bands.
+    """
+
+    images: torch.Tensor
     previews: torch.Tensor | None
+    field: torch.Tensor
     attention: torch.Tensor
     shares: torch.Tensor
+    gains: torch.Tensor
 
 
 class FusionNetwork(nn.Module):
@@ -130,24 +168,30 @@ class FusionNetwork(nn.Module):
         self.config = config = config or FusionConfig()
         cell = 3 * CELL**2
         channels, width, bands = config.channels, config.width, config.bands
+        context = config.context
         self.align = Aligner()
         self.see_face = nn.Sequential(
-            nn.Conv2d(cell + 1, channels, 3, padding=1), Residual(channels), Residual(channels)
+            nn.Conv2d(cell + 1, channels, 3, padding=1), Residual(channels)
         )
         self.see_reference = nn.Conv2d(cell, channels, 3, padding=1)
         self.compare = nn.Conv2d(2 * channels, channels, 3, padding=1)
         self.encoder = nn.Sequential(*(Residual(channels) for _ in range(config.encoder_blocks)))
-        self.gather = nn.Conv2d(3 * channels + 2, width, 3, padding=1)
+        self.gather = nn.Conv2d(3 * channels + 2 + bands, context, 4, stride=2, padding=1)
         self.trunk = nn.Sequential(
-            *(Residual(width, 2 ** (block % 3)) for block in range(config.trunk_blocks))
+            *(Residual(context, 2 ** (block % 3)) for block in range(config.trunk_blocks))
         )
+        self.spread = nn.Conv2d(context, width, 1)
+        self.join = nn.Conv2d(2 * channels, width, 3, padding=1)
         self.rank = nn.Conv2d(channels, channels, 3, padding=1)
         self.rank_context = nn.Conv2d(width, channels, 3, padding=1)
         self.rank_out = zeroed(nn.Conv2d(channels, 2, 1))
+        self.balance = nn.Linear(bands, bands)
+        self.balance.weight.data = torch.tensor(BALANCE)
+        self.balance.bias.data = torch.tensor(NONE)
         self.mix = zeroed(nn.Conv2d(width, 3 * bands, 3, padding=1))
-        self.see_fused = nn.Conv2d(cell + width, width, 3, padding=1)
+        self.see_fused = nn.Conv2d(2 * cell + width, width, 3, padding=1)
         self.decoder = nn.Sequential(*(Residual(width) for _ in range(config.decoder_blocks)))
-        self.grow = nn.Conv2d(width, config.detail * 16, 1)
+        self.grow = nn.Conv2d(width, config.detail * 4, 1)
         self.fine = nn.Conv2d(config.detail + 24, config.detail, 3, padding=1)
         self.finest = nn.Conv2d(config.detail, config.detail, 3, padding=1)
         self.residual = zeroed(nn.Conv2d(config.detail, 12, 3, padding=1))
@@ -166,38 +210,83 @@ class FusionNetwork(nn.Module):
         Parameters
         ----------
         faces : (B, 3, S, S) float32
-            Degraded crops, RGB 0..1, S a multiple of 32.
-        references : (B, K, 3, R, R) uint8 or float32 in 0..1
+            Degraded crops, RGB 0..1, S a multiple of 64.
+        references : (B, K, 3, S, S) uint8 or float32 in 0..1
             References as they are; K may be 0.
-        offsets : (B, K, 2, S / 4, S / 4) float32
-            Displacement of each onto its face (`warp.displacement`).
+        offsets : (B, K, 2, g, g) float32
+            Displacement of each onto its face, crop pixels (`warp.displacement`).
         valid : (B, K) bool
             False where a face has fewer than K references.
         hull : (B, 1, S / 8, S / 8) float32
             How much of each cell is inside the mesh hull, 0..1.
         """
+        # Bytes stay 0..255 until the light is matched: one pass over all pixels less.
+        pictures = references.flatten(0, 1).float()
+        unit = 1 / 255 if references.dtype == torch.uint8 else 1.0
+        small = F.avg_pool2d(faces, WORKING)
+        little = F.avg_pool2d(pictures, WORKING).mul_(unit) if len(pictures) else pictures
+        little = little.reshape(*references.shape[:3], *small.shape[-2:])
+        thought = self.think(small, little, offsets / WORKING, valid, hull)
+        shares, gains = thought.shares, thought.gains
+        finest = (faces - enlarge(small)) * stretch(gains[:, 1, :1], *faces.shape[-2:])
+        if references.shape[1]:
+            stride = faces.shape[-1] // offsets.shape[-1]
+            warped = warp(pictures, thought.field.flatten(0, 1) * WORKING, stride=stride)
+            matched = match_light(by_face(warped, len(faces)), faces, unit=unit)
+            mean = attended(matched, thought.attention[:, :, 0])
+            theirs = mean - enlarge(F.avg_pool2d(mean, WORKING))
+            theirs = theirs * stretch(gains[:, 0, :1], *faces.shape[-2:])
+            finest = torch.lerp(finest, theirs, stretch(shares[:, :1], *faces.shape[-2:]))
+        trust = shares[:, :FINE_BANDS].mean(1, keepdim=True)
+        return Fused(enlarge(thought.images) + finest, stretch(trust, *faces.shape[-2:]))
+
+    def think(
+        self,
+        faces: torch.Tensor,
+        references: torch.Tensor,
+        offsets: torch.Tensor,
+        valid: torch.Tensor,
+        hull: torch.Tensor,
+    ) -> Thought:
+        """Restore B faces at the working resolution: all that is learnt.
+
+        Parameters
+        ----------
+        faces : (B, 3, T, T) float32
+            Degraded crops, RGB 0..1.
+        references : (B, K, 3, R, R) float32
+            References as they are, RGB 0..1.
+        offsets : (B, K, 2, g, g) float32
+            Displacement of each onto its face, working pixels; a face that is a window of its crop
+            has the window's corner added to them.
+        valid, hull
+            As in `forward`.
+        """
         count = references.shape[1]
         cells = torch.cat([folded(faces, self.see_reference), fed(hull, self.see_reference)], 1)
         seen = self.see_face(cells)
         previews = None
+        field = offsets
         if count:
-            references, previews = self._align(faces, references, offsets, valid, hull)
+            references, previews, field = self._align(faces, references, offsets, valid, hull)
             pairs = self._encode(seen, references)
             mean, spread = moments(pairs, valid)
+            strength = self._strength(faces, references, hull)
+            strength = strength * valid.any(1)[:, None, None, None]
         else:
-            references = faces.new_zeros((len(faces), 0, *faces.shape[1:]))
             pairs = seen.new_zeros((len(faces), 0, *seen.shape[1:]))
             mean = spread = torch.zeros_like(seen)
+            strength = faces.new_zeros((len(faces), self.config.bands, 1, 1))
         number = valid.float().sum(1)[:, None, None, None] / 5
-        extra = torch.cat([hull, number.expand_as(hull)], 1).to(seen.dtype)
-        trunk = self.trunk(self.gather(torch.cat([seen, mean, spread, extra], 1)))
-        strength = self._strength(faces, references, hull) if count else None
+        extra = torch.cat([number, strength], 1).expand(-1, -1, *hull.shape[-2:])
+        extra = torch.cat([hull, extra], 1).to(seen.dtype)
+        near = torch.cat([seen, mean, spread, extra], 1)
+        trunk = enlarge(self.spread(self.trunk(self.gather(near))))
+        trunk = trunk + self.join(near[:, : 2 * self.config.channels])
         attention, shares, gains = self._attend(trunk, pairs, valid, hull, strength)
         fused = self._mix(faces, references, attention, shares, gains)
         images = fused + self._decode(trunk, fused, faces)
-        trust = shares[:, 1:FINE_BANDS].mean(1, keepdim=True)
-        confidence = stretch(trust, *faces.shape[-2:])
-        return Fused(images, confidence, references, previews, attention, shares)
+        return Thought(images, previews, field, attention, shares, gains)
 
     def _align(
         self,
@@ -206,26 +295,25 @@ class FusionNetwork(nn.Module):
         offsets: torch.Tensor,
         valid: torch.Tensor,
         hull: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
         """Warp references onto faces, correct the mesh's error, match the light.
 
         The correction is `register`'s, then a learnt residual flow. The aligner learns from the
         previews alone: a gradient through the full-size samples would double the cost of training
-        and teach it little that a quarter does not show.
+        and teach it little that a half does not show.
         """
         batch, count = references.shape[:2]
+        size, grid = faces.shape[-1], offsets.shape[-1]
         keep = valid[:, :, None, None, None]
         with torch.no_grad():
             small_face = F.avg_pool2d(faces, ALIGN_SCALE)
-            flat = references.flatten(0, 1)
-            # Bytes stay 0..255 until the light is matched: one pass over all pixels less.
-            pictures = flat.float()
-            unit = 1 / 255 if flat.dtype == torch.uint8 else 1.0
-            small = F.avg_pool2d(pictures, ALIGN_SCALE) * unit
+            pictures = references.flatten(0, 1)
+            small = F.avg_pool2d(pictures, ALIGN_SCALE)
 
         def preview(field: torch.Tensor) -> torch.Tensor:
-            placed = by_face(warp(small, field / ALIGN_SCALE, stride=1), batch)
-            return match_light(placed, small_face, block=LIGHT_BLOCK // ALIGN_SCALE)
+            stride = size // ALIGN_SCALE // field.shape[-1]
+            placed = by_face(warp(small, field / ALIGN_SCALE, stride=stride), batch)
+            return match_light(placed, small_face, block=LIGHT_BLOCK // WORKING // ALIGN_SCALE)
 
         half = CELL // ALIGN_SCALE
         with torch.no_grad():
@@ -233,25 +321,24 @@ class FusionNetwork(nn.Module):
             with torch.autocast(faces.device.type, enabled=False):
                 face_cells = F.avg_pool2d(small_face, half)
                 moved = register(face_cells, by_face(cells, batch), valid, hull)
-            moved = stretch(moved, *offsets.shape[-2:]) * CELL
+            moved = resized(moved, grid) * CELL
             coarse = (offsets + moved[:, None]).flatten(0, 1)
         flow = self.align(
             small_face.repeat_interleave(count, 0),
             preview(coarse).flatten(0, 1),
             hull.repeat_interleave(count, 0),
         )
-        field = coarse + F.interpolate(
-            flow, scale_factor=CELL // STRIDE, mode="bilinear", align_corners=False
-        )
+        field = coarse + resized(flow, grid)
         with torch.no_grad():
-            warped = by_face(warp(pictures, field), batch)
-            matched = match_light(warped, faces, unit=unit) * keep
-        return matched, preview(field) * keep if torch.is_grad_enabled() else None
+            warped = by_face(warp(pictures, field, stride=size // grid), batch)
+            matched = match_light(warped, faces, block=LIGHT_BLOCK // WORKING) * keep
+        previews = preview(field) * keep if torch.is_grad_enabled() else None
+        return matched, previews, by_face(field, batch)
 
     def _encode(self, seen: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         batch, count = references.shape[:2]
         look = self.see_reference(folded(references.flatten(0, 1), self.see_reference))
-        pair = F.silu(torch.cat([look, seen.repeat_interleave(count, 0)], 1))
+        pair = F.relu(torch.cat([look, seen.repeat_interleave(count, 0)], 1))
         return by_face(self.encoder(self.compare(pair)), batch)
 
     @torch.no_grad()
@@ -282,26 +369,30 @@ class FusionNetwork(nn.Module):
         pairs: torch.Tensor,
         valid: torch.Tensor,
         hull: torch.Tensor,
-        strength: torch.Tensor | None,
+        strength: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return attention (B, K, 2, h, w), shares (B, bands, h, w), gains (B, 2, bands, h, w)."""
         batch, count = pairs.shape[:2]
-        mixing = self.mix(F.silu(trunk)).float()
+        mixing = self.mix(F.relu(trunk)).float()
         mixing = mixing.reshape(batch, 3, -1, *mixing.shape[-2:])
-        none = LEARNT_LIMIT * torch.tanh(mixing[:, 0] / LEARNT_LIMIT)
-        none = none + NONE_SHARP + OUTSIDE_HULL * (1 - hull)
-        if strength is not None:
-            none = none + NONE_SLOPE * strength
         gains = 2 * torch.sigmoid(mixing[:, 1:])
         if not count:
-            return mixing.new_zeros((batch, 0, 2, *none.shape[-2:])), none * 0, gains
+            empty = mixing.new_zeros((batch, 0, 2, *hull.shape[-2:]))
+            return empty, mixing[:, 0] * 0, gains
+        learnt = LEARNT_LIMIT * torch.tanh(mixing[:, 0] / LEARNT_LIMIT)
+        # A band is judged by all of them: a face that has lost its fine ones has less of the
+        # person in the coarse ones too.
+        level = self.balance(strength[..., 0, 0].to(self.balance.weight.dtype)).float()
+        none = learnt + OUTSIDE_HULL * (1 - hull) + level[..., None, None]
         context = self.rank_context(trunk).repeat_interleave(count, 0)
-        logits = self.rank_out(F.silu(self.rank(F.silu(pairs.flatten(0, 1))) + context))
-        logits = by_face(logits.float(), batch)
-        logits = logits.masked_fill(~valid[:, :, None, None, None], NEVER)
-        mass = torch.logsumexp(logits, 1)
-        levels = [0 if level < FINE_BANDS else 1 for level in range(self.config.bands)]
-        return torch.softmax(logits, 1), torch.sigmoid(mass[:, levels] - none), gains
+        logits = self.rank_out(F.relu(self.rank(F.relu(pairs.flatten(0, 1))) + context))
+        there = valid[:, :, None, None, None]
+        logits = by_face(logits.float(), batch).masked_fill(~there, 0)
+        # They rank and no more: without the mean they cannot sink together against "none".
+        number = valid.sum(1).clamp(min=1)[:, None, None, None, None]
+        logits = (logits - logits.sum(1, keepdim=True) / number).masked_fill(~there, NEVER)
+        mass = number[:, 0].log() + NEVER * (~valid.any(1))[:, None, None, None]
+        return torch.softmax(logits, 1), torch.sigmoid(mass - none), gains
 
     def _mix(
         self,
@@ -331,13 +422,13 @@ class FusionNetwork(nn.Module):
     def _decode(
         self, trunk: torch.Tensor, fused: torch.Tensor, faces: torch.Tensor
     ) -> torch.Tensor:
-        cells = folded(fused, self.see_fused)
+        cells = torch.cat([folded(x, self.see_fused) for x in (fused, faces)], 1)
         deep = self.decoder(self.see_fused(torch.cat([cells, trunk.to(cells.dtype)], 1)))
-        half = F.pixel_shuffle(self.grow(F.silu(deep)), 4)
+        half = F.pixel_shuffle(self.grow(F.relu(deep)), 2)
         pictures = torch.cat([F.pixel_unshuffle(fused, 2), F.pixel_unshuffle(faces, 2)], 1)
-        half = self.fine(torch.cat([F.silu(half), fed(pictures, self.fine)], 1))
-        half = half + self.finest(F.silu(half))
-        return F.pixel_shuffle(self.residual(F.silu(half)).float(), 2)
+        half = self.fine(torch.cat([F.relu(half), fed(pictures, self.fine)], 1))
+        half = half + self.finest(F.relu(half))
+        return F.pixel_shuffle(self.residual(F.relu(half)).float(), 2)
 
 
 def save_fusion(network: FusionNetwork, path: Path) -> None:

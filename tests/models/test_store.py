@@ -187,6 +187,7 @@ def test_lite_pack(shared):
     assert pack.name == "lite"
     assert pack.gfpgan is None
     assert pack.parser is None
+    assert pack.mask.is_file()
     assert pack.fusion.is_file()
     faces = load_face_pack(RuntimeSettings(models_dir=shared / "models"))
     assert (faces.detector, faces.landmarks) == (pack.detector, pack.landmarks)

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.fusion import FusionConfig, FusionNetwork
+from refrestore.restore.mask import LearntMask, MaskNetwork
 from refrestore.restore.restorer import Restorer, combine, hull_cells
 from refrestore.types import Reference
 
@@ -122,6 +124,8 @@ class Grey:
 
 def test_the_generator_fills_where_no_reference_shows(faces):
     crops, landmarks = faces
+    # Blurred: a sharp face would need neither references nor generator.
+    crops = F.interpolate(F.avg_pool2d(crops, 16), scale_factor=16, mode="bilinear")
     plain = Restorer(network()).restore(crops[:2], landmarks[:2], [None, bank(2)])
     filled = Restorer(network(), Grey()).restore(crops[:2], landmarks[:2], [None, bank(2)])
     middle = (..., slice(200, 300), slice(200, 300))
@@ -146,3 +150,33 @@ def test_hull_cells_lie_where_the_mesh_is():
     rows, columns = torch.nonzero(cells > 0.5, as_tuple=True)
     assert rows.float().mean() == pytest.approx(31.5, abs=1)
     assert columns.float().mean() == pytest.approx(31.5, abs=1)
+
+
+class LeftHalf:
+    """A face mask that lets nothing but the left half be repaired."""
+
+    def visible(self, faces, landmarks):
+        seen = torch.zeros(len(faces), *faces.shape[2:])
+        seen[..., : faces.shape[-1] // 2] = 1
+        return seen
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_in_front_of_a_face_is_not_pasted_over(faces, workers):
+    crops, landmarks = faces
+    banks = [None, bank(1), None]
+    free = Restorer(network()).restore(crops, landmarks, banks)
+    behind = Restorer(network(), mask=LeftHalf(), workers=workers).restore(crops, landmarks, banks)
+    assert torch.equal(behind.images, free.images)
+    assert torch.equal(behind.masks[..., :256], free.masks[..., :256])
+    assert float(behind.masks[..., 256:].max()) == 0
+
+
+def test_the_learnt_mask_does_not_depend_on_the_batch(faces):
+    crops, landmarks = faces
+    torch.manual_seed(1)
+    restorer = Restorer(network(), mask=LearntMask(MaskNetwork((8, 8, 8, 8))), workers=2)
+    together = restorer.restore(crops, landmarks, [None] * 3).masks
+    for row in range(3):
+        alone = restorer.restore(crops[row : row + 1], landmarks[row : row + 1], [None]).masks
+        assert torch.equal(alone[0], together[row])

@@ -51,9 +51,8 @@ def recogniser_module(path: Path) -> nn.Module:
     }
     for node in graph.node:  # linear layers lost their names to transposed constants
         if node.op_type == "MatMul" and node.input[1] in values:
-            parts = node.name.split("/")[
-                2:-1
-            ]  # model, stages, stages.0, blocks, blocks.0, mlp, fc1
+            # model, stages, stages.0, blocks, blocks.0, mlp, fc1
+            parts = node.name.split("/")[2:-1]
             name = ".".join(part for part in parts if part not in ("stages", "blocks"))
             state[f"{name}.weight"] = torch.from_numpy(values[node.input[1]].T.copy())
     network = timm.create_model("edgenext_x_small", num_classes=512)
@@ -62,30 +61,60 @@ def recogniser_module(path: Path) -> nn.Module:
 
 
 class Identity(nn.Module):
-    """Cosine by a recogniser, through a differentiable alignment of a 1-px-blurred picture."""
+    """A recogniser's view of a face, through a differentiable alignment of a blurred picture.
+
+    Besides the embedding it gives the first stages' features. A good recogniser forgives blur, so
+    its embedding rewards no detail that the face has lost (NOTES.md); its early features do.
+    """
+
+    TAPS = (0, 1, 2)
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.network = recogniser_module(path).eval().requires_grad_(False)
+        kernel = torch.tensor([0.25, 0.5, 0.25])
+        self.register_buffer("kernel", (kernel[:, None] * kernel).expand(3, 1, 3, 3).clone())
 
-    def forward(self, images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-        """Unit embeddings (B, 512) of images (B, 3, S, S) RGB 0..1; matrices crop -> 112 px."""
-        # About 3.6 crop pixels a target pixel: blurred (which also keeps the gradient from drawing
-        # what only the recogniser sees) and halved first, or the sampler would alias.
-        factor = 2
-        blurred = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 4, stride=2)
+    def forward(
+        self, images: torch.Tensor, matrices: torch.Tensor
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Look at faces.
+
+        Parameters
+        ----------
+        images : (B, 3, T, T)
+            RGB 0..1 of 256 px.
+        matrices : (B, 2, 3)
+            Crop to ArcFace's 112 px.
+
+        Returns
+        -------
+        embedding : (B, 512)
+            Unit.
+        stages : list of (B, C, h, w)
+            Features of 28, 14 and 7 cells a side, unit over C.
+        """
+        # 1.8 crop pixels a target pixel: blurred first, or the sampler would alias (which also
+        # keeps the gradient from drawing what only the recogniser sees).
+        padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
+        blurred = F.conv2d(padded, self.kernel, groups=3)
         size = blurred.shape[-1]
-        matrix = torch.cat(
-            [matrices, matrices.new_tensor([[0, 0, 1]]).expand(len(matrices), 1, 3)], 1
-        )
-        back = torch.linalg.inv(matrix)[:, :2]
+        last = matrices.new_tensor([[0, 0, 1]]).expand(len(matrices), 1, 3)
+        back = torch.linalg.inv(torch.cat([matrices, last], 1))[:, :2]
         axis = torch.arange(IDENTITY_SIZE, dtype=torch.float32)
         y, x = torch.meshgrid(axis, axis, indexing="ij")
         points = torch.stack([x, y, torch.ones_like(x)], -1)
-        where = torch.einsum("bij,hwj->bhwi", back, points)  # full-size crop pixels
-        grid = (where + 0.5) / factor * 2 / size - 1
+        where = torch.einsum("bij,hwj->bhwi", back, points)
+        grid = (where + 0.5) * 2 / size - 1
         aligned = F.grid_sample(blurred, grid, align_corners=False, padding_mode="border")
-        return F.normalize(self.network((aligned - 0.5) / 0.5).float(), dim=1)
+        x = self.network.stem((aligned - 0.5) / 0.5)
+        stages = []
+        for index, stage in enumerate(self.network.stages):
+            x = stage(x)
+            if index in self.TAPS:
+                stages.append(F.normalize(x.float(), dim=1))
+        x = self.network.forward_head(self.network.norm_pre(x))
+        return F.normalize(x.float(), dim=1), stages
 
 
 class Patches(nn.Module):

@@ -1,6 +1,6 @@
-"""Gather aligned faces of many people into one folder that training and evaluation read.
+"""Gather the 512-px crops of validation and development people that the evaluation reads.
 
-    python training/fusion/prepare.py DATA MODELS CACHE
+    python -m training.fusion.prepare DATA MODELS CACHE
 
 DATA is laid out as in README.md beside this file (faces512/people, faces512/celebs,
 faces512/generated_portraits, identities, clips), MODELS holds detector, mesh and recogniser.
@@ -34,6 +34,18 @@ CLIP_SPACING = Fraction(1)
 CLIP_LIMIT = 40
 SMALL_LIMIT = 40
 SAME_PERSON = 0.35
+VALIDATION = (
+    *("dmdnet_00022", "dmdnet_00119", "dmdnet_00146"),
+    *("sport_roger_federer", "sport_serena_williams"),
+    "LivePortrait__assets_examples_source_s20",
+    "LivePortrait__assets_examples_driving_d12",
+    "MegaPortrait-hack__junk_M2Ohb0FAaJU_1",
+    "video-retalking__examples_face_2_f431ba",
+    *("celeb20_Kate_Winslet", "celeb20_Will_Smith"),
+    *("celeb5_Madonna", "celeb5_Jerry_Seinfield"),
+)
+"""Nobody of these is ever trained on, nor looked at when something is chosen."""
+
 TEMPLATE_EYES = float(np.linalg.norm(FFHQ_TEMPLATE[1] - FFHQ_TEMPLATE[0]))
 
 # One person speaks in each of these; clips with several people would need tracking.

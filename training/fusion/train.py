@@ -1,11 +1,11 @@
 """Train the fusion network on a CPU (or a GPU, with --device cuda).
 
-    python training/fusion/train.py CACHE MODELS RUN --minutes 65
+    python -m training.fusion.train BANK MODELS RUN --mesh models/lite/landmarks.onnx --minutes 90
 
-CACHE is what prepare.py wrote, MODELS holds the recogniser, the mesh and SqueezeNet. RUN receives
+BANK is what `training.common.faces` wrote, MODELS holds the recogniser and SqueezeNet. RUN receives
 `state.pt` (to go on after a stop: same command), `fusion.safetensors` (moving average of the
-weights, always usable) and `log.jsonl`. Learning rate and loss weights follow the time spent, so
-`--minutes` is the length of the schedule on this machine.
+weights, always usable) and `log.jsonl`. The learning rate follows the time spent, so `--minutes`
+is the length of the schedule on this machine.
 """
 
 from __future__ import annotations
@@ -19,92 +19,133 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from data import Samples
-from losses import Identity, SqueezeFeatures, charbonnier
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.restore.fusion import FusionConfig, FusionNetwork, save_fusion
+from refrestore.restore.fusion import FusionConfig, FusionNetwork, Thought, load_fusion, save_fusion
+from training.fusion.data import Samples
+from training.fusion.losses import Identity, Patches, SqueezeFeatures, charbonnier
 
-HEADS = ("mix",)
+HEADS = ("mix", "balance")
 WARM_STEPS = 50
 AVERAGE = 0.998
-SAVE_SECONDS = 240
+SAVE_SECONDS = 120
+LOG_STEPS = 20
+OUTSIDE = 0.3
+"""Weight of a pixel outside the mesh hull."""
+
+WEIGHTS = {
+    "pixel": 0.15,
+    "coarse": 1.0,
+    "edges": 0.0,
+    "features": 0.1,
+    "stages": 0.3,
+    "identity": 0.3,
+    "align": 0.3,
+    "patches": 0.01,
+}
 
 
 class Losses:
+    """All terms of the loss of one batch."""
+
     def __init__(self, models: Path, device: torch.device, weights: dict[str, float]) -> None:
         self.features = SqueezeFeatures(models / "squeezenet1_1_caffe.pth").to(device)
         self.features.to(memory_format=torch.channels_last)
         self.identity = Identity(models / "edgeface_xs.fp32.onnx").to(device)
         self.weights = weights
 
-    def __call__(self, fused, batch, step: int) -> dict[str, torch.Tensor]:
-        out, truth = fused.images, batch["truth"]
-        hull = F.interpolate(batch["hull"], scale_factor=8, mode="bilinear", align_corners=False)
-        place = 0.3 + 0.7 * hull
+    def __call__(self, thought: Thought, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        out, truth = thought.images, batch["truth"]
+        hull = F.interpolate(batch["hull"], scale_factor=4, mode="bilinear", align_corners=False)
+        place = OUTSIDE + (1 - OUTSIDE) * hull
         sharp = batch["sharp"].view(-1, 1, 1, 1)
         error = out - truth
+        fourth, fourth_place = F.avg_pool2d(error, 4), F.avg_pool2d(place, 4)
+        slopes = [error[..., 1:, :] - error[..., :-1, :], error[..., 1:] - error[..., :-1]]
+        inner = [place[..., 1:, :], place[..., 1:]]
         terms = {
-            "pixel": (charbonnier(error) * place * sharp).mean()
-            + (charbonnier(F.avg_pool2d(error, 4)) * F.avg_pool2d(place, 4)).mean()
+            "pixel": (charbonnier(error) * place * sharp).mean(),
+            "coarse": (charbonnier(fourth) * fourth_place).mean(),
+            "edges": sum(
+                (charbonnier(slope) * where * sharp).mean()
+                for slope, where in zip(slopes, inner, strict=True)
+            ),
         }
-        edges = [
-            (charbonnier(error.diff(dim=d)) * place.narrow(d, 1, place.shape[d] - 1) * sharp).mean()
-            for d in (2, 3)
-        ]
-        terms["edges"] = edges[0] + edges[1]
-        # Features: the whole face at half size, and in turn a corner of it at full size.
-        size = out.shape[-1] // 2
-        if step % 2:
-            top, left = (int(v) for v in torch.randint(0, size, (2,)))
-            window = (..., slice(top, top + size), slice(left, left + size))
-            views = [(x * 1.0)[window] for x in (out, truth)]
-            weight = batch["sharp"]
-        else:
-            views = [F.avg_pool2d(x, 2) for x in (out, truth)]
-            weight = 0.5 + 0.5 * batch["sharp"]
         with torch.autocast(out.device.type, torch.bfloat16):
-            mine, theirs = self.features(views[0]), self.features(views[1])
-        distance = sum(
-            (a - b).square().sum(1).mean((1, 2)) for a, b in zip(mine, theirs, strict=True)
-        )
-        terms["features"] = (distance * weight).mean()
+            mine, theirs = self.features(out), self.features(truth)
+        weight = sharp.view(-1)
+        terms["features"] = self._distance(mine, theirs, weight, hull)
+        embedding, stages = self.identity(out, batch["arcface"])
         with torch.no_grad():
-            wanted = self.identity(truth, batch["arcface"])
-        likeness = (self.identity(out, batch["arcface"]) * wanted).sum(1)
+            wanted, goals = self.identity(truth, batch["arcface"])
+        likeness = (embedding * wanted).sum(1)
         terms["identity"] = (1 - likeness).mean()
+        terms["stages"] = self._distance(stages, goals, 0.25 + 0.75 * weight, None)
         right = batch["right"].view(-1, 1) & batch["valid"]
-        if right.any():
-            references = fused.previews[right]
-            goal = F.avg_pool2d(truth, 4)[:, None].expand(-1, right.shape[1], -1, -1, -1)[right]
-            where = F.avg_pool2d(hull, 4)[:, None].expand(-1, right.shape[1], -1, -1, -1)[right]
+        if right.any() and thought.previews is not None:
+            references = thought.previews[right]
+            count = right.shape[1]
+            goal = F.avg_pool2d(truth, 2)[:, None].expand(-1, count, -1, -1, -1)[right]
+            where = F.avg_pool2d(hull, 2)[:, None].expand(-1, count, -1, -1, -1)[right]
             terms["align"] = (charbonnier(references - goal) * where).mean()
-        terms["total"] = sum(self.weights[name] * value for name, value in terms.items())
-        terms["likeness_right"] = likeness[batch["right"]].mean()
-        terms["likeness_other"] = likeness[~batch["right"]].mean()
+        for name, rows in (
+            ("likeness_right", batch["right"] & ~batch["severe"]),
+            ("likeness_severe", batch["right"] & batch["severe"]),
+            ("likeness_other", ~batch["right"]),
+        ):
+            if rows.any():
+                terms[name] = likeness[rows].mean().detach()
+        with torch.no_grad():
+            squared = (error.square() * hull).sum((1, 2, 3)) / (3 * hull.sum((1, 2, 3)))
+            terms["psnr"] = -10 * squared.clamp(min=1e-6).log10().mean()
+            before = ((batch["face"] - truth).square() * hull).sum((1, 2, 3))
+            before = before / (3 * hull.sum((1, 2, 3)))
+            terms["gain"] = terms["psnr"] + 10 * before.clamp(min=1e-6).log10().mean()
+            inside = (thought.shares * batch["hull"]).mean((2, 3))
+            inside = inside / batch["hull"].mean((2, 3)).clamp(min=1e-3)
+            for name, kind in (("far", batch["severe"]), ("near", ~batch["severe"])):
+                rows = kind & batch["right"]
+                if rows.any():
+                    shares = inside[rows].mean(0)
+                    terms |= {f"{name}{level}": share for level, share in enumerate(shares)}
         return terms
+
+    @staticmethod
+    def _distance(
+        mine: list[torch.Tensor],
+        theirs: list[torch.Tensor],
+        weight: torch.Tensor,
+        hull: torch.Tensor | None,
+    ) -> torch.Tensor:
+        total = weight.new_zeros(())
+        for one, other in zip(mine, theirs, strict=True):
+            distance = (one - other).square().sum(1)
+            if hull is not None:
+                where = OUTSIDE + F.interpolate(hull, size=distance.shape[-2:], mode="area")[:, 0]
+                distance = distance * where
+            total = total + (distance.mean((1, 2)) * weight).mean()
+        return total
+
+    def total(self, terms: dict[str, torch.Tensor]) -> torch.Tensor:
+        return sum(weight * terms[name] for name, weight in self.weights.items() if name in terms)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cache", type=Path)
+    parser.add_argument("bank", type=Path)
     parser.add_argument("models", type=Path)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--minutes", type=float, default=65)
+    parser.add_argument("--mesh", type=Path, help="landmark network; without, true meshes + noise")
+    parser.add_argument("--start", type=Path, help="weights to start from")
+    parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rate", type=float, default=5e-4)
-    parser.add_argument("--pixel", type=float, default=0.6)
-    parser.add_argument("--edges", type=float, default=0.3)
-    parser.add_argument("--identity", type=float, default=1.0)
-    parser.add_argument("--features", type=float, default=0.06)
-    parser.add_argument(
-        "--head-rate",
-        type=float,
-        default=0.1,
-        help="rate of the gates (shares, gains), relative; 0 keeps the analytic ones",
-    )
+    parser.add_argument("--adversarial", type=float, default=1.0, metavar="PROGRESS")
+    parser.add_argument("--head-rate", type=float, default=0.0, help="of the gates, relative")
+    for name, weight in WEIGHTS.items():
+        parser.add_argument(f"--{name}", type=float, default=weight)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=2, help="one thread each")
+    parser.add_argument("--processes", type=int, default=1, help="one thread each")
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     arguments.run.mkdir(parents=True, exist_ok=True)
@@ -122,13 +163,19 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(1)
     device = torch.device(arguments.device)
-    network = FusionNetwork(FusionConfig()).to(device)
+    network = FusionNetwork(FusionConfig())
+    if arguments.start is not None:
+        network.load_state_dict(load_fusion(arguments.start).state_dict())
+    network.to(device)
     average = copy.deepcopy(network).requires_grad_(False)
-    # Hundreds of inputs add up in each logit of the heads: at the full rate they overshoot.
+    judge = Patches().to(device)
+    # The gates follow the mean over easy faces before they can tell them from hard ones, and shut
+    # (NOTES.md): they stay what they are, or learn at a small part of the rate.
     heads = [v for n, v in network.named_parameters() if n.startswith(HEADS)]
     others = [v for n, v in network.named_parameters() if not n.startswith(HEADS)]
     groups = [{"params": others, "scale": 1.0}, {"params": heads, "scale": arguments.head_rate}]
     optimiser = torch.optim.AdamW(groups, lr=arguments.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    judging = torch.optim.AdamW(judge.parameters(), lr=3e-4, betas=(0.5, 0.99))
     step, spent = 0, 0.0
     state_path = arguments.run / "state.pt"
     if state_path.exists():
@@ -136,40 +183,33 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
+        if "judge" in state:
+            judge.load_state_dict(state["judge"])
         step, spent = state["step"], state["spent"]
-    weights = {
-        "pixel": arguments.pixel,
-        "edges": arguments.edges,
-        "features": arguments.features,
-        "identity": arguments.identity,
-        "align": 0.3,
-    }
-    losses = Losses(arguments.models, device, weights)
-    samples = Samples(
-        arguments.cache,
-        arguments.models / "face_landmark_468.onnx",
-        arguments.seed + 1000 * step + rank,
-    )
+    losses = Losses(arguments.models, device, {name: getattr(arguments, name) for name in WEIGHTS})
+    samples = Samples(arguments.bank, arguments.mesh, arguments.seed + 1000 * step + rank)
     torch.manual_seed(arguments.seed + 1000 * step + rank)
     log = (arguments.run / "log.jsonl").open("a")
     sums: dict[str, list[float]] = {}
     saved = last = time.monotonic()
     while (progress := spent / (60 * arguments.minutes)) < 1:
-        batch = samples.batch(arguments.batch)
+        batch = {name: value.to(device) for name, value in samples.batch(arguments.batch).items()}
+        for name in ("face", "truth", "references"):
+            batch[name] = batch[name].float() / 255
         rate = arguments.rate * min(1, (step + 1) / WARM_STEPS)
         rate *= 0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2
         for group in optimiser.param_groups:
             group["lr"] = rate * group["scale"]
-        batch = {name: value.to(device) for name, value in batch.items()}
-        for name in ("face", "truth"):
-            batch[name] = batch[name].float() / 255
         with torch.autocast(device.type, torch.bfloat16):
-            fused = network(
+            thought = network.think(
                 batch["face"], batch["references"], batch["offsets"], batch["valid"], batch["hull"]
             )
-        terms = losses(fused, batch, step)
+        terms = losses(thought, batch)
+        if progress >= arguments.adversarial:
+            terms |= _judged(judge, judging, thought.images, batch)
+        total = losses.total(terms)
         optimiser.zero_grad(set_to_none=True)
-        terms["total"].backward()
+        total.backward()
         now = time.monotonic()
         spent = _meet(network, spent + now - last)
         last = now
@@ -180,25 +220,49 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
         for mean, value in zip(average.parameters(), network.parameters(), strict=True):
             mean.lerp_(value.detach(), 1 - keep)
         step += 1
-        for name, value in {**terms, "norm": norm}.items():
+        for name, value in {**terms, "total": total, "norm": norm}.items():
             number = float(value.detach())
             if math.isfinite(number):
                 sums.setdefault(name, []).append(number)
-        if step % 20 == 0 and rank == 0:
-            line = {name: round(sum(v) / len(v), 5) for name, v in sums.items()}
+        if step % LOG_STEPS == 0 and rank == 0:
+            line = {name: round(sum(v) / len(v), 4) for name, v in sums.items()}
             line |= {"step": step, "minutes": round(spent / 60, 2), "rate": round(rate, 7)}
             print(json.dumps(line), file=log, flush=True)
             sums = {}
         if now - saved > SAVE_SECONDS and rank == 0:
             saved = now
-            _save(arguments.run, network, average, optimiser, step, spent)
+            _save(arguments.run, network, average, optimiser, judge, step, spent)
     if rank == 0:
-        _save(arguments.run, network, average, optimiser, step, spent)
+        _save(arguments.run, network, average, optimiser, judge, step, spent)
     dist.destroy_process_group()
 
 
-def _meet(network, spent: float) -> float:
+def _judged(
+    judge: Patches,
+    judging: torch.optim.Optimizer,
+    images: torch.Tensor,
+    batch: dict[str, torch.Tensor],
+) -> dict[str, torch.Tensor]:
+    """Train the discriminator a step and return what it says of the images (hinge losses)."""
+    rows = batch["sharp"] > 0.8
+    if not rows.any():
+        return {}
+    truth, made = batch["truth"][rows], images[rows]
+    with torch.autocast(images.device.type, torch.bfloat16):
+        real, fake = judge(truth), judge(made.detach())
+    loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+    judging.zero_grad(set_to_none=True)
+    loss.backward()
+    judging.step()
+    with torch.autocast(images.device.type, torch.bfloat16):
+        said = -judge(made).mean()
+    return {"patches": said, "judge": loss.detach()}
+
+
+def _meet(network: FusionNetwork, spent: float) -> float:
     """Average gradients and the time spent over all processes."""
+    if dist.get_world_size() == 1:
+        return spent
     values = list(network.parameters())
     flat = torch.cat(
         [
@@ -215,11 +279,12 @@ def _meet(network, spent: float) -> float:
     return float(flat[-1])
 
 
-def _save(run: Path, network, average, optimiser, step: int, spent: float) -> None:
+def _save(run: Path, network, average, optimiser, judge, step: int, spent: float) -> None:
     state = {
         "network": network.state_dict(),
         "average": average.state_dict(),
         "optimiser": optimiser.state_dict(),
+        "judge": judge.state_dict(),
         "step": step,
         "spent": spent,
     }

@@ -1,0 +1,28 @@
+"""The demo film: made on the spot from pictures inside two packages, moved by camera paths.
+
+No file of the project shows a real person. The people are those of the group photo that
+insightface ships and of the portrait that scikit-image ships (NASA, public domain).
+"""
+
+from refrestore.evaluate.demo.camera import View
+from refrestore.evaluate.demo.film import (
+    MOVES,
+    RATE,
+    SIZE,
+    CameraMove,
+    far_moments,
+    make_demo_film,
+)
+from refrestore.evaluate.demo.sources import group_photo, portrait_photo
+
+__all__ = [
+    "MOVES",
+    "RATE",
+    "SIZE",
+    "CameraMove",
+    "View",
+    "far_moments",
+    "group_photo",
+    "make_demo_film",
+    "portrait_photo",
+]

@@ -1,0 +1,194 @@
+"""Which part of a face's mesh hull is really face: not the hand, the microphone, the hair."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the field's name for it
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from refrestore.errors import ModelError
+from refrestore.faces.hull import hull_mask
+from refrestore.types import FloatArray
+
+MASK_SIZE = 128
+"""Side of the network's input and output in pixels."""
+
+HULL_EDGE = 2.0
+"""Soft edge of the hull the network sees, in pixels of its input."""
+
+REACH = 8
+"""How far beyond the hull, in pixels of the network, what is seen at its rim is taken to go on:
+repairs end a little outside the mesh (`restorer.HULL_GROWTH`), where the network says nothing."""
+
+WIDTHS = (24, 48, 72, 96)
+"""Channels at a half, a quarter, an eighth and a sixteenth of the input."""
+
+SURE = (0.3, 0.7)
+"""Probabilities at which nothing and everything is pasted. Beyond
+them a network that is nearly sure does not thin the paste."""
+
+
+class FaceMask(Protocol):
+    """Tells face from what is in front of it."""
+
+    def visible(self, faces: Tensor, landmarks: FloatArray) -> Tensor:
+        """Return how much of each pixel may be repaired, (B, S, S), 0..1.
+
+        Parameters
+        ----------
+        faces : (B, 3, S, S) float32
+            RGB 0..1, aligned to the FFHQ template.
+        landmarks : (B, 468, 2)
+            Dense landmarks in pixels of these.
+        """
+
+
+def shrunk(faces: Tensor, size: int) -> Tensor:
+    """Return faces (B, 3, S, S) at a smaller side, averaged over areas."""
+    if faces.shape[-1] % size == 0:
+        return F.avg_pool2d(faces, faces.shape[-1] // size)
+    return F.interpolate(faces, size=size, mode="area")
+
+
+def hull_input(landmarks: FloatArray, side: int) -> Tensor:
+    """Return the hull as the network sees it, (B, 1, 128, 128), from landmarks on `side` pixels."""
+    points = ((landmarks + 0.5) * (MASK_SIZE / side) - 0.5).astype("float32")
+    return torch.from_numpy(hull_mask(points, MASK_SIZE, HULL_EDGE))[:, None]
+
+
+def certain(probability: Tensor) -> Tensor:
+    """Stretch probabilities between the two of `SURE` to 0..1; may write into its argument."""
+    low, high = SURE
+    return probability.sub_(low).div_(high - low).clamp_(0, 1)
+
+
+class _Block(nn.Module):
+    """Two convolutions beside the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.relu(features + self.second(torch.relu(self.first(features))))
+
+
+class MaskNetwork(nn.Module):
+    """A small U-Net (Ronneberger et al., MICCAI 2015) over a face and its mesh hull.
+
+    Parameters
+    ----------
+    widths
+        Channels of the four resolutions, fine to coarse.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
+        super().__init__()
+        self.widths = widths
+        fine = widths[0]
+        self.stem = nn.Conv2d(16, fine, 3, padding=1)
+        self.down = nn.ModuleList(
+            nn.Conv2d(inner, outer, 3, stride=2, padding=1) for inner, outer in pairwise(widths)
+        )
+        self.blocks = nn.ModuleList(_Block(width) for width in widths[1:])
+        self.up = nn.ModuleList(nn.Conv2d(outer, inner, 1) for inner, outer in pairwise(widths))
+        self.merge = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths[:-1])
+        self.head = nn.Conv2d(fine, 4, 3, padding=1)
+
+    def forward(self, faces: Tensor, hull: Tensor) -> Tensor:
+        """Return logits of "visible face", (B, 1, 128, 128).
+
+        Parameters
+        ----------
+        faces : (B, 3, 128, 128)
+            RGB 0..1.
+        hull : (B, 1, 128, 128)
+            Inside of the mesh, 0..1.
+        """
+        picture = torch.cat([faces * 2 - 1, hull * 2 - 1], 1)
+        picture = F.pixel_unshuffle(picture.to(self.head.weight.dtype), 2)
+        features = torch.relu(self.stem(picture))
+        kept = []
+        for down, block in zip(self.down, self.blocks, strict=True):
+            kept.append(features)
+            features = block(torch.relu(down(features)))
+        for level in reversed(range(len(self.up))):
+            wider = F.interpolate(self.up[level](features), scale_factor=2, mode="nearest")
+            features = torch.relu(self.merge[level](kept[level] + wider))
+        return F.pixel_shuffle(self.head(features), 2).float()
+
+
+class LearntMask:
+    """The face mask trained here.
+
+    Parameters
+    ----------
+    network
+        Trained; it is moved to `device` and `dtype`.
+    """
+
+    def __init__(
+        self,
+        network: MaskNetwork,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.device = torch.device(device)
+        network = network.to(device=self.device, dtype=dtype)
+        self.network = network.to(memory_format=torch.channels_last)
+        self.network.eval().requires_grad_(False)
+
+    def probability(self, faces: Tensor, landmarks: FloatArray) -> Tensor:
+        """Return the probability that a pixel is face, (B, 1, 128, 128)."""
+        hull = hull_input(landmarks, faces.shape[-1]).to(self.device)
+        logits: Tensor = self.network(shrunk(faces.to(self.device), MASK_SIZE), hull)
+        return logits.sigmoid()
+
+    def visible(self, faces: Tensor, landmarks: FloatArray) -> Tensor:
+        """Return how much of each pixel may be repaired; see `FaceMask`."""
+        probability = self.probability(faces, landmarks)
+        hull = hull_input(landmarks, faces.shape[-1]).to(self.device)
+        beyond = F.max_pool2d(probability, 2 * REACH + 1, stride=1, padding=REACH)
+        probability = torch.lerp(beyond, probability, hull)
+        size = faces.shape[-1]
+        # Enlarged before it is stretched: the edge stays a curve and not a staircase.
+        wide = F.interpolate(probability, size=(size, size), mode="bilinear", align_corners=False)
+        return certain(wide[:, 0])
+
+
+def save_mask(network: MaskNetwork, path: Path) -> None:
+    """Write half-precision weights and the widths as safetensors."""
+    tensors = {name: value.half().contiguous() for name, value in network.state_dict().items()}
+    save_file(tensors, path, metadata={"widths": json.dumps(network.widths)})
+
+
+def load_mask(
+    path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> LearntMask:
+    """Read a network that `save_mask` wrote, ready for inference.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged or of another shape.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            widths = tuple(json.loads((file.metadata() or {})["widths"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        network = MaskNetwork(widths)
+        network.load_state_dict({name: value.float() for name, value in tensors.items()})
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"The face mask weights {path} cannot be used ({type(error).__name__}: {error}); "
+            "put back models/lite/mask.safetensors of this version."
+        ) from error
+    return LearntMask(network, device, dtype)
