@@ -1,4 +1,4 @@
-"""What the fusion network is built of: blocks, the aligner, and ways to fold and weigh pictures."""
+"""What the fusion network is built of: blocks, and ways to fold and weigh pictures."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from refrestore.restore.colour import stretch
 
 CELL = 4
 """Pixels of the working picture per cell of the feature maps: 8 of the 512-px crop."""
-
-FLOW_LIMIT = 8.0
-"""Furthest the residual flow can move, pixels of the working picture."""
 
 
 class Residual(nn.Module):
@@ -37,29 +34,6 @@ def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
-
-
-class Aligner(nn.Module):
-    """Residual flow of one warped reference onto the face, both at half the working resolution."""
-
-    def __init__(self, width: int = 40) -> None:
-        super().__init__()
-        self.enter = nn.Conv2d(12 + 12 + 1, width, 3, padding=1)
-        self.down = nn.Conv2d(width, width, 3, stride=2, padding=1)
-        self.deep = nn.Sequential(Residual(width), Residual(width, 2), Residual(width, 4))
-        self.leave = nn.Conv2d(2 * width, width, 3, padding=1)
-        self.flow = zeroed(nn.Conv2d(width, 2, 3, padding=1))
-
-    def forward(
-        self, face: torch.Tensor, reference: torch.Tensor, hull: torch.Tensor
-    ) -> torch.Tensor:
-        """Return (N, 2, T / 4, T / 4) working pixels from (N, 3, T / 2, T / 2) pictures."""
-        pair = torch.cat([F.pixel_unshuffle(face, 2), F.pixel_unshuffle(reference, 2), hull], 1)
-        near = F.relu(self.enter(fed(pair, self.enter)))
-        far = self.deep(self.down(near))
-        far = F.interpolate(far, size=near.shape[-2:], mode="nearest")
-        flow = self.flow(F.relu(self.leave(torch.cat([near, far.to(near.dtype)], 1))))
-        return FLOW_LIMIT * torch.tanh(flow.float() / FLOW_LIMIT)
 
 
 def fed(x: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:

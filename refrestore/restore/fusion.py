@@ -1,8 +1,8 @@
 """The fusion network: a degraded face and its person's references in, the face out.
 
 It thinks at half the crop's resolution (256 px of 512; a recogniser sees 142) in cells of eight
-crop pixels. It aligns each reference (a registration and a learnt flow on top of the mesh warp),
-compares it with the degraded face, and mixes the octave bands of all of them by a softmax per
+crop pixels. It aligns each reference (a registration on top of the mesh warp), compares it with
+the degraded face, and mixes the octave bands of all of them by a softmax per
 place over the references and a share per place and band that stays the input's own. A decoder
 adds what mixing cannot do (noise and blocks taken away, seams closed, what neither shows). The
 finest octave, which only the full crop has, is mixed by the shares of the next one.
@@ -26,7 +26,6 @@ from torch.nn import functional as F  # noqa: N812
 from refrestore.errors import ModelError
 from refrestore.restore.blocks import (
     CELL,
-    Aligner,
     Residual,
     attended,
     by_face,
@@ -140,8 +139,6 @@ class Thought:
     ----------
     images : (B, 3, T, T) float32
         Restored faces.
-    previews : (B, K, 3, T / 2, T / 2) float32
-        Aligned references with a gradient to the aligner; only in training.
     field : (B, K, 2, g, g) float32
         Where each reference lies, working pixels, on the grid of the offsets given.
     attention : (B, K, 2, T / 4, T / 4)
@@ -153,7 +150,6 @@ class Thought:
     """
 
     images: torch.Tensor
-    previews: torch.Tensor | None
     field: torch.Tensor
     attention: torch.Tensor
     shares: torch.Tensor
@@ -169,7 +165,6 @@ class FusionNetwork(nn.Module):
         cell = 3 * CELL**2
         channels, width, bands = config.channels, config.width, config.bands
         context = config.context
-        self.align = Aligner()
         self.see_face = nn.Sequential(
             nn.Conv2d(cell + 1, channels, 3, padding=1), Residual(channels)
         )
@@ -265,10 +260,9 @@ class FusionNetwork(nn.Module):
         count = references.shape[1]
         cells = torch.cat([folded(faces, self.see_reference), fed(hull, self.see_reference)], 1)
         seen = self.see_face(cells)
-        previews = None
         field = offsets
         if count:
-            references, previews, field = self._align(faces, references, offsets, valid, hull)
+            references, field = self._align(faces, references, offsets, valid, hull)
             pairs = self._encode(seen, references)
             mean, spread = moments(pairs, valid)
             strength = self._strength(faces, references, hull)
@@ -286,8 +280,9 @@ class FusionNetwork(nn.Module):
         attention, shares, gains = self._attend(trunk, pairs, valid, hull, strength)
         fused = self._mix(faces, references, attention, shares, gains)
         images = fused + self._decode(trunk, fused, faces)
-        return Thought(images, previews, field, attention, shares, gains)
+        return Thought(images, field, attention, shares, gains)
 
+    @torch.no_grad()
     def _align(
         self,
         faces: torch.Tensor,
@@ -295,45 +290,23 @@ class FusionNetwork(nn.Module):
         offsets: torch.Tensor,
         valid: torch.Tensor,
         hull: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
-        """Warp references onto faces, correct the mesh's error, match the light.
-
-        The correction is `register`'s, then a learnt residual flow. The aligner learns from the
-        previews alone: a gradient through the full-size samples would double the cost of training
-        and teach it little that a half does not show.
-        """
-        batch, count = references.shape[:2]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Warp references onto faces, correct the mesh's error, match the light."""
+        batch = len(faces)
         size, grid = faces.shape[-1], offsets.shape[-1]
-        keep = valid[:, :, None, None, None]
-        with torch.no_grad():
-            small_face = F.avg_pool2d(faces, ALIGN_SCALE)
-            pictures = references.flatten(0, 1)
-            small = F.avg_pool2d(pictures, ALIGN_SCALE)
-
-        def preview(field: torch.Tensor) -> torch.Tensor:
-            stride = size // ALIGN_SCALE // field.shape[-1]
-            placed = by_face(warp(small, field / ALIGN_SCALE, stride=stride), batch)
-            return match_light(placed, small_face, block=LIGHT_BLOCK // WORKING // ALIGN_SCALE)
-
+        pictures = references.flatten(0, 1)
+        small, small_face = F.avg_pool2d(pictures, ALIGN_SCALE), F.avg_pool2d(faces, ALIGN_SCALE)
+        stride = size // ALIGN_SCALE // grid
+        placed = by_face(warp(small, offsets.flatten(0, 1) / ALIGN_SCALE, stride=stride), batch)
+        placed = match_light(placed, small_face, block=LIGHT_BLOCK // WORKING // ALIGN_SCALE)
         half = CELL // ALIGN_SCALE
-        with torch.no_grad():
-            cells = F.avg_pool2d(preview(offsets.flatten(0, 1)).flatten(0, 1), half)
-            with torch.autocast(faces.device.type, enabled=False):
-                face_cells = F.avg_pool2d(small_face, half)
-                moved = register(face_cells, by_face(cells, batch), valid, hull)
-            moved = resized(moved, grid) * CELL
-            coarse = (offsets + moved[:, None]).flatten(0, 1)
-        flow = self.align(
-            small_face.repeat_interleave(count, 0),
-            preview(coarse).flatten(0, 1),
-            hull.repeat_interleave(count, 0),
-        )
-        field = coarse + resized(flow, grid)
-        with torch.no_grad():
-            warped = by_face(warp(pictures, field, stride=size // grid), batch)
-            matched = match_light(warped, faces, block=LIGHT_BLOCK // WORKING) * keep
-        previews = preview(field) * keep if torch.is_grad_enabled() else None
-        return matched, previews, by_face(field, batch)
+        cells = by_face(F.avg_pool2d(placed.flatten(0, 1), half), batch)
+        with torch.autocast(faces.device.type, enabled=False):
+            moved = register(F.avg_pool2d(small_face, half), cells, valid, hull)
+        field = (offsets + (resized(moved, grid) * CELL)[:, None]).flatten(0, 1)
+        warped = by_face(warp(pictures, field, stride=size // grid), batch)
+        matched = match_light(warped, faces, block=LIGHT_BLOCK // WORKING)
+        return matched * valid[:, :, None, None, None], by_face(field, batch)
 
     def _encode(self, seen: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         batch, count = references.shape[:2]

@@ -117,13 +117,13 @@ def test_faces_of_a_batch_do_not_see_each_other():
     assert torch.allclose(both[1:], alone, atol=1e-5)
 
 
-def test_gradients_reach_the_aligner():
+def test_gradients_reach_every_parameter():
     model = network(trained=True)
     faces, references, offsets, valid, hull = inputs()
     result = thought(model, faces, references, offsets, valid, hull)
-    (result.images.square().mean() + result.previews.square().mean()).backward()
-    assert all(value.grad is not None for value in model.parameters())
-    assert float(model.align.flow.weight.grad.abs().max()) > 0
+    result.images.square().mean().backward()
+    without = [name for name, value in model.named_parameters() if value.grad is None]
+    assert without == []
 
 
 def test_confidence_is_the_share_of_references():

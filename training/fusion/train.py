@@ -40,7 +40,6 @@ WEIGHTS = {
     "features": 0.1,
     "stages": 0.3,
     "identity": 0.3,
-    "align": 0.3,
     "patches": 0.01,
 }
 
@@ -81,13 +80,6 @@ class Losses:
         likeness = (embedding * wanted).sum(1)
         terms["identity"] = (1 - likeness).mean()
         terms["stages"] = self._distance(stages, goals, 0.25 + 0.75 * weight, None)
-        right = batch["right"].view(-1, 1) & batch["valid"]
-        if right.any() and thought.previews is not None:
-            references = thought.previews[right]
-            count = right.shape[1]
-            goal = F.avg_pool2d(truth, 2)[:, None].expand(-1, count, -1, -1, -1)[right]
-            where = F.avg_pool2d(hull, 2)[:, None].expand(-1, count, -1, -1, -1)[right]
-            terms["align"] = (charbonnier(references - goal) * where).mean()
         for name, rows in (
             ("likeness_right", batch["right"] & ~batch["severe"]),
             ("likeness_severe", batch["right"] & batch["severe"]),
@@ -200,10 +192,9 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
         rate *= 0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2
         for group in optimiser.param_groups:
             group["lr"] = rate * group["scale"]
+        given = [batch[name] for name in ("face", "references", "offsets", "valid", "hull")]
         with torch.autocast(device.type, torch.bfloat16):
-            thought = network.think(
-                batch["face"], batch["references"], batch["offsets"], batch["valid"], batch["hull"]
-            )
+            thought = network.think(*given)
         terms = losses(thought, batch)
         if progress >= arguments.adversarial:
             terms |= _judged(judge, judging, thought.images, batch)

@@ -138,7 +138,7 @@ def make_demo_film(
             truth,
             _pictures(_enlarged(moves, truth_scale), large, seed, spoil=False),
             rate=RATE,
-            options={"crf": "10", "preset": "veryfast"},
+            options={"crf": "8", "preset": "ultrafast"},
         )
     return write_pictures(
         path,
