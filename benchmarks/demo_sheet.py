@@ -4,7 +4,8 @@
 
 WORK is the demo's folder; a demo that is finished there is drawn as it is. Writes
 `docs/demo-faces.jpg` (a column for each person: input, restored, truth) and `docs/demo-film.jpg`
-(two moments before and after, faces beneath).
+(two moments before and after, faces beneath). The close-ups are of the same photos as the far
+shots, so this shows what references can do at best; docs/far-from-near.md has other takes.
 """
 
 from __future__ import annotations

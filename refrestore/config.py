@@ -14,7 +14,7 @@ from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field
 
 Device = Literal["auto", "cpu", "cuda"]
-PackName = Literal["lite", "full"]
+PackName = Literal["lite", "full", "teachers"]
 
 MODELS_VARIABLE = "REFRESTORE_MODELS"
 PROFILES_VARIABLE = "REFRESTORE_PROFILES"
@@ -30,7 +30,9 @@ class RuntimeSettings(Settings):
     """Where to compute and with which models."""
 
     device: Device = Field("auto", description="Where networks run.")
-    pack: PackName = Field("lite", description="Set of models: lite (embedded) or full (official).")
+    pack: PackName = Field(
+        "lite", description="Set of models: lite (embedded), full (official) or teachers."
+    )
     models_dir: Path | None = Field(
         None, description=f"Folder with model files [env: {MODELS_VARIABLE}]."
     )

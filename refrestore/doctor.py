@@ -202,7 +202,7 @@ def _encodes(name: str) -> bool:
 
 def _models(settings: RuntimeSettings) -> Iterator[Check]:
     store = ModelStore(settings)
-    for pack in ("lite", "full"):
+    for pack in dict.fromkeys(("lite", "full", settings.pack)):
         files = store.catalogue.pack(pack)
         wrong = [s for s in (store.verify(file.name) for file in files) if s.state != "present"]
         name = f"models {pack}"

@@ -28,7 +28,12 @@ ProjectFolder = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where networks run.")]
 PackOption = Annotated[
-    PackName, typer.Option("--pack", help="Models: lite (no download) or full (official).")
+    PackName,
+    typer.Option(
+        "--pack",
+        help="Models: lite (no download), full (official), or teachers (what lite learnt from: "
+        "SCRFD 2.5G and EdgeFace-XS, files of yours).",
+    ),
 ]
 ModelsDir = Annotated[
     Path | None,

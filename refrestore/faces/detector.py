@@ -81,7 +81,14 @@ class Detector:
         self.min_score = min_score
         self._passes = tuple(passes)
 
-    def detect(self, images: Sequence[ImageArray], frames: Sequence[int], size: int = 640) -> Faces:
+    def detect(
+        self,
+        images: Sequence[ImageArray],
+        frames: Sequence[int],
+        size: int = 640,
+        *,
+        passes: Sequence[float] | None = None,
+    ) -> Faces:
         """Find the faces in pictures of one size.
 
         Parameters
@@ -92,6 +99,8 @@ class Detector:
             Frame index of each.
         size
             Longer side of what the network sees, in pixels. Smaller pictures are enlarged.
+        passes
+            As the constructor's, for this call.
 
         Returns
         -------
@@ -100,7 +109,7 @@ class Detector:
         """
         if not images:
             return Faces.empty()
-        passes = [self._pass(images, round(size * share)) for share in self._passes]
+        passes = [self._pass(images, round(size * share)) for share in passes or self._passes]
         tables = []
         for frame, found in zip(frames, zip(*passes, strict=True), strict=True):
             together = _Candidates(*(np.concatenate(parts) for parts in zip(*found, strict=True)))

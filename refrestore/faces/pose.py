@@ -56,6 +56,17 @@ _NOSE_TIP_SHARE = 0.7
 interocular distance below it)."""
 
 
+def distance_over_radius(points: FloatArray, expected: FloatArray) -> FloatArray:
+    """Return how far keypoints (N, 5, 2) are from expected ones, over the face's radius, (N,).
+
+    The radius is the expected keypoints' mean distance from their middle.
+    """
+    radius = np.linalg.norm(expected - expected.mean(1, keepdims=True), axis=-1).mean(1)
+    distance = np.linalg.norm(points - expected, axis=-1).mean(1)
+    ratio: FloatArray = distance / np.maximum(radius, 1e-6)
+    return ratio
+
+
 def head_pose(landmarks: FloatArray) -> FloatArray:
     """Return yaw, pitch and roll of each head, degrees.
 

@@ -53,9 +53,8 @@ class ModelStore:
 
     Notes
     -----
-    A folder serves a catalogue name directly or in its sub-folder `lite`. In a working tree the
-    folder `../shared/models` beside it is searched last. A file is used only if its digest is the
-    catalogue's.
+    A folder serves a catalogue name directly or in its sub-folder `lite`. A file is used only if
+    its digest is the catalogue's.
     """
 
     def __init__(self, settings: RuntimeSettings, catalogue: Catalogue | None = None) -> None:
@@ -66,9 +65,7 @@ class ModelStore:
     @property
     def directories(self) -> list[Path]:
         """Folders searched, first match wins."""
-        folders = models_directories(self._settings)
-        tree = _working_tree()
-        return folders if tree is None else [*folders, tree.parent / "shared" / "models"]
+        return models_directories(self._settings)
 
     @property
     def download_directory(self) -> Path:

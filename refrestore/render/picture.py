@@ -13,6 +13,7 @@ import torch
 from refrestore.config import RenderSettings
 from refrestore.faces.align import FFHQ_TEMPLATE, similarity, transform
 from refrestore.faces.align import crops as cut_crops
+from refrestore.faces.quality import resolved_size
 from refrestore.project import Profile
 from refrestore.render.crops import arcface_crops, enlarged
 from refrestore.render.plan import need
@@ -20,11 +21,15 @@ from refrestore.render.refine import to_uint8
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.composite import differences
-from refrestore.restore.guard import Belief, Choice, Judgement, judge, recognise
+from refrestore.restore.guard import REFUSED, Belief, Choice, Judgement, judge, recognise
 from refrestore.types import Faces, FloatArray, ImageArray
 
 DETECT_SIZE = 1024
 """Longer side of the picture the detector sees: photos show more and smaller faces than film."""
+
+PASSES = (1.0, 0.4, 0.2, 0.1)
+"""A picture that somebody enlarged has large faces with the detail of small ones, which a detector
+finds only where they look small."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,8 @@ def restore_picture(
     """Restore every face of a picture.
 
     With a profile, faces that can be that person are restored from its references; a face that
-    is clear enough to judge and is somebody else is restored without.
+    is clear enough to judge and is somebody else is restored without, as is a blurred one that is
+    unlike the person.
 
     Parameters
     ----------
@@ -88,7 +94,7 @@ def restore_picture(
     """
     settings = settings or RenderSettings()
     models = toolbox.models
-    found = models.detector.detect([image], [0], DETECT_SIZE)
+    found = models.detector.detect([image], [0], DETECT_SIZE, passes=PASSES)
     faces = models.describe(image, found[found.size >= settings.min_face])
     large = _enlarged(image, settings.scale)
     strength = (settings.strength * need(faces, settings.scale)).astype(np.float32)
@@ -99,7 +105,7 @@ def restore_picture(
     assert faces.landmarks is not None
     landmarks = transform(to_crop, faces.landmarks).astype(np.float32)
     crops = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-    beliefs, banks, centroid = _who(faces, profile, settings)
+    beliefs, banks, centroid = _who(image, faces, profile, settings)
     plain = toolbox.restorer.restore(crops, landmarks, [None] * len(faces))
     guided = toolbox.restorer.restore(
         crops, landmarks, banks, references=max(1, settings.references)
@@ -152,17 +158,23 @@ def _enlarged(image: ImageArray, scale: int) -> ImageArray:
 
 
 def _who(
-    faces: Faces, profile: Profile | None, settings: RenderSettings
+    image: ImageArray, faces: Faces, profile: Profile | None, settings: RenderSettings
 ) -> tuple[list[Belief], list[ReferenceBank | None], FloatArray | None]:
     """Return per face whether it is the person, and the bank to restore it from."""
     count = len(faces)
     if profile is None or not settings.references:
         return [Belief.CANNOT_TELL] * count, [None] * count, None
     assert faces.embedding is not None
+    assert faces.landmarks is not None
     assert faces.sharpness is not None
+    # The profile was named for the picture, not for each face in it.
     beliefs = recognise(
-        faces.embedding, profile.centroid, size=faces.size, sharpness=faces.sharpness
+        faces.embedding,
+        profile.centroid,
+        size=faces.size,
+        sharpness=faces.sharpness,
+        resolved=resolved_size(image, faces.landmarks, faces.size),
     )
     bank = ReferenceBank.from_references(profile.references)
-    banks = [None if belief is Belief.SOMEBODY_ELSE else bank for belief in beliefs]
+    banks = [None if belief in REFUSED else bank for belief in beliefs]
     return beliefs, banks, profile.centroid

@@ -46,9 +46,7 @@ def closeup(image: ImageArray, keypoints: FloatArray, landmarks: FloatArray) -> 
     )
 
 
-def keep_best(
-    best: Best, models: FaceModels, image: ImageArray, face: Faces, keypoints: FloatArray
-) -> None:
+def keep_best(best: Best, models: FaceModels, image: ImageArray, face: Faces) -> None:
     """Take from a face what is better than, or different from, what its track has.
 
     Parameters
@@ -61,8 +59,6 @@ def keep_best(
         RGB picture in display pixels.
     face
         A table of one described face.
-    keypoints : (5, 2)
-        Its steady keypoints.
     """
     assert face.landmarks is not None
     assert face.pose is not None
@@ -70,7 +66,7 @@ def keep_best(
     assert face.quality is not None
     quality = float(face.quality[0])
     if best.wants_thumbnail(quality):
-        matrix = resized(similarity(keypoints[None], FFHQ_TEMPLATE), THUMBNAIL_SIZE / CROP_SIZE)
+        matrix = resized(similarity(face.keypoints, FFHQ_TEMPLATE), THUMBNAIL_SIZE / CROP_SIZE)
         shown = crops(image, matrix, THUMBNAIL_SIZE)[0]
         best.thumbnail = Thumbnail(shown, int(face.frame[0]), quality)
     look = _look(image, face)
@@ -83,7 +79,7 @@ def keep_best(
         best.add_candidate(
             Candidate(
                 frame=int(face.frame[0]),
-                closeup=closeup(image, keypoints, face.landmarks[0]),
+                closeup=closeup(image, face.keypoints[0], face.landmarks[0]),
                 embedding=embedding,
                 pose=face.pose[0],
                 traits=look,

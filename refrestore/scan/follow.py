@@ -10,19 +10,14 @@ from numpy.typing import NDArray
 
 from refrestore.config import ScanSettings
 from refrestore.faces.align import crops, invert, transform
-from refrestore.faces.analyser import FaceModels
+from refrestore.faces.analyser import PRESENT, SLIPPED, FaceModels
 from refrestore.faces.landmarker import MESH_SIZE, mesh_squares
-from refrestore.faces.pose import mesh_keypoints
+from refrestore.faces.pose import distance_over_radius, mesh_keypoints
 from refrestore.scan.association import Matches, ambiguous, assign, geometry_cost, overlap
 from refrestore.scan.closeups import keep_best
 from refrestore.scan.followed import Followed, Row, moved
 from refrestore.scan.smoothing import interpolate
 from refrestore.types import Faces, FloatArray, ImageArray
-
-_PRESENT = 0.5
-_STRAY = 0.6
-"""Distance of the mesh's keypoints from where they were expected, over the face's radius, beyond
-which the mesh has slipped off."""
 
 _UNSEEN_SECONDS = 1.0
 """A face the detector misses this long has gone; what the mesh followed since is dropped."""
@@ -142,12 +137,11 @@ class Follower:
         if not between or not pairs:
             return
         expected, boxes, images, owners = [], [], [], []
-        arrived = _steady_keypoints(found)
         for step, (frame, image) in enumerate(between, start=1):
             share = step / (len(between) + 1)
             for row, column in pairs:
                 last = self._live[row].rows[-1]
-                expected.append(interpolate(last.keypoints, arrived[column], share))
+                expected.append(interpolate(last.keypoints, found.keypoints[column], share))
                 boxes.append(interpolate(last.box, found.box[column], share))
                 images.append(image)
                 owners.append((self._live[row], frame))
@@ -170,7 +164,7 @@ class Follower:
         )
         landmarks, presence = self._models.landmarker.dense(cut)
         points = transform(invert(matrices), mesh_keypoints(landmarks)).astype(np.float32)
-        return points, (presence >= _PRESENT) & (_stray(points, expected) <= _STRAY)
+        return points, (presence >= PRESENT) & (distance_over_radius(points, expected) <= SLIPPED)
 
     def _trace(self, tracks: list[Followed], frames: Sequence[tuple[int, ImageArray]]) -> None:
         """Follow tracks without a detection forwards, frame by frame, as long as the mesh holds."""
@@ -218,11 +212,10 @@ class Follower:
         assert face.quality is not None
         assert face.sharpness is not None
         assert face.pose is not None
-        points = _steady_keypoints(face)[0]
         frame, quality = int(face.frame[0]), float(face.quality[0])
         judged = np.array([quality, face.sharpness[0], *face.pose[0]], np.float32)
-        track.rows.append(Row(frame, face.box[0], points, float(face.score[0]), judged))
-        keep_best(track.best, self._models, image, face, points)
+        track.rows.append(Row(frame, face.box[0], face.keypoints[0], float(face.score[0]), judged))
+        keep_best(track.best, self._models, image, face)
 
     def _retire(self, frame: int) -> None:
         """End tracks that were lost, not confirmed for too long, or follow another's face."""
@@ -246,24 +239,3 @@ class Follower:
             self._stride = max(1, base // 2)
         else:
             self._stride = base
-
-
-def _stray(points: FloatArray, expected: FloatArray) -> FloatArray:
-    """Return how far keypoints (N, 5, 2) are from expected ones, over the face's radius, (N,)."""
-    radius = np.linalg.norm(expected - expected.mean(1, keepdims=True), axis=-1).mean(1)
-    distance = np.linalg.norm(points - expected, axis=-1).mean(1)
-    stray: FloatArray = distance / np.maximum(radius, 1e-6)
-    return stray
-
-
-def _steady_keypoints(found: Faces) -> FloatArray:
-    """Return the mesh's keypoints of detections, or their own where the mesh has slipped off.
-
-    The mesh's in every frame, detected or not: two sources would beat against each other with
-    the period of the stride.
-    """
-    assert found.landmarks is not None
-    points = mesh_keypoints(found.landmarks)
-    slipped = _stray(points, found.keypoints) > _STRAY
-    steady: FloatArray = np.where(slipped[:, None, None], found.keypoints, points)
-    return steady

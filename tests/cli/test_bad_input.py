@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 import refrestore.cli as cli
+from refrestore.config import tree_directory
 from refrestore.evaluate.demo import CameraMove, View, make_demo_film
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
 
-pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("bad_input")]
+pytestmark = pytest.mark.xdist_group("bad_input")
 
 
 class Ran(NamedTuple):
@@ -48,7 +49,7 @@ def run(capsys, monkeypatch) -> Run:
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory, shared) -> Path:
+def film(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     make_demo_film(
         path, moves=(CameraMove(View(0.11, 0.37, 1), View(0.13, 0.38, 1), 0.4),), size=(250, 186)
@@ -182,13 +183,13 @@ def test_a_missing_model(run, film, tmp_path, monkeypatch) -> None:
     assert empty(tmp_path)
 
 
-def test_a_model_of_the_wrong_digest(run, film, tmp_path, shared) -> None:
+def test_a_model_of_the_wrong_digest(run, film, tmp_path) -> None:
     models = tmp_path / "models"
-    models.mkdir()
-    name = "scrfd_2.5g_kps.onnx"
-    damaged = bytearray((shared / "models" / name).read_bytes())
+    (models / "lite").mkdir(parents=True)
+    name = "detector.onnx"
+    damaged = bytearray((tree_directory("models") / "lite" / name).read_bytes())
     damaged[5000] ^= 1
-    (models / name).write_bytes(damaged)
+    (models / "lite" / name).write_bytes(damaged)
     refused(run("scan", film, "-p", tmp_path / "p", "--models-dir", models), name, "SHA-256")
 
 
@@ -224,7 +225,7 @@ def test_a_damaged_profile(run, film, tmp_path) -> None:
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_a_picture_that_is_none(run, tmp_path, shared) -> None:
+def test_a_picture_that_is_none(run, tmp_path) -> None:
     (tmp_path / "no.jpg").write_bytes(b"no picture")
     refused(
         run("image", tmp_path / "no.jpg", "--no-references", "-o", tmp_path / "o.png"), "no.jpg"

@@ -22,8 +22,6 @@ def run():
     return lambda *words: runner.invoke(app, list(words))
 
 
-@pytest.mark.shared
-@pytest.mark.usefixtures("shared")
 def test_healthy(run, tmp_path):
     result = run("--json", "--device", "cpu", "--profiles-dir", str(tmp_path / "new"))
     answer = json.loads(result.stdout)
@@ -37,12 +35,13 @@ def test_healthy(run, tmp_path):
 
 
 def test_wrong_model_is_an_error(run, tmp_path):
-    (tmp_path / "scrfd_2.5g_kps.onnx").write_bytes(b"something else")
+    (tmp_path / "lite").mkdir()
+    (tmp_path / "lite" / "detector.onnx").write_bytes(b"something else")
     result = run("--device", "cpu", "--models-dir", str(tmp_path))
     assert result.exit_code == 1
     (line,) = [line for line in result.stdout.splitlines() if "models lite" in line]
     assert line.startswith("error")
-    assert "scrfd_2.5g_kps.onnx (wrong digest)" in line
+    assert "detector.onnx (wrong digest)" in line
 
 
 def _states(look, **settings) -> list[str]:

@@ -17,7 +17,6 @@ MOVES = (
 )
 
 
-@pytest.mark.shared
 @pytest.mark.xdist_group("engine")
 def test_the_demo_writes_what_it_promises(tmp_path) -> None:
     scanned = scan_demo(tmp_path / "demo", moves=MOVES)
@@ -32,7 +31,6 @@ def test_the_demo_writes_what_it_promises(tmp_path) -> None:
         assert sum(1 for _ in reader) == 25
 
 
-@pytest.mark.shared
 @pytest.mark.xdist_group("engine")
 def test_a_second_demo_keeps_the_scan_of_the_same_film_only(tmp_path) -> None:
     folder = tmp_path / "demo"

@@ -24,7 +24,7 @@ RIGHT_WOMAN = (slice(220, 450), slice(1090, 1270))
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory, shared) -> tuple[Path, Path]:
+def films(tmp_path_factory) -> tuple[Path, Path]:
     """Return a film of close-ups and one of the same people far away."""
     folder = tmp_path_factory.mktemp("films")
     near, far = folder / "near.mp4", folder / "far.mp4"
@@ -39,7 +39,6 @@ def films(tmp_path_factory, shared) -> tuple[Path, Path]:
     return near, far
 
 
-@pytest.mark.shared
 @pytest.mark.xdist_group("engine")
 def test_videos_lend_each_other_their_close_ups(films, tmp_path) -> None:
     results = run(films, tmp_path / "restored")
@@ -53,7 +52,6 @@ def test_videos_lend_each_other_their_close_ups(films, tmp_path) -> None:
     assert lent, "the far film was restored without the near film's close-ups"
 
 
-@pytest.mark.shared
 @pytest.mark.xdist_group("engine")
 def test_a_picture_is_restored_from_a_profile_and_a_stranger_is_not(films, tmp_path) -> None:
     photo = group_photo()

@@ -31,8 +31,8 @@ def write(tmp_path):
 
 def test_the_projects_own():
     catalogue = Catalogue.load()
-    assert {"lite", "full"} <= set(catalogue.packs)
-    for pack in ("lite", "full"):
+    assert {"lite", "full", "teachers"} <= set(catalogue.packs)
+    for pack in ("lite", "full", "teachers"):
         for role in ("detector", "recogniser", "landmarks", "fusion"):
             assert catalogue.role(pack, role) is not None
     assert catalogue.role("full", "gfpgan").name == "GFPGANv1.4.pth"
@@ -47,7 +47,7 @@ def test_the_projects_own():
 
 
 @pytest.mark.shared
-def test_stand_ins_are_those_of_the_shared_folder(shared):
+def test_teachers_are_those_of_the_shared_folder(shared):
     for file in Catalogue.load().files:
         path = shared / "models" / file.name
         if path.is_file():

@@ -33,7 +33,7 @@ def test_order_of_folders(tmp_path, monkeypatch, entry):
 
     assert by_option.directories[0] == tmp_path / "option"
     assert by_variable.directories[0] == tmp_path / "variable"
-    assert by_variable.directories[-1].parts[-2:] == ("shared", "models")
+    assert by_variable.directories[-1] == user
     expected = _put(user, "net.onnx")
     assert by_option.locate("net.onnx") == expected
     expected = _put(tmp_path / "variable" / "lite", "net.onnx")
@@ -181,13 +181,21 @@ def test_pack_names_all_that_is_missing(tmp_path):
         load_face_pack(settings)
 
 
-@pytest.mark.shared
-def test_lite_pack(shared):
+def test_lite_pack_lies_in_the_tree():
     pack = load_pack(RuntimeSettings())
     assert pack.name == "lite"
     assert pack.gfpgan is None
     assert pack.parser is None
     assert pack.mask.is_file()
     assert pack.fusion.is_file()
-    faces = load_face_pack(RuntimeSettings(models_dir=shared / "models"))
+    faces = load_face_pack(RuntimeSettings())
     assert (faces.detector, faces.landmarks) == (pack.detector, pack.landmarks)
+    assert {path.parent.name for path in (faces.detector, faces.recogniser)} == {"lite"}
+
+
+@pytest.mark.shared
+def test_teachers_are_files_of_the_users(shared):
+    pack = load_pack(RuntimeSettings(pack="teachers", models_dir=shared / "models"))
+    assert pack.detector.name == "scrfd_2.5g_kps.onnx"
+    assert pack.recogniser.name == "edgeface_xs.fp32.onnx"
+    assert pack.fusion == load_pack(RuntimeSettings()).fusion

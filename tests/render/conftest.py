@@ -27,7 +27,7 @@ class Scanned:
 
 
 @pytest.fixture(scope="session")
-def scanned(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Scanned:
+def scanned(tmp_path_factory: pytest.TempPathFactory) -> Scanned:
     """Return the film and its scanned project; not to be changed."""
     folder = tmp_path_factory.mktemp("film")
     film = folder / "film.mp4"

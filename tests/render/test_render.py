@@ -29,7 +29,7 @@ from refrestore.render.toolbox import open_toolbox
 from refrestore.restore.gfpgan import GFPGAN, GFPGANConfig
 from refrestore.restore.restorer import Restorer
 
-pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("render")]
+pytestmark = pytest.mark.xdist_group("render")
 
 LOSSLESS = EncoderSettings(codec="ffv1")
 

@@ -74,3 +74,15 @@ def test_who_is_refused_and_who_cannot_be_told():
         Belief.SOMEBODY_ELSE,
         Belief.CANNOT_TELL,
     ]
+
+
+def test_a_blurred_face_must_be_like_the_person_unless_somebody_vouches():
+    faces = like(0.05, 0.15, 0.15, 0.25)
+    size, sharpness = np.full(4, 200.0), np.zeros(4)
+    vouched = recognise(faces, PERSON, size=size, sharpness=sharpness)
+    assert vouched == [Belief.CANNOT_TELL] * 4
+    resolved = np.array([12.0, 12, 60, 60])
+    seen = recognise(faces, PERSON, size=size, sharpness=sharpness, resolved=resolved)
+    assert seen == [Belief.UNLIKE, Belief.CANNOT_TELL, Belief.UNLIKE, Belief.CANNOT_TELL]
+    refused = judge(faces[:1], like(0.06), like(0.9), [PERSON], beliefs=seen[:1])[0]
+    assert (refused.choice, refused.reason) == (Choice.UNREFERENCED, Reason.UNLIKE)

@@ -3,6 +3,8 @@
 Close-ups move over the photos at about their own size. In the wide shots the group photo hangs in
 a gallery, its faces 25 to 45 pixels high, and the astronaut walks by; they are blurred, noisy and
 through a real codec. One woman of the group is never seen close.
+
+Near and far show the same photos: an easy case for references, whose pose and light always fit.
 """
 
 from __future__ import annotations
