@@ -109,9 +109,9 @@ class Detector:
         """
         if not images:
             return Faces.empty()
-        passes = [self._pass(images, round(size * share)) for share in passes or self._passes]
+        looks = [self._pass(images, round(size * share)) for share in passes or self._passes]
         tables = []
-        for frame, found in zip(frames, zip(*passes, strict=True), strict=True):
+        for frame, found in zip(frames, zip(*looks, strict=True), strict=True):
             together = _Candidates(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
             tables.append(self._suppress(together, frame))
         return Faces.concatenate(tables)

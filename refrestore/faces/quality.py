@@ -155,7 +155,7 @@ def resolved_size(image: ImageArray, landmarks: FloatArray, size: FloatArray) ->
     for halvings in range(_MOST_HALVINGS + 1):
         factor = 0.5**halvings
         shape = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
-        small = cv2.resize(image, shape, interpolation=cv2.INTER_AREA) if halvings else image
+        small = np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA), np.uint8)
         rows = np.flatnonzero((size * factor >= _SMALLEST_RESOLVED) & (resolved < size * factor))
         if not len(rows):
             break

@@ -9,27 +9,55 @@ from pathlib import Path
 from refrestore.errors import DiskError
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name beside its own, then rename it.
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file so that its name never shows a part of it, not even after a power cut.
+
+    Folders on the way to it are made.
 
     Raises
     ------
     DiskError
         If there is no room or no permission; the old file, if any, is as it was.
     """
-    temporary = None
+    temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".partial", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
         # mkstemp makes files private; an output is as readable as any other the user writes.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
+        os.chmod(temporary, 0o666 & ~_umask())
+        publish(Path(temporary), path)
     except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise DiskError(f"Cannot write {path}: {error.strerror}.") from error
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise disk_error(path, error) from error
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Give a finished file its name, so that even a power cut leaves all of it or nothing."""
+    descriptor = os.open(temporary, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, final)
+    if os.name == "posix":
+        folder = os.open(final.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def disk_error(path: Path, error: OSError) -> DiskError:
+    """Return the sentence for a file that could not be written."""
+    reason = error.strerror or str(error)
+    return DiskError(f"Cannot write {path} ({reason}): make room or choose another folder.")
+
+
+def _umask() -> int:
+    # The process's mask can only be read by setting it.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -14,10 +14,11 @@ from refrestore.errors import MediaError
 from refrestore.media.containers import OutputFile, clipped_chapters, needs_display_size
 from refrestore.media.encoder import Encoder
 from refrestore.media.failures import writing
+from refrestore.media.files import publish
 from refrestore.media.matroska import write_sample_aspect
 from refrestore.media.probe import VideoInfo, is_cover, open_input
 from refrestore.media.reader import read_packets
-from refrestore.media.segments import SegmentIndex, open_segment, publish, segment_packets
+from refrestore.media.segments import SegmentIndex, open_segment, segment_packets
 
 
 def join(

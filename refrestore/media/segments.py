@@ -5,7 +5,6 @@ docs/decisions/001-media-segments.md says why they are what they are.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import av
 
 from refrestore.errors import MediaError
 from refrestore.media.failures import reason, writing
+from refrestore.media.files import publish
 
 if TYPE_CHECKING:
     from refrestore.media.encoder import Encoder
@@ -226,19 +226,3 @@ def _readable(path: Path) -> Iterator[None]:
         raise MediaError(
             f"Segment {path} is missing or damaged; remove it and render again."
         ) from error
-
-
-def publish(temporary: Path, final: Path) -> None:
-    """Give a finished file its name, so that even a power cut leaves all of it or nothing."""
-    descriptor = os.open(temporary, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(temporary, final)
-    if os.name == "posix":
-        folder = os.open(final.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

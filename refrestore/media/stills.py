@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from refrestore.errors import MediaError, UsageError
 from refrestore.media.failures import writing
-from refrestore.media.segments import publish
+from refrestore.media.files import publish
 from refrestore.types import ImageArray
 
 MAX_PIXELS = 200_000_000

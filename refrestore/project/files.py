@@ -1,15 +1,13 @@
-"""Pictures and other files: written whole or not at all, errors in one sentence."""
+"""Pictures of a project: encoded, decoded, read with errors in one sentence."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from refrestore.errors import DiskError, ProjectError
+from refrestore.errors import ProjectError
 from refrestore.types import ImageArray
 
 THUMBNAIL_QUALITY = 88
@@ -17,36 +15,6 @@ THUMBNAIL_QUALITY = 88
 
 PNG_COMPRESSION = 3
 """zlib level of reference crops; higher levels save 2 % and take five times as long."""
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file so that its name never shows a part of it, not even after a power cut.
-
-    Raises
-    ------
-    DiskError
-        When there is no room or no permission.
-    """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".partial", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise disk_error(path, error) from error
-
-
-def disk_error(path: Path, error: OSError) -> DiskError:
-    """Return the sentence for a file that could not be written."""
-    reason = error.strerror or str(error)
-    return DiskError(f"Cannot write {path} ({reason}): make room or choose another folder.")
 
 
 def encode_png(image: ImageArray) -> bytes:
@@ -96,10 +64,3 @@ def _encode(kind: str, image: ImageArray, options: list[int]) -> bytes:
     if not done:
         raise ValueError(f"a {image.shape} picture cannot be written as {kind}")
     return bytes(content.tobytes())
-
-
-def _umask() -> int:
-    # The process's mask can only be read by setting it.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from refrestore.errors import ProjectError
-
-from .files import disk_error
+from refrestore.media.files import disk_error
 
 
 class FileLock:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from refrestore.errors import ProfileError
+from refrestore.media.files import write_file
 
-from .files import write_file
 from .profile import Profile
 from .profile_document import FILE_NAME, MOST_REFERENCES, SIZE_LIMITS, read_document, unpack
 

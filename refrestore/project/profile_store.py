@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from refrestore.errors import ProfileError
+from refrestore.media.files import disk_error, write_file
 
-from .files import disk_error, write_file
 from .lock import FileLock
 from .profile import Profile, check_recogniser
 from .profile_archive import read_archive, write_archive

@@ -23,12 +23,13 @@ import numpy as np
 
 from refrestore.config import ScanSettings
 from refrestore.errors import ProjectError
+from refrestore.media.files import disk_error
 from refrestore.types import Faces, ImageArray, Reference, Shot, Track
 
 from . import columns
 from .database import Database
 from .decisions import Decisions
-from .files import disk_error, read_image
+from .files import read_image
 from .journal import Journal
 from .lock import FileLock
 from .scanning import (

@@ -20,12 +20,13 @@ import numpy as np
 
 from refrestore.config import ScanSettings
 from refrestore.errors import ProjectError
+from refrestore.media.files import disk_error, write_file
 from refrestore.types import Faces, ImageArray, Reference, Shot, Track
 
 from . import columns
 from .anchors import mark, resolve
 from .database import SCANNED_TABLES, Database
-from .files import disk_error, encode_jpeg, encode_png, write_file
+from .files import encode_jpeg, encode_png
 from .lock import FileLock
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import cv2
 import jinja2
 import numpy as np
 
-from refrestore.media.files import write_atomically
+from refrestore.media.files import write_file
 from refrestore.render.paint import Account
 from refrestore.render.plan import TrackPlan
 from refrestore.render.refine import Sample
@@ -81,7 +81,7 @@ class SegmentRecord:
 
     def write(self, path: Path) -> None:
         """Write it, whole or not at all."""
-        write_atomically(path, json.dumps(asdict(self)).encode())
+        write_file(path, json.dumps(asdict(self)).encode())
 
     @classmethod
     def read(cls, path: Path) -> SegmentRecord:
@@ -220,12 +220,12 @@ def write_report(report: Mapping[str, Any], json_path: Path, html_path: Path) ->
         for person in report["identities"]
     ]
     plain = {**report, "identities": people}
-    write_atomically(json_path, (json.dumps(plain, indent=2, ensure_ascii=False) + "\n").encode())
+    write_file(json_path, (json.dumps(plain, indent=2, ensure_ascii=False) + "\n").encode())
     template = resources.files("refrestore.render").joinpath("report.html.j2").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["clock"] = _clock
     page = environment.from_string(template).render(report=report)
-    write_atomically(html_path, page.encode())
+    write_file(html_path, page.encode())
 
 
 def _clock(seconds: float) -> str:

@@ -13,17 +13,13 @@ in; what it still has stays its own.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.errors import ModelError
 from refrestore.restore.blocks import (
     CELL,
     Residual,
@@ -45,6 +41,7 @@ from refrestore.restore.colour import (
 )
 from refrestore.restore.register import register
 from refrestore.restore.warp import warp
+from refrestore.restore.weights import load_weights, save_weights
 
 WORKING = 2
 """Crop pixels per working pixel."""
@@ -406,8 +403,7 @@ class FusionNetwork(nn.Module):
 
 def save_fusion(network: FusionNetwork, path: Path) -> None:
     """Write half-precision weights and the configuration as safetensors."""
-    tensors = {name: value.half().contiguous() for name, value in network.state_dict().items()}
-    save_file(tensors, path, metadata={"config": json.dumps(asdict(network.config))})
+    save_weights(network, path, {"config": asdict(network.config)})
 
 
 def load_fusion(
@@ -420,16 +416,10 @@ def load_fusion(
     ModelError
         The file is missing, damaged or of another shape.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            config = FusionConfig(**json.loads((file.metadata() or {})["config"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        network = FusionNetwork(config)
-        network.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"The fusion weights {path} cannot be used ({type(error).__name__}: {error}); "
-            "put back models/lite/fusion.safetensors of this version."
-        ) from error
+    network = load_weights(
+        path,
+        lambda settings: FusionNetwork(FusionConfig(**settings["config"])),
+        what="fusion",
+    )
     network = network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
     return network.eval().requires_grad_(False)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the field's name for it
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from refrestore.errors import ModelError
 from refrestore.faces.hull import hull_mask
+from refrestore.restore.weights import load_weights, save_weights
 from refrestore.types import FloatArray
 
 MASK_SIZE = 128
@@ -166,8 +163,7 @@ class LearntMask:
 
 def save_mask(network: MaskNetwork, path: Path) -> None:
     """Write half-precision weights and the widths as safetensors."""
-    tensors = {name: value.half().contiguous() for name, value in network.state_dict().items()}
-    save_file(tensors, path, metadata={"widths": json.dumps(network.widths)})
+    save_weights(network, path, {"widths": network.widths})
 
 
 def load_mask(
@@ -180,15 +176,7 @@ def load_mask(
     ModelError
         The file is missing, damaged or of another shape.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            widths = tuple(json.loads((file.metadata() or {})["widths"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        network = MaskNetwork(widths)
-        network.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"The face mask weights {path} cannot be used ({type(error).__name__}: {error}); "
-            "put back models/lite/mask.safetensors of this version."
-        ) from error
+    network = load_weights(
+        path, lambda settings: MaskNetwork(tuple(settings["widths"])), what="face mask"
+    )
     return LearntMask(network, device, dtype)
