@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from refrestore.render.preview import preview
     from refrestore.render.render import render as render_project
     from refrestore.render.toolbox import open_toolbox
-    from refrestore.scan.build import build_profile
+    from refrestore.scan.build import build_profile, update_profile
     from refrestore.scan.scan import scan as scan_video
     from refrestore.types import Faces, Identity, Reference, Track
 
@@ -54,6 +54,7 @@ _HOMES = {
     "restore_pictures": "engine.pictures",
     "run": "engine.run",
     "scan_video": "scan.scan:scan",
+    "update_profile": "scan.build",
 }
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "restore_pictures",
     "run",
     "scan_video",
+    "update_profile",
 ]
 
 

@@ -105,7 +105,7 @@ def recogniser(table: Table) -> Iterator[Line]:
 def fusion(table: Table) -> Iterator[Line]:
     rows = table["rows"]
     given, own = rows["input"], rows["ours, up to five references"]
-    plain, wrong = rows["ours, no references"], rows["ours, somebody else's references"]
+    guarded = table["guarded"]["rows"]
     split = rows["frequency split of five references, untrained"]
     for kind, goal, slack in (("moderate", 0.78, 0.02), ("severe", 0.68, 0.06)):
         likeness = own[kind]["identity"]
@@ -117,8 +117,8 @@ def fusion(table: Table) -> Iterator[Line]:
         yield Line(
             "fusion", f"PSNR in the face minus the input's, {kind}, dB", loss, -0.3, digits=2
         )
-        harm = wrong[kind]["identity"] - plain[kind]["identity"]
-        text = f"somebody else's references minus none, {kind}"
+        harm = guarded["next person's"][kind]["identity"] - guarded["no profile"][kind]["identity"]
+        text = f"somebody else's profile minus none, with gate and guard, {kind}"
         yield Line("fusion", text, harm, -slack)
 
 
@@ -150,6 +150,7 @@ def evaluate(name: str, arguments: argparse.Namespace, out: Path) -> Path:
         run("fusion.prepare", data, models, str(validation))
         few = ["--faces", "2"] if arguments.quick else []
         run("fusion.evaluate", str(validation), models, str(out), *few)
+        run("fusion.guarded", str(validation), models, str(out), *few)
     elif name == "detector":
         run("detector.evaluate", data, models, "--out", str(file))
     elif name == "landmarks":

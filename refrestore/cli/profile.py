@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,30 +21,40 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from refrestore.project import Match, Profile, ProfileStore
+    from refrestore.scan.build import Built
     from refrestore.scan.photos import Rejected
 
 app = typer.Typer(help="Build, look at and exchange profiles of people.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of the profile.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace a profile of this name.")]
+People = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        "--from-project",
+        metavar="PROJECT:ID",
+        help="A person of a project (repeatable).",
+    ),
+]
+Photos = Annotated[
+    list[Path] | None, typer.Option("--photos", help="Folder or picture (repeatable).")
+]
+Videos = Annotated[
+    list[Path] | None, typer.Option("--video", help="Video of the person (repeatable).")
+]
+Who = Annotated[
+    int | None, typer.Option("--identity", help="Who it is in the video, if it shows several.")
+]
 
 
 @app.command()
 def build(
     name: Name,
-    from_project: Annotated[
-        list[str] | None,
-        typer.Option("--from", metavar="PROJECT:ID", help="A person of a project (repeatable)."),
-    ] = None,
-    photos: Annotated[
-        list[Path] | None, typer.Option("--photos", help="Folder or picture (repeatable).")
-    ] = None,
-    video: Annotated[
-        list[Path] | None, typer.Option("--video", help="Video of the person (repeatable).")
-    ] = None,
-    identity: Annotated[
-        int | None, typer.Option("--identity", help="Who it is in the video, if it shows several.")
-    ] = None,
+    from_project: People = None,
+    photos: Photos = None,
+    video: Videos = None,
+    identity: Who = None,
     replace: Replace = False,
     device: options.DeviceOption = "auto",
     pack: options.PackOption = "lite",
@@ -75,12 +86,49 @@ def build(
             replace_existing=replace,
             progress=report,
         )
-    if json:
-        print_json({"profile": _summary(built.profile), **_refused(built.rejected)})
-        return
-    print_line(_line(built.profile))
-    print_line(str(built.folder))
-    _tell_refused(built.rejected)
+    _tell_built(built, json)
+
+
+@app.command()
+def update(
+    name: Name,
+    from_project: People = None,
+    photos: Photos = None,
+    video: Videos = None,
+    identity: Who = None,
+    device: options.DeviceOption = "auto",
+    pack: options.PackOption = "lite",
+    models_dir: options.ModelsDir = None,
+    profiles_dir: options.ProfilesDir = None,
+    threads: options.Threads = None,
+    progress: options.Progress = "auto",
+    json: options.Json = False,
+) -> None:
+    """Teach a profile from the next film or album, keeping what it knows.
+
+    A source that shows somebody else is refused. Without one, only the threshold is set anew.
+    """
+    from refrestore.project import Project
+    from refrestore.scan.build import update_profile
+
+    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
+    with ExitStack() as stack:
+        people = [
+            (stack.enter_context(Project.open(folder)), number)
+            for folder, number in map(_person, from_project or [])
+        ]
+        report = stack.enter_context(progress_reporter(progress))
+        built = update_profile(
+            name,
+            from_projects=people,
+            photos=photos or [],
+            videos=video or [],
+            identity=identity,
+            store=_store(profiles_dir),
+            runtime=runtime,
+            progress=report,
+        )
+    _tell_built(built, json)
 
 
 @app.command("list")
@@ -120,6 +168,7 @@ def show(name: Name, profiles_dir: options.ProfilesDir = None, json: options.Jso
         print_json({"profile": _summary(profile), "references": references})
         return
     print_line(_line(profile))
+    print_line(_meaning(profile))
     for one in references:
         print_line(
             f"  {one['source']}: {one['size']:.0f} px, yaw {one['yaw']:.0f}, "
@@ -196,15 +245,19 @@ def remove(
 def merge(
     name: Name,
     others: Annotated[list[str], typer.Argument(metavar="OTHER...", help="Taken over, deleted.")],
+    into: Annotated[
+        str | None, typer.Option("--as", help="Name of the one profile; default the first's.")
+    ] = None,
     profiles_dir: options.ProfilesDir = None,
     json: options.Json = False,
 ) -> None:
-    """Make profiles of one person one profile."""
-    merged = _store(profiles_dir).merge(name, others)
+    """Make profiles of one person one profile; refused for two people."""
+    merged = _store(profiles_dir).merge(name, others, into=into)
     if json:
         print_json({"profile": _summary(merged)})
     else:
         print_line(_line(merged))
+        print_line(_meaning(merged))
 
 
 @app.command("export")
@@ -256,11 +309,14 @@ def _person(text: str) -> tuple[Path, int]:
 
 
 def _summary(profile: Profile) -> dict[str, Any]:
+    meaning = profile.calibration
     return {
         "name": profile.name,
         "references": len(profile.references),
+        "learnt_from": profile.statistics.count,
         "recogniser": profile.recogniser,
         "threshold": profile.threshold,
+        "calibration": None if meaning is None else asdict(meaning),
         "spread": round(profile.spread, 4),
     }
 
@@ -276,6 +332,32 @@ def _line(profile: Profile) -> str:
     return (
         f"{profile.name}: {len(profile.references)} close-ups, seen by {profile.recogniser or '?'}"
     )
+
+
+def _meaning(profile: Profile) -> str:
+    meaning = profile.calibration
+    if meaning is None:
+        return (
+            f"threshold {profile.threshold:.2f}, not calibrated: "
+            f"`refrestore profile update {profile.name}` does it"
+        )
+    return (
+        f"threshold {profile.threshold:.2f}: about {meaning.misses:.1%} of faces like these would "
+        f"not be recognised and {meaning.strangers:.2%} of strangers' would be "
+        f"(calibrated with {meaning.profiles} other profiles)"
+    )
+
+
+def _tell_built(built: Built, json: bool) -> None:
+    if json:
+        print_json(
+            {"profile": _summary(built.profile), "new": built.new, **_refused(built.rejected)}
+        )
+        return
+    print_line(f"{_line(built.profile)}, {built.new} new")
+    print_line(_meaning(built.profile))
+    print_line(str(built.folder))
+    _tell_refused(built.rejected)
 
 
 def _match(answer: Match) -> dict[str, Any]:

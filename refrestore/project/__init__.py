@@ -1,5 +1,6 @@
 """The project folder and the profiles."""
 
+from .close_ups import CloseUp
 from .decisions import Unresolved
 from .edits import Edit
 from .profile import Match, Profile, match
@@ -10,6 +11,7 @@ from .timing import Timeline
 from .video import VideoSource
 
 __all__ = [
+    "CloseUp",
     "Edit",
     "Match",
     "Profile",

@@ -24,6 +24,10 @@ NEARBY_FRAMES = 5
 """How many frames away a face may be looked for where a scan has none in the marked frame (it
 detects on every fifth frame by default)."""
 
+SAME_LOOK = 2
+"""How many frames from a marked close-up another scan's close-up may be to be the same picture of
+a face (0.08 s: hardly a blink). Farther away it is another look, of which nothing was said."""
+
 
 def mark(
     parts: Sequence[tuple[NDArray[np.int64], FloatArray]], count: int = MARKS
@@ -54,6 +58,51 @@ def resolve(database: Database, scan: int, marks: Sequence[Mark]) -> list[int | 
     return [_resolve(database, scan, one) for one in marks]
 
 
+def find_close_up(database: Database, scan: int, one: Mark, *, exactly: bool) -> int | None:
+    """Return the id of the close-up that shows a marked face, or None.
+
+    Parameters
+    ----------
+    database
+        Of the project.
+    scan
+        Whose close-ups.
+    one
+        The face.
+    exactly
+        Whether it is in the marked frame; else up to `SAME_LOOK` frames away, the nearest.
+    """
+    reach = 0 if exactly else SAME_LOOK
+    rows = database.rows(
+        "SELECT id, track, frame FROM reference_crops WHERE scan = ? AND frame BETWEEN ? AND ?",
+        (scan, one.frame - reach, one.frame + reach),
+    )
+    found = []
+    for number, track, frame in rows:
+        box = box_of(database, scan, track, frame)
+        if box is not None:
+            overlap = float(
+                intersection_over_union(np.array([one.box], np.float32), box[None])[0, 0]
+            )
+            if overlap > SAME_FACE:
+                found.append((abs(frame - one.frame), -overlap, int(number)))
+    return min(found)[2] if found else None
+
+
+def box_of(database: Database, scan: int, track: int, frame: int) -> FloatArray | None:
+    """Return the box (4,) of a track's face in a frame, None where it has none."""
+    rows = database.rows(
+        "SELECT frame, box FROM chunks WHERE scan = ? AND track = ? AND first <= ? AND stop > ?",
+        (scan, track, frame, frame),
+    )
+    for packed_frames, packed_boxes in rows:
+        frames, boxes = decode_boxes(packed_frames, packed_boxes)
+        for here in np.flatnonzero(frames == frame):
+            box: FloatArray = boxes[here]
+            return box
+    return None
+
+
 def _resolve(database: Database, scan: int, one: Mark) -> int | None:
     low, high = one.frame - NEARBY_FRAMES, one.frame + NEARBY_FRAMES
     rows = database.rows(
@@ -76,10 +125,14 @@ def _resolve(database: Database, scan: int, one: Mark) -> int | None:
 
 def intersection_over_union(a: FloatArray, b: FloatArray) -> FloatArray:
     """Return the (N, M) overlaps of boxes (N, 4) and (M, 4)."""
-    corner = np.maximum(a[:, None, :2], b[None, :, :2])
-    other = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    return overlaps(a[:, None], b[None, :])
+
+
+def overlaps(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return the intersection over union (...) of boxes (..., 4) and (..., 4), broadcast."""
+    corner = np.maximum(a[..., :2], b[..., :2])
+    other = np.minimum(a[..., 2:], b[..., 2:])
     both = np.clip(other - corner, 0, None).prod(axis=-1)
-    areas_a, areas_b = ((box[:, 2:] - box[:, :2]).clip(0).prod(axis=-1) for box in (a, b))
-    union = areas_a[:, None] + areas_b[None, :] - both
-    result: FloatArray = (both / np.maximum(union, 1e-9)).astype(np.float32)
+    areas_a, areas_b = ((box[..., 2:] - box[..., :2]).clip(0).prod(axis=-1) for box in (a, b))
+    result: FloatArray = (both / np.maximum(areas_a + areas_b - both, 1e-9)).astype(np.float32)
     return result

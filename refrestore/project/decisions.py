@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
-
-import numpy as np
 
 from refrestore.errors import ProjectError
 from refrestore.types import Identity, IdentityState
 
-from .columns import decode_boxes
 from .database import Database
 from .edits import Edit, EditAction, Outcome, replay
 from .journal import Journal
+from .presence import meeting
 
 if TYPE_CHECKING:
     from .timing import Timeline
@@ -63,15 +63,21 @@ class Decisions(ABC):
         """Return the identities after all edits, by ascending id."""
         with self.database.transaction():
             scan = self.scan_id()
-            people = self._outcome().people
+            outcome = self._outcome()
+            people = outcome.people
             spans = {
                 row[0]: row[1:]
                 for row in self.database.rows(
-                    "SELECT id, first, stop, faces, (SELECT COUNT(*) FROM reference_crops r "
-                    "WHERE r.scan = t.scan AND r.track = t.id) FROM tracks t WHERE scan = ?",
-                    (scan,),
+                    "SELECT id, first, stop, faces FROM tracks WHERE scan = ?", (scan,)
                 )
             }
+            references = Counter(
+                track
+                for number, track in self.database.rows(
+                    "SELECT id, track FROM reference_crops WHERE scan = ?", (scan,)
+                )
+                if number not in outcome.dropped
+            )
             timeline = self.timeline()
         return [
             Identity(
@@ -81,7 +87,7 @@ class Decisions(ABC):
                 tracks=person.tracks,
                 seconds=timeline.on_screen(spans[track][:2] for track in person.tracks),
                 faces=sum(spans[track][2] for track in person.tracks),
-                references=sum(spans[track][3] for track in person.tracks),
+                references=sum(references[track] for track in person.tracks),
                 profile=person.profile,
             )
             for person in people.values()
@@ -131,7 +137,8 @@ class Decisions(ABC):
         Raises
         ------
         ProjectError
-            Also when two of them are on screen in one frame, which one person cannot be.
+            Also when two of them are on screen in one frame, which one person cannot be, or the
+            user said that they are two people.
         """
         ids = list(dict.fromkeys(identity_ids))
         if len(ids) < 2:
@@ -141,6 +148,8 @@ class Decisions(ABC):
             for number, one in enumerate(found):
                 for other in found[number + 1 :]:
                     self._check_apart(one, other, force)
+            if not force:
+                self._check_not_distinct(ids)
             tracks = {track: one.id for one in found for track in one.tracks}
             self._log("merge", ids[0], tracks)
         return ids[0]
@@ -160,10 +169,18 @@ class Decisions(ABC):
                 raise ProjectError(
                     f"A split must leave identity {identity_id} at least one of its tracks."
                 )
-            fresh = int(self.database.meta("next_identity"))
-            self.database.set_meta("next_identity", str(fresh + 1))
-            self._log("split", fresh, dict.fromkeys(chosen, identity_id))
-        return fresh
+            return self._separate(chosen)
+
+    def separate(self, tracks: Iterable[int], *, force: bool = False) -> int:
+        """Make tracks, whoever holds them, a new identity; return its id; `force` as in `merge`."""
+        with self.database.transaction(write=True):
+            chosen = self._chosen(tracks)
+            for number, track in enumerate(chosen):
+                self._check_tracks_apart([track], chosen[number + 1 :], force)
+            for identity in self.identities():
+                if set(chosen) == set(identity.tracks):
+                    raise ProjectError(f"These tracks are all of identity {identity.id} already.")
+            return self._separate(chosen)
 
     def move_tracks(self, tracks: Iterable[int], identity_id: int, *, force: bool = False) -> None:
         """Give tracks, whoever holds them, to an identity; `force` as in `merge`."""
@@ -177,6 +194,46 @@ class Decisions(ABC):
             about: dict[int, int | None] = dict.fromkeys(target.tracks, identity_id)
             about.update({track: holders.get(track) for track in chosen})
             self._log("move", identity_id, about)
+
+    def keep_tracks(self, tracks: Iterable[int]) -> None:
+        """Say that tracks are rightly with the identity that has them: they are never doubted."""
+        with self.together():
+            holders = self.identity_of_track()
+            chosen = self._chosen(tracks)
+            for holder in dict.fromkeys(holders.get(track) for track in chosen):
+                if holder is None:
+                    lost = next(track for track in chosen if track not in holders)
+                    raise ProjectError(f"Track {lost} belongs to nobody: move it to somebody.")
+                own = self.identity(holder).tracks
+                kept = [track for track in chosen if track in own]
+                others = [track for track in own if track not in kept]
+                if not others:
+                    raise ProjectError(
+                        f"Identity {holder} has no other tracks that {kept[0]} could belong to."
+                    )
+                about: dict[int, int | None] = dict.fromkeys(others, holder)
+                about.update(dict.fromkeys(kept))
+                self._log("keep", holder, about)
+
+    def tell_apart(self, identity_ids: Sequence[int]) -> None:
+        """Say that identities are different people: they are never suggested or joined as one."""
+        ids = list(dict.fromkeys(identity_ids))
+        if len(ids) < 2:
+            raise ProjectError("To tell people apart, name two identities or more.")
+        with self.database.transaction(write=True):
+            found = [self.identity(one) for one in ids]
+            known = self.distinct()
+            if all((a, b) in known for a in ids for b in ids if a < b):
+                raise ProjectError("You said before that these are different people.")
+            self._log("distinct", ids[0], {t: one.id for one in found for t in one.tracks})
+
+    def distinct(self) -> frozenset[tuple[int, int]]:
+        """Return the pairs of identities (smaller id first) that were told apart."""
+        return self._outcome().distinct
+
+    def settled_tracks(self) -> frozenset[int]:
+        """Return the tracks that the user put where they are, or said are right there."""
+        return self._outcome().settled
 
     def rename(self, identity_id: int, name: str) -> None:
         """Give an identity a name; an empty one takes it away."""
@@ -197,27 +254,59 @@ class Decisions(ABC):
 
     def set_states(self, identity_ids: Iterable[int], state: IdentityState) -> None:
         """Set the state of several identities, of all or of none."""
-        with self.database.transaction(write=True):
+        with self.together():
             for one in dict.fromkeys(identity_ids):
                 self.set_state(one, state)
+
+    def not_faces(self, tracks: Iterable[int]) -> list[int]:
+        """Say that tracks are no faces; return the identities that hold them now, and only them."""
+        with self.together():
+            chosen = set(self._chosen(tracks))
+            said = []
+            for identity in self.identities():
+                if set(identity.tracks) <= chosen:
+                    said.append(identity.id)
+                    chosen -= set(identity.tracks)
+            if chosen:
+                # In one identity even if they are on screen together: nobody is in two places.
+                said.append(self._separate(sorted(chosen)))
+            for one in said:
+                self.set_state(one, "not_a_face")
+        return said
 
     def link_profile(self, identity_id: int, profile: str | None) -> None:
         """Link an identity to a profile by name, or to none."""
         self._say("link", identity_id, profile or None)
 
-    def undo(self) -> Edit | None:
-        """Take the last edit back; return it, or None if there is none."""
+    def unlink_profiles(self, identity_ids: Iterable[int]) -> None:
+        """Link several identities to no profile, all or none."""
+        with self.together():
+            for one in dict.fromkeys(identity_ids):
+                self.link_profile(one, None)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make the edits inside one: all are made or none, and one undo takes all back."""
+        with self.database.transaction(write=True), self._journal.together():
+            yield
+
+    def undo(self) -> list[Edit]:
+        """Take the last edit back, and those made together with it; return them, last first."""
         with self.database.transaction(write=True):
             return self._journal.undo(self.scan_id())
 
-    def redo(self) -> Edit | None:
-        """Bring back what was undone last; return it, or None if there is nothing."""
+    def redo(self) -> list[Edit]:
+        """Bring back what was undone last; return it, empty if there is nothing."""
         with self.database.transaction(write=True):
             return self._journal.redo(self.scan_id())
 
     def edits(self) -> list[Edit]:
         """Return every edit ever made, oldest first."""
         return self._journal.edits()
+
+    def last_entry(self) -> int:
+        """Return the number of the log's last entry; undo and redo are entries too."""
+        return self._journal.last()
 
     def unresolved(self) -> list[Unresolved]:
         """Return the edits in force that find nothing to act on in the current scan."""
@@ -244,10 +333,19 @@ class Decisions(ABC):
         self,
         action: EditAction,
         subject: int,
-        tracks: dict[int, int] | dict[int, int | None],
+        tracks: Mapping[int, int] | Mapping[int, int | None],
         value: str | None = None,
     ) -> None:
-        self._journal.append(self.scan_id(), action, subject, dict(tracks), value)
+        scan = self.scan_id()
+        anchors = self._journal.anchors(scan, dict(tracks))
+        self._journal.append(scan, action, subject, anchors, value)
+
+    def _separate(self, tracks: Iterable[int]) -> int:
+        holders = self.identity_of_track()
+        fresh = int(self.database.meta("next_identity"))
+        self.database.set_meta("next_identity", str(fresh + 1))
+        self._log("split", fresh, {track: holders.get(track) for track in tracks})
+        return fresh
 
     def _say(self, action: EditAction, identity_id: int, value: str | None) -> None:
         with self.database.transaction(write=True):
@@ -268,7 +366,7 @@ class Decisions(ABC):
         return chosen
 
     def _check_apart(self, one: Identity, other: Identity, force: bool) -> None:
-        frame = None if force else self._meeting(one.tracks, other.tracks)
+        frame = None if force else self._first_meeting(one.tracks, other.tracks)
         if frame is not None:
             raise ProjectError(
                 f"{one.name} ({one.id}) and {other.name} ({other.id}) are both on screen in frame "
@@ -276,8 +374,18 @@ class Decisions(ABC):
                 "the wrong tracks off first, or merge with force."
             )
 
+    def _check_not_distinct(self, ids: Sequence[int]) -> None:
+        known = self.distinct()
+        for number, one in enumerate(ids):
+            for other in ids[number + 1 :]:
+                if (min(one, other), max(one, other)) in known:
+                    raise ProjectError(
+                        f"You said that {one} and {other} are two people: undo that, or merge "
+                        "with force."
+                    )
+
     def _check_tracks_apart(self, tracks: Sequence[int], own: Sequence[int], force: bool) -> None:
-        frame = None if force else self._meeting(tracks, own)
+        frame = None if force else self._first_meeting(tracks, own)
         if frame is not None:
             raise ProjectError(
                 f"A track to move and its new identity are both on screen in frame {frame} "
@@ -285,30 +393,5 @@ class Decisions(ABC):
                 "move with force."
             )
 
-    def _meeting(self, tracks: Sequence[int], others: Sequence[int]) -> int | None:
-        """Return the first frame in which tracks of both are seen, None if they never meet."""
-        scan = self.scan_id()
-        spans = {
-            track: (first, stop)
-            for track, first, stop in self.database.rows(
-                "SELECT id, first, stop FROM tracks WHERE scan = ?", (scan,)
-            )
-        }
-        meetings = [
-            self._first_common(scan, one, other)
-            for one in tracks
-            for other in others
-            if max(spans[one][0], spans[other][0]) < min(spans[one][1], spans[other][1])
-        ]
-        return min((frame for frame in meetings if frame is not None), default=None)
-
-    def _first_common(self, scan: int, one: int, other: int) -> int | None:
-        common = np.intersect1d(self._frames(scan, one), self._frames(scan, other))
-        return int(common[0]) if len(common) else None
-
-    def _frames(self, scan: int, track: int) -> list[int]:
-        rows = self.database.rows(
-            "SELECT frame, box FROM chunks WHERE scan = ? AND track = ? ORDER BY first",
-            (scan, track),
-        )
-        return [int(frame) for row in rows for frame in decode_boxes(*row)[0]]
+    def _first_meeting(self, tracks: Iterable[int], others: Sequence[int]) -> int | None:
+        return meeting(self.database, self.scan_id(), tracks, others)

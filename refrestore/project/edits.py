@@ -14,8 +14,13 @@ from typing import Literal, cast, get_args
 
 from refrestore.types import IdentityState
 
-EditAction = Literal["merge", "split", "move", "rename", "state", "link"]
+EditAction = Literal[
+    "merge", "split", "move", "keep", "distinct", "rename", "state", "link", "drop", "use"
+]
 """What an edit does; `undo` and `redo` are entries of the log about other edits."""
+
+CLOSE_UP_ACTIONS: tuple[EditAction, ...] = ("drop", "use")
+"""Those about close-ups and not about people. Each of their anchors has one mark: the face."""
 
 LOG_ACTIONS = (*get_args(EditAction), "undo", "redo")
 
@@ -60,16 +65,20 @@ class Edit:
     time
         When, ISO 8601 in UTC.
     action
-        `merge` (into `subject`), `split` (out, as `subject`), `move` (to `subject`), `rename`,
-        `state`, `link` (of `subject`).
+        `merge` (into `subject`), `split` (out, as `subject`), `move` (to `subject`), `keep` (with
+        `subject`: rightly there), `distinct` (they are different people), `rename`, `state`,
+        `link` (of `subject`), `drop` (never a reference), `use` (a reference again).
     subject
         Identity id.
     anchors
-        The tracks it is about, those of the subject (merge, move, rename, state, link) included.
+        The tracks it is about, those of the subject (merge, move, keep, rename, state, link)
+        included; or close-ups.
     value
-        The name, the state or the profile's name (None: no profile).
+        The name, the state, the profile's name (None: no profile) or where a close-up is from.
     undone
         Whether it has been undone.
+    group
+        Edits of one group are undone together; None for an edit by itself.
     """
 
     id: int
@@ -80,6 +89,7 @@ class Edit:
     anchors: tuple[Anchor, ...]
     value: str | None = None
     undone: bool = False
+    group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,8 @@ class ResolvedEdit:
     groups
         For each identity that held anchored tracks (in the order of the anchors): it, and the ids
         of the tracks that are there now.
+    close_ups
+        Ids of the close-ups it is about, where it is about those.
     """
 
     id: int
@@ -100,6 +112,7 @@ class ResolvedEdit:
     subject: int
     groups: tuple[tuple[int | None, tuple[int, ...]], ...]
     value: str | None = None
+    close_ups: tuple[int, ...] = ()
 
     @property
     def tracks(self) -> tuple[int, ...]:
@@ -124,10 +137,27 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Result of a replay: people by id, and the ids of edits that had nothing to act on."""
+    """Result of a replay.
+
+    Parameters
+    ----------
+    people
+        By identity id.
+    unapplied
+        Ids of edits that had nothing to act on.
+    distinct
+        Pairs of identities (smaller id first) that the user said are two people.
+    settled
+        Tracks that the user put where they are, or said are right there.
+    dropped
+        Ids of close-ups that are never references.
+    """
 
     people: Mapping[int, Person]
     unapplied: tuple[int, ...] = ()
+    distinct: frozenset[tuple[int, int]] = frozenset()
+    settled: frozenset[int] = frozenset()
+    dropped: frozenset[int] = frozenset()
 
 
 def standing(log: Iterable[tuple[int, str, int | None]]) -> tuple[list[int], list[int]]:
@@ -170,7 +200,13 @@ def replay(automatic: Mapping[int, Sequence[int]], edits: Iterable[ResolvedEdit]
     """
     state = _State(automatic)
     unapplied = tuple(edit.id for edit in edits if not state.apply(edit))
-    return Outcome(state.people(), unapplied)
+    return Outcome(
+        state.people(),
+        unapplied,
+        state.distinct(),
+        frozenset(state.settled),
+        frozenset(state.dropped),
+    )
 
 
 class _State:
@@ -178,6 +214,9 @@ class _State:
         self._held = {identity: set(tracks) for identity, tracks in automatic.items() if tracks}
         self._holder = {track: i for i, tracks in self._held.items() for track in tracks}
         self._said: dict[int, Person] = {}
+        self._apart: list[tuple[Sequence[int], Sequence[int]]] = []
+        self.settled: set[int] = set()
+        self.dropped: set[int] = set()
 
     def people(self) -> dict[int, Person]:
         return {
@@ -189,14 +228,33 @@ class _State:
         """Apply one edit; return whether it found what it is about."""
         if edit.action == "merge":
             return self._merge(edit)
+        if edit.action == "distinct":
+            return self._tell_apart(edit)
         if edit.action == "split":
+            self.settled.update(edit.tracks)
             return self._move(edit.tracks, edit.subject)
-        if edit.action == "move":
+        if edit.action in ("move", "keep"):
             own = edit.held_by_subject()
             target = self._locate(edit.subject, own)
             moved = [track for track in edit.tracks if track not in own]
+            self.settled.update(moved)
             return target is not None and self._move(moved, target)
-        return self._say(edit)
+        if edit.action == "drop":
+            self.dropped.update(edit.close_ups)
+        elif edit.action == "use":
+            self.dropped.difference_update(edit.close_ups)
+        else:
+            return self._say(edit)
+        return True  # a close-up that this scan did not take is not used either
+
+    def distinct(self) -> frozenset[tuple[int, int]]:
+        """Return the pairs of identities that hold most of what was told apart."""
+        pairs = set()
+        for tracks, others in self._apart:
+            one, other = self._main_holder(tracks), self._main_holder(others)
+            if one is not None and other is not None and one != other:
+                pairs.add((min(one, other), max(one, other)))
+        return frozenset(pairs)
 
     def _merge(self, edit: ResolvedEdit) -> bool:
         found = [(holder, tracks) for holder, tracks in edit.groups if tracks]
@@ -213,6 +271,34 @@ class _State:
                 self._move(tuple(self._held[whole]), target)
             self._move(tracks, target)
         return True
+
+    def _tell_apart(self, edit: ResolvedEdit) -> bool:
+        """Note that groups are different people; take them apart where a scan joined them."""
+        found = [(holder, tracks) for holder, tracks in edit.groups if tracks]
+        # Whose id it is, or who has most tracks, stays; a track of both stays with them.
+        found.sort(key=lambda group: (self._main_holder(group[1]) != group[0], -len(group[1])))
+        stayed: dict[int | None, set[int]] = {}
+        for holder, tracks in found:
+            main = self._main_holder(tracks)
+            joined = [track for track in tracks if self._holder.get(track) == main]
+            if main in stayed and holder is not None and holder != main:
+                self._move([track for track in joined if track not in stayed[main]], holder)
+                main = self._main_holder(tracks)
+            stayed.setdefault(main, set()).update(tracks)
+        pairs = [
+            (tracks, others)
+            for number, (_, tracks) in enumerate(found)
+            for _, others in found[number + 1 :]
+        ]
+        self._apart += pairs
+        return bool(pairs) and all(
+            self._main_holder(tracks) != self._main_holder(others) for tracks, others in pairs
+        )
+
+    def _main_holder(self, tracks: Sequence[int]) -> int | None:
+        """Return the identity that holds most of these tracks."""
+        counts = Counter(self._holder[track] for track in tracks if track in self._holder)
+        return min(counts, key=lambda i: (-counts[i], i)) if counts else None
 
     def _say(self, edit: ResolvedEdit) -> bool:
         identity = self._locate(edit.subject, edit.tracks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -12,30 +11,23 @@ import numpy as np
 from refrestore.errors import ProfileError
 from refrestore.types import EMBEDDING_SIZE, FloatArray, Reference
 
+from .profile_choice import choose, digest, distinct, refresh
+from .profile_cosines import FEW, Cosines, cosines
+
 MATCH_THRESHOLD = 0.40
-"""Least cosine similarity of a face to the centroid of the person it is taken for. With
-EdgeFace-XS, photos of 28 people and profiles of 6 photos, 97.4 % of a person's other photos pass
-threshold and margin and 0.8 % of strangers' do; at 0.35 3 % of strangers would
-(`python benchmarks/profile_matching.py`). ArcFace-R50 separates better at the same value
-(insightface's PrivateFrame uses 0.4 with it)."""
+"""Least cosine similarity of a face to the centroid of the person it is taken for, where a profile
+has not been calibrated (`profile_calibration`)."""
 
 MATCH_MARGIN = 0.10
-"""Least lead over the second nearest profile: it takes away a fifth of the wrong matches and 0.2 %
-of the right ones (same measurement)."""
+"""Least lead over the second nearest profile: it takes away a quarter of the wrong matches that the
+lite pack's recogniser makes, a seventh of EdgeFace's (`benchmarks/profile_matching.py`)."""
 
-BELONG_THRESHOLD = 0.35
-"""Least similarity of a face that somebody says is this person: 98.5 % of the person's own photos
-pass, and 0.2 % of anybody else's (same measurement). A photo refused wrongly costs one reference;
-one accepted wrongly puts another face into every restored frame."""
+LEAST_WITHIN = 0.1
+"""Mean similarity of a person's faces assumed at least: people have 0.3 or more, and without a
+floor faces that have nothing in common would be like anybody."""
 
-MAX_REFERENCES = 24
-"""References kept in a profile, as many as a scan keeps of a person (ScanSettings)."""
-
-POSE_UNIT = 15.0
-"""Degrees of yaw or pitch from which on a reference shows a new side of a face."""
-
-POSE_FLOOR = 0.1
-"""What a reference in a pose already shown is worth, by its quality; a new pose adds up to 1."""
+MOST_REMEMBERED = 4096
+"""Close-ups that a profile remembers beside its references; beyond that it has seen enough."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +41,68 @@ class Statistics:
     spread
         Standard deviation of the references' cosine similarities to it.
     count
-        Number of references.
+        Number of close-ups it was learnt from, remembered ones included.
     """
 
     centroid: FloatArray
     spread: float
     count: int
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """Close-ups a profile learnt from whose pictures it did not keep.
+
+    Parameters
+    ----------
+    digests
+        What their pictures are known by, so that the same film is learnt from once.
+    total : (512,) float32
+        Sum of their unit embeddings.
+    """
+
+    digests: tuple[str, ...] = ()
+    total: FloatArray = field(default_factory=lambda: np.zeros(EMBEDDING_SIZE, np.float32))
+
+    def with_references(self, references: Iterable[Reference]) -> Memory:
+        """Return the memory with more close-ups; those it has are not counted again."""
+        known = set(self.digests)
+        more = {name: one for name, one in distinct(references).items() if name not in known}
+        names = tuple(more)[: MOST_REMEMBERED - len(self.digests)]
+        total = np.sum([self.total, *(more[name].embedding for name in names)], axis=0)
+        return Memory(self.digests + names, total.astype(np.float32))
+
+    def with_memory(self, other: Memory, references: Iterable[Reference] = ()) -> Memory:
+        """Return both; the smaller one is left out where they, or references, share a close-up.
+
+        A sum cannot be taken apart, and counting a film twice would move the person towards it.
+        """
+        known = {*self.digests, *map(digest, references)}
+        small, large = sorted((self, other), key=lambda one: len(one.digests))
+        if known & set(other.digests):
+            return self if set(map(digest, references)) & set(large.digests) else large
+        if len(self.digests) + len(other.digests) > MOST_REMEMBERED:
+            return large
+        return Memory(large.digests + small.digests, large.total + small.total)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a threshold means (`profile_calibration`).
+
+    Parameters
+    ----------
+    misses
+        Share of faces like the person's close-ups that would not be recognised, 0..1.
+    strangers
+        Share of other people's faces that would be taken for the person, 0..1.
+    profiles
+        Number of other people's profiles that it was calibrated with.
+    """
+
+    misses: float
+    strangers: float
+    profiles: int
 
 
 class Match(NamedTuple):
@@ -93,26 +141,42 @@ class Profile:
         cannot be compared.
     threshold
         Least similarity of a face that is taken for this person.
+    calibration
+        What the threshold means, None where it is the default.
+    memory
+        What it learnt from besides.
     """
 
     name: str
     references: tuple[Reference, ...]
     recogniser: str = ""
     threshold: float = MATCH_THRESHOLD
+    calibration: Calibration | None = None
+    memory: Memory = field(default_factory=Memory)
     statistics: Statistics = field(init=False)
 
     def __post_init__(self) -> None:
         if not self.references:
             raise ProfileError(f"The profile {self.name!r} would have no reference.")
         object.__setattr__(self, "references", tuple(self.references))
-        embeddings = np.stack([one.embedding for one in self.references])
-        object.__setattr__(self, "statistics", statistics(embeddings))
+        found = statistics(self.embeddings, self.memory)
+        object.__setattr__(self, "statistics", found)
 
     def __repr__(self) -> str:
         return (
             f"Profile({self.name!r}, {len(self.references)} references, "
             f"spread {self.spread:.3f}, recogniser {self.recogniser!r})"
         )
+
+    @property
+    def embeddings(self) -> FloatArray:
+        """Embeddings of the references, (N, 512)."""
+        return np.stack([one.embedding for one in self.references])
+
+    @property
+    def cosines(self) -> Cosines:
+        """What cosines of its recogniser are like."""
+        return cosines(self.recogniser)
 
     @property
     def centroid(self) -> FloatArray:
@@ -135,35 +199,92 @@ class Profile:
         Less strict than matching: here somebody vouches for the face, and it is refused only if
         it contradicts.
         """
-        return self.similarity(face) >= BELONG_THRESHOLD
+        return self.similarity(face) >= self.cosines.belongs
+
+    @classmethod
+    def chosen(cls, name: str, references: Sequence[Reference], recogniser: str = "") -> Profile:
+        """Return the profile of a person: the best of the references, all others remembered."""
+        found = list(distinct(references).values())
+        kept = choose(found)
+        left = [one for one in found if not any(one is other for other in kept)]
+        return cls(name, tuple(kept), recogniser, memory=Memory().with_references(left))
 
     def extended(self, references: Iterable[Reference]) -> Profile:
-        """Return the profile with more references, the best of all kept.
+        """Return the profile with more references, the best of all kept and all remembered.
 
         Raises
         ------
         ProfileError
             When one of them is somebody else.
         """
-        added = list(references)
+        known = {*map(digest, self.references), *self.memory.digests}
+        added = [one for name, one in distinct(references).items() if name not in known]
         for one in added:
             if not self.belongs(one):
                 raise ProfileError(
                     f"{one.source} is not {self.name}: its similarity is "
-                    f"{self.similarity(one):.2f}, and {BELONG_THRESHOLD:.2f} is the least that the "
-                    "same person shows; leave it out."
+                    f"{self.similarity(one):.2f}, and {self.cosines.belongs:.2f} is the least that "
+                    "the same person shows; leave it out."
                 )
-        return replace(self, references=tuple(choose([*self.references, *added])))
+        if not added:
+            return self
+        kept = refresh(self.references, added)
+        every = (*self.references, *added)
+        left = [one for one in every if not any(one is other for other in kept)]
+        return replace(self, references=tuple(kept), memory=self.memory.with_references(left))
 
 
-def statistics(embeddings: FloatArray) -> Statistics:
-    """Return centroid, spread and count of (N, 512) unit embeddings."""
-    total = embeddings.astype(np.float64).sum(axis=0)
+def statistics(embeddings: FloatArray, memory: Memory | None = None) -> Statistics:
+    """Return centroid, spread and count of (N, 512) unit embeddings and those remembered."""
+    count, total = len(embeddings), embeddings.astype(np.float64).sum(axis=0)
+    if memory is not None:
+        count, total = count + len(memory.digests), total + memory.total
     length = float(np.linalg.norm(total))
     if embeddings.shape[1:] != (EMBEDDING_SIZE,) or not np.isfinite(length) or length == 0:
         raise ProfileError("The embeddings of a profile must be finite and must not cancel out.")
     centroid = (total / length).astype(np.float32)
-    return Statistics(centroid, float(np.std(embeddings @ centroid)), len(embeddings))
+    return Statistics(centroid, float(np.std(embeddings @ centroid)), count)
+
+
+def likeness(one: FloatArray, other: FloatArray) -> float:
+    """Return how much alike two people are, each shown by several faces.
+
+    The mean similarity between the sets over that within them (its geometric mean): what is left
+    when the noise of single faces is taken out, as the classical correction for attenuation does
+    (Spearman, 1904). About 1 for two albums of one person, however much the person's photos vary;
+    means alone cannot tell a person of many looks from a look-alike.
+
+    Parameters
+    ----------
+    one, other : (N, 512), (M, 512)
+        Unit embeddings, at least two each.
+    """
+    between = float(np.mean(one @ other.T))
+    return between / float(np.sqrt(_within(one) * _within(other)))
+
+
+def same_people(one: FloatArray, other: FloatArray, levels: Cosines) -> tuple[bool, str]:
+    """Say whether two sets of faces are one person's, and why, in brackets for a message.
+
+    Parameters
+    ----------
+    one, other : (N, 512), (M, 512)
+        Unit embeddings.
+    levels
+        What the recogniser's cosines are like.
+    """
+    if min(len(one), len(other)) >= FEW:
+        value, least, what = likeness(one, other), levels.people, "likeness"
+    else:
+        value = float(statistics(one).centroid @ statistics(other).centroid)
+        least, what = levels.belongs, "similarity"
+    return value >= least, f"({what} {value:.2f}, {least:.2f} is the least of one person)"
+
+
+def _within(embeddings: FloatArray) -> float:
+    count = len(embeddings)
+    total = float(np.square(embeddings.astype(np.float64).sum(axis=0)).sum())
+    return max((total - count) / (count * (count - 1)), LEAST_WITHIN)
 
 
 def match(
@@ -219,34 +340,3 @@ def check_recogniser(profile: Profile, recogniser: str) -> None:
             f"The profile {profile.name} was made with {profile.recogniser} and cannot be compared "
             f"with faces seen by {recogniser}: use the same --pack, or build it again."
         )
-
-
-def choose(references: Sequence[Reference], limit: int = MAX_REFERENCES) -> list[Reference]:
-    """Choose the references of a profile: those that cover poses and light best, not the sharpest.
-
-    Greedy farthest-point selection: the best one first, then always the one whose quality times
-    its distance in pose to those chosen is largest. The same picture twice is taken once.
-
-    Parameters
-    ----------
-    references
-        Of one person.
-    limit
-        How many at most.
-    """
-    left: dict[bytes, Reference] = {}
-    for one in sorted(references, key=lambda one: -one.quality):
-        left.setdefault(hashlib.sha256(one.image.tobytes()).digest(), one)
-    candidates = list(left.values())
-    if len(candidates) <= limit:
-        return candidates
-    poses = np.stack([one.pose for one in candidates])[:, :2] / POSE_UNIT
-    quality = np.array([one.quality for one in candidates])
-    chosen = [0]
-    distance = np.linalg.norm(poses - poses[0], axis=1)
-    while len(chosen) < limit:
-        worth = quality * (POSE_FLOOR + np.minimum(distance, 1))
-        worth[chosen] = -1
-        chosen.append(int(np.argmax(worth)))
-        distance = np.minimum(distance, np.linalg.norm(poses - poses[chosen[-1]], axis=1))
-    return [candidates[number] for number in chosen]

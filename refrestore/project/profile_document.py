@@ -4,9 +4,10 @@
 
     profile.json             names, numbers, sizes and digests of the files (profiles/schema.json)
     references/001.png       aligned crops, 512 x 512 RGB
-    embeddings.safetensors   embeddings, landmarks, poses, centroid
+    embeddings.safetensors   embeddings, landmarks, poses, centroid, sum of those remembered
 
-Nothing here touches a disk: a folder and an exported file go through the same checks.
+A document of an older version is brought up to this one first (`profile_migration`). Nothing
+here touches a disk: a folder and an exported file go through the same checks.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import re
 import struct
 import unicodedata
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Annotated, Any, Final, Literal
+from dataclasses import asdict, replace
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,11 +31,11 @@ from refrestore.errors import ProfileError
 from refrestore.types import DENSE_LANDMARKS, EMBEDDING_SIZE, FloatArray, ImageArray, Reference
 
 from .files import decode_image, encode_png
-from .profile import MATCH_THRESHOLD, Profile
+from .profile import MATCH_THRESHOLD, MOST_REMEMBERED, Calibration, Memory, Profile
+from .profile_migration import VERSION, migrated
 
 DOCUMENT = "profile.json"
 TENSORS = "embeddings.safetensors"
-VERSION: Final = 1
 
 MOST_REFERENCES = 64
 """References a profile can hold; more of one person show nothing new."""
@@ -60,6 +61,8 @@ Read = Callable[[str, int], bytes]
 """Read a file by its name, refusing one of more than so many bytes."""
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+ShortDigest = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -87,21 +90,34 @@ class ReferenceEntry(FileEntry):
 class StatisticsEntry(_Document):
     """What the references have in common; the centroid is in the tensors."""
 
-    count: int = Field(ge=1, description="Number of references.")
+    count: int = Field(ge=1, description="References and remembered close-ups.")
     spread: Finite = Field(ge=0, description="Deviation of their similarities to the centroid.")
+
+
+class CalibrationEntry(_Document):
+    """What the threshold means."""
+
+    misses: Share = Field(description="Share of faces like the references that it misses.")
+    strangers: Share = Field(description="Share of other people's faces that it takes.")
+    profiles: int = Field(ge=0, description="Other people's profiles it was calibrated with.")
 
 
 class ProfileDocument(_Document):
     """profile.json: a person, for refrestore."""
 
     format: Literal["refrestore-profile"] = "refrestore-profile"
-    version: Literal[1] = VERSION
+    version: Literal[2] = VERSION
     name: str = Field(min_length=1, max_length=_LONGEST_NAME, description="Also the folder's.")
     recogniser: str = Field("", max_length=200, description="Network the embeddings are from.")
     threshold: float = Field(
         MATCH_THRESHOLD, gt=0, lt=1, description="Least cosine similarity of a face of the person."
     )
+    calibration: CalibrationEntry | None = Field(description="Null for the default threshold.")
     statistics: StatisticsEntry
+    remembered: tuple[ShortDigest, ...] = Field(
+        max_length=MOST_REMEMBERED,
+        description="Close-ups learnt from whose pictures were not kept, by digest.",
+    )
     tensors: FileEntry
     references: tuple[ReferenceEntry, ...] = Field(min_length=1, max_length=MOST_REFERENCES)
 
@@ -163,16 +179,21 @@ def pack(profile: Profile) -> dict[str, bytes]:
     files[TENSORS] = save_tensors(
         {
             "centroid": np.ascontiguousarray(profile.centroid, "<f4"),
-            "embeddings": np.stack([one.embedding for one in profile.references]).astype("<f4"),
+            "embeddings": profile.embeddings.astype("<f4"),
             "landmarks": np.stack([one.landmarks for one in profile.references]).astype("<f4"),
             "poses": np.stack([one.pose for one in profile.references]).astype("<f4"),
+            "remembered": np.ascontiguousarray(profile.memory.total, "<f4"),
         }
     )
     document = ProfileDocument(
         name=check_name(profile.name),
         recogniser=profile.recogniser,
         threshold=profile.threshold,
-        statistics=StatisticsEntry(count=len(entries), spread=profile.spread),
+        calibration=None
+        if profile.calibration is None
+        else CalibrationEntry(**asdict(profile.calibration)),
+        statistics=StatisticsEntry(count=profile.statistics.count, spread=profile.spread),
+        remembered=profile.memory.digests,
         tensors=FileEntry(**_entry(TENSORS, files[TENSORS])),
         references=tuple(entries),
     )
@@ -197,14 +218,8 @@ def read_document(read: Read, place: str) -> ProfileDocument:
         raise ProfileError(f"{DOCUMENT} of {place} is damaged ({error}).") from error
     if said.get("format") != "refrestore-profile":
         raise ProfileError(f"{place} is not a refrestore profile.")
-    version = said.get("version")
-    if isinstance(version, int) and version > VERSION:
-        raise ProfileError(
-            f"{place} was written by a newer refrestore (version {version}, this one knows "
-            f"{VERSION}): update refrestore."
-        )
     try:
-        document = ProfileDocument.model_validate(said)
+        document = ProfileDocument.model_validate(migrated(said, place))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -214,7 +229,22 @@ def read_document(read: Read, place: str) -> ProfileDocument:
     files = [document.tensors.file, *(one.file for one in document.references)]
     if len(set(files)) < len(files) or document.tensors.file != TENSORS:
         raise ProfileError(f"{DOCUMENT} of {place} is damaged (files are named twice).")
+    if document.statistics.count != len(document.references) + len(document.remembered):
+        raise ProfileError(f"{DOCUMENT} of {place} is damaged (its count is another's).")
     return document
+
+
+def unpack_embeddings(read: Read, place: str) -> tuple[str, FloatArray]:
+    """Return recogniser and (N, 512) embeddings of a profile, without opening its pictures.
+
+    Raises
+    ------
+    ProfileError
+        As `unpack`, of the two files it reads.
+    """
+    document = read_document(read, place)
+    tensors = _tensors(_content(read, document.tensors, place), document, place)
+    return document.recogniser, tensors["embeddings"]
 
 
 def unpack(read: Read, place: str) -> Profile:
@@ -233,8 +263,7 @@ def unpack(read: Read, place: str) -> Profile:
         When a file is missing, has changed or is not what it must be; names the file.
     """
     document = read_document(read, place)
-    count = len(document.references)
-    tensors = _tensors(_content(read, document.tensors, place), count, place)
+    tensors = _tensors(_content(read, document.tensors, place), document, place)
     references = tuple(
         Reference(
             image=_image(_content(read, entry, place), f"{entry.file} of {place}"),
@@ -254,8 +283,14 @@ def unpack(read: Read, place: str) -> Profile:
             strict=True,
         )
     )
+    said = document.calibration
     profile = Profile(
-        check_name(document.name), references, document.recogniser, document.threshold
+        name=check_name(document.name),
+        references=references,
+        recogniser=document.recogniser,
+        threshold=document.threshold,
+        calibration=None if said is None else Calibration(**said.model_dump()),
+        memory=Memory(document.remembered, tensors["remembered"]),
     )
     if np.abs(profile.centroid - tensors["centroid"]).max() > SAME_CENTROID:
         raise ProfileError(f"{TENSORS} of {place} is damaged (its centroid is another's).")
@@ -290,17 +325,21 @@ def _content(read: Read, entry: FileEntry, place: str) -> bytes:
     return content
 
 
-def _tensors(content: bytes, count: int, place: str) -> dict[str, FloatArray]:
+def _tensors(content: bytes, document: ProfileDocument, place: str) -> dict[str, FloatArray]:
+    count, remembered = len(document.references), len(document.remembered)
     expected = {
         "centroid": (EMBEDDING_SIZE,),
         "embeddings": (count, EMBEDDING_SIZE),
         "landmarks": (count, DENSE_LANDMARKS, 2),
         "poses": (count, 3),
+        "remembered": (EMBEDDING_SIZE,),
     }
     try:
         tensors = load_tensors(content)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ProfileError(f"{TENSORS} of {place} is damaged ({error}).") from error
+    if not remembered:  # what version 1, which remembered nothing, has no tensor for
+        tensors.setdefault("remembered", np.zeros(EMBEDDING_SIZE, np.float32))
     shapes = {name: value.shape for name, value in tensors.items()}
     plain = all(value.dtype == np.float32 for value in tensors.values())
     if shapes != expected or not plain:
@@ -308,6 +347,8 @@ def _tensors(content: bytes, count: int, place: str) -> dict[str, FloatArray]:
     unit = np.abs(np.linalg.norm(tensors["embeddings"], axis=1) - 1).max() < 0.01
     if not unit or not all(np.isfinite(value).all() for value in tensors.values()):
         raise ProfileError(f"{TENSORS} of {place} is damaged (no unit embeddings).")
+    if np.linalg.norm(tensors["remembered"]) > remembered * (1 + SAME_CENTROID):
+        raise ProfileError(f"{TENSORS} of {place} is damaged (it remembers more than it saw).")
     return tensors
 
 

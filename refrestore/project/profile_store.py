@@ -14,11 +14,14 @@ from pathlib import Path
 
 from refrestore.errors import ProfileError
 from refrestore.media.files import disk_error, write_file
+from refrestore.types import FloatArray
 
 from .lock import FileLock
-from .profile import Profile, check_recogniser
+from .profile import Profile, check_recogniser, same_people
 from .profile_archive import read_archive, write_archive
-from .profile_document import DOCUMENT, check_name, pack, unpack, without_frames
+from .profile_calibration import calibrated
+from .profile_cosines import cosines
+from .profile_document import DOCUMENT, check_name, pack, unpack, unpack_embeddings, without_frames
 
 LOCK = ".lock"
 PARTIAL = ".partial-"
@@ -137,30 +140,61 @@ class ProfileStore:
                 raise disk_error(folder, error) from error
             shutil.rmtree(gone, ignore_errors=True)
 
-    def merge(self, name: str, others: Sequence[str]) -> Profile:
-        """Take the references of other profiles of the same person over and delete those.
+    def others(self, name: str, recogniser: str) -> dict[str, FloatArray]:
+        """Return the (N, 512) embeddings of all other profiles of a recogniser, by name.
+
+        Damaged profiles are left out: they say nothing, and are nothing to this one.
+        """
+        found = {}
+        for other in self.list():
+            folder = self.directory / other
+            if other == name:
+                continue
+            try:
+                network, embeddings = unpack_embeddings(_FolderReader(folder), str(folder))
+            except ProfileError:
+                continue
+            if network == recogniser:
+                found[other] = embeddings
+        return found
+
+    def merge(self, name: str, others: Sequence[str], *, into: str | None = None) -> Profile:
+        """Make profiles of one person one profile, calibrated anew, and delete the others.
+
+        Parameters
+        ----------
+        name
+            The first of them.
+        others
+            The rest.
+        into
+            What the one profile is called, `name` by default. It may be one of them.
 
         Raises
         ------
         ProfileError
-            When one of them is somebody else, or was made with another recogniser.
+            When one of them is somebody else, or was made with another recogniser, or there is
+            another profile named `into`.
         """
-        merged = self.load(name)
-        taken = [one for one in dict.fromkeys(map(check_name, others)) if one != merged.name]
-        for other in map(self.load, taken):
-            check_recogniser(other, merged.recogniser)
-            if not merged.belongs(other.centroid):
-                raise ProfileError(
-                    f"The profiles {merged.name} and {other.name} are two people (similarity "
-                    f"{merged.similarity(other.centroid):.2f}): they cannot be merged."
-                )
-            merged = replace(
-                merged.extended(one for one in other.references if merged.belongs(one)),
-                recogniser=merged.recogniser or other.recogniser,
+        taken = list(dict.fromkeys(map(check_name, (name, *others))))
+        target = check_name(into or name)
+        if len(taken) == 1 and target == taken[0]:
+            raise ProfileError(f"{taken[0]} is one profile already: name another to merge it with.")
+        if target not in taken and target in self.list():
+            raise ProfileError(
+                f"There is a profile {target!r} in {self.directory} already: choose another name "
+                "or merge it as well."
             )
+        first, *rest = map(self.load, taken)
+        merged = replace(first, name=target)
+        for other in rest:
+            merged = _merged(merged, other, first.name)
+        strangers = self.others(target, merged.recogniser)
+        merged = calibrated(merged, [strangers[one] for one in strangers if one not in taken])
         self.save(merged, replace_existing=True)
         for one in taken:
-            self.remove(one)
+            if one != target:
+                self.remove(one)
         return merged
 
     def export_file(self, name: str, path: Path) -> Path:
@@ -267,6 +301,20 @@ class ProfileStore:
             for entry in self.directory.iterdir()
             if entry.name.startswith((PARTIAL, REPLACED))
         ]
+
+
+def _merged(merged: Profile, other: Profile, name: str) -> Profile:
+    check_recogniser(other, merged.recogniser)
+    recogniser = merged.recogniser or other.recogniser
+    same, why = same_people(merged.embeddings, other.embeddings, cosines(recogniser))
+    if not same:
+        raise ProfileError(
+            f"The profiles {name} and {other.name} are two people {why}: they cannot be merged."
+        )
+    taken = [one for one in other.references if merged.belongs(one)]
+    merged = replace(merged.extended(taken), recogniser=recogniser)
+    memory = merged.memory.with_memory(other.memory, merged.references)
+    return replace(merged, memory=memory)
 
 
 class _FolderReader:

@@ -27,8 +27,8 @@ from refrestore.media.files import disk_error
 from refrestore.types import Faces, ImageArray, Reference, Shot, Track
 
 from . import columns
+from .close_ups import CloseUpDecisions
 from .database import Database
-from .decisions import Decisions
 from .files import read_image
 from .journal import Journal
 from .lock import FileLock
@@ -74,7 +74,7 @@ class ScanInfo:
     frames: int | None
 
 
-class Project(Decisions):
+class Project(CloseUpDecisions):
     """A video's scan and the user's decisions about it; a context manager.
 
     Reading is safe from several threads and while another process scans or edits. Opened on a
@@ -286,7 +286,7 @@ class Project(Decisions):
         return Faces.concatenate(self._decode(row, int(low), int(high)) for row in rows)
 
     def references(self, identity_id: int) -> list[Reference]:
-        """Return the references of an identity's tracks, best quality first.
+        """Return the references of an identity's tracks, best first; dropped ones are left out.
 
         Raises
         ------
@@ -310,6 +310,7 @@ class Project(Decisions):
     def _references(self, identity_id: int) -> list[Reference]:
         with self.database.transaction():
             tracks = self.identity(identity_id).tracks
+            dropped = self.dropped_close_ups()
             folder = scan_folder(self.folder, self.scan_id())
             rows = [
                 row
@@ -319,6 +320,7 @@ class Project(Decisions):
                     "native_size, source, id FROM reference_crops WHERE scan = ? AND track = ?",
                     (self.scan_id(), track),
                 )
+                if row[9] not in dropped
             ]
         return [
             Reference(

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from refrestore.faces.pose import distance_over_radius
 from refrestore.scan.association import overlap
 from refrestore.scan.followed import Followed, Row
 from refrestore.scan.samples import Candidate, Sample
@@ -25,14 +26,18 @@ _BRIDGE_REACH = 2.0
 """Face sizes a face may have moved during a gap."""
 
 _DUPLICATE = 0.5
-"""Mean overlap at which two tracks are one face."""
+_SAME_POINTS = 0.5
+"""Overlap, or distance of keypoints over the face's radius, at which two rows are one face."""
+
+_MOSTLY = 0.5
+"""Share of common frames in one place that makes two tracks one."""
 
 _SURE_SCORE = 0.65
 """A face that the detector saw only once must have been this clear: 2.5-GFLOP SCRFD gives real
 faces 0.7 to 0.95, and things that look like faces rarely more than 0.6."""
 
-_FOUNDING_SIZE = 28.0
-_FOUNDING_WEIGHT = 0.12
+FOUNDING_SIZE = 28.0
+FOUNDING_WEIGHT = 0.12
 """Median face size and embedding weight below which a track may join an identity and not found
 one. At 19-px faces the same person's mean similarity falls from 0.75 to 0.27."""
 
@@ -93,7 +98,7 @@ def finish_shot(
             embedding_weight=weight,
             quality=max((sample.quality for sample in part.best.samples), default=0.0),
             size=size,
-            weak=size < _FOUNDING_SIZE or weight < _FOUNDING_WEIGHT,
+            weak=size < FOUNDING_SIZE or weight < FOUNDING_WEIGHT,
         )
         shown = part.best.thumbnail
         finished.append(
@@ -164,24 +169,46 @@ def _agreement(samples: list[Sample], mean: FloatArray) -> float:
 
 
 def _without_duplicates(parts: list[Followed]) -> list[Followed]:
-    """Drop tracks that follow the face of another one that was detected more often."""
+    """Make one of tracks that follow one face, the one detected more often first.
+
+    A head that turns away may be detected beside where it was expected: for a while two tracks
+    follow it, and being in one picture they would pass for two people.
+    """
     kept: list[Followed] = []
     for part in sorted(parts, key=lambda part: -len(part.detections)):
-        if not any(_shared(part, other) > _DUPLICATE for other in kept):
+        twin = next((other for other in kept if _one_face(part, other)), None)
+        if twin is None:
             kept.append(part)
+        else:
+            _absorb(twin, part)
     return kept
 
 
-def _shared(part: Followed, other: Followed) -> float:
-    """Return the mean overlap over all frames of `part`, 0 where `other` is not there."""
+def _one_face(part: Followed, other: Followed) -> bool:
+    """Say whether two tracks are in one place in most of the frames that both have."""
     if part.last < other.first or part.first > other.last:
-        return 0.0
-    boxes = {row.frame: row.box for row in other.rows}
-    shared = [
-        float(overlap(row.box[None], boxes[row.frame][None])[0, 0]) if row.frame in boxes else 0.0
-        for row in part.rows
-    ]
-    return float(np.mean(shared))
+        return False
+    there = {row.frame: row for row in other.rows}
+    both = [(row, there[row.frame]) for row in part.rows if row.frame in there]
+    return bool(both) and float(np.mean([_in_one_place(*pair) for pair in both])) > _MOSTLY
+
+
+def _in_one_place(row: Row, other: Row) -> bool:
+    if float(overlap(row.box[None], other.box[None])[0, 0]) > _DUPLICATE:
+        return True
+    points = (row.keypoints[None], other.keypoints[None])
+    return (
+        min(float(distance_over_radius(*points)[0]), float(distance_over_radius(*points[::-1])[0]))
+        < _SAME_POINTS
+    )
+
+
+def _absorb(track: Followed, twin: Followed) -> None:
+    """Give a track the frames before and after its own that its twin has, and the twin's best."""
+    early = [row for row in twin.rows if row.frame < track.first]
+    late = [row for row in twin.rows if row.frame > track.last]
+    track.rows = [*early, *track.rows, *late]
+    track.best.merge(twin.best)
 
 
 def _bridge(parts: list[Followed], rate: Fraction) -> list[Followed]:

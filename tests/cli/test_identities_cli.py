@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from refrestore.cli.identities import app
 from refrestore.config import ScanSettings
-from refrestore.errors import ProfileError, ProjectError, RefrestoreError
+from refrestore.errors import ProfileError, ProjectError, RefrestoreError, UsageError
 from refrestore.project import Profile, ProfileStore, Project, VideoSource
 from refrestore.types import Faces, Geometry, Reference, Shot, Track
 
@@ -113,7 +113,7 @@ def test_a_review(run):
     assert anna["tracks"] == [1, 3]
     (apart,) = run.json("split", 1, 3)["identities"]
     assert (apart["id"], apart["tracks"]) == (4, [3])
-    assert run.json("move", 1, 3)["identities"][0]["tracks"] == [1, 3]
+    assert run.json("move", 3, "--to", 1)["identities"][0]["tracks"] == [1, 3]
     assert run.json("rename", 1, "Anna Müller")["identities"][0]["name"] == "Anna Müller"
     assert run.json("ignore", 2)["identities"][0]["state"] == "ignore"
     assert run.json("restore", 1, 2)["identities"][1]["state"] == "restore"
@@ -126,13 +126,129 @@ def test_a_review(run):
         "merge", "split", "move", "rename", "state", "state", "state", "state",
     ]  # fmt: skip
     assert {one["unresolved"] for one in made} == {False}
-    assert "rename 1 Anna Müller" in run("edits").stdout
+    said = [line.split("  ", 1)[1] for line in run("edits").stdout.splitlines()]
+    assert said[:4] == ["merge 1 3", "move 3 --to 4 (new)", "move 3 --to 1", "rename 1 Anna Müller"]
+
+
+def test_a_person_is_told_apart_and_tracks_are_sorted_out(run):
+    run.json("merge", 1, 3)
+    assert [one["id"] for one in run.json("distinct", 1, 2)["identities"]] == [1, 2]
+    assert run.json("keep", 3)["identities"][0]["tracks"] == [1, 3]
+    (fresh,) = run.json("move", 3, "--to", "new")["identities"]
+    assert (fresh["id"], fresh["tracks"]) == (4, [3])
+    assert [one["id"] for one in run.json("not-a-face", "--track", 3)["identities"]] == [4]
+    assert run.json("list")["identities"][2]["state"] == "not_a_face"
+    made = run.json("edits")["edits"]
+    assert [one["action"] for one in made] == ["merge", "distinct", "keep", "split", "state"]
+    said = run("edits").stdout
+    assert "distinct 1 2\n" in said
+    assert "keep 3 with 1\n" in said
+    undone = run.json("undo")
+    assert (undone["undone"]["action"], undone["together"]) == ("state", [])
+    run("ignore", 1, 2)
+    undone = run.json("undo")
+    assert [undone["undone"]["identity"], undone["together"][0]["identity"]] == [2, 1]
+
+
+def test_what_is_no_face_is_named_one_way(run):
+    for arguments in ([], [1, "--track", 3]):
+        with pytest.raises(UsageError, match="or tracks with --track"):
+            run("not-a-face", *arguments)
+
+
+def test_a_move_needs_a_number_or_new(folder):
+    result = CliRunner().invoke(app, ["move", "3", "--to", "Anna", "-p", str(folder)])
+    assert result.exit_code == 2
+    assert "write its number, or new" in result.output
+
+
+def test_references_are_listed_dropped_and_added(run):
+    (one,) = run.json("references", "list")["references"]
+    assert one == {
+        "id": 1, "identity": 1, "track": 1, "frame": 25, "source": "film.mp4 at 1.000 s",
+        "size": 180.0, "quality": 0.6, "sharpness": 0.5, "yaw": 12.0, "pitch": -3.0, "used": True,
+    }  # fmt: skip
+    (one,) = run.json("references", "drop", 1)["references"]
+    assert one["used"] is False
+    assert run.json("show", 1)["references"] == []
+    assert run.json("list")["identities"][0]["references"] == 0
+    assert "  no" in run("references", "list", 1).stdout
+    assert run("references", "list", 2).stdout == "There is no close-up.\n"
+    assert run.json("undo")["undone"]["value"] == "film.mp4 at 1.000 s"
+    run("redo")
+    assert "  yes" in run("references", "add", 1).stdout
+    with pytest.raises(ProjectError, match="no close-up 7"):
+        run("references", "drop", 7)
+
+
+def test_suggestions(run, folder, tmp_path):
+    assert run.json("suggestions") == {"merges": [], "impurities": []}
+    assert run("suggestions").stdout == "There is nothing to suggest.\n"
+    axis = np.eye(512, dtype=np.float32)
+    with Project.open(folder) as project, project.begin_scan(ScanSettings()) as writer:
+        writer.add_shot(Shot(0, 0, 300, Fraction(0)))
+        for number, vector in enumerate((axis[0], axis[0], axis[1], axis[1], axis[1]), start=1):
+            first = 50 * number
+            count = 50
+            writer.add_track(
+                Track(number, 0, first, first + count, vector, 0.5, 0.5, 40.0, weak=False),
+                Faces(
+                    frame=np.arange(first, first + count),
+                    box=np.tile([10, 0, 50, 40], (count, 1)),
+                    keypoints=np.zeros((count, 5, 2)),
+                    score=np.ones(count),
+                ),
+            )
+        writer.set_identities([[1, 2, 3], [4], [5]])
+    found = run.json("suggestions", "--least", 0.6)
+    (first,), (wrong,) = found["merges"], found["impurities"]
+    ids = {one["tracks"][0]: one["id"] for one in run.json("list")["identities"]}
+    assert first == {"identities": [ids[4], ids[5]], "similarity": 1.0}
+    assert wrong == {
+        "track": 3, "identity": ids[1], "similarity": 0.0, "nearest": ids[4],
+        "nearest_similarity": 1.0,
+    }  # fmt: skip
+    said = run("suggestions").stdout
+    assert f"merge {ids[4]} {ids[5]}" in said
+    assert f"move 3 --to {ids[4]}" in said
+    run("distinct", ids[4], ids[5])
+    run("keep", 3)
+    assert run.json("suggestions", "--least", 0.6) == {"merges": [], "impurities": []}
+
+
+def test_a_review_by_text(run, folder, tmp_path):
+    path = tmp_path / "review.yaml"
+    assert run.json("export-review", "-o", path) == {"review": str(path), "people": 3}
+    assert run.json("apply-review", path) == {"edits": []}
+    assert run("apply-review", path).stdout == "Nothing to change.\n"
+    store = ProfileStore(tmp_path / "profiles")
+    store.save(Profile("Anna", (reference(),)))
+    text = path.read_text().replace("name: person 2", "name: Bert")
+    path.write_text(text.replace("profile: null", "profile: Anna", 1))
+    with pytest.raises(UsageError, match="there is no profile 'Anna'"):
+        run("apply-review", path, "--profiles-dir", tmp_path / "none")
+    assert run.json("list")["identities"][1]["name"] == "person 2"
+    said = run("apply-review", path, "--profiles-dir", store.directory).stdout
+    assert said == "link 1 Anna\nrename 2 Bert\n2 changes.\n"
+    with pytest.raises(UsageError, match="exists already"):
+        run("export-review", "-o", path)
+    run("export-review", "-o", path, "--overwrite")
+    assert "name: Bert" in path.read_text()
+
+
+def test_timeline(run, folder, tmp_path):
+    path = tmp_path / "who.svg"
+    assert run.json("timeline", "-o", path) == {"timeline": str(path)}
+    assert "person 2" in path.read_text()
+    assert run("timeline").stdout.strip() == str(folder / "timeline.png")
+    with Image.open(folder / "timeline.png") as picture:
+        assert picture.format == "PNG"
 
 
 def test_nothing_to_undo(run):
     assert run("undo").stdout == "There is nothing to be undone.\n"
-    assert run.json("undo") == {"undone": None}
-    assert run.json("redo") == {"redone": None}
+    assert run.json("undo") == {"undone": None, "together": []}
+    assert run.json("redo") == {"redone": None, "together": []}
 
 
 def test_people_who_meet_are_merged_only_by_force(run):
@@ -154,7 +270,7 @@ def test_link(run, tmp_path):
         run("link", 1, "Bert", "--profiles-dir", store.directory)
     linked = run.json("link", 1, "Anna", "--profiles-dir", store.directory)
     assert linked["identities"][0]["profile"] == "Anna"
-    assert run.json("link", 1)["identities"][0]["profile"] is None
+    assert run.json("unlink", 1)["identities"][0]["profile"] is None
 
 
 def test_sheet(run, folder, tmp_path):

@@ -133,6 +133,38 @@ def test_export_and_import(run, store, tmp_path):
     assert store.list() == ["Anna"]
 
 
+def test_update_and_what_the_threshold_means(run, film, store):
+    store.save(Profile("Anna", (reference(1, 30), reference(1, 31)), recogniser="net"))
+    assert "not calibrated" in run("show", "Anna").stdout
+    updated = run.json("update", "Anna", "--from-project", f"{film}:1")
+    assert (updated["new"], updated["rejected"]) == (3, [])
+    assert updated["profile"]["learnt_from"] == updated["profile"]["references"] == 5
+    meaning = run.json("show", "Anna")["profile"]
+    assert meaning["threshold"] == store.load("Anna").threshold
+    assert set(meaning["calibration"]) == {"misses", "strangers", "profiles"}
+    said = run("show", "Anna").stdout
+    assert f"threshold {meaning['threshold']:.2f}: about" in said
+    assert "of faces like these would not be recognised" in said
+    assert ", 0 new" in run("update", "Anna").stdout
+    with pytest.raises(ProfileError, match="no close-up"):
+        run("update", "Anna", "--from", f"{film}:2")
+
+
+def test_merge_under_a_new_name(run, store):
+    for name, seeds in (("Anna", (1, 2, 3)), ("Anna at home", (4, 5, 6))):
+        store.save(Profile(name, tuple(reference(1, one) for one in seeds), recogniser="net"))
+    store.save(Profile("Bert", tuple(reference(2, one) for one in range(3)), recogniser="net"))
+    with pytest.raises(ProfileError, match=r"Anna and Bert are two people \(likeness 0\.0"):
+        run("merge", "Anna", "Bert", "--as", "C")
+    with pytest.raises(ProfileError, match=r"'Bert' .*already"):
+        run("merge", "Anna", "Anna at home", "--as", "Bert")
+    assert store.list() == ["Anna", "Anna at home", "Bert"]
+    merged = run.json("merge", "Anna", "Anna at home", "--as", "Anna M")["profile"]
+    assert (merged["name"], merged["references"]) == ("Anna M", 6)
+    assert merged["calibration"]["profiles"] == 1
+    assert store.list() == ["Anna M", "Bert"]
+
+
 def test_a_damaged_profile_is_listed_with_its_damage(run, store):
     store.save(Profile("Anna", (reference(1),)))
     store.save(replace(Profile("Bert", (reference(2),)), recogniser="net"))

@@ -84,6 +84,13 @@ def test_people_who_take_turns_may_be_one(project, make):
     assert project.merge([1, 2]) == 1
 
 
+def test_two_tracks_on_one_face_are_not_two_people(project, make):
+    make.scan(project, {1: (0, 50, 100.0), 2: (40, 90, 112.0), 3: (40, 90, 135.0)}, [[1], [2], [3]])
+    with pytest.raises(ProjectError, match="both on screen in frame 40"):
+        project.merge([1, 3])  # 40 px wide, 35 px away
+    assert project.merge([1, 2]) == 1
+
+
 @pytest.mark.parametrize(
     ("act", "words"),
     [
@@ -136,25 +143,25 @@ def test_undo_and_redo_return_exactly_the_former_states(scanned, data):
             continue
         states.append(scanned.identities())
     for state in reversed(states[:-1]):
-        assert scanned.undo() is not None
+        assert len(scanned.undo()) == 1
         assert scanned.identities() == state
     for state in states[1:]:
-        assert scanned.redo() is not None
+        assert len(scanned.redo()) == 1
         assert scanned.identities() == state
-    assert scanned.redo() is None
+    assert scanned.redo() == []
 
 
 def test_undo_says_what_it_undid_and_when_there_is_nothing(scanned):
-    assert scanned.undo() is None
+    assert scanned.undo() == []
     scanned.rename(1, "Anna")
     scanned.rename(1, "Berta")
-    assert scanned.undo().value == "Berta"
+    assert [one.value for one in scanned.undo()] == ["Berta"]
     assert scanned.identity(1).name == "Anna"
     assert [one.undone for one in scanned.edits()] == [False, True]
     scanned.set_state(1, "ignore")
-    assert scanned.redo() is None
-    assert scanned.undo().action == "state"
-    assert scanned.undo().value == "Anna"
+    assert scanned.redo() == []
+    assert [one.action for one in scanned.undo()] == ["state"]
+    assert [one.value for one in scanned.undo()] == ["Anna"]
     assert scanned.identity(1).name == "person 1"
 
 
@@ -176,6 +183,122 @@ def test_edits_survive_closing(scanned):
         assert tracks(again)[1] == (1, 3)
         again.undo()
         assert tracks(again)[1] == (1,)
+
+
+# --- several edits as one -----------------------------------------------------------------------
+
+
+def test_what_is_done_together_is_undone_together(scanned):
+    scanned.rename(1, "Anna")
+    scanned.set_states([2, 3], "ignore")
+    assert [one.value for one in scanned.undo()] == ["ignore", "ignore"]
+    assert {one.state for one in scanned.identities()} == {"restore"}
+    assert scanned.identity(1).name == "Anna"
+    assert [one.subject for one in scanned.redo()] == [2, 3]
+    assert scanned.identity(3).state == "ignore"
+    first, *others = scanned.edits()
+    assert first.group is None
+    assert len({one.group for one in others}) == 1
+
+
+def test_groups_one_after_another_are_two(scanned):
+    scanned.set_states([1, 2], "ignore")
+    scanned.set_states([1, 2], "restore")
+    assert len(scanned.undo()) == 2
+    assert scanned.identity(1).state == "ignore"
+
+
+def test_a_group_that_fails_leaves_no_trace_even_of_its_numbers(scanned):
+    """Numbers of edits that were rolled back are given again, to edits that say other things."""
+
+    def fail():
+        with scanned.together():
+            scanned.merge([1, 3])
+            assert tracks(scanned)[1] == (1, 3)
+            scanned.rename(77, "Nobody")
+
+    with pytest.raises(ProjectError, match="no identity 77"):
+        fail()
+    assert scanned.edits() == []
+    assert tracks(scanned) == {1: (1,), 2: (2, 4), 3: (3,), 4: (5,)}
+    scanned.rename(4, "The poster")
+    assert tracks(scanned) == {1: (1,), 2: (2, 4), 3: (3,), 4: (5,)}
+    assert scanned.identity(4).name == "The poster"
+
+
+# --- what a reviewer says -----------------------------------------------------------------------
+
+
+def test_tracks_of_anybody_become_somebody_new(scanned):
+    fresh = scanned.separate([3, 4])
+    assert fresh == 5
+    assert tracks(scanned) == {1: (1,), 2: (2,), 4: (5,), 5: (3, 4)}
+    scanned.undo()
+    assert tracks(scanned) == {1: (1,), 2: (2, 4), 3: (3,), 4: (5,)}
+    with pytest.raises(ProjectError, match="both on screen in frame 100"):
+        scanned.separate([1, 2])
+    with pytest.raises(ProjectError, match="are all of identity 2 already"):
+        scanned.separate([4, 2])
+    assert scanned.separate([1, 2], force=True) == 6
+
+
+def test_single_tracks_are_no_faces(scanned):
+    assert scanned.not_faces([4]) == [5]
+    assert (scanned.identity(5).tracks, scanned.identity(5).state) == ((4,), "not_a_face")
+    assert scanned.identity(2).state == "restore"
+    assert len(scanned.undo()) == 2
+    assert tracks(scanned)[2] == (2, 4)
+    assert scanned.not_faces([5, 2]) == [4, 6]  # all of one person, and a part of another
+    assert {one.id for one in scanned.identities() if one.state == "not_a_face"} == {4, 6}
+
+
+def test_people_told_apart_are_merged_only_by_force(scanned):
+    scanned.tell_apart([3, 1])
+    with pytest.raises(ProjectError, match="You said that 1 and 3 are two people"):
+        scanned.merge([1, 3])
+    with pytest.raises(ProjectError, match="said before"):
+        scanned.tell_apart([1, 3])
+    with pytest.raises(ProjectError, match="two identities or more"):
+        scanned.tell_apart([1, 1])
+    assert scanned.merge([1, 3], force=True) == 1
+    assert scanned.distinct() == frozenset()
+    scanned.undo()
+    assert scanned.distinct() == {(1, 3)}
+
+
+def test_keeping_a_track_needs_others_it_belongs_to(scanned):
+    scanned.keep_tracks([4])
+    assert scanned.settled_tracks() == {4}
+    assert tracks(scanned)[2] == (2, 4)
+    with pytest.raises(ProjectError, match="no other tracks that 5 could belong to"):
+        scanned.keep_tracks([4, 5])
+    assert len(scanned.edits()) == 1
+
+
+def test_a_reviewers_words_survive_another_scan(scanned, make):
+    scanned.keep_tracks([4])
+    scanned.tell_apart([1, 3])
+    other = scanned.not_faces([5])
+    # Anna's two are one person now, Bert's second track is counted to the poster.
+    make.scan(
+        scanned,
+        {
+            31: (0, 205, 96.0),
+            32: (100, 290, 405.0),
+            33: (402, 500, 100.0),
+            34: (500, 600, 398.0),
+            35: (700, 800, 252.0),
+        },
+        [[31, 33], [32], [34, 35]],
+    )
+    assert tracks(scanned) == {1: (31,), 2: (32, 34), 3: (33,), 4: (35,)}
+    assert scanned.identity(other[0]).state == "not_a_face"
+    assert scanned.distinct() == {(1, 3)}
+    assert scanned.settled_tracks() == {34}
+    assert scanned.unresolved() == []
+    while scanned.undo():
+        pass
+    assert sorted(tracks(scanned).values()) == [(31, 33), (32,), (34, 35)]
 
 
 # --- another scan -----------------------------------------------------------------------------

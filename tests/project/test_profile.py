@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from refrestore.errors import ProfileError
 from refrestore.project import Profile, match
-from refrestore.project.profile import BELONG_THRESHOLD, MATCH_MARGIN, MATCH_THRESHOLD, choose
+from refrestore.project.profile import MATCH_MARGIN, MATCH_THRESHOLD
+from refrestore.project.profile_choice import choose
+from refrestore.project.profile_cosines import cosines
 
 
 def unit(*values):
@@ -100,8 +102,8 @@ def test_embeddings_of_two_networks_are_not_compared(person):
 
 def test_somebody_else_is_refused(person, make):
     anna = person("Anna", 0)
-    own = replace(make.reference(7), embedding=at(BELONG_THRESHOLD + 0.05))
-    other = replace(make.reference(8), embedding=at(BELONG_THRESHOLD - 0.05), source="bert.jpg")
+    own = replace(make.reference(7), embedding=at(cosines("").belongs + 0.05))
+    other = replace(make.reference(8), embedding=at(cosines("").belongs - 0.05), source="bert.jpg")
     assert anna.belongs(own)
     assert not anna.belongs(other)
     assert len(anna.extended([own]).references) == 2

@@ -33,7 +33,11 @@ def histories(draw, length=8):
     for number in range(draw(st.integers(0, length))):
         now = replay(AUTOMATIC, edits)
         ids = sorted(now.people)
-        action = draw(st.sampled_from(["merge", "split", "move", "rename", "state", "link"]))
+        action = draw(
+            st.sampled_from(
+                ["merge", "split", "move", "keep", "distinct", "rename", "state", "link"]
+            )
+        )
         subject = draw(st.sampled_from(ids))
         tracks = now.people[subject].tracks
         if action == "merge":
@@ -56,6 +60,18 @@ def histories(draw, length=8):
             giver = draw(st.sampled_from(others))
             moved = draw(st.sampled_from(now.people[giver].tracks))
             edits.append(edit(number, "move", subject, [(subject, tracks), (giver, (moved,))]))
+        elif action == "keep":
+            if len(tracks) < 2:
+                continue
+            kept = draw(st.sampled_from(tracks))
+            rest = tuple(track for track in tracks if track != kept)
+            edits.append(edit(number, "keep", subject, [(subject, rest), (None, (kept,))]))
+        elif action == "distinct":
+            if len(ids) < 2:
+                continue
+            chosen = draw(st.lists(st.sampled_from(ids), min_size=2, max_size=3, unique=True))
+            groups = [(i, now.people[i].tracks) for i in chosen]
+            edits.append(edit(number, "distinct", chosen[0], groups))
         else:
             value = draw(
                 st.sampled_from(["restore", "ignore", "not_a_face"])
@@ -101,8 +117,10 @@ def test_every_edit_does_what_it_says(edits):
             subject = replace(subject, name=last.value)
         elif last.action == "state":
             subject = replace(subject, state=last.value)
-        else:
+        elif last.action == "link":
             subject = replace(subject, profile=last.value)
+        else:
+            assert last.action in ("keep", "distinct")  # they change nobody on their own scan
         expected[last.subject] = subject
         expected = {identity: person for identity, person in expected.items() if person.tracks}
         assert after.people == expected
@@ -205,6 +223,61 @@ def test_a_merge_half_of_which_is_gone_is_reported():
 def test_a_split_that_the_new_scan_found_by_itself_keeps_its_id():
     said = edit(1, "split", 9, [(1, (11,))])
     assert people(replay({1: (10,), 9: (11, 12)}, [said])) == {1: (10,), 9: (11, 12)}
+
+
+def test_people_told_apart_stay_apart_when_a_new_scan_joins_them():
+    said = edit(1, "distinct", 1, [(1, (10, 11)), (2, (20,))])
+    for joined in (1, 2):  # whichever id the new scan's person was given
+        outcome = replay({joined: (10, 11, 20)}, [said])
+        assert people(outcome) == {1: (10, 11), 2: (20,)}
+        assert outcome.distinct == {(1, 2)}
+        assert outcome.unapplied == ()
+
+
+def test_three_people_told_apart_are_three_pairs():
+    said = edit(1, "distinct", 3, [(3, (30,)), (1, (10,)), (2, (20,))])
+    outcome = replay({3: (10, 20, 30)}, [said])
+    assert people(outcome) == {1: (10,), 2: (20,), 3: (30,)}
+    assert outcome.distinct == {(1, 2), (1, 3), (2, 3)}
+
+
+def test_faces_that_a_new_scan_has_in_one_track_cannot_be_told_apart():
+    said = edit(1, "distinct", 1, [(1, (10,)), (2, (10,))])
+    outcome = replay({1: (10, 11)}, [said])
+    assert people(outcome) == {1: (10, 11)}
+    assert (outcome.unapplied, outcome.distinct) == ((1,), frozenset())
+
+
+def test_being_told_apart_follows_a_merge_and_ends_with_one_that_joins_them():
+    apart = edit(1, "distinct", 1, [(1, (10,)), (2, (20,))])
+    joined = edit(2, "merge", 3, [(3, (30, 31)), (2, (20,))])
+    outcome = replay({1: (10,), 2: (20,), 3: (30, 31)}, [apart, joined])
+    assert outcome.distinct == {(1, 3)}
+    forced = edit(3, "merge", 1, [(1, (10,)), (3, (20, 30, 31))])
+    outcome = replay({1: (10,), 2: (20,), 3: (30, 31)}, [apart, joined, forced])
+    assert outcome.distinct == frozenset()
+    assert people(outcome) == {1: (10, 20, 30, 31)}
+
+
+def test_a_track_that_was_kept_comes_back_from_where_a_new_scan_puts_it():
+    said = edit(1, "keep", 1, [(1, (10, 11)), (None, (12,))])
+    outcome = replay({1: (10, 11), 2: (12, 20)}, [said])
+    assert people(outcome) == {1: (10, 11, 12), 2: (20,)}
+    assert outcome.settled == {12}
+
+
+def test_what_the_user_moved_or_split_off_is_settled():
+    edits = [edit(1, "move", 1, [(1, (10,)), (2, (20,))]), edit(2, "split", 5, [(3, (30,))])]
+    assert replay({1: (10,), 2: (20, 21), 3: (30, 31)}, edits).settled == {20, 30}
+
+
+def test_the_last_word_on_a_close_up_counts():
+    drop = ResolvedEdit(1, "drop", 1, (), "here", (5, 6))
+    use = ResolvedEdit(2, "use", 1, (), "here", (6,))
+    outcome = replay({1: (10,)}, [drop, use])
+    assert (outcome.dropped, outcome.unapplied) == ({5}, ())
+    missing = ResolvedEdit(1, "drop", 1, (), "here", ())
+    assert replay({1: (10,)}, [missing]).unapplied == ()  # what is not there is not used
 
 
 # --- undo and redo ----------------------------------------------------------------------------

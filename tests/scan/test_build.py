@@ -10,7 +10,7 @@ import pytest
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import ProfileError, ProjectError, UsageError
 from refrestore.project import Profile, ProfileStore, Project, VideoSource
-from refrestore.scan.build import build_profile, pictures_in
+from refrestore.scan.build import build_profile, pictures_in, update_profile
 from refrestore.scan.recognise import match_identities, match_pictures
 from refrestore.types import Faces, Geometry, Reference, Track
 
@@ -165,3 +165,145 @@ def test_from_a_video(shared, store, tmp_path):
     assert clip.name in built.profile.references[0].source
     with pytest.raises(ProfileError, match="has no identity 50: identity 1: "):
         build_profile("Bert", videos=[clip], identity=50, store=store, runtime=RUNTIME)
+
+
+# --- the next film ----------------------------------------------------------------------------
+
+
+def saved(store, name="Anna", person=0, seeds=range(20, 26)):
+    store.save(Profile(name, tuple(reference(person, seed) for seed in seeds), recogniser="net"))
+
+
+def files(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_learning_from_a_project(film, store):
+    saved(store)
+    learnt = update_profile("Anna", from_projects=[(film, 1)], store=store, runtime=RUNTIME)
+    assert learnt.new == 4
+    assert len(learnt.profile.references) == 10
+    assert [one.source for one in learnt.rejected] == ["film at 9 s"]
+    assert learnt.profile.calibration is not None
+    again = update_profile("Anna", from_projects=[(film, 1)], store=store, runtime=RUNTIME)
+    assert again.new == 0
+    assert again.profile.statistics.count == 10
+    assert store.load("Anna").threshold == learnt.profile.threshold
+
+
+def test_without_a_source_the_threshold_is_set_anew(store):
+    saved(store)
+    assert store.load("Anna").calibration is None
+    saved(store, "Bert", person=1)
+    assert update_profile("Anna", store=store, runtime=RUNTIME).profile.calibration.profiles == 1
+    (store.directory / "Bert" / "embeddings.safetensors").write_bytes(b"damaged")
+    assert update_profile("Anna", store=store, runtime=RUNTIME).profile.calibration.profiles == 0
+
+
+def test_a_source_of_somebody_else_leaves_the_profile_untouched(film, store):
+    saved(store)
+    before = files(store.directory)
+
+    def learn(*people, **options):
+        update_profile(
+            "Anna",
+            from_projects=[(film, one) for one in people],
+            store=store,
+            runtime=RUNTIME,
+            **options,
+        )
+
+    with pytest.raises(ProfileError, match=r"film:2 shows somebody else than Anna: 1 of 1 .* 0\.0"):
+        learn(2)
+    with pytest.raises(ProfileError, match="film:2 shows somebody else"):
+        learn(1, 2)  # not even what the good source shows is taken
+    with pytest.raises(ProfileError, match="no profile 'Zoe'"):
+        update_profile("Zoe", from_projects=[(film, 1)], store=store, runtime=RUNTIME)
+    with pytest.raises(UsageError, match="exactly one"):
+        learn(1, identity=2)
+    saved(store, "Other network")
+    other = replace(store.load("Other network"), recogniser="other net")
+    store.save(other, replace_existing=True)
+    with pytest.raises(ProfileError, match="cannot be compared"):
+        update_profile("Other network", from_projects=[(film, 1)], store=store, runtime=RUNTIME)
+    assert {path: files(store.directory)[path] for path in before} == before
+
+
+def test_a_source_that_is_nearer_to_another_profile_is_refused(film, store):
+    """Anna and the film's person have 0.6 in common, as two sisters may; she has a profile too."""
+    between = 0.6 * axis(0) + 0.8 * axis(3)
+    between /= np.linalg.norm(between)
+    references = tuple(replace(reference(3, seed), embedding=between) for seed in (40, 41))
+    store.save(Profile("Sister", references, recogniser="net"))
+    before = files(store.directory)
+    update = {"from_projects": [(film, 1)], "store": store, "runtime": RUNTIME}
+    update_profile("Sister", **update)  # alone, that is enough for two photos
+    for path, content in before.items():
+        path.write_bytes(content)
+    for path in set(files(store.directory)) - set(before):
+        path.unlink()
+    saved(store)
+    before = files(store.directory)
+    with pytest.raises(ProfileError, match=r"film:1 shows Anna \(similarity .* rather than Sister"):
+        update_profile("Sister", **update)
+    assert files(store.directory) == before
+
+
+# --- real people ------------------------------------------------------------------------------
+
+
+def pictures_of(shared, person, first, stop):
+    folder = shared / "data" / "identities" / f"celeb20_{person}"
+    return sorted(folder.iterdir())[first:stop]
+
+
+def packs(shared):
+    yield RUNTIME
+    yield RuntimeSettings(device="cpu", threads=2, pack="teachers", models_dir=shared / "models")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("pack", ["lite", "teachers"])
+def test_strangers_in_an_album(shared, store, pack):
+    runtime = next(one for one in packs(shared) if one.pack == pack)
+    own = pictures_of(shared, "Will_Smith", 0, 7)
+    for wrong in (1, 3):
+        strangers = pictures_of(shared, "Denzel_Washington", 0, wrong)
+        album = [*strangers, *own[: 8 - wrong]]
+        built = build_profile(
+            "Will", photos=album, store=store, runtime=runtime, replace_existing=True
+        )
+        assert {one.source for one in built.rejected} == set(map(str, strangers))
+        assert all("somebody else" in one.reason for one in built.rejected)
+    before = files(store.directory)
+    with pytest.raises(ProfileError, match="different people"):
+        build_profile(
+            "Will",
+            photos=[*own[:4], *pictures_of(shared, "Denzel_Washington", 0, 4)],
+            store=store,
+            runtime=runtime,
+            replace_existing=True,
+        )
+    assert files(store.directory) == before
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("pack", ["lite", "teachers"])
+def test_a_look_alike_and_a_film_of_somebody_else(shared, store, pack):
+    """Of all people here these two are the most alike to the lite recogniser."""
+    runtime = next(one for one in packs(shared) if one.pack == pack)
+    kate = pictures_of(shared, "Kate_Winslet", 0, 16)
+    megan = pictures_of(shared, "Megan_Fox", 0, 16)
+    for name, photos in (("Kate", kate), ("Megan", megan)):
+        build_profile(name, photos=photos[:8], store=store, runtime=runtime)
+    before = files(store.directory)
+    clip = shared / "data" / "clips" / "sample-videos__asl_gestures_again.mkv"
+    for source in ({"photos": megan[8:]}, {"videos": [clip]}):
+        with pytest.raises(ProfileError, match=r"shows .*nothing was taken from it"):
+            update_profile("Kate", store=store, runtime=runtime, **source)
+    with pytest.raises(ProfileError, match=r"two people \(likeness 0\.\d\d"):
+        store.merge("Kate", ["Megan"], into="Both")
+    assert files(store.directory) == before
+    learnt = update_profile("Kate", photos=kate[8:], store=store, runtime=runtime)
+    assert learnt.new >= 7
+    assert {one.source for one in store.load("Kate").references} <= set(map(str, kate))

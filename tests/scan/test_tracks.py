@@ -88,6 +88,17 @@ def test_duplicates_and_doubtful_faces_are_dropped():
     assert [(part.track.first, part.track.stop) for part in kept] == [(0, 20), (10, 14)]
 
 
+def test_a_face_followed_twice_for_a_while_is_one_track():
+    early = followed(1, 0, 30)
+    late = followed(1, 22, 60, place=(108, 100), detect=5)
+    late.best.samples = [Sample(50, 0.9, unit(1))]
+    (one,) = finish([early, late])
+    assert (one.track.first, one.track.stop) == (0, 60)
+    assert list(one.faces.frame) == list(range(60))
+    beside = followed(2, 22, 60, place=(190, 100))
+    assert len(finish([followed(1, 0, 30), beside])) == 2
+
+
 def test_blurred_and_tiny_tracks_are_weak():
     (clear,), (poor,) = finish([followed(1, 0, 20)]), finish([followed(1, 0, 20, quality=0.01)])
     assert not clear.track.weak

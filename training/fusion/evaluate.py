@@ -295,7 +295,9 @@ def main() -> None:
         dtype=torch.float32 if arguments.float32 else torch.bfloat16,
     )
     (arguments.out / "evaluation.md").write_text(markdown(result))
-    (arguments.out / "evaluation.json").write_text(json.dumps(result, indent=1) + "\n")
+    path = arguments.out / "evaluation.json"
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**kept, **result}, indent=1) + "\n")
     print(markdown(result))
     print(f"{result['seconds_per_face'] * 1000:.0f} ms a face with references, one thread")
 

@@ -4,7 +4,8 @@
 
 CACHE, MODELS, pictures, degradations and scorer as in `evaluate.py`, but each picture goes through
 `restore_picture` with a profile: none, the person's own (without the picture and its neighbours),
-the next person's of the list, and that of the most similar other person. Writes `guarded.json`.
+the next person's of the list, and that of the most similar other person. Adds `guarded` to
+OUT/evaluation.json, which `evaluate.py` wrote.
 """
 
 from __future__ import annotations
@@ -144,7 +145,9 @@ def main() -> None:
     entries = measured(Cache.open(arguments.cache), names, toolbox, embed, arguments.faces)
     result = {"pack": pack, "pictures": len(entries) // 8, "rows": table(entries)}
     arguments.out.mkdir(parents=True, exist_ok=True)
-    (arguments.out / "guarded.json").write_text(json.dumps(result, indent=1) + "\n")
+    path = arguments.out / "evaluation.json"
+    every = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**every, "guarded": result}, indent=1) + "\n")
     for row, kinds in result["rows"].items():
         cells = [
             f"{kind} {f['identity']:.3f} (references {f['from_references']:.0%}, "

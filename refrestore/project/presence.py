@@ -1,0 +1,57 @@
+"""Who is on screen together: one person is never in two places of a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refrestore.types import FloatArray
+
+from .anchors import SAME_FACE, overlaps
+from .columns import decode_boxes
+from .database import Database
+
+
+def meeting(
+    database: Database, scan: int, tracks: Iterable[int], others: Sequence[int]
+) -> int | None:
+    """Return the first frame in which tracks of both are seen, None if they never meet.
+
+    Two boxes on one face are no meeting: a scan may have followed it twice for a while, as it
+    turned.
+    """
+    spans = {
+        track: (first, stop)
+        for track, first, stop in database.rows(
+            "SELECT id, first, stop FROM tracks WHERE scan = ?", (scan,)
+        )
+    }
+    meetings = [
+        _first_common(database, scan, one, other)
+        for one in tracks
+        for other in others
+        if max(spans[one][0], spans[other][0]) < min(spans[one][1], spans[other][1])
+    ]
+    return min((frame for frame in meetings if frame is not None), default=None)
+
+
+def _first_common(database: Database, scan: int, one: int, other: int) -> int | None:
+    (frames, boxes), (others, their) = (_boxes(database, scan, track) for track in (one, other))
+    common, mine, yours = np.intersect1d(frames, others, return_indices=True)
+    overlap = overlaps(boxes[mine], their[yours])
+    apart = common[overlap <= SAME_FACE]
+    return int(apart[0]) if len(apart) else None
+
+
+def _boxes(database: Database, scan: int, track: int) -> tuple[NDArray[np.int64], FloatArray]:
+    parts = [
+        decode_boxes(*row)
+        for row in database.rows(
+            "SELECT frame, box FROM chunks WHERE scan = ? AND track = ? ORDER BY first",
+            (scan, track),
+        )
+    ]
+    frames, boxes = zip(*parts, strict=True)
+    return np.concatenate(frames), np.concatenate(boxes)

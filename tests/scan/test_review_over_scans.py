@@ -1,0 +1,115 @@
+"""Every kind of decision about the people of a real film, over a second scan of other settings."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import get_args
+
+import pytest
+
+from refrestore.config import RuntimeSettings, ScanSettings
+from refrestore.errors import ProjectError
+from refrestore.project import Project
+from refrestore.project.anchors import mark, resolve
+from refrestore.project.edits import EditAction
+from refrestore.scan.scan import scan
+
+pytestmark = pytest.mark.shared
+
+CLIP = "data/clips/face_recognition__examples_short_hamilton_clip.mp4"
+"""A stage with five people and more, four shots."""
+
+
+class Faces:
+    """Faces by their place in the film, whatever numbers a scan gives them."""
+
+    def __init__(self, project, tracks):
+        faces = project.faces(tracks)
+        self.marks = mark([(faces.frame, faces.box)])
+
+    def holders(self, project):
+        """Return who has them now."""
+        found = resolve(project.database, project.scan_id(), self.marks)
+        holder = project.identity_of_track()
+        return {holder[track] for track in found if track in holder}
+
+
+@pytest.fixture(scope="module")
+def runtime(shared):
+    return RuntimeSettings(device="cpu", models_dir=shared / "models", threads=2)
+
+
+def automatic(project):
+    groups: dict[int, list[int]] = {}
+    for track, identity in project.automatic_identity_of_track().items():
+        groups.setdefault(identity, []).append(track)
+    return sorted(map(tuple, groups.values()))
+
+
+def merge_somebody(project):
+    for one, other in combinations(project.identities(), 2):
+        try:
+            project.merge([one.id, other.id])
+        except ProjectError:
+            continue
+        return one, other
+    raise AssertionError("all people of the clip are on screen together")
+
+
+def test_decisions_survive_another_scan_and_can_all_be_undone(shared, runtime, tmp_path):
+    film, folder = shared / CLIP, tmp_path / "film"
+    scan(film, folder, settings=ScanSettings(detect_every=5), runtime=runtime)
+    with Project.open(folder) as project:
+        before = project.identities()
+        one, other = merge_somebody(project)
+        merged = Faces(project, one.tracks), Faces(project, other.tracks)
+        # Everybody else once: what is said of them, and where they are.
+        rest = [who for who in before if who not in (one, other)]
+        places = {who.id: Faces(project, who.tracks) for who in rest}
+        named, ignored, linked, nothing, *_ = rest
+        project.tell_apart([named.id, ignored.id])
+        project.rename(named.id, "Angelica")
+        project.set_state(ignored.id, "ignore")
+        project.link_profile(linked.id, "eliza")
+        project.not_faces(nothing.tracks)
+        both = project.identity(one.id).tracks
+        kept, split = both[0], both[-1]
+        settled = Faces(project, [kept]), Faces(project, [split])
+        project.keep_tracks([kept])
+        fresh = project.separate([split])
+        project.move_tracks([split], one.id)
+        close_up = next(c for c in project.close_ups() if c.identity == linked.id)
+        project.drop_close_ups([close_up.id])
+        project.use_close_ups([close_up.id])
+        project.drop_close_ups([close_up.id])
+        assert {edit.action for edit in project.edits()} == set(get_args(EditAction))
+        made = len(project.edits())
+    for every in (3, 5):
+        scan(film, folder, settings=ScanSettings(detect_every=every), runtime=runtime)
+        with Project.open(folder) as project:
+            people = {who.id: who for who in project.identities()}
+            assert project.unresolved() == []
+            (joined,) = merged[0].holders(project) | merged[1].holders(project)
+            assert joined not in (fresh, named.id, ignored.id)
+            (here,) = places[named.id].holders(project)
+            assert people[here].name == "Angelica"
+            (alone,) = places[ignored.id].holders(project)
+            assert people[alone].state == "ignore"
+            assert (min(here, alone), max(here, alone)) in project.distinct()
+            (eliza,) = places[linked.id].holders(project)
+            assert people[eliza].profile == "eliza"
+            (poster,) = places[nothing.id].holders(project)
+            assert people[poster].state == "not_a_face"
+            marks = settled[0].marks + settled[1].marks
+            tracks = resolve(project.database, project.scan_id(), marks)
+            assert {track for track in tracks if track is not None} <= project.settled_tracks()
+            dropped = [c.frame for c in project.close_ups(eliza) if not c.used]
+    assert dropped == [close_up.frame]  # the last scan took what the first one took
+    with Project.open(folder) as project:
+        assert close_up.frame not in {one.frame for one in project.references(eliza)}
+        undone = 0
+        while turned := project.undo():
+            undone += len(turned)
+        assert undone == made
+        assert sorted(who.tracks for who in project.identities()) == automatic(project)
+        assert all(c.used for c in project.close_ups())
