@@ -35,7 +35,7 @@ def cut_out(source, target, start, stop):
 
 @pytest.fixture(scope="module")
 def runtime(shared):
-    return RuntimeSettings(device="cpu", models_dir=shared / "models", threads=2)
+    return RuntimeSettings(device="cpu", pack="teachers", models_dir=shared / "models", threads=2)
 
 
 @pytest.fixture(scope="module")
