@@ -14,12 +14,18 @@ _REACH = 1.5
 
 _SIZE_RATIO = 2.0
 _CLEAR_OVERLAP = 0.3
-_FORBIDDEN = 1e3
+FORBIDDEN = 1e3
+"""Cost of what cannot be."""
+
 _STRANGER = 0.1
 """Cosine similarity below which two good faces are surely two people: the highest of different
 people measured with the embedded recogniser is 0.16 on stills, the lowest of the same 0.51."""
 
 _IDENTITY_WEIGHT = 1.0
+
+_RETURN_LEAD, _RETURN_LEAST = 0.15, 0.4
+"""A detection is one who was lost lately and not the track that is near it, if it is this much more
+like the former, and this much like him at all."""
 
 
 class Matches(NamedTuple):
@@ -53,19 +59,49 @@ def geometry_cost(predicted: FloatArray, found: FloatArray) -> DoubleArray:
     distance = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=-1) / scale
     ratio = np.abs(np.log(sizes[0][:, None] / sizes[1][None]))
     cost: DoubleArray = distance / _REACH + ratio / np.log(_SIZE_RATIO)
-    cost[(distance > _REACH) | (ratio > np.log(_SIZE_RATIO))] = _FORBIDDEN
+    cost[(distance > _REACH) | (ratio > np.log(_SIZE_RATIO))] = FORBIDDEN
     return cost
 
 
-def ambiguous(cost: DoubleArray, overlaps: DoubleArray) -> tuple[IntArray, IntArray]:
+def ambiguous(
+    cost: DoubleArray, overlaps: DoubleArray, absent: DoubleArray | None = None
+) -> tuple[IntArray, IntArray]:
     """Return the rows of tracks and of detections that geometry alone does not settle.
 
-    Settled is a pair that overlaps well, where neither has another candidate.
+    Settled is a pair that overlaps well, where neither has another candidate, and where nobody
+    was lost lately: who passes in front of another often leaves with his place.
+
+    Parameters
+    ----------
+    cost, overlaps : (N, M)
+        Of tracks and detections.
+    absent : (L, M), optional
+        Cost of detections being tracks that ended lately.
     """
-    possible = cost < _FORBIDDEN
+    possible = cost < FORBIDDEN
     lonely = possible & (possible.sum(1, keepdims=True) == 1) & (possible.sum(0) == 1)
+    if absent is not None and len(absent):
+        lonely &= ~(absent < FORBIDDEN).any(0)
     open_pairs = possible & ~(lonely & (overlaps > _CLEAR_OVERLAP))
     return np.flatnonzero(open_pairs.any(1)), np.flatnonzero(open_pairs.any(0))
+
+
+def without_returned(similarity: DoubleArray, returned: DoubleArray) -> DoubleArray:
+    """Return the similarities (N, M), -1 where a detection is rather one who was lost lately.
+
+    Parameters
+    ----------
+    similarity : (N, M)
+        Cosine to the tracks, NaN where it is not known.
+    returned : (L, M)
+        To tracks that ended lately near the detection, NaN elsewhere.
+    """
+    if not len(returned):
+        return similarity
+    best = np.max(np.nan_to_num(returned, nan=-1.0), axis=0)
+    rather = (best > similarity + _RETURN_LEAD) & (best >= _RETURN_LEAST)
+    changed: DoubleArray = np.where(rather, -1.0, similarity)
+    return changed
 
 
 def assign(cost: DoubleArray, similarity: DoubleArray) -> Matches:
@@ -79,7 +115,7 @@ def assign(cost: DoubleArray, similarity: DoubleArray) -> Matches:
         Cosine of identity, NaN where it is not known.
     """
     total = np.where(np.isnan(similarity), cost, cost + _IDENTITY_WEIGHT * (0.5 - similarity))
-    total[similarity < _STRANGER] = _FORBIDDEN
-    rows, columns = linear_sum_assignment(np.minimum(total, _FORBIDDEN))
-    good = total[rows, columns] < _FORBIDDEN / 2
+    total[similarity < _STRANGER] = FORBIDDEN
+    rows, columns = linear_sum_assignment(np.minimum(total, FORBIDDEN))
+    good = total[rows, columns] < FORBIDDEN / 2
     return Matches(rows[good], columns[good])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,13 @@ _MARGIN = 0.05
 """A weak track joins the most similar identity only if it is this much clearer than the next."""
 
 _WEIGHT_FLOOR = 0.05
+
+_RELIEF = 0.08
+"""How much lower than for two single tracks the threshold is for two large groups, whose average
+similarity is less uncertain. Photos of 18 people, B-cubed F (precision) without and with it:
+EdgeFace 0.967 (1.000) and 0.972 (1.000), at 24-48 px 0.621 (0.999) and 0.712 (0.999); the lite
+recogniser 0.732 (0.997) and 0.808 (0.997), and at 0.12 a precision of 0.946
+(`python benchmarks/identity_stills.py`)."""
 
 Pair = tuple[int, int]
 
@@ -81,10 +89,10 @@ def cluster_tracks(
 ) -> list[tuple[int, ...]]:
     """Group tracks into identities.
 
-    Agglomerative: the two groups with the highest average similarity join, over and over, until
-    it falls below the threshold. The average is weighted by how far each embedding can be
-    trusted; it is the dot product of two weighted sums, so no matrix of pairs is kept, and only
-    groups that are neighbours in the kNN graph (faiss, exact) are compared. Average linkage,
+    Agglomerative: the two groups whose average similarity is farthest above what groups of their
+    sizes need join, over and over, until none is. The average is weighted by how far each embedding
+    can be trusted; it is the dot product of two weighted sums, so no matrix of pairs is kept, and
+    only groups that are neighbours in the kNN graph (faiss, exact) are compared. Average linkage,
     because single linkage chains strangers together through one blurred face. Weak tracks do not
     take part; each joins the identity it is clearly nearest to afterwards, or none.
 
@@ -95,7 +103,8 @@ def cluster_tracks(
     constraints
         Pairs that must not, and must, be together.
     threshold
-        Average cosine similarity from which two groups are one person. Published: facefusion
+        Cosine similarity from which two tracks are one person; large groups need an average up to
+        0.08 lower. Published: facefusion
         and insightface's PrivateFrame 0.40, its album 0.48, Immich 0.3 to 0.7.
     neighbours
         Edges a track in the kNN graph.
@@ -177,9 +186,10 @@ def _merge(clusters: dict[int, _Cluster], threshold: float) -> None:
             return
         first, second = clusters[row], clusters[other]
         similarity = float(first.total @ second.total) / (first.weight * second.weight)
-        if similarity >= threshold:
+        above = similarity - _needed(threshold, len(first.members), len(second.members))
+        if above >= 0:
             low, high = sorted((row, other))
-            heapq.heappush(queue, (-similarity, low, high, version[low], version[high]))
+            heapq.heappush(queue, (-above, low, high, version[low], version[high]))
 
     for row, cluster in clusters.items():
         for other in cluster.neighbours:
@@ -194,6 +204,14 @@ def _merge(clusters: dict[int, _Cluster], threshold: float) -> None:
         version[low] += 1
         for other in sorted(clusters[low].neighbours):
             offer(low, other)
+
+
+def _needed(threshold: float, first: int, second: int) -> float:
+    """Return the average similarity that groups of so many tracks need to be one person.
+
+    The deviation of an average of independent errors falls with the root of their number.
+    """
+    return threshold - _RELIEF * (1 - math.sqrt((1 / first + 1 / second) / 2))
 
 
 def _join(clusters: dict[int, _Cluster], keep: int, gone: int) -> None:

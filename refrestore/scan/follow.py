@@ -13,11 +13,19 @@ from refrestore.faces.align import crops, invert, transform
 from refrestore.faces.analyser import PRESENT, SLIPPED, FaceModels
 from refrestore.faces.landmarker import MESH_SIZE, mesh_squares
 from refrestore.faces.pose import distance_over_radius, mesh_keypoints
-from refrestore.scan.association import Matches, ambiguous, assign, geometry_cost, overlap
+from refrestore.scan.association import (
+    FORBIDDEN,
+    Matches,
+    ambiguous,
+    assign,
+    geometry_cost,
+    overlap,
+    without_returned,
+)
 from refrestore.scan.closeups import keep_best
 from refrestore.scan.followed import Followed, Row, moved
 from refrestore.scan.smoothing import interpolate
-from refrestore.types import Faces, FloatArray, ImageArray
+from refrestore.types import DoubleArray, Faces, FloatArray, ImageArray
 
 _UNSEEN_SECONDS = 1.0
 """A face the detector misses this long has gone; what the mesh followed since is dropped."""
@@ -82,7 +90,7 @@ class Follower:
         between, (frame, image) = self._pending[:-1], self._pending[-1]
         self._pending = []
         found = self._detect(frame, image)
-        matches = self._match(image, found)
+        matches = self._match(frame, image, found)
         motion = self._motion(found, matches)
         self._fill(between, found, matches)
         matched = {int(row) for row in matches.tracks}
@@ -102,20 +110,22 @@ class Follower:
         found = found[found.size >= self._settings.min_face]
         return self._models.describe(image, found, embed=False)
 
-    def _match(self, image: ImageArray, found: Faces) -> Matches:
+    def _match(self, frame: int, image: ImageArray, found: Faces) -> Matches:
         if not len(found) or not self._live:
             return Matches(np.zeros(0, np.int64), np.zeros(0, np.int64))
         boxes = np.stack([track.rows[-1].box for track in self._live])
         cost = geometry_cost(boxes, found.box)
         alike = np.full(cost.shape, np.nan)
-        tracks, detections = ambiguous(cost, overlap(boxes, found.box))
+        gone = [track for track in self._done if frame - track.last <= self._unseen]
+        last = np.stack([track.rows[-1].box for track in gone]) if gone else np.zeros((0, 4), "f4")
+        absent = geometry_cost(last, found.box)
+        tracks, detections = ambiguous(cost, overlap(boxes, found.box), absent)
         if len(tracks):
             seen = self._models.recogniser.embed_faces(image, found.keypoints[detections])
-            for row in tracks:
-                samples = self._live[row].best.samples
-                if samples:
-                    known = np.stack([sample.embedding for sample in samples])
-                    alike[row, detections] = (seen @ known.T).max(1)
+            alike[np.ix_(tracks, detections)] = _likeness([self._live[row] for row in tracks], seen)
+            returned = _likeness(gone, seen)
+            returned[absent[:, detections] >= FORBIDDEN] = np.nan
+            alike[:, detections] = without_returned(alike[:, detections], returned)
         return assign(cost, alike)
 
     def _motion(self, found: Faces, matches: Matches) -> float:
@@ -239,3 +249,13 @@ class Follower:
             self._stride = max(1, base // 2)
         else:
             self._stride = base
+
+
+def _likeness(tracks: Sequence[Followed], seen: FloatArray) -> DoubleArray:
+    """Return the best cosine (N, M) of M embeddings to N tracks' samples, NaN without any."""
+    alike: DoubleArray = np.full((len(tracks), len(seen)), np.nan)
+    for row, track in enumerate(tracks):
+        if track.best.samples:
+            known = np.stack([sample.embedding for sample in track.best.samples])
+            alike[row] = (seen @ known.T).max(1)
+    return alike

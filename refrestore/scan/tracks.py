@@ -80,7 +80,7 @@ def finish_shot(
 ) -> list[ShotTrack]:
     """Turn what a shot's follower returned into tracks, numbered from `first_id`."""
     single = [part for whole in followed for part in _one_person_each(whole)]
-    mended = _bridge(_without_duplicates(single), rate)
+    mended = _bridge(_without_slips(_without_duplicates(single)), rate)
     kept = sorted((part for part in mended if _is_face(part)), key=lambda part: part.first)
     finished = []
     for number, part in enumerate(kept, start=first_id):
@@ -201,6 +201,33 @@ def _in_one_place(row: Row, other: Row) -> bool:
         min(float(distance_over_radius(*points)[0]), float(distance_over_radius(*points[::-1])[0]))
         < _SAME_POINTS
     )
+
+
+def _without_slips(parts: list[Followed]) -> list[Followed]:
+    """Cut off ends that nobody detected and that lie on another track's face.
+
+    Where someone passes in front, the mesh goes over to the nearer face.
+    """
+    for part in parts:
+        taken = [
+            {row.frame: row for row in other.rows}
+            for other in parts
+            if other is not part and other.last >= part.first and other.first <= part.last
+        ]
+
+        def slipped(row: Row, taken: list[dict[int, Row]] = taken) -> bool:
+            return row.score == 0 and any(
+                row.frame in rows and _in_one_place(row, rows[row.frame]) for rows in taken
+            )
+
+        rows = part.rows
+        start, stop = 0, len(rows)
+        while stop > 1 and slipped(rows[stop - 1]):
+            stop -= 1
+        while start < stop - 1 and slipped(rows[start]):
+            start += 1
+        part.rows = rows[start:stop]
+    return parts
 
 
 def _absorb(track: Followed, twin: Followed) -> None:

@@ -3,7 +3,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from refrestore.scan.association import ambiguous, assign, geometry_cost, overlap
+from refrestore.scan.association import (
+    FORBIDDEN,
+    ambiguous,
+    assign,
+    geometry_cost,
+    overlap,
+    without_returned,
+)
 from refrestore.scan.followed import Followed, Row
 from refrestore.scan.references import harvest
 from refrestore.scan.samples import EMBEDDINGS, MOST_CANDIDATES, Best, Candidate, Sample, traits
@@ -99,6 +106,16 @@ def test_a_face_followed_twice_for_a_while_is_one_track():
     assert len(finish([followed(1, 0, 30), beside])) == 2
 
 
+def test_an_end_that_slipped_onto_another_face_is_cut_off():
+    passing = followed(1, 0, 40)
+    hidden = followed(2, 0, 25, place=(400, 100))
+    for row in hidden.rows[20:]:  # nobody detected it there; the mesh went over
+        row.box, row.keypoints = passing.rows[row.frame].box, passing.rows[row.frame].keypoints
+        row.score = 0.0
+    kept = finish([passing, hidden])
+    assert sorted(part.track.stop for part in kept) == [20, 40]
+
+
 def test_blurred_and_tiny_tracks_are_weak():
     (clear,), (poor,) = finish([followed(1, 0, 20)]), finish([followed(1, 0, 20, quality=0.01)])
     assert not clear.track.weak
@@ -192,3 +209,22 @@ def test_what_is_kept_of_a_track_is_bounded_and_varied():
     assert min(sample.quality for sample in best.samples) > 0.7
     assert len(best.candidates) == MOST_CANDIDATES
     assert {-50.0, -25.0, 25.0} <= {float(kept.pose[0]) for kept in best.candidates}
+
+
+def test_who_was_lost_lately_makes_a_lonely_pair_doubtful():
+    cost, overlaps = np.array([[0.1]]), np.array([[0.9]])
+    assert not len(ambiguous(cost, overlaps)[0])
+    assert not len(ambiguous(cost, overlaps, np.zeros((0, 1)))[0])
+    assert not len(ambiguous(cost, overlaps, np.array([[FORBIDDEN]]))[0])
+    assert ambiguous(cost, overlaps, np.array([[0.5]]))[1].tolist() == [0]
+
+
+def test_a_detection_goes_to_who_was_lost_if_it_is_clearly_him():
+    here = np.array([[0.2, 0.7, np.nan]])
+    lost = np.array([[0.6, 0.6, 0.6], [np.nan, np.nan, np.nan]])
+    changed = without_returned(here, lost)
+    assert changed[0, 0] == -1
+    assert changed[0, 1] == 0.7
+    assert np.isnan(changed[0, 2])  # nothing is known of the track: geometry decides
+    np.testing.assert_array_equal(without_returned(here, np.full((1, 3), np.nan)), here)
+    assert not len(assign(np.array([[0.1]]), changed[:, :1]).tracks)
