@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,9 +18,9 @@ from .progress import progress_reporter
 from .table import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from refrestore.project import Match, Profile, ProfileStore
+    from refrestore.project import Match, Profile, ProfileStore, Project
     from refrestore.scan.build import Built
     from refrestore.scan.photos import Rejected
 
@@ -65,16 +65,10 @@ def build(
     json: options.Json = False,
 ) -> None:
     """Build a profile of one person from projects, photos and videos."""
-    from refrestore.project import Project
     from refrestore.scan.build import build_profile
 
     runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
-    with ExitStack() as stack:
-        people = [
-            (stack.enter_context(Project.open(folder)), number)
-            for folder, number in map(_person, from_project or [])
-        ]
-        report = stack.enter_context(progress_reporter(progress))
+    with _people(from_project) as people, progress_reporter(progress) as report:
         built = build_profile(
             name,
             from_projects=people,
@@ -108,16 +102,10 @@ def update(
 
     A source that shows somebody else is refused. Without one, only the threshold is set anew.
     """
-    from refrestore.project import Project
     from refrestore.scan.build import update_profile
 
     runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
-    with ExitStack() as stack:
-        people = [
-            (stack.enter_context(Project.open(folder)), number)
-            for folder, number in map(_person, from_project or [])
-        ]
-        report = stack.enter_context(progress_reporter(progress))
+    with _people(from_project) as people, progress_reporter(progress) as report:
         built = update_profile(
             name,
             from_projects=people,
@@ -299,6 +287,18 @@ def _store(profiles_dir: Path | None) -> ProfileStore:
     from refrestore.project import ProfileStore
 
     return ProfileStore(profiles_directory(options.runtime_settings(profiles_dir=profiles_dir)))
+
+
+@contextmanager
+def _people(given: list[str] | None) -> Iterator[list[tuple[Project, int]]]:
+    """Open the projects of PROJECT:ID arguments for as long as they are read."""
+    from refrestore.project import Project
+
+    with ExitStack() as stack:
+        yield [
+            (stack.enter_context(Project.open(folder)), number)
+            for folder, number in map(_person, given or [])
+        ]
 
 
 def _person(text: str) -> tuple[Path, int]:

@@ -154,11 +154,11 @@ def resolved_size(image: ImageArray, landmarks: FloatArray, size: FloatArray) ->
         return resolved
     for halvings in range(_MOST_HALVINGS + 1):
         factor = 0.5**halvings
-        shape = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
-        small = np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA), np.uint8)
         rows = np.flatnonzero((size * factor >= _SMALLEST_RESOLVED) & (resolved < size * factor))
         if not len(rows):
             break
+        shape = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+        small = np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA), np.uint8)
         points = ((landmarks[rows] + 0.5) * factor - 0.5).astype(np.float32)
         share = np.minimum(sharpness(small, points) / _AS_SHARP, 1)
         resolved[rows] = np.maximum(resolved[rows], size[rows] * factor * share)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from refrestore.project.anchors import overlaps
 from refrestore.types import DoubleArray, FloatArray, IntArray
 
 _REACH = 1.5
@@ -35,17 +36,9 @@ class Matches(NamedTuple):
     detections: IntArray
 
 
-def overlap(first: FloatArray, second: FloatArray) -> DoubleArray:
+def overlap(first: FloatArray, second: FloatArray) -> FloatArray:
     """Return the intersection over union (N, M) of boxes (N, 4) and (M, 4)."""
-    start = np.maximum(first[:, None, :2], second[None, :, :2])
-    stop = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = np.prod(np.clip(stop - start, 0, None), -1)
-    areas = [
-        np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), -1) for boxes in (first, second)
-    ]
-    union = areas[0][:, None] + areas[1][None] - shared
-    ratio: DoubleArray = shared / np.maximum(union, 1e-9)
-    return ratio
+    return overlaps(first[:, None], second[None])
 
 
 def geometry_cost(predicted: FloatArray, found: FloatArray) -> DoubleArray:
@@ -64,7 +57,7 @@ def geometry_cost(predicted: FloatArray, found: FloatArray) -> DoubleArray:
 
 
 def ambiguous(
-    cost: DoubleArray, overlaps: DoubleArray, absent: DoubleArray | None = None
+    cost: DoubleArray, covered: FloatArray, absent: DoubleArray | None = None
 ) -> tuple[IntArray, IntArray]:
     """Return the rows of tracks and of detections that geometry alone does not settle.
 
@@ -73,8 +66,8 @@ def ambiguous(
 
     Parameters
     ----------
-    cost, overlaps : (N, M)
-        Of tracks and detections.
+    cost, covered : (N, M)
+        From `geometry_cost` and `overlap`, of tracks and detections.
     absent : (L, M), optional
         Cost of detections being tracks that ended lately.
     """
@@ -82,7 +75,7 @@ def ambiguous(
     lonely = possible & (possible.sum(1, keepdims=True) == 1) & (possible.sum(0) == 1)
     if absent is not None and len(absent):
         lonely &= ~(absent < FORBIDDEN).any(0)
-    open_pairs = possible & ~(lonely & (overlaps > _CLEAR_OVERLAP))
+    open_pairs = possible & ~(lonely & (covered > _CLEAR_OVERLAP))
     return np.flatnonzero(open_pairs.any(1)), np.flatnonzero(open_pairs.any(0))
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refrestore.faces.pose import distance_over_radius
-from refrestore.scan.association import overlap
+from refrestore.project.anchors import overlaps
 from refrestore.scan.followed import Followed, Row
 from refrestore.scan.samples import Candidate, Sample
 from refrestore.scan.smoothing import interpolate, smooth_track
@@ -189,18 +190,22 @@ def _one_face(part: Followed, other: Followed) -> bool:
     if part.last < other.first or part.first > other.last:
         return False
     there = {row.frame: row for row in other.rows}
-    both = [(row, there[row.frame]) for row in part.rows if row.frame in there]
-    return bool(both) and float(np.mean([_in_one_place(*pair) for pair in both])) > _MOSTLY
+    common = [row for row in part.rows if row.frame in there]
+    both = _in_one_place(common, [there[row.frame] for row in common])
+    return bool(len(both)) and float(both.mean()) > _MOSTLY
 
 
-def _in_one_place(row: Row, other: Row) -> bool:
-    if float(overlap(row.box[None], other.box[None])[0, 0]) > _DUPLICATE:
-        return True
-    points = (row.keypoints[None], other.keypoints[None])
-    return (
-        min(float(distance_over_radius(*points)[0]), float(distance_over_radius(*points[::-1])[0]))
-        < _SAME_POINTS
+def _in_one_place(rows: Sequence[Row], others: Sequence[Row]) -> NDArray[np.bool_]:
+    """Say of pairs of rows whether they are one face, (N,)."""
+    if not rows:
+        return np.zeros(0, bool)
+    boxes, points = (
+        [np.stack([getattr(row, name) for row in part]) for part in (rows, others)]
+        for name in ("box", "keypoints")
     )
+    apart = np.minimum(distance_over_radius(*points), distance_over_radius(*points[::-1]))
+    same: NDArray[np.bool_] = (overlaps(*boxes) > _DUPLICATE) | (apart < _SAME_POINTS)
+    return same
 
 
 def _without_slips(parts: list[Followed]) -> list[Followed]:
@@ -217,7 +222,7 @@ def _without_slips(parts: list[Followed]) -> list[Followed]:
 
         def slipped(row: Row, taken: list[dict[int, Row]] = taken) -> bool:
             return row.score == 0 and any(
-                row.frame in rows and _in_one_place(row, rows[row.frame]) for rows in taken
+                row.frame in rows and _in_one_place([row], [rows[row.frame]])[0] for rows in taken
             )
 
         rows = part.rows

@@ -11,6 +11,16 @@ import numpy as np
 FULL = 512
 """Side of the crop that blur and shrink factors are meant for."""
 
+RANGES = {
+    "clean": ((0, 1.2), (1, 1.7), (0, 3), (80, 100)),
+    "moderate": ((1, 7), (3, 10), (0, 15), (50, 100)),
+    "severe": ((2, 12), (8, 24), (0, 14), (35, 100)),
+    "far": ((0, 4), (12.8, 25.6), (1, 10), (45, 95)),
+    "poor": ((2, 6), (4, 9), (6, 15), (45, 80)),
+    "video": ((1, 7), (3, 10), (0, 15), (50, 100)),
+}
+"""Blur (sigma), shrinking, noise (sigma) and JPEG quality of each kind."""
+
 
 def motion_blur(image: np.ndarray, length: int, angle: float) -> np.ndarray:
     kernel = np.zeros((length, length), np.float32)
@@ -63,41 +73,9 @@ def degrade(image: np.ndarray, kind: str, random: np.random.Generator) -> np.nda
         Where the values come from.
     """
     size = image.shape[0]
-    if kind == "clean":
-        blur, shrink, noise, quality = (
-            random.uniform(0, 1.2),
-            random.uniform(1, 1.7),
-            random.uniform(0, 3),
-            int(random.integers(80, 100)),
-        )
-    elif kind == "severe":
-        blur, shrink, noise, quality = (
-            random.uniform(2, 12),
-            random.uniform(8, 24),
-            random.uniform(0, 14),
-            int(random.integers(35, 100)),
-        )
-    elif kind == "far":
-        blur, shrink, noise, quality = (
-            random.uniform(0, 4),
-            random.uniform(12.8, 25.6),
-            random.uniform(1, 10),
-            int(random.integers(45, 95)),
-        )
-    elif kind == "poor":
-        blur, shrink, noise, quality = (
-            random.uniform(2, 6),
-            random.uniform(4, 9),
-            random.uniform(6, 15),
-            int(random.integers(45, 80)),
-        )
-    else:
-        blur, shrink, noise, quality = (
-            random.uniform(1, 7),
-            random.uniform(3, 10),
-            random.uniform(0, 15),
-            int(random.integers(50, 100)),
-        )
+    blurs, shrinks, noises, qualities = RANGES[kind]
+    blur, shrink, noise = (random.uniform(*span) for span in (blurs, shrinks, noises))
+    quality = int(random.integers(*qualities))
     if kind != "clean" and random.random() < 0.15:
         length = max(3, round(int(random.integers(3, 25)) * size / FULL))
         image = motion_blur(image, length, random.uniform(0, 180))
