@@ -33,9 +33,9 @@ _SAME_POINTS = 0.5
 _MOSTLY = 0.5
 """Share of common frames in one place that makes two tracks one."""
 
-_SURE_SCORE = 0.65
-"""A face that the detector saw only once must have been this clear: 2.5-GFLOP SCRFD gives real
-faces 0.7 to 0.95, and things that look like faces rarely more than 0.6."""
+_LEAST_SCORES = {1: 0.65, 2: 0.6}
+"""How clear a face must have been that the detector saw only once or twice: 2.5-GFLOP SCRFD gives
+real faces 0.7 to 0.95, and things that look like faces rarely more than 0.6."""
 
 FOUNDING_SIZE = 28.0
 FOUNDING_WEIGHT = 0.12
@@ -140,7 +140,8 @@ def pool_tracks(tracks: Sequence[Track]) -> FloatArray:
 
 def _is_face(part: Followed) -> bool:
     detections = part.detections
-    return len(detections) > 1 or detections[0].score >= _SURE_SCORE
+    needed = _LEAST_SCORES.get(len(detections), 0.0)
+    return max(row.score for row in detections) >= needed
 
 
 def _one_person_each(part: Followed) -> list[Followed]:

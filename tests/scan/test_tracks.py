@@ -95,6 +95,18 @@ def test_duplicates_and_doubtful_faces_are_dropped():
     assert [(part.track.first, part.track.stop) for part in kept] == [(0, 20), (10, 14)]
 
 
+def test_a_doubtful_thing_seen_twice_is_no_face():
+    thing = followed(1, 0, 10)
+    for row in thing.rows:
+        row.score = min(row.score, 0.59)
+    assert len(thing.detections) == 2
+    assert finish([thing]) == []
+    again = followed(1, 0, 15)
+    for row in again.rows:
+        row.score = min(row.score, 0.59)
+    assert len(finish([again])) == 1
+
+
 def test_a_face_followed_twice_for_a_while_is_one_track():
     early = followed(1, 0, 30)
     late = followed(1, 22, 60, place=(108, 100), detect=5)
