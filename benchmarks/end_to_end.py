@@ -4,7 +4,8 @@
 
 Each stage runs in a process of its own, so that its peak memory is its own. `memory` compares 15
 seconds of the film (every fourth picture of the part named with --part) with the same four times
-over.
+over: that it hardly grows is the claim. Frames per second are those of a machine whose load from
+other work is written beside them; what can be compared, `scan_cost.py` compares in one run.
 """
 
 from __future__ import annotations
@@ -156,6 +157,7 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps({**{k: round(v, 2) for k, v in result.items()}, "peak_mib": round(peak)}))
         return
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         stages = {stage: measured(stage, options.film, work) for stage in STAGES}
@@ -174,9 +176,11 @@ def main() -> None:
         "machine": {
             "processor": platform.machine(),
             "cores": os.cpu_count(),
+            "load_before": round(load, 1),
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "onnxruntime-gpu", "av")},
         },
+        "claimed": "peak_mib: memory does not grow with the film; speeds are a shared machine's",
         "stages": stages,
         "peak_mib": memory,
     }

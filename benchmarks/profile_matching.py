@@ -20,13 +20,14 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from refrestore.config import RuntimeSettings
 from refrestore.faces.analyser import FaceModels, load_face_models
 from refrestore.models.pack import load_face_pack
 from refrestore.project import Profile
 from refrestore.project.profile import MATCH_MARGIN, MATCH_THRESHOLD, likeness
-from refrestore.project.profile_calibration import calibrated, left_out
+from refrestore.project.profile_calibration import TAIL, calibrated, expected_own, left_out
 from refrestore.project.profile_cosines import cosines
 from refrestore.scan.agreement import one_person
 from refrestore.scan.photos import MIN_PHOTO_SHARPNESS, MIN_VISIBLE_QUALITY, read_picture
@@ -42,6 +43,7 @@ MARGIN = 40
 SIZES = (1, 3, 6, 10)
 UPPER = (0.98, 0.999)
 LOWER = 0.05
+TAIL_SHARES = (0.003, 0.01, 0.02, 0.05, 0.1)
 """Quantiles that the models of strangers and of the person go through."""
 
 TYPICAL = 6
@@ -75,9 +77,16 @@ def embeddings(folder: Path, models: FaceModels, most: int) -> Embeddings:
 def profile_of(name: str, rows: Embeddings, recogniser: str) -> Profile:
     references = tuple(
         Reference(
-            BLANK, np.zeros((468, 2), np.float32), row, np.zeros(3, np.float32), 1, 1, 200, ""
+            BLANK,
+            np.zeros((468, 2), np.float32),
+            row,
+            np.zeros(3, np.float32),
+            1,
+            1,
+            200,
+            f"photo {number}",
         )
-        for row in rows
+        for number, row in enumerate(rows)
     )
     return Profile(name, references, recogniser)
 
@@ -236,6 +245,33 @@ def likenesses(people: People, rounds: int, seed: int) -> list[dict[str, object]
     return results
 
 
+def own_tail(
+    people: People, recogniser: str, rng: np.random.Generator, rounds: int
+) -> list[dict[str, object]]:
+    """Return how far below their expected mean people's other photos are, in expected deviations.
+
+    Beside the quantiles that `profile_calibration` expects.
+    """
+    results = []
+    for size in SIZES:
+        away = []
+        for _ in range(rounds):
+            for name, photos in people.items():
+                order = rng.permutation(len(photos))
+                profile = profile_of(name, photos[order[:size]], recogniser)
+                own = expected_own(profile)
+                away += list((photos[order[size:]] @ profile.centroid - own.mean) / own.scale)
+        results.append(
+            {
+                "photos": size,
+                "measured": {str(q): round(float(np.quantile(away, q)), 2) for q in TAIL_SHARES},
+                "expected": {str(q): round(float(stdtrit(TAIL, q)), 2) for q in TAIL_SHARES},
+                "normal": {str(q): round(NormalDist().inv_cdf(q), 2) for q in TAIL_SHARES},
+            }
+        )
+    return results
+
+
 def leave_one_out(people: People, recogniser: str) -> list[list[float]]:
     """Return the quartiles of each person's leave-one-out similarities."""
     found = [left_out(profile_of(name, rows, recogniser)) for name, rows in people.items()]
@@ -273,6 +309,7 @@ def main() -> None:
         "photos": sum(map(len, people.values())),
         "strangers": len(strangers),
         "cosines": measured_cosines(people, np.random.default_rng(seed), rounds),
+        "own_tail": own_tail(people, recogniser, np.random.default_rng(seed), rounds),
         "open_set": [open_set(people, strangers, recogniser, size, rounds, seed) for size in SIZES],
         "albums": albums(people, recogniser, rounds, seed),
         "likeness": likenesses(people, rounds, seed),

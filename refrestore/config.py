@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
+
+from refrestore.errors import UsageError
 
 Device = Literal["auto", "cpu", "cuda"]
 PackName = Literal["lite", "full", "teachers"]
@@ -81,6 +83,28 @@ class RenderSettings(Settings):
     end: Fraction | None = Field(None, description="Presentation time to stop before, seconds.")
     segment_seconds: float = Field(
         10, gt=0, description="Longest segment between resumable points; cuts end one earlier."
+    )
+    background: Path | None = Field(
+        None, description="Network (.pth, .safetensors) that enlarges the rest of the frame."
+    )
+
+    @model_validator(mode="after")
+    def _background_enlarges(self) -> RenderSettings:
+        if self.background is not None and self.scale == 1:
+            raise UsageError("--background enlarges the rest of the frame: give --scale 2 or 4.")
+        return self
+
+    @field_serializer("background")
+    def _name_only(self, background: Path | None) -> str | None:
+        return None if background is None else background.name  # reports name no folders
+
+
+class ExportSettings(Settings):
+    """Faces written as pictures, for people to look at."""
+
+    folder: Path = Field(description="New or empty folder.")
+    every: int = Field(
+        25, ge=1, description="Every n-th frame; of each appearance one face at least."
     )
 
 

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from refrestore.config import profiles_directory
-from refrestore.errors import ProfileError, UsageError
+from refrestore.errors import UsageError
 
 from . import options
 from .output import print_json, print_line
+from .profile_words import (
+    entry_of,
+    line,
+    match_of,
+    meaning,
+    refused,
+    summary,
+    tell_built,
+    tell_refused,
+)
 from .progress import progress_reporter
 from .table import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from refrestore.project import Match, Profile, ProfileStore, Project
-    from refrestore.scan.build import Built
+    from refrestore.project import ProfileStore, Project
     from refrestore.scan.photos import Rejected
 
 app = typer.Typer(help="Build, look at and exchange profiles of people.", no_args_is_help=True)
@@ -80,7 +88,7 @@ def build(
             replace_existing=replace,
             progress=report,
         )
-    _tell_built(built, json)
+    tell_built(built, json)
 
 
 @app.command()
@@ -116,14 +124,50 @@ def update(
             runtime=runtime,
             progress=report,
         )
-    _tell_built(built, json)
+    tell_built(built, json)
+
+
+@app.command()
+def tune(
+    name: Name,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.5, max=120, help="Time for all of it.")
+    ] = 5.0,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Take out what was learnt instead.")
+    ] = False,
+    device: options.DeviceOption = "auto",
+    pack: options.PackOption = "lite",
+    models_dir: options.ModelsDir = None,
+    profiles_dir: options.ProfilesDir = None,
+    threads: options.Threads = None,
+    progress: options.Progress = "auto",
+    json: options.Json = False,
+) -> None:
+    """Tune the restorer to a person on the profile's close-ups, and keep that if it helps."""
+    from refrestore.adapt.tune import forget_adapter, tune_profile
+
+    if forget:
+        forget_adapter(name, store=_store(profiles_dir))
+        print_json({"name": name, "tuned": False}) if json else print_line(f"{name}: untuned.")
+        return
+    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
+    with progress_reporter(progress) as report:
+        tuned = tune_profile(
+            name,
+            store=_store(profiles_dir),
+            runtime=runtime,
+            minutes=minutes,
+            progress=report,
+        )
+    print_json(tuned.summary()) if json else print_line(tuned.sentence())
 
 
 @app.command("list")
 def list_profiles(profiles_dir: options.ProfilesDir = None, json: options.Json = False) -> None:
     """List all profiles; a damaged one is named with its damage."""
     store = _store(profiles_dir)
-    entries = [_entry(store, name) for name in store.list()]
+    entries = [entry_of(store, name) for name in store.list()]
     if json:
         print_json({"profiles": entries})
         return
@@ -153,10 +197,10 @@ def show(name: Name, profiles_dir: options.ProfilesDir = None, json: options.Jso
         for one in profile.references
     ]
     if json:
-        print_json({"profile": _summary(profile), "references": references})
+        print_json({"profile": summary(profile), "references": references})
         return
-    print_line(_line(profile))
-    print_line(_meaning(profile))
+    print_line(line(profile))
+    print_line(meaning(profile))
     for one in references:
         print_line(
             f"  {one['source']}: {one['size']:.0f} px, yaw {one['yaw']:.0f}, "
@@ -192,20 +236,20 @@ def match(
         raise UsageError("--link is for the people of a project (-p).")
     profiles = _store(profiles_dir).load_all()
     rejected: tuple[Rejected, ...] = ()
+    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
     if project is not None:
         with Project.open(project) as opened:
             people = {one.id: one.name for one in opened.identities()}
-            found = match_identities(opened, profiles, link=link)
+            found = match_identities(opened, profiles, link=link, runtime=runtime)
         entries = [
-            {"identity": number, "name": people[number], **_match(answer)}
+            {"identity": number, "name": people[number], **match_of(answer)}
             for number, answer in found.items()
         ]
     else:
-        runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
         matches, rejected = match_pictures(pictures or [], profiles, runtime)
-        entries = [{"picture": name, **_match(answer)} for name, answer in matches.items()]
+        entries = [{"picture": name, **match_of(answer)} for name, answer in matches.items()]
     if json:
-        print_json({"matches": entries, **_refused(rejected)})
+        print_json({"matches": entries, **refused(rejected)})
         return
     for entry in entries:
         who = entry.get("picture") or f"{entry['identity']} {entry['name']}"
@@ -214,7 +258,7 @@ def match(
             f"{who}: {entry['profile'] or 'unknown'}{near}, similarity {entry['similarity']:.2f}, "
             f"ahead by {entry['margin']:.2f}"
         )
-    _tell_refused(rejected)
+    tell_refused(rejected)
 
 
 @app.command()
@@ -242,10 +286,10 @@ def merge(
     """Make profiles of one person one profile; refused for two people."""
     merged = _store(profiles_dir).merge(name, others, into=into)
     if json:
-        print_json({"profile": _summary(merged)})
+        print_json({"profile": summary(merged)})
     else:
-        print_line(_line(merged))
-        print_line(_meaning(merged))
+        print_line(line(merged))
+        print_line(meaning(merged))
 
 
 @app.command("export")
@@ -278,9 +322,9 @@ def import_profile(
     """Add a profile from a file; everything in it is checked before anything is written."""
     profile = _store(profiles_dir).import_file(file, name=name, replace_existing=replace)
     if json:
-        print_json({"profile": _summary(profile)})
+        print_json({"profile": summary(profile)})
     else:
-        print_line(_line(profile))
+        print_line(line(profile))
 
 
 def _store(profiles_dir: Path | None) -> ProfileStore:
@@ -306,73 +350,3 @@ def _person(text: str) -> tuple[Path, int]:
     if not folder or not (number.isascii() and number.isdigit()):
         raise UsageError(f"{text!r} names no person: write PROJECT:ID, such as film.project:3.")
     return Path(folder), int(number)
-
-
-def _summary(profile: Profile) -> dict[str, Any]:
-    meaning = profile.calibration
-    return {
-        "name": profile.name,
-        "references": len(profile.references),
-        "learnt_from": profile.statistics.count,
-        "recogniser": profile.recogniser,
-        "threshold": profile.threshold,
-        "calibration": None if meaning is None else asdict(meaning),
-        "spread": round(profile.spread, 4),
-    }
-
-
-def _entry(store: ProfileStore, name: str) -> dict[str, Any]:
-    try:
-        return {**_summary(store.load(name)), "problem": None}
-    except ProfileError as error:
-        return {"name": name, "problem": str(error)}
-
-
-def _line(profile: Profile) -> str:
-    return (
-        f"{profile.name}: {len(profile.references)} close-ups, seen by {profile.recogniser or '?'}"
-    )
-
-
-def _meaning(profile: Profile) -> str:
-    meaning = profile.calibration
-    if meaning is None:
-        return (
-            f"threshold {profile.threshold:.2f}, not calibrated: "
-            f"`refrestore profile update {profile.name}` does it"
-        )
-    return (
-        f"threshold {profile.threshold:.2f}: about {meaning.misses:.1%} of faces like these would "
-        f"not be recognised and {meaning.strangers:.2%} of strangers' would be "
-        f"(calibrated with {meaning.profiles} other profiles)"
-    )
-
-
-def _tell_built(built: Built, json: bool) -> None:
-    if json:
-        print_json(
-            {"profile": _summary(built.profile), "new": built.new, **_refused(built.rejected)}
-        )
-        return
-    print_line(f"{_line(built.profile)}, {built.new} new")
-    print_line(_meaning(built.profile))
-    print_line(str(built.folder))
-    _tell_refused(built.rejected)
-
-
-def _match(answer: Match) -> dict[str, Any]:
-    return {
-        "profile": answer.name,
-        "nearest": answer.nearest,
-        "similarity": round(answer.similarity, 4),
-        "margin": round(answer.margin, 4),
-    }
-
-
-def _refused(rejected: Iterable[Rejected]) -> dict[str, Any]:
-    return {"rejected": [{"source": one.source, "reason": one.reason} for one in rejected]}
-
-
-def _tell_refused(rejected: Iterable[Rejected]) -> None:
-    for one in rejected:
-        print_line(f"Not used: {one.source}, {one.reason}.")

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from refrestore.config import EncoderSettings, RenderSettings, ScanSettings
+from refrestore.config import EncoderSettings, ExportSettings, RenderSettings, ScanSettings
+from refrestore.errors import UsageError
 
 from . import options
 from .output import print_json, print_line
@@ -51,6 +52,32 @@ DetectEvery = Annotated[
     int, typer.Option("--detect-every", min=1, help="Look for new faces every n-th frame.")
 ]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Faces restored at a time.")]
+Background = Annotated[
+    Path | None,
+    typer.Option(
+        "--background",
+        metavar="MODEL",
+        help="With --scale 2 or 4: enlarge the rest of the frame by this Real-ESRGAN-type network "
+        "(.pth, .safetensors; needs spandrel). Costs 10 to 40 times the faces, repaints walls.",
+    ),
+]
+ExportFaces = Annotated[
+    Path | None,
+    typer.Option(
+        "--export-faces",
+        metavar="DIR",
+        help="Write faces as pictures, by person and time: cropped, restored, compare.",
+    ),
+]
+ExportEvery = Annotated[
+    int | None,
+    typer.Option(
+        "--export-every",
+        min=1,
+        help="Export every n-th frame (default 25), of each appearance one face at least, "
+        "of each person at most 200.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -85,6 +112,9 @@ def run(
     end: End = None,
     detect_every: DetectEvery = 5,
     batch: Batch = 8,
+    background: Background = None,
+    export_faces: ExportFaces = None,
+    export_every: ExportEvery = None,
     device: options.DeviceOption = "auto",
     pack: options.PackOption = "lite",
     models_dir: options.ModelsDir = None,
@@ -114,10 +144,12 @@ def run(
                     "start": start,
                     "end": end,
                     "batch": batch,
+                    "background": background,
                 }
             ),
             encoder=_encoder(codec, crf, bitrate, preset, pix_fmt),
             runtime=runtime,
+            export=_export(export_faces, export_every),
             progress=report,
         )
     if json:
@@ -176,6 +208,9 @@ def render(
     start: Start = None,
     end: End = None,
     batch: Batch = 8,
+    background: Background = None,
+    export_faces: ExportFaces = None,
+    export_every: ExportEvery = None,
     device: options.DeviceOption = "auto",
     pack: options.PackOption = "lite",
     models_dir: options.ModelsDir = None,
@@ -202,12 +237,14 @@ def render(
                     "start": start,
                     "end": end,
                     "batch": batch,
+                    "background": background,
                 }
             ),
             encoder=_encoder(codec, crf, bitrate, preset, pix_fmt),
             runtime=runtime,
             profiles=options.linked_profiles(runtime, opened),
             video=video,
+            export=_export(export_faces, export_every),
             progress=report,
         )
     if json:
@@ -230,6 +267,7 @@ def preview(
     scale: Scale = 1,
     strength: Strength = 1.0,
     references: References = 5,
+    background: Background = None,
     device: options.DeviceOption = "auto",
     pack: options.PackOption = "lite",
     models_dir: options.ModelsDir = None,
@@ -244,7 +282,12 @@ def preview(
 
     runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
     settings = RenderSettings.model_validate(
-        {"scale": scale, "strength": strength, "references": references}
+        {
+            "scale": scale,
+            "strength": strength,
+            "references": references,
+            "background": background,
+        }
     )
     with Project.open(project) as opened:
         shown = preview_project(
@@ -275,6 +318,18 @@ def _encoder(
     )
 
 
+def _export(folder: Path | None, every: int | None) -> ExportSettings | None:
+    if folder is None:
+        if every is not None:
+            raise UsageError("--export-every says which faces to write; give --export-faces DIR.")
+        return None
+    return (
+        ExportSettings(folder=folder)
+        if every is None
+        else ExportSettings(folder=folder, every=every)
+    )
+
+
 def _result(result: Any) -> dict[str, Any]:
     people = [
         {key: value for key, value in person.items() if key not in ("pictures", "thumbnails")}
@@ -284,6 +339,7 @@ def _result(result: Any) -> dict[str, Any]:
         "output": str(result.output),
         "report": str(result.report),
         "page": str(result.page),
+        "exported_faces": None if result.exported is None else str(result.exported),
         **{key: result.summary[key] for key in ("frames", "faces", "wall_seconds", "notes")},
         "identities": people,
     }
@@ -295,3 +351,5 @@ def _tell(result: Any) -> None:
     for note in summary["notes"]:
         print_line(note)
     print_line(f"Report: {result.page}")
+    if result.exported is not None:
+        print_line(f"Faces: {result.exported}")

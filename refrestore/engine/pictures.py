@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from refrestore.media.stills import read_picture, write_picture
 from refrestore.project import Profile
 from refrestore.render.picture import PictureResult, restore_picture
 from refrestore.render.toolbox import open_toolbox
+from refrestore.restore.adapter import usable
+
+_log = logging.getLogger(__name__)
 
 
 def restore_pictures(
@@ -43,6 +47,11 @@ def restore_pictures(
         if target.exists() and photo.exists() and target.samefile(photo):
             raise UsageError(f"{photo} would be overwritten; choose another output.")
     toolbox = open_toolbox(runtime or RuntimeSettings())
+    if profile is not None:
+        profile = toolbox.fitted(profile)
+        _, note = usable(profile.adapter, toolbox.fusion, profile.name)
+        if note is not None:
+            _log.warning(note)
     if several:
         output.mkdir(parents=True, exist_ok=True)
     results = []

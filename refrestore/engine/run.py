@@ -6,11 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings, ScanSettings
+from refrestore.config import (
+    EncoderSettings,
+    ExportSettings,
+    RenderSettings,
+    RuntimeSettings,
+    ScanSettings,
+)
 from refrestore.errors import UsageError
 from refrestore.media.encoder import resolve_encoder
 from refrestore.media.probe import probe
 from refrestore.project import Profile, Project, match
+from refrestore.project.network import Network
+from refrestore.render.background import open_background
+from refrestore.render.export import check_export_folder
 from refrestore.render.people import clear_centroid
 from refrestore.render.render import RenderResult, render
 from refrestore.render.toolbox import open_toolbox
@@ -73,6 +82,7 @@ def run(
     render_settings: RenderSettings | None = None,
     encoder: EncoderSettings | None = None,
     runtime: RuntimeSettings | None = None,
+    export: ExportSettings | None = None,
     progress: ProgressCallback | None = None,
 ) -> list[RenderResult]:
     """Restore videos from end to end.
@@ -80,6 +90,11 @@ def run(
     Every video is scanned first; then people are recognised across them and against the profiles,
     so that a face seen only far away in one video is restored from its close-ups in another. A
     project that is there already is used as it is, with the user's edits.
+
+    Parameters
+    ----------
+    export
+        Faces to write as pictures; of several videos each gets a folder of its output's name.
 
     Raises
     ------
@@ -91,14 +106,22 @@ def run(
     encoder = encoder or EncoderSettings()
     runtime = runtime or RuntimeSettings()
     plans = plan_outputs(videos, output, project)
+    if export is not None:
+        check_export_folder(export.folder)
     if plans[0].output.parent != output.parent:
         _make_folder(output)
+    background = open_background(render_settings, runtime)
     for plan in plans:
-        resolve_encoder(encoder, probe(plan.video), scale=render_settings.scale, output=plan.output)
+        info = probe(plan.video)
+        resolve_encoder(encoder, info, scale=render_settings.scale, output=plan.output)
+        if background is not None:
+            background.check(info)
     toolbox = open_toolbox(runtime)
+    network = toolbox.eyes.network
     for plan in plans:
-        _scan_once(plan, scan_settings, runtime, progress)
-    album = Album(profiles, toolbox.pack.recogniser.stem)
+        _scan_once(plan, scan_settings, runtime, network, progress)
+    profiles = [toolbox.fitted(profile) for profile in profiles]
+    album = Album(profiles, network)
     for plan in plans:
         album.meet(plan)
     results = []
@@ -115,10 +138,18 @@ def run(
                     lent=lent,
                     video=plan.video,
                     toolbox=toolbox,
+                    background=background,
+                    export=_own_folder(export, plan, len(plans)),
                     progress=progress,
                 )
             )
     return results
+
+
+def _own_folder(export: ExportSettings | None, plan: Plan, videos: int) -> ExportSettings | None:
+    if export is None or videos == 1:
+        return export
+    return export.model_copy(update={"folder": export.folder / plan.output.name})
 
 
 def _make_folder(folder: Path) -> None:
@@ -129,14 +160,19 @@ def _make_folder(folder: Path) -> None:
 
 
 def _scan_once(
-    plan: Plan, settings: ScanSettings, runtime: RuntimeSettings, progress: ProgressCallback | None
+    plan: Plan,
+    settings: ScanSettings,
+    runtime: RuntimeSettings,
+    network: Network,
+    progress: ProgressCallback | None,
 ) -> None:
-    """Scan unless the project holds a finished scan with these settings."""
+    """Scan unless the project holds a finished scan with these settings and this recogniser."""
     if plan.project.exists():
         with Project.open(plan.project) as project:
             project.check_video(probe(plan.video).fingerprint, plan.video)
             info = project.scan_info()
-            if info is not None and info.settings == settings:
+            same = info is not None and info.settings == settings
+            if same and info is not None and not info.network.contradicts(network):
                 return
     scan(plan.video, plan.project, settings=settings, runtime=runtime, progress=progress)
 
@@ -147,9 +183,9 @@ class Album:
     Only faces clear enough to judge are recognised, by the open-set rule of `match`.
     """
 
-    def __init__(self, profiles: Sequence[Profile], recogniser: str) -> None:
+    def __init__(self, profiles: Sequence[Profile], network: Network) -> None:
         self._people = list(profiles)
-        self._recogniser = recogniser
+        self._network = network
         self._origins: dict[int, Path] = {}
 
     def meet(self, plan: Plan) -> None:
@@ -161,7 +197,13 @@ class Album:
             place = self._find(centroid)
             if place is None:
                 name = f"{identity.name} of {plan.video.name}"
-                self._people.append(Profile(name, tuple(references), self._recogniser))
+                met = Profile(
+                    name,
+                    tuple(references),
+                    self._network.name,
+                    recogniser_digest=self._network.digest,
+                )
+                self._people.append(met)
             else:
                 known = self._people[place]
                 same = [reference for reference in references if known.belongs(reference)]
@@ -194,6 +236,8 @@ class Album:
                 yield identity, centroid, project.references(identity.id)
 
     def _find(self, centroid: FloatArray) -> int | None:
-        found = match(centroid, self._people, recogniser=self._recogniser)
+        found = match(
+            centroid, self._people, recogniser=self._network.name, digest=self._network.digest
+        )
         names = [person.name for person in self._people]
         return None if found.name is None else names.index(found.name)

@@ -2,8 +2,9 @@
 
 The still-picture chain is that of ReF-LDM (NeurIPS 2024, section 5.1), which follows GFPGAN:
 Gaussian blur of sigma, shrinking by r, Gaussian noise of delta, JPEG of quality q, back to size.
-Its ranges are `MODERATE` and `SEVERE`. Video adds a real H.264 encode, because blocks that move
-with the picture are what tapes and streams look like.
+Its ranges are `MODERATE` and `SEVERE`. Video is degraded as VFHQ (CVPR Workshops 2022) does it:
+blur, shrinking, noise, and then a real H.264 or HEVC encode instead of JPEG, because blocks that
+move with the picture are what tapes and streams look like.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
+from typing import Literal
 
 import av
 import cv2
@@ -21,6 +23,12 @@ from refrestore.media.simple import write_pictures
 from refrestore.types import ImageArray
 
 Range = tuple[float, float]
+
+Codec = Literal["libx264", "libx265"]
+"""Encoders of degraded shots: H.264 and HEVC."""
+
+_QUIET = {"libx265": {"x265-params": "log-level=none"}}
+"""Options that keep an encoder from writing on stderr by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,41 @@ class DegradationRange:
 
 MODERATE = DegradationRange(blur=(0, 8), shrink=(1, 8), noise=(0, 15), quality=(60, 100))
 SEVERE = DegradationRange(blur=(8, 16), shrink=(8, 32), noise=(0, 20), quality=(30, 100))
+"""ReF-LDM's, of a 512-px FFHQ crop (sigma, r, delta and q of its section 5.1)."""
+
+TO_64_PX = DegradationRange(blur=(4, 4), shrink=(8, 8), noise=(12, 12), quality=(65, 65))
+TO_24_PX = DegradationRange(
+    blur=(0, 0), shrink=(512 / 24, 512 / 24), noise=(6, 6), quality=(60, 60)
+)
+"""Two fixed points in these ranges, at which the lite weights are described (models/README.md)."""
+
+DEGRADATIONS = {"moderate": MODERATE, "severe": SEVERE, "64px": TO_64_PX, "24px": TO_24_PX}
+"""Degradations of stills by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoDegradation:
+    """What happens to a far shot before it is part of the film.
+
+    Parameters
+    ----------
+    chain
+        Of each picture.
+    codec, crf
+        Encoder and constant quality that the shot is sent through.
+    """
+
+    chain: Degradation
+    codec: Codec
+    crf: int
+
+
+VIDEO_MODERATE = VideoDegradation(Degradation(blur=1.0, shrink=3.0, noise=5.0), "libx264", 30)
+VIDEO_SEVERE = VideoDegradation(Degradation(blur=1.5, shrink=4.5, noise=6.0), "libx265", 30)
+"""Faces of 110 px shrunk to 37 and to 24, the resolutions of ReF-LDM's ranges at their middle."""
+
+VIDEO_DEGRADATIONS = {"moderate": VIDEO_MODERATE, "severe": VIDEO_SEVERE}
+"""Degradations of films by name."""
 
 
 def degrade(image: ImageArray, chain: Degradation, random: np.random.Generator) -> ImageArray:
@@ -101,7 +144,7 @@ def _jpeg(image: ImageArray, quality: int) -> ImageArray:
 
 
 def through_codec(
-    images: Iterable[ImageArray], *, rate: Fraction, codec: str = "libx264", crf: int = 32
+    images: Iterable[ImageArray], *, rate: Fraction, codec: Codec = "libx264", crf: int = 32
 ) -> Iterator[ImageArray]:
     """Yield the pictures after a real encode and decode, one out for each one in.
 
@@ -115,7 +158,7 @@ def through_codec(
             yield image
 
     buffer = BytesIO()
-    options = {"crf": str(crf), "preset": "veryfast"}
+    options = {"crf": str(crf), "preset": "veryfast", **_QUIET.get(codec, {})}
     write_pictures(
         buffer, measured(), rate=rate, codec=codec, options=options, container="matroska"
     )

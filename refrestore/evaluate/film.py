@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from refrestore.errors import MediaError
-from refrestore.evaluate.degrade import Degradation, degrade, through_codec
+from refrestore.evaluate.degrade import Codec, Degradation, degrade, through_codec
 from refrestore.faces.analyser import FaceModels
 from refrestore.media.pixels import display_rgb
 from refrestore.media.reader import VideoReader
@@ -65,14 +65,16 @@ class Scene:
         How long it lasts.
     degradation
         What happens to its picture, or None.
-    crf
-        H.264 quality that a degraded scene is sent through before the film is encoded.
+    crf, codec
+        Constant quality and encoder that a degraded scene is sent through before the film is
+        encoded.
     """
 
     people: tuple[Person, ...]
     seconds: float
     degradation: Degradation | None = None
     crf: int = 30
+    codec: Codec = "libx264"
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def make_film(
                 continue
             chain = scene.degradation
             spoilt = (degrade(picture, chain, random) for picture in pictures)
-            yield from through_codec(spoilt, rate=rate, crf=scene.crf)
+            yield from through_codec(spoilt, rate=rate, codec=scene.codec, crf=scene.crf)
 
     write_pictures(truth, clean(), rate=rate, codec="ffv1", pixel_format="yuv444p")
     sound = _hum(labels[-1].stop / float(rate)) if labels else None

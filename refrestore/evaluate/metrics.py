@@ -1,14 +1,22 @@
-"""Metrics, each defined where it is computed."""
+"""Metrics of single pictures and embeddings, each defined where it is computed."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refrestore.types import FloatArray, ImageArray
+from refrestore.types import DoubleArray, FloatArray, ImageArray
 
 PEAK = 255.0
 """Largest value of an 8-bit sample."""
+
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Weights of R, G and B (ITU-R BT.601)."""
+
+SSIM_SIGMA = 1.5
+"""Standard deviation of SSIM's Gaussian window in pixels (Wang et al. 2004)."""
 
 
 def psnr(image: ImageArray, truth: ImageArray, mask: NDArray[np.floating] | None = None) -> float:
@@ -43,3 +51,62 @@ def identity_jitter(embeddings: FloatArray) -> float:
     if len(embeddings) < 2:
         return 0.0
     return float(np.mean(1 - cosine_similarity(embeddings[:-1], embeddings[1:])))
+
+
+def identity_deviation(similarities: NDArray[np.floating]) -> float:
+    """Return the standard deviation over a clip's frames of the similarity to the truth.
+
+    KEEP (ECCV 2024) calls it sigma-IDS: a face that is right on the average and another person
+    every other frame has a large one.
+    """
+    return float(np.std(np.asarray(similarities, np.float64)))
+
+
+def luma(image: ImageArray) -> DoubleArray:
+    """Return the BT.601 luma (H, W), 0..255, of an RGB picture (H, W, 3)."""
+    result: DoubleArray = image.astype(np.float64) @ LUMA
+    return result
+
+
+def ssim(image: ImageArray, truth: ImageArray, mask: NDArray[np.floating] | None = None) -> float:
+    """Return the structural similarity of two pictures' luma, -1..1.
+
+    Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", IEEE
+    TIP 2004: Gaussian window of 1.5 px, population covariances, constants 0.01 and 0.03; the map
+    is averaged over the mask.
+
+    Parameters
+    ----------
+    image, truth : (H, W, 3) uint8
+    mask : (H, W) 0..1, optional
+        Weight of each pixel; all of them without it.
+    """
+    from skimage import metrics
+
+    compare: Callable[..., tuple[float, DoubleArray]] = metrics.structural_similarity
+    _, values = compare(
+        luma(truth),
+        luma(image),
+        data_range=PEAK,
+        gaussian_weights=True,
+        sigma=SSIM_SIGMA,
+        use_sample_covariance=False,
+        full=True,
+    )
+    weights = np.ones(values.shape) if mask is None else np.asarray(mask, np.float64)
+    return float((values * weights).sum() / max(weights.sum(), 1e-9))
+
+
+def landmark_error(
+    found: NDArray[np.floating], truth: NDArray[np.floating], interocular: float
+) -> float:
+    """Return the mean distance of landmarks to the true ones, over the interocular distance.
+
+    Parameters
+    ----------
+    found, truth : (K, 2)
+        In pixels of one picture.
+    interocular
+        True distance of the eyes in the same pixels.
+    """
+    return float(np.linalg.norm(found - truth, axis=-1).mean() / interocular)

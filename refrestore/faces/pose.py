@@ -1,4 +1,4 @@
-"""What the dense mesh says about a head: where it looks, how far eyes and mouth are open.
+"""What the dense mesh says about a head: where it looks, how far the mouth is open.
 
 Indices are those of MediaPipe's canonical face topology. "Left" and "right" are the picture's.
 """
@@ -99,22 +99,6 @@ def head_pose(landmarks: FloatArray) -> FloatArray:
     roll = np.arctan2(rotation[:, 1, 0], rotation[:, 1, 1])
     pose: FloatArray = np.degrees(np.stack([yaw, pitch, roll], 1)).astype(np.float32)
     return pose
-
-
-def eye_opening(landmarks: FloatArray) -> FloatArray:
-    """Return how far the left and the right eye are open, (N, 2).
-
-    Mean distance of the lids over the eye's width ("eye aspect ratio", Soukupova & Cech 2016):
-    about 0.3 for an open eye, below 0.15 for a closed one.
-    """
-    points = np.asarray(landmarks, np.float64)
-    ratios = []
-    for outer, inner, lids in _EYES:
-        upper, lower = np.array(lids).T
-        height = np.linalg.norm(points[:, upper] - points[:, lower], axis=-1).mean(1)
-        ratios.append(height / _distance(points, outer, inner))
-    openings: FloatArray = np.stack(ratios, 1).astype(np.float32)
-    return openings
 
 
 def mouth_opening(landmarks: FloatArray) -> FloatArray:

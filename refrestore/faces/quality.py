@@ -165,14 +165,37 @@ def resolved_size(image: ImageArray, landmarks: FloatArray, size: FloatArray) ->
     return np.maximum(resolved, np.minimum(size, _SMALLEST_RESOLVED)).astype(np.float32)
 
 
+def noise(image: ImageArray, landmarks: FloatArray) -> FloatArray:
+    """Return what is no detail in the finest octave of plain skin, (N,) grey levels of 255 (RMS).
+
+    Grain and codec noise, as `sharpness` measures and leaves them out.
+
+    Parameters
+    ----------
+    image : (H, W, 3) uint8
+        RGB picture with square pixels.
+    landmarks : (N, 468, 2)
+        In pixels of the picture.
+    """
+    faces = _native_faces(image, landmarks) if len(landmarks) else []
+    levels = [
+        _noise(face, face.grey - cv2.GaussianBlur(face.grey, (0, 0), _OCTAVES[0])) for face in faces
+    ]
+    return 255 * np.array(levels, np.float32)
+
+
+def _noise(face: _NativeFace, finest: FloatArray) -> float:
+    skin = finest[face.skin]
+    return _MAD_TO_SIGMA * float(np.median(np.abs(skin))) if len(skin) else 0.0
+
+
 def _sharpness(face: _NativeFace) -> float:
     if not face.features.any():
         return 0.0
     levels = [face.grey, *(cv2.GaussianBlur(face.grey, (0, 0), sigma) for sigma in _OCTAVES)]
     bands = [fine - coarse for fine, coarse in pairwise(levels)]
     energies = [float(np.square(band[face.features]).mean()) for band in bands]
-    skin = bands[0][face.skin]
-    noise = (_MAD_TO_SIGMA * float(np.median(np.abs(skin)))) ** 2 if len(skin) else 0.0
+    noise = _noise(face, bands[0]) ** 2
     total = sum(energies)
     if total <= 0:
         return 0.0

@@ -46,7 +46,13 @@ class Patch:
         return f"Patch({width}x{height} at {self.left}, {self.top})"
 
 
-def compose(frame: Frame, patches: Sequence[Patch], *, scale: int = 1) -> av.VideoFrame:
+def compose(
+    frame: Frame,
+    patches: Sequence[Patch],
+    *,
+    scale: int = 1,
+    enlarged: av.VideoFrame | None = None,
+) -> av.VideoFrame:
     """Return the frame's picture, enlarged and with patches added.
 
     Interlaced pictures are treated field by field, chroma by its siting. A chroma sample changes
@@ -60,6 +66,8 @@ def compose(frame: Frame, patches: Sequence[Patch], *, scale: int = 1) -> av.Vid
         Where they overlap, their sum is added.
     scale
         Whole factor by which the picture is enlarged first (Lanczos).
+    enlarged
+        What `enlarge` gave for it, if it was called already; not written to.
 
     Returns
     -------
@@ -67,7 +75,7 @@ def compose(frame: Frame, patches: Sequence[Patch], *, scale: int = 1) -> av.Vid
         With the time, tags and side data of the source. Without patches and at scale 1 it *is*
         the decoded picture.
     """
-    picture = frame.picture if scale == 1 else enlarge(frame.picture, scale)
+    picture = enlarged or (frame.picture if scale == 1 else enlarge(frame.picture, scale))
     size = picture.width, picture.height
     visible = [clipped for patch in patches if (clipped := _clip(patch, *size)) is not None]
     if not visible:

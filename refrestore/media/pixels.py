@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from refrestore.media.coding import read_region
 from refrestore.media.colour import FULL, is_full_range, swscale_arguments
-from refrestore.media.planes import BICUBIC, BILINEAR, EXACT, convert
+from refrestore.media.planes import BICUBIC, BILINEAR, EXACT, LANCZOS, convert
 from refrestore.media.probe import bit_depth
 from refrestore.types import Frame, ImageArray
 
@@ -43,19 +43,27 @@ def display_rgb(frame: Frame, *, height: int | None = None) -> ImageArray:
     height
         Height of the result in pixels, the width in proportion; default the display height.
     """
-    geometry = frame.geometry
-    width, full_height = geometry.display_size
+    width, full_height = frame.geometry.display_size
     if height is not None:
         if height < 1:
             raise ValueError(f"height must be 1 or more, got {height}")
         width, full_height = max(1, round(width * height / full_height)), height
-    if geometry.rotation in (90, 270):
-        width, full_height = full_height, width
-    if (width, full_height) == (geometry.width, geometry.height):
+    return _upright(frame, (width, full_height), BICUBIC)
+
+
+def fitted_rgb(frame: Frame, size: tuple[int, int]) -> ImageArray:
+    """Return the picture as a viewer sees it, upright, at a width and height (Lanczos)."""
+    return _upright(frame, size, LANCZOS)
+
+
+def _upright(frame: Frame, size: tuple[int, int], interpolation: int) -> ImageArray:
+    geometry = frame.geometry
+    width, height = size if geometry.rotation in (0, 180) else size[::-1]
+    if (width, height) == (geometry.width, geometry.height):
         upright = rgb(frame)
     else:
-        size = {"width": width, "height": full_height, "interpolation": BICUBIC | EXACT}
-        upright = _array(frame, "rgb24", size)
+        wanted = {"width": width, "height": height, "interpolation": interpolation | EXACT}
+        upright = _array(frame, "rgb24", wanted)
     if geometry.rotation:
         upright = np.ascontiguousarray(np.rot90(upright, -geometry.rotation // 90))
     return upright

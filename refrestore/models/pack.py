@@ -8,6 +8,7 @@ from pathlib import Path
 from refrestore.config import PackName, RuntimeSettings
 from refrestore.errors import ModelError
 
+from .catalogue import file_digest
 from .store import ModelStore
 
 
@@ -31,6 +32,14 @@ class FacePack:
     detector: Path
     recogniser: Path
     landmarks: Path
+
+    @property
+    def recogniser_digest(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the recogniser's file.
+
+        Embeddings of two networks cannot be compared, and one that is trained again keeps its name.
+        """
+        return file_digest(self.recogniser)[:16]
 
 
 @dataclass(frozen=True, slots=True)

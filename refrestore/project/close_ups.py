@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from refrestore.errors import ProjectError
 
-from .anchors import box_of
+from .anchors import SAME_FACE, SAME_LOOK, box_of, overlaps
 from .decisions import Decisions
-from .edits import Anchor, EditAction, Mark
+from .edits import CLOSE_UP_ACTIONS, Anchor, EditAction, Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,23 @@ class CloseUpDecisions(Decisions):
         """Return the ids of the close-ups that are never references."""
         return self._outcome().dropped
 
+    def dropped_faces(self) -> tuple[Mark, ...]:
+        """Return the faces, by their place in the video, that are never references.
+
+        What a scan must not take, whether the current scan took it or not.
+        """
+        dropped: list[tuple[int, Mark]] = []
+        for edit in self.edits():
+            if edit.undone or edit.action not in CLOSE_UP_ACTIONS:
+                continue
+            marks = [anchor.marks[0] for anchor in edit.anchors]
+            if edit.action == "drop":
+                dropped += [(edit.scan, mark) for mark in marks]
+            else:
+                taken_back = [_nearest(mark, edit.scan, dropped) for mark in marks]
+                dropped = [one for row, one in enumerate(dropped) if row not in taken_back]
+        return tuple(mark for _, mark in dropped)
+
     def drop_close_ups(self, close_ups: Iterable[int]) -> None:
         """Say that close-ups are never references, in later scans neither."""
         self._set_used(close_ups, used=False)
@@ -131,3 +148,14 @@ class CloseUpDecisions(Decisions):
             )
         left, top, right, bottom = (round(float(edge), 2) for edge in box)
         return Anchor(one.identity, one.track, (Mark(one.frame, (left, top, right, bottom)),))
+
+
+def _nearest(mark: Mark, scan: int, dropped: Sequence[tuple[int, Mark]]) -> int | None:
+    """Return which drop is about a marked face: as near as `anchors.find_close_up` looks."""
+    found = []
+    for row, (other, one) in enumerate(dropped):
+        away = abs(one.frame - mark.frame)
+        overlap = float(overlaps(np.array(one.box, "f4"), np.array(mark.box, "f4")))
+        if away <= (0 if other == scan else SAME_LOOK) and overlap > SAME_FACE:
+            found.append((away, -overlap, row))
+    return min(found)[2] if found else None

@@ -96,6 +96,12 @@ def decode_boxes(frame: bytes, box: bytes) -> tuple[NDArray[np.int64], FloatArra
     return frames, np.frombuffer(zlib.decompress(box), "<f4").reshape(-1, 4)
 
 
+def decode_poses(frame: bytes, pose: bytes) -> tuple[NDArray[np.int64], FloatArray]:
+    """Return frames (N,) and poses (N, 3) of one chunk, without its other columns."""
+    frames = _unpack_steps(frame, "<i4", 1)[:, 0].astype(np.int64)
+    return frames, np.frombuffer(zlib.decompress(pose), "<f4").reshape(-1, 3)
+
+
 def pack_vector(vector: FloatArray | None) -> bytes | None:
     """Return an embedding as a float16 blob."""
     return None if vector is None else vector.astype("<f2").tobytes()

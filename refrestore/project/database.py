@@ -15,7 +15,7 @@ from refrestore.errors import DiskError, ProjectError
 APPLICATION_ID = 0x72665270
 """"rfRp", in the file's header, so that another program's database is not mistaken for ours."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 BUSY_SECONDS = 30.0
 """How long to wait for another process's write; ours last milliseconds."""
@@ -24,7 +24,7 @@ SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE scans (
     id INTEGER PRIMARY KEY AUTOINCREMENT, settings TEXT NOT NULL, recogniser TEXT NOT NULL,
-    started TEXT NOT NULL, frames INTEGER
+    started TEXT NOT NULL, frames INTEGER, recogniser_digest TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE shots (
     scan INTEGER NOT NULL, number INTEGER NOT NULL, first INTEGER NOT NULL, stop INTEGER NOT NULL,
@@ -63,8 +63,14 @@ SCANNED_TABLES = ("reference_crops", "chunks", "tracks", "shots", "scans")
 
 Migration = Callable[[sqlite3.Connection], None]
 
-MIGRATIONS: Mapping[int, Migration] = MappingProxyType({})
-"""Step from version n to n + 1, run inside one transaction. Empty: version 1 is the first."""
+
+def _recogniser_by_digest(connection: sqlite3.Connection) -> None:
+    """1 to 2: a scan says which file its recogniser was, "" where that was not noted."""
+    connection.execute("ALTER TABLE scans ADD COLUMN recogniser_digest TEXT NOT NULL DEFAULT ''")
+
+
+MIGRATIONS: Mapping[int, Migration] = MappingProxyType({1: _recogniser_by_digest})
+"""Step from version n to n + 1, run inside one transaction."""
 
 
 class Database:
@@ -175,7 +181,7 @@ class Database:
         (application,) = self.rows("PRAGMA application_id")[0]
         if application != APPLICATION_ID:
             raise ProjectError(f"{self.path} is not a refrestore project.")
-        (version,) = self.rows("PRAGMA user_version")[0]
+        version = self._version()
         if version > SCHEMA_VERSION:
             raise ProjectError(
                 f"{self.path} was written by a newer refrestore (schema {version}, this one knows "
@@ -188,10 +194,24 @@ class Database:
                 f"{SCHEMA_VERSION}) and cannot be converted: scan the video into a new project."
             )
         if steps:
+            if not self.writable:
+                self._copy_to_memory()
             with self.transaction(write=True):
-                for step in steps:
+                for step in range(self._version(), SCHEMA_VERSION):  # another process may have
                     migrations[step](self._connection)
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            if not self.writable:
+                self._connection.execute("PRAGMA query_only = ON")
+
+    def _version(self) -> int:
+        return int(self.rows("PRAGMA user_version")[0][0])
+
+    def _copy_to_memory(self) -> None:
+        """Go on with a copy that can be converted, as the file itself cannot be written to."""
+        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._connection.backup(copy)
+        self._connection.close()
+        self._connection = copy
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -82,7 +82,7 @@ class Decisions(ABC):
         return [
             Identity(
                 id=person.id,
-                name=person.name or f"person {person.id}",
+                name=person.name or person.profile or f"person {person.id}",
                 state=person.state,
                 tracks=person.tracks,
                 seconds=timeline.on_screen(spans[track][:2] for track in person.tracks),

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
 from refrestore.errors import ProjectError
 from refrestore.media.files import disk_error
+
+TOLD_AFTER = 0.5
+"""Seconds of waiting that nobody need be told of."""
+
+_POLL = 0.05
+
+_log = logging.getLogger(__name__)
 
 
 class FileLock:
@@ -53,9 +62,37 @@ class FileLock:
         """
         if not self.acquire():
             raise ProjectError(
-                f"The project {project} is being scanned{self._holder()}: "
+                f"The project {project} is being scanned{self.holder()}: "
                 "wait for that scan to end or stop it."
             )
+
+    def wait(self, seconds: float, what: str) -> bool:
+        """Take the lock as soon as it is free; return whether it is held now.
+
+        Waiting longer than a moment is said once, as a warning.
+
+        Parameters
+        ----------
+        seconds
+            How long to wait at most.
+        what
+            What somebody else is changing, for the warning.
+
+        Raises
+        ------
+        DiskError
+            When the lock file cannot be written.
+        """
+        began, told = time.monotonic(), False
+        while not self.acquire():
+            waited = time.monotonic() - began
+            if waited > seconds:
+                return False
+            if waited > TOLD_AFTER and not told:
+                _log.warning("Waiting: %s are being changed%s.", what, self.holder())
+                told = True
+            time.sleep(_POLL)
+        return True
 
     def release(self) -> None:
         """Give the lock back."""
@@ -63,7 +100,8 @@ class FileLock:
             self._file.close()
             self._file = None
 
-    def _holder(self) -> str:
+    def holder(self) -> str:
+        """Return " by process N" of whoever holds the lock, for messages; "" if unknown."""
         try:
             text = self._path.read_text(encoding="utf-8").strip()
         except OSError:

@@ -11,6 +11,7 @@ import numpy as np
 from refrestore.errors import ProfileError
 from refrestore.types import EMBEDDING_SIZE, FloatArray, Reference
 
+from .network import Network
 from .profile_choice import choose, digest, distinct, refresh
 from .profile_cosines import FEW, Cosines, cosines
 
@@ -145,6 +146,10 @@ class Profile:
         What the threshold means, None where it is the default.
     memory
         What it learnt from besides.
+    recogniser_digest
+        First 16 hexadecimal digits of the SHA-256 of the network's file, "" if unknown.
+    adapter
+        A file of the person's change to the fusion network (`restore.adapter`), if it was tuned.
     """
 
     name: str
@@ -153,6 +158,8 @@ class Profile:
     threshold: float = MATCH_THRESHOLD
     calibration: Calibration | None = None
     memory: Memory = field(default_factory=Memory)
+    recogniser_digest: str = ""
+    adapter: bytes | None = None
     statistics: Statistics = field(init=False)
 
     def __post_init__(self) -> None:
@@ -172,6 +179,11 @@ class Profile:
     def embeddings(self) -> FloatArray:
         """Embeddings of the references, (N, 512)."""
         return np.stack([one.embedding for one in self.references])
+
+    @property
+    def network(self) -> Network:
+        """The network the embeddings are from."""
+        return Network(self.recogniser, self.recogniser_digest)
 
     @property
     def cosines(self) -> Cosines:
@@ -202,12 +214,21 @@ class Profile:
         return self.similarity(face) >= self.cosines.belongs
 
     @classmethod
-    def chosen(cls, name: str, references: Sequence[Reference], recogniser: str = "") -> Profile:
+    def chosen(
+        cls, name: str, references: Sequence[Reference], network: Network | None = None
+    ) -> Profile:
         """Return the profile of a person: the best of the references, all others remembered."""
         found = list(distinct(references).values())
         kept = choose(found)
         left = [one for one in found if not any(one is other for other in kept)]
-        return cls(name, tuple(kept), recogniser, memory=Memory().with_references(left))
+        seen_by = network or Network()
+        return cls(
+            name,
+            tuple(kept),
+            seen_by.name,
+            memory=Memory().with_references(left),
+            recogniser_digest=seen_by.digest,
+        )
 
     def extended(self, references: Iterable[Reference]) -> Profile:
         """Return the profile with more references, the best of all kept and all remembered.
@@ -294,6 +315,7 @@ def match(
     threshold: float | None = None,
     margin: float = MATCH_MARGIN,
     recogniser: str = "",
+    digest: str = "",
 ) -> Match:
     """Say which profile a face is, if any: an open-set decision.
 
@@ -308,8 +330,8 @@ def match(
     margin
         How far the best must be ahead of the second best; two profiles that are equally near say
         that neither is trusted.
-    recogniser
-        Network the embedding is from, if known.
+    recogniser, digest
+        Network the embedding is from, if known (`Network`).
 
     Raises
     ------
@@ -317,7 +339,7 @@ def match(
         When a profile was made with another network.
     """
     for profile in profiles:
-        check_recogniser(profile, recogniser)
+        check_network(profile, Network(recogniser, digest))
     ranked = sorted(((one.similarity(embedding), one) for one in profiles), key=lambda p: -p[0])
     if not ranked:
         return Match(None, 0.0, 0.0, None)
@@ -327,16 +349,24 @@ def match(
     return Match(profile.name if sure else None, best, ahead, profile.name)
 
 
-def check_recogniser(profile: Profile, recogniser: str) -> None:
+def check_network(profile: Profile, network: Network) -> None:
     """Refuse to compare embeddings of two networks.
 
     Raises
     ------
     ProfileError
-        When both are known and differ.
+        When both are known and differ; says what can be done.
     """
-    if recogniser and profile.recogniser and recogniser != profile.recogniser:
+    own = profile.network
+    if not own.contradicts(network):
+        return
+    if own.name and network.name and own.name != network.name:
         raise ProfileError(
-            f"The profile {profile.name} was made with {profile.recogniser} and cannot be compared "
-            f"with faces seen by {recogniser}: use the same --pack, or build it again."
+            f"The profile {profile.name} was made with {own.name} and cannot be compared with "
+            f"faces seen by {network.name}: use the same --pack, or build it again."
         )
+    raise ProfileError(
+        f"The profile {profile.name} was made with {own} and cannot be compared with faces seen by "
+        f"{network}, which is another network of that name: bring the profile up to date with "
+        f"`refrestore profile update {profile.name}`, and scan projects of the old one again."
+    )

@@ -14,11 +14,18 @@ from refrestore.errors import ProfileError
 from refrestore.media.files import write_file
 
 from .profile import Profile
-from .profile_document import FILE_NAME, MOST_REFERENCES, SIZE_LIMITS, read_document, unpack
+from .profile_document import (
+    FILE_NAME,
+    MOST_REFERENCES,
+    SIZE_LIMITS,
+    named_files,
+    read_document,
+    unpack,
+)
 
 SUFFIX = ".refprofile"
 
-MOST_MEMBERS = MOST_REFERENCES + 2
+MOST_MEMBERS = MOST_REFERENCES + 3
 
 MOST_BYTES = (MOST_MEMBERS + 1) * max(SIZE_LIMITS.values())
 """A larger file is not even opened."""
@@ -61,8 +68,7 @@ def read_archive(path: Path) -> Profile:
             members = _members(archive, path)
             reader = _ArchiveReader(archive, members, path)
             document = read_document(reader, str(path))
-            named = {document.tensors.file, *(one.file for one in document.references)}
-            stray = sorted(set(members) - named - {"profile.json"})
+            stray = sorted(set(members) - {*named_files(document), "profile.json"})
             if stray:
                 raise ProfileError(f"{path} holds {stray[0]}, which no profile of it names.")
             return unpack(reader, str(path))

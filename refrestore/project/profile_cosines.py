@@ -68,9 +68,9 @@ class Cosines:
 _KNOWN: Mapping[str, Cosines] = MappingProxyType(
     {
         "recogniser": Cosines(
-            strangers=NormalDist(0.011, 0.151),
-            stranger=0.070,
-            own=NormalDist(0.627, 0.127),
+            strangers=NormalDist(-0.009, 0.161),
+            stranger=0.071,
+            own=NormalDist(0.628, 0.128),
             belongs=0.40,
             alike=0.28,
             people=0.65,

@@ -5,6 +5,7 @@
     profile.json             names, numbers, sizes and digests of the files (profiles/schema.json)
     references/001.png       aligned crops, 512 x 512 RGB
     embeddings.safetensors   embeddings, landmarks, poses, centroid, sum of those remembered
+    adapter.safetensors      if tuned: the person's change to the fusion network
 
 A document of an older version is brought up to this one first (`profile_migration`). Nothing
 here touches a disk: a folder and an exported file go through the same checks.
@@ -31,11 +32,13 @@ from refrestore.errors import ProfileError
 from refrestore.types import DENSE_LANDMARKS, EMBEDDING_SIZE, FloatArray, ImageArray, Reference
 
 from .files import decode_image, encode_png
+from .network import Network
 from .profile import MATCH_THRESHOLD, MOST_REMEMBERED, Calibration, Memory, Profile
 from .profile_migration import VERSION, migrated
 
 DOCUMENT = "profile.json"
 TENSORS = "embeddings.safetensors"
+ADAPTER = "adapter.safetensors"
 
 MOST_REFERENCES = 64
 """References a profile can hold; more of one person show nothing new."""
@@ -46,7 +49,7 @@ SIZE_LIMITS = {"json": 1 << 20, "safetensors": 1 << 20, "png": 1 << 20}
 """Bytes a file of each kind may have: a 512 x 512 RGB picture has 768 KiB without compression,
 64 references have 400 KiB of numbers."""
 
-FILE_NAME = re.compile(r"profile\.json|embeddings\.safetensors|references/[0-9]{3}\.png")
+FILE_NAME = re.compile(r"profile\.json|(embeddings|adapter)\.safetensors|references/[0-9]{3}\.png")
 """Every name a profile's file can have."""
 
 SAME_CENTROID = 1e-3
@@ -106,9 +109,14 @@ class ProfileDocument(_Document):
     """profile.json: a person, for refrestore."""
 
     format: Literal["refrestore-profile"] = "refrestore-profile"
-    version: Literal[2] = VERSION
+    version: Literal[3] = VERSION
     name: str = Field(min_length=1, max_length=_LONGEST_NAME, description="Also the folder's.")
     recogniser: str = Field("", max_length=200, description="Network the embeddings are from.")
+    recogniser_digest: str = Field(
+        "",
+        pattern="^([0-9a-f]{16})?$",
+        description="First digits of that network's SHA-256; empty if unknown.",
+    )
     threshold: float = Field(
         MATCH_THRESHOLD, gt=0, lt=1, description="Least cosine similarity of a face of the person."
     )
@@ -119,6 +127,7 @@ class ProfileDocument(_Document):
         description="Close-ups learnt from whose pictures were not kept, by digest.",
     )
     tensors: FileEntry
+    adapter: FileEntry | None = Field(None, description="Null if it was not tuned.")
     references: tuple[ReferenceEntry, ...] = Field(min_length=1, max_length=MOST_REFERENCES)
 
 
@@ -185,9 +194,12 @@ def pack(profile: Profile) -> dict[str, bytes]:
             "remembered": np.ascontiguousarray(profile.memory.total, "<f4"),
         }
     )
+    if profile.adapter is not None:
+        files[ADAPTER] = profile.adapter
     document = ProfileDocument(
         name=check_name(profile.name),
         recogniser=profile.recogniser,
+        recogniser_digest=profile.recogniser_digest,
         threshold=profile.threshold,
         calibration=None
         if profile.calibration is None
@@ -195,6 +207,7 @@ def pack(profile: Profile) -> dict[str, bytes]:
         statistics=StatisticsEntry(count=profile.statistics.count, spread=profile.spread),
         remembered=profile.memory.digests,
         tensors=FileEntry(**_entry(TENSORS, files[TENSORS])),
+        adapter=FileEntry(**_entry(ADAPTER, files[ADAPTER])) if ADAPTER in files else None,
         references=tuple(entries),
     )
     text = json.dumps(document.model_dump(mode="json"), indent=2, ensure_ascii=False)
@@ -226,16 +239,23 @@ def read_document(read: Read, place: str) -> ProfileDocument:
         raise ProfileError(
             f"{DOCUMENT} of {place} is damaged ({where}: {first['msg']})."
         ) from error
-    files = [document.tensors.file, *(one.file for one in document.references)]
-    if len(set(files)) < len(files) or document.tensors.file != TENSORS:
+    files = named_files(document)
+    misplaced = document.adapter is not None and document.adapter.file != ADAPTER
+    if len(set(files)) < len(files) or document.tensors.file != TENSORS or misplaced:
         raise ProfileError(f"{DOCUMENT} of {place} is damaged (files are named twice).")
     if document.statistics.count != len(document.references) + len(document.remembered):
         raise ProfileError(f"{DOCUMENT} of {place} is damaged (its count is another's).")
     return document
 
 
-def unpack_embeddings(read: Read, place: str) -> tuple[str, FloatArray]:
-    """Return recogniser and (N, 512) embeddings of a profile, without opening its pictures.
+def named_files(document: ProfileDocument) -> list[str]:
+    """Return the names of all files of a profile but profile.json."""
+    tensors = [document.tensors, *([] if document.adapter is None else [document.adapter])]
+    return [one.file for one in (*tensors, *document.references)]
+
+
+def unpack_embeddings(read: Read, place: str) -> tuple[Network, FloatArray]:
+    """Return network and (N, 512) embeddings of a profile, without opening its pictures.
 
     Raises
     ------
@@ -244,7 +264,7 @@ def unpack_embeddings(read: Read, place: str) -> tuple[str, FloatArray]:
     """
     document = read_document(read, place)
     tensors = _tensors(_content(read, document.tensors, place), document, place)
-    return document.recogniser, tensors["embeddings"]
+    return Network(document.recogniser, document.recogniser_digest), tensors["embeddings"]
 
 
 def unpack(read: Read, place: str) -> Profile:
@@ -291,6 +311,8 @@ def unpack(read: Read, place: str) -> Profile:
         threshold=document.threshold,
         calibration=None if said is None else Calibration(**said.model_dump()),
         memory=Memory(document.remembered, tensors["remembered"]),
+        recogniser_digest=document.recogniser_digest,
+        adapter=None if document.adapter is None else _adapter(read, document.adapter, place),
     )
     if np.abs(profile.centroid - tensors["centroid"]).max() > SAME_CENTROID:
         raise ProfileError(f"{TENSORS} of {place} is damaged (its centroid is another's).")
@@ -350,6 +372,18 @@ def _tensors(content: bytes, document: ProfileDocument, place: str) -> dict[str,
     if np.linalg.norm(tensors["remembered"]) > remembered * (1 + SAME_CENTROID):
         raise ProfileError(f"{TENSORS} of {place} is damaged (it remembers more than it saw).")
     return tensors
+
+
+def _adapter(read: Read, entry: FileEntry, place: str) -> bytes:
+    """Return the adapter's file: finite numbers; what they fit is the restorer's to know."""
+    content = _content(read, entry, place)
+    try:
+        tensors = load_tensors(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ProfileError(f"{ADAPTER} of {place} is damaged ({error}).") from error
+    if not all(one.dtype == np.float16 and np.isfinite(one).all() for one in tensors.values()):
+        raise ProfileError(f"{ADAPTER} of {place} is damaged (no finite half-precision numbers).")
+    return content
 
 
 def _image(content: bytes, place: str) -> ImageArray:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from refrestore.errors import ProfileError
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 Document = dict[str, Any]
 
@@ -53,5 +53,15 @@ def _calibration_and_memory(document: Document) -> Document:
     return {**document, "calibration": None, "remembered": []}
 
 
-STEPS: Mapping[int, Callable[[Document], Document]] = MappingProxyType({1: _calibration_and_memory})
+def _recogniser_by_digest(document: Document) -> Document:
+    """2 to 3: the network is known by its file's digest too; which file it was, nobody noted.
+
+    What is unknown contradicts nothing; the next `update` compares the embeddings (`seen_by`).
+    """
+    return {**document, "recogniser_digest": ""}
+
+
+STEPS: Mapping[int, Callable[[Document], Document]] = MappingProxyType(
+    {1: _calibration_and_memory, 2: _recogniser_by_digest}
+)
 """By the version they start from."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from refrestore.media.files import disk_error, write_file
 from refrestore.types import FloatArray
 
 from .lock import FileLock
-from .profile import Profile, check_recogniser, same_people
+from .network import Network
+from .profile import Profile, check_network, same_people
 from .profile_archive import read_archive, write_archive
 from .profile_calibration import calibrated
 from .profile_cosines import cosines
@@ -35,7 +35,8 @@ class ProfileStore:
     """Profiles by name.
 
     A profile appears, changes and disappears as a whole: it is written beside its place and
-    renamed, and what a killed process left behind is put right at the next change.
+    renamed, and what a killed process left behind is put right at the next change. One process
+    changes the store at a time; another waits for it, and says so.
 
     Parameters
     ----------
@@ -112,16 +113,40 @@ class ProfileStore:
                     f"There is a profile {name!r} in {self.directory} already: choose another "
                     "name or ask for it to be replaced."
                 )
-            partial = self.directory / f"{PARTIAL}{secrets.token_hex(8)}"
-            try:
-                for file, content in files.items():
-                    write_file(partial / file, content)
-                self._put(partial, folder)
-            except OSError as error:
-                raise disk_error(folder, error) from error
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+            self._write(folder, files)
         return folder
+
+    def change(self, name: str, change: Callable[[Profile], Profile]) -> tuple[Profile, Path]:
+        """Read a profile, change it and write it, without anybody else's change in between.
+
+        Parameters
+        ----------
+        name
+            The profile's.
+        change
+            Gives the new one of the same name. Must not write to the store, which waits for it.
+
+        Returns
+        -------
+        profile
+            As it was saved.
+        folder
+            Where.
+
+        Raises
+        ------
+        ProfileError
+            When there is none of this name, or another process has been changing the store for
+            too long.
+        DiskError
+            When it cannot be written; the old one is as it was.
+        """
+        self.path(name)
+        with self._changing():
+            changed = change(self.load(name))
+            folder = self.path(name)
+            self._write(folder, pack(without_frames(changed)))
+        return changed, folder
 
     def remove(self, name: str) -> None:
         """Delete a profile.
@@ -131,17 +156,12 @@ class ProfileStore:
         ProfileError
             When there is none of this name.
         """
-        folder = self.path(name)
+        self.path(name)
         with self._changing():
-            gone = self.directory / f"{PARTIAL}{secrets.token_hex(8)}"
-            try:
-                os.replace(folder, gone)
-            except OSError as error:
-                raise disk_error(folder, error) from error
-            shutil.rmtree(gone, ignore_errors=True)
+            self._discard(self.path(name))
 
-    def others(self, name: str, recogniser: str) -> dict[str, FloatArray]:
-        """Return the (N, 512) embeddings of all other profiles of a recogniser, by name.
+    def others(self, name: str, network: Network) -> dict[str, FloatArray]:
+        """Return the (N, 512) embeddings of all other profiles of a network, by name.
 
         Damaged profiles are left out: they say nothing, and are nothing to this one.
         """
@@ -151,10 +171,10 @@ class ProfileStore:
             if other == name:
                 continue
             try:
-                network, embeddings = unpack_embeddings(_FolderReader(folder), str(folder))
+                seen_by, embeddings = unpack_embeddings(_FolderReader(folder), str(folder))
             except ProfileError:
                 continue
-            if network == recogniser:
+            if seen_by.name == network.name and not seen_by.contradicts(network):
                 found[other] = embeddings
         return found
 
@@ -180,21 +200,24 @@ class ProfileStore:
         target = check_name(into or name)
         if len(taken) == 1 and target == taken[0]:
             raise ProfileError(f"{taken[0]} is one profile already: name another to merge it with.")
-        if target not in taken and target in self.list():
-            raise ProfileError(
-                f"There is a profile {target!r} in {self.directory} already: choose another name "
-                "or merge it as well."
-            )
-        first, *rest = map(self.load, taken)
-        merged = replace(first, name=target)
-        for other in rest:
-            merged = _merged(merged, other, first.name)
-        strangers = self.others(target, merged.recogniser)
-        merged = calibrated(merged, [strangers[one] for one in strangers if one not in taken])
-        self.save(merged, replace_existing=True)
         for one in taken:
-            if one != target:
-                self.remove(one)
+            self.path(one)
+        with self._changing():
+            if target not in taken and target in self.list():
+                raise ProfileError(
+                    f"There is a profile {target!r} in {self.directory} already: choose another "
+                    "name or merge it as well."
+                )
+            first, *rest = map(self.load, taken)
+            merged = replace(first, name=target)
+            for other in rest:
+                merged = _merged(merged, other, first.name)
+            strangers = self.others(target, merged.network)
+            merged = calibrated(merged, [strangers[one] for one in strangers if one not in taken])
+            self._write(self.directory / target, pack(without_frames(merged)))
+            for one in taken:
+                if one != target:
+                    self._discard(self.path(one))
         return merged
 
     def export_file(self, name: str, path: Path) -> Path:
@@ -240,6 +263,25 @@ class ProfileStore:
         self.save(profile, replace_existing=replace_existing)
         return profile
 
+    def _write(self, folder: Path, files: Mapping[str, bytes]) -> None:
+        partial = self.directory / f"{PARTIAL}{secrets.token_hex(8)}"
+        try:
+            for file, content in files.items():
+                write_file(partial / file, content)
+            self._put(partial, folder)
+        except OSError as error:
+            raise disk_error(folder, error) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _discard(self, folder: Path) -> None:
+        gone = self.directory / f"{PARTIAL}{secrets.token_hex(8)}"
+        try:
+            os.replace(folder, gone)
+        except OSError as error:
+            raise disk_error(folder, error) from error
+        shutil.rmtree(gone, ignore_errors=True)
+
     def _put(self, partial: Path, folder: Path) -> None:
         if not folder.exists():
             os.replace(partial, folder)
@@ -257,13 +299,11 @@ class ProfileStore:
         except OSError as error:
             raise disk_error(self.directory, error) from error
         lock = FileLock(self.directory / LOCK)
-        limit = time.monotonic() + LOCK_SECONDS
-        while not lock.acquire():
-            if time.monotonic() > limit:
-                raise ProfileError(
-                    f"{self.directory} is being changed by another process: try again later."
-                )
-            time.sleep(0.05)
+        if not lock.wait(LOCK_SECONDS, f"the profiles in {self.directory}"):
+            raise ProfileError(
+                f"The profiles in {self.directory} are still being changed{lock.holder()} after "
+                f"{LOCK_SECONDS:.0f} s: nothing was done, try again when that has ended."
+            )
         try:
             self._restore()
             yield
@@ -304,7 +344,7 @@ class ProfileStore:
 
 
 def _merged(merged: Profile, other: Profile, name: str) -> Profile:
-    check_recogniser(other, merged.recogniser)
+    check_network(other, merged.network)
     recogniser = merged.recogniser or other.recogniser
     same, why = same_people(merged.embeddings, other.embeddings, cosines(recogniser))
     if not same:
@@ -312,7 +352,8 @@ def _merged(merged: Profile, other: Profile, name: str) -> Profile:
             f"The profiles {name} and {other.name} are two people {why}: they cannot be merged."
         )
     taken = [one for one in other.references if merged.belongs(one)]
-    merged = replace(merged.extended(taken), recogniser=recogniser)
+    digest = merged.recogniser_digest if merged.network == other.network else ""
+    merged = replace(merged.extended(taken), recogniser=recogniser, recogniser_digest=digest)
     memory = merged.memory.with_memory(other.memory, merged.references)
     return replace(merged, memory=memory)
 

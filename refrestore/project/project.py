@@ -32,6 +32,7 @@ from .database import Database
 from .files import read_image
 from .journal import Journal
 from .lock import FileLock
+from .network import Network
 from .scanning import (
     LOCK,
     ScanWriter,
@@ -65,6 +66,9 @@ class ScanInfo:
         When, ISO 8601 in UTC.
     frames
         Frames the video really has, None if not counted.
+    recogniser_digest
+        First 16 hexadecimal digits of the SHA-256 of the network's file, "" in a scan of a version
+        that did not note it.
     """
 
     id: int
@@ -72,6 +76,12 @@ class ScanInfo:
     recogniser: str
     started: str
     frames: int | None
+    recogniser_digest: str = ""
+
+    @property
+    def network(self) -> Network:
+        """The network its embeddings are from."""
+        return Network(self.recogniser, self.recogniser_digest)
 
 
 class Project(CloseUpDecisions):
@@ -195,7 +205,9 @@ class Project(CloseUpDecisions):
                 "video: choose its own project or a new folder."
             )
 
-    def begin_scan(self, settings: ScanSettings, *, recogniser: str = "") -> ScanWriter:
+    def begin_scan(
+        self, settings: ScanSettings, *, recogniser: str = "", recogniser_digest: str = ""
+    ) -> ScanWriter:
         """Start a scan that replaces the current one when, and only when, it ends well.
 
         Raises
@@ -203,18 +215,18 @@ class Project(CloseUpDecisions):
         ProjectError
             When another scan of this project is running.
         """
-        return ScanWriter(self, settings, recogniser)
+        return ScanWriter(self, settings, recogniser, recogniser_digest)
 
     def scan_info(self) -> ScanInfo | None:
         """Return what is known of the current scan, None before the first."""
         rows = self.database.rows(
-            "SELECT id, settings, recogniser, started, frames FROM scans "
+            "SELECT id, settings, recogniser, started, frames, recogniser_digest FROM scans "
             "WHERE id = (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'scan')"
         )
         if not rows:
             return None
-        number, settings, recogniser, started, frames = rows[0]
-        return ScanInfo(number, read_settings(settings), recogniser, started, frames)
+        number, settings, *rest = rows[0]
+        return ScanInfo(number, read_settings(settings), *rest)
 
     def shots(self) -> list[Shot]:
         """Return the shots, in order."""

@@ -26,6 +26,7 @@ from refrestore.types import Faces, ImageArray, Reference, Shot, Track
 from . import columns
 from .anchors import mark, resolve
 from .database import SCANNED_TABLES, Database
+from .edits import Mark
 from .files import encode_jpeg, encode_png
 from .lock import FileLock
 
@@ -42,7 +43,9 @@ class ScanWriter:
     Made by `Project.begin_scan`. Memory does not grow with what is added.
     """
 
-    def __init__(self, project: Project, settings: ScanSettings, recogniser: str) -> None:
+    def __init__(
+        self, project: Project, settings: ScanSettings, recogniser: str, digest: str = ""
+    ) -> None:
         self._project = project
         self._database = project.database
         self._lock = FileLock(project.folder / LOCK)
@@ -51,8 +54,9 @@ class ScanWriter:
         try:
             sweep(self._database, project.folder)
             self.id = self._database.execute(
-                "INSERT INTO scans (settings, recogniser, started) VALUES (?, ?, ?)",
-                (settings.model_dump_json(), recogniser, now()),
+                "INSERT INTO scans (settings, recogniser, recogniser_digest, started) "
+                "VALUES (?, ?, ?, ?)",
+                (settings.model_dump_json(), recogniser, digest, now()),
             )
             self._folder = scan_folder(project.folder, self.id)
             self._make_folder()
@@ -62,6 +66,10 @@ class ScanWriter:
         self._identities: list[tuple[int, ...]] = []
         self._votes: dict[int, list[int]] = {}
         self._references = 0
+
+    def dropped_faces(self) -> tuple[Mark, ...]:
+        """Return the faces that the user said are never references."""
+        return self._project.dropped_faces()
 
     def add_shot(self, shot: Shot) -> None:
         """Store a shot."""

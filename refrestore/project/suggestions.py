@@ -10,19 +10,16 @@ import numpy as np
 from refrestore.types import EMBEDDING_SIZE, DoubleArray, Track
 
 from .presence import meeting
+from .profile_cosines import cosines
 from .project import Project
 
-LEAST_SIMILARITY = 0.3
-"""Cosine of two identities from which they may be one person. Below the scan's own threshold
-(0.4): what lies between is for a person to decide. Strangers' clear faces stay below 0.26
-(`benchmarks/profile_matching.py`)."""
-
-FAR = 0.4
-"""Cosine of a track to the rest of its identity below which it is doubted: the scan's threshold,
-under which it would not have joined by itself."""
-
 LEAD = 0.05
-"""How much nearer another identity must be, as for a weak track that joins one."""
+"""How much nearer than its own identity another must be to a doubted track, as for a weak track
+that joins one (`benchmarks/suggestions.py`)."""
+
+WITHIN = 0.5
+"""Cosine of two tracks of one person, about: 0.48 with the lite recogniser, 0.54 with EdgeFace. Any
+value from 0.35 to 0.65 orders pairs alike."""
 
 WEIGHT_FLOOR = 0.05
 """Least weight of a track in a mean, as in the clustering."""
@@ -42,7 +39,7 @@ class LikelyMerge:
     identities
         Their ids; the one with more tracks' trust first.
     similarity
-        Cosine of their mean embeddings.
+        Cosine that one track of each would have (see `likely_merges`).
     """
 
     identities: Pair
@@ -58,11 +55,11 @@ class LikelyImpurity:
     track, identity
         The track, and who has it.
     similarity
-        Cosine to the mean of the identity's other tracks.
+        To the identity's other tracks, as in `LikelyMerge`.
     nearest
         The other identity it is nearest to.
     nearest_similarity
-        Cosine to the mean of that one's tracks; clearly larger than `similarity`.
+        To that one's tracks; clearly larger than `similarity`.
     """
 
     track: int
@@ -81,7 +78,7 @@ class Suggestions:
 
 
 def suggest(
-    project: Project, *, least: float = LEAST_SIMILARITY, limit: int | None = None
+    project: Project, *, least: float | None = None, limit: int | None = None
 ) -> Suggestions:
     """Return what is worth a look in a project.
 
@@ -94,7 +91,9 @@ def suggest(
     project
         A scanned project.
     least
-        Similarity from which two identities are named.
+        Similarity from which two identities may be one person, and a track somebody's. By default
+        what 99 % of strangers do not reach with the recogniser of the scan
+        (`profile_cosines.Cosines.alike`).
     limit
         Suggestions of each kind at most.
     """
@@ -104,7 +103,9 @@ def suggest(
         profile = {one.id: one.profile for one in faces}
         tracks = {track.id: track for track in project.tracks()}
         answered, settled = project.distinct(), project.settled_tracks()
-        scan = project.scan_id()
+        scan, info = project.scan_id(), project.scan_info()
+        if least is None:
+            least = cosines(info.recogniser if info is not None else "").alike
 
         def possible(tracks: Sequence[int], others: Sequence[int]) -> bool:
             return meeting(project.database, scan, tracks, others) is None
@@ -117,7 +118,7 @@ def suggest(
         ]
         impurities = [
             one
-            for one in likely_impurities(people, tracks, settled=settled)
+            for one in likely_impurities(people, tracks, settled=settled, least=least)
             if possible([one.track], people[one.nearest])
         ]
     return Suggestions(tuple(merges[:limit]), tuple(impurities[:limit]))
@@ -127,10 +128,16 @@ def likely_merges(
     people: Mapping[int, Sequence[int]],
     tracks: Mapping[int, Track],
     *,
+    least: float,
     apart: Collection[Pair] = (),
-    least: float = LEAST_SIMILARITY,
 ) -> list[LikelyMerge]:
-    """Return pairs of identities by the similarity of their mean embeddings, highest first.
+    """Return pairs of identities by their similarity, highest first.
+
+    Similarity is the cosine of their mean embeddings, taken back to what a track of each would have
+    alone. Means of many tracks are more alike, strangers' too, so that one threshold for all
+    would name large identities and miss small ones. If pairs of a person's tracks have the cosine
+    r, their mean is sqrt(n / (1 + (n - 1) r)) times as alike to anybody as one of n tracks is
+    (Spearman and Brown's formula).
 
     Parameters
     ----------
@@ -138,13 +145,13 @@ def likely_merges(
         Track ids by identity id.
     tracks
         Tracks by id. Identities none of whose tracks has an embedding are never named.
-    apart
-        Pairs (smaller id first) that are two people.
     least
         Similarity from which a pair is returned.
+    apart
+        Pairs (smaller id first) that are two people.
     """
-    ids, totals = _totals(people, tracks)
-    centres = _unit(totals)
+    ids, totals, counts = _totals(people, tracks)
+    centres = _unit(totals) / _gain(counts)[:, None]
     # The identity that can be trusted most comes first: a merge keeps the first one's id.
     trust = np.linalg.norm(totals, axis=1).round(3)
     found = []
@@ -160,64 +167,84 @@ def likely_impurities(
     people: Mapping[int, Sequence[int]],
     tracks: Mapping[int, Track],
     *,
+    least: float,
     settled: Collection[int] = (),
-    far: float = FAR,
 ) -> list[LikelyImpurity]:
-    """Return tracks that are far from the rest of their identity and nearer to another.
+    """Return tracks that are clearly nearer to another identity than to the rest of their own.
 
-    Each is compared with the trust-weighted mean of the *other* tracks of its identity, so that
-    it does not vouch for itself.
+    Each is compared with the *other* tracks of its identity, so that it does not vouch for itself,
+    and with all of another; both as in `likely_merges`.
 
     Parameters
     ----------
     people, tracks
         As in `likely_merges`.
+    least
+        Similarity that a track must have to another identity. One that is like nobody is blurred
+        or turned away rather than somebody else's.
     settled
         Tracks that are not to be doubted.
-    far
-        Similarity to the rest below which a track is doubted.
 
     Returns
     -------
     list
         Those with the largest lead of the other identity first.
     """
-    ids, totals = _totals(people, tracks)
-    centres = _unit(totals)
+    ids, totals, counts = _totals(people, tracks)
+    centres = _unit(totals) / _gain(counts)[:, None]
     found = []
     for row, identity in enumerate(ids):
         clear = [tracks[t] for t in people[identity] if tracks[t].embedding is not None]
         if len(clear) < 2 or len(ids) < 2:
             continue
         own = np.stack([_weighted(track) for track in clear])
+        weights = np.array([_weight(track) for track in clear])
+        rest = _count(weights.sum() - weights, np.sum(weights**2) - weights**2)
         embeddings = _unit(own)
-        similarity = np.sum(embeddings * _unit(totals[row] - own), axis=1)
+        similarity = np.sum(embeddings * _unit(totals[row] - own), axis=1) / _gain(rest)
         elsewhere = embeddings @ centres.T
         elsewhere[:, row] = -1
         nearest = np.argmax(elsewhere, axis=1)
         for place, track in enumerate(clear):
             here, there = float(similarity[place]), float(elsewhere[place, nearest[place]])
-            if here < min(far, there - LEAD) and track.id not in settled:
+            if there >= max(least, here + LEAD) and track.id not in settled:
                 found.append(LikelyImpurity(track.id, identity, here, ids[nearest[place]], there))
     return sorted(found, key=lambda one: (one.similarity - one.nearest_similarity, one.track))
 
 
 def _totals(
     people: Mapping[int, Sequence[int]], tracks: Mapping[int, Track]
-) -> tuple[list[int], DoubleArray]:
-    """Return the identities with an embedding, and (N, 512) weighted sums of their tracks'."""
-    ids, totals = [], []
+) -> tuple[list[int], DoubleArray, DoubleArray]:
+    """Return the N identities with an embedding, (N, 512) weighted sums and (N,) counts."""
+    ids, totals, counts = [], [], []
     for identity, own in sorted(people.items()):
-        clear = [_weighted(tracks[t]) for t in own if tracks[t].embedding is not None]
+        clear = [tracks[t] for t in own if tracks[t].embedding is not None]
         if clear:
+            weights = np.array([_weight(track) for track in clear])
             ids.append(identity)
-            totals.append(np.sum(clear, axis=0))
-    return ids, np.array(totals).reshape(-1, EMBEDDING_SIZE)
+            totals.append(np.sum([_weighted(track) for track in clear], axis=0))
+            counts.append(_count(weights.sum(), np.sum(weights**2)))
+    return ids, np.array(totals).reshape(-1, EMBEDDING_SIZE), np.array(counts)
+
+
+def _weight(track: Track) -> float:
+    return max(track.embedding_weight, WEIGHT_FLOOR)
 
 
 def _weighted(track: Track) -> DoubleArray:
     assert track.embedding is not None
-    return max(track.embedding_weight, WEIGHT_FLOOR) * track.embedding.astype(np.float64)
+    return _weight(track) * track.embedding.astype(np.float64)
+
+
+def _count(total: DoubleArray, squares: DoubleArray) -> DoubleArray:
+    """Return how many equally trusted tracks those with these sums of weights are worth (Kish)."""
+    return total**2 / np.maximum(squares, 1e-12)
+
+
+def _gain(counts: DoubleArray) -> DoubleArray:
+    """Return how much more alike than one track the mean of so many is (`likely_merges`)."""
+    gain: DoubleArray = np.sqrt(counts / (1 + (counts - 1) * WITHIN))
+    return gain
 
 
 def _unit(vectors: DoubleArray) -> DoubleArray:

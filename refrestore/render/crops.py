@@ -9,14 +9,20 @@ import numpy as np
 from refrestore.faces.align import (
     ARCFACE_SIZE,
     ARCFACE_TEMPLATE,
+    CROP_SIZE,
     FFHQ_TEMPLATE,
     compose,
     crops,
+    invert,
     similarity,
+    transform,
 )
 from refrestore.faces.landmarker import mesh_squares
 from refrestore.faces.pose import mesh_keypoints
 from refrestore.types import DoubleArray, Faces, FloatArray, Geometry, ImageArray
+
+_GRID = 17
+"""Points a side at which a crop is tried for being in the picture."""
 
 
 def storage_to_crop(keypoints: FloatArray, geometry: Geometry) -> DoubleArray:
@@ -31,6 +37,25 @@ def storage_to_crop(keypoints: FloatArray, geometry: Geometry) -> DoubleArray:
     """
     aligned = similarity(keypoints, FFHQ_TEMPLATE)
     return compose(aligned, geometry.storage_to_display()[None])
+
+
+def inside(matrices: DoubleArray, geometry: Geometry) -> FloatArray:
+    """Return the share (N,) of each 512-px crop that the picture fills; the rest is mirrored.
+
+    Parameters
+    ----------
+    matrices : (N, 2, 3)
+        Storage pixels to crop, from `storage_to_crop`.
+    geometry
+        Of the picture.
+    """
+    steps = np.linspace(0, CROP_SIZE - 1, _GRID)
+    grid = np.stack(np.meshgrid(steps, steps), -1).reshape(1, -1, 2)
+    points = transform(invert(matrices), grid)
+    # A pixel covers half of one to each side of its centre.
+    held = (points >= -0.5) & (points <= np.array([geometry.width, geometry.height]) - 0.5)
+    share: FloatArray = held.all(-1).mean(-1).astype(np.float32)
+    return share
 
 
 def storage_to_square(faces: Faces, geometry: Geometry) -> DoubleArray:

@@ -16,8 +16,10 @@ from refrestore.media.compose import compose
 from refrestore.media.encoder import Encoder
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter
+from refrestore.render.background import Background
+from refrestore.render.export import FaceExport
 from refrestore.render.frames import FrameWindow
-from refrestore.render.paint import Account, paint
+from refrestore.render.paint import Account, Painted, paint
 from refrestore.render.plan import TrackPlan
 from refrestore.render.refine import Refined, Tools, refine
 from refrestore.render.report import SegmentRecord
@@ -46,6 +48,10 @@ class Job:
         What each track gets.
     tools, settings, encoder
         How.
+    background
+        What enlarges the rest of the frame, or None.
+    export
+        Which faces are written as pictures, or None.
     """
 
     info: VideoInfo
@@ -55,6 +61,14 @@ class Job:
     tools: Tools
     settings: RenderSettings
     encoder: Encoder
+    background: Background | None = None
+    export: FaceExport | None = None
+
+    def compose(self, painted: Painted) -> av.VideoFrame:
+        """Return a painted frame's picture at the output's size."""
+        if self.background is not None:
+            return self.background.compose(painted, self.settings.scale)
+        return compose(painted.frame, painted.patches, scale=self.settings.scale)
 
 
 def render_segments(job: Job, folder: SegmentFolder, progress: Progress) -> list[Segment]:
@@ -102,13 +116,18 @@ class _SegmentRenderer:
 
     def finish(self, segment: Segment) -> bool:
         """Make sure a segment is there; False if the range ends before it."""
-        if not self._folder.finished(segment) and not self._render(segment):
+        if not self._finished(segment) and not self._render(segment):
             return False
         record = SegmentRecord.read(self._folder.record(segment))
         self._frames += record.frames
         self._faces += record.faces
         self._progress(self._frames, self._faces)
         return True
+
+    def _finished(self, segment: Segment) -> bool:
+        export = self._job.export
+        exported = export is None or export.finished(self._folder.faces(segment))
+        return exported and self._folder.finished(segment)
 
     def _render(self, segment: Segment) -> bool:
         upcoming = self._skip_to(segment.first)
@@ -118,14 +137,19 @@ class _SegmentRenderer:
         account = Account()
         job, scale = self._job, self._job.settings.scale
         frames = self._behind.between(segment.first, segment.stop)
+        seen = job.export.begin(self._folder.faces(segment)) if job.export else None
         count = 0
         with SegmentWriter(self._folder.video(segment), job.encoder) as writer:
             with _encoding(writer) as put:
-                for painted in paint(refined.work, frames, job.tools, account, scale=scale):
-                    put(painted.frame.time, compose(painted.frame, painted.patches, scale=scale))
+                for painted in paint(
+                    refined.work, frames, job.tools, account, scale=scale, witness=seen
+                ):
+                    put(painted.frame.time, job.compose(painted))
                     count += 1
                     self._progress(self._frames + count, self._faces + account.faces)
             # Before the packets get their name: a segment with packets has its record.
+            if seen is not None:
+                seen.finish(segment, refined)
             record = SegmentRecord.of(count, account, refined.samples)
             record.write(self._folder.record(segment))
         return True

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from refrestore.errors import ProfileError
 from refrestore.project import Profile, Project
+from refrestore.project.network import Network
+from refrestore.project.profile import statistics
+from refrestore.project.profile_network import Embedder, embedded_again, seen_by
+from refrestore.render.rivals import Rivals, find_rivals
+from refrestore.restore.adapter import Adapter, usable
 from refrestore.restore.bank import ReferenceBank
 from refrestore.types import FloatArray, Identity, Reference, Track
 
@@ -34,17 +39,33 @@ class People:
     banks
         The same as tensors; identities without references are missing.
     notes
-        Sentences for the report: profiles that were refused.
+        Sentences for the report: profiles that were refused, close-ups that were embedded again.
+    rivals
+        Who their faces could be besides.
     """
 
     identities: Sequence[Identity]
     references: Mapping[int, Sequence[Reference]]
     banks: Mapping[int, ReferenceBank]
     notes: Sequence[str]
+    rivals: Rivals = field(default_factory=Rivals)
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """The recogniser that a render compares faces with."""
+
+    network: Network
+    recogniser: Embedder
 
 
 def gather_people(
-    project: Project, profiles: Sequence[Profile], lent: Mapping[int, Profile] | None = None
+    project: Project,
+    profiles: Sequence[Profile],
+    lent: Mapping[int, Profile] | None = None,
+    *,
+    eyes: Eyes | None = None,
+    fusion: str = "",
 ) -> People:
     """Collect the references of every identity that is to be restored.
 
@@ -56,6 +77,10 @@ def gather_people(
         Those that identities may be linked to.
     lent
         Profiles per identity id for this render only: close-ups from other videos.
+    eyes
+        Close-ups that another network saw are embedded again with it, in memory.
+    fusion
+        SHA-256 of the fusion weights: adapters of profiles tuned on them are used.
 
     Raises
     ------
@@ -63,19 +88,35 @@ def gather_people(
         If an identity is linked to a profile that was not given.
     """
     known = {profile.name: profile for profile in profiles}
-    tracks = {track.id: track for track in project.tracks()}
     references: dict[int, list[Reference]] = {}
+    adapters: dict[int, Adapter] = {}
     notes: list[str] = []
     identities = project.identities()
+    seen = _Seen(project, eyes)
+    if seen.anew:
+        notes.append(
+            f"The scan was made with {seen.anew}, and another network than this pack's saw its "
+            "close-ups: they were embedded again. To have the people told apart by this one as "
+            "well, scan again."
+        )
+    clear = {one.id: mean for one in identities if (mean := seen.centroid(one)) is not None}
     for identity in identities:
         if identity.state != "restore":
             continue
-        own = list(project.references(identity.id))
-        centroid = clear_centroid([tracks[track] for track in identity.tracks])
-        for profile in _profiles_of(identity, known, lent or {}):
+        own = seen.references(identity)
+        centroid = clear.get(identity.id)
+        for stored in _profiles_of(identity, known, lent or {}):
+            profile, note = stored, None
+            if eyes is not None:
+                profile, note = seen_by(stored, eyes.network, eyes.recogniser)
+            notes += [note] if note is not None and note not in notes else []
             if centroid is None or profile.belongs(centroid):
                 # Their frame numbers are another video's.
                 own += [replace(reference, frame=None) for reference in profile.references]
+                adapter, note = usable(profile.adapter, fusion, profile.name)
+                notes += [note] if note is not None and note not in notes else []
+                if adapter is not None:
+                    adapters.setdefault(identity.id, adapter)
             else:
                 notes.append(
                     f"The profile {profile.name} was not used for {identity.name}: the face is "
@@ -83,9 +124,38 @@ def gather_people(
                 )
         references[identity.id] = telling(own)
     banks = {
-        identity: ReferenceBank.from_references(own) for identity, own in references.items() if own
+        identity: replace(ReferenceBank.from_references(own), adapter=adapters.get(identity))
+        for identity, own in references.items()
+        if own
     }
-    return People(identities, references, banks, notes)
+    return People(identities, references, banks, notes, find_rivals(project, identities, clear))
+
+
+class _Seen:
+    """What a project knows of its people, in the embeddings of one network.
+
+    Tracks have no pictures to embed again: where the scan's network was another, close-ups stand
+    for them.
+    """
+
+    def __init__(self, project: Project, eyes: Eyes | None) -> None:
+        info = project.scan_info()
+        other = eyes is not None and info is not None and info.network.contradicts(eyes.network)
+        self.anew = info.network if other and info is not None else None
+        self._project, self._eyes = project, eyes
+        self._tracks = {track.id: track for track in project.tracks()}
+
+    def references(self, identity: Identity) -> list[Reference]:
+        found = self._project.references(identity.id)
+        if self.anew is None or self._eyes is None:
+            return list(found)
+        return list(embedded_again(found, self._eyes.recogniser))
+
+    def centroid(self, identity: Identity) -> FloatArray | None:
+        if self.anew is None:
+            return clear_centroid([self._tracks[track] for track in identity.tracks])
+        found = self.references(identity)
+        return statistics(np.stack([one.embedding for one in found])).centroid if found else None
 
 
 def telling(references: Sequence[Reference]) -> list[Reference]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -19,6 +19,7 @@ from refrestore.render.crops import arcface_crops, enlarged
 from refrestore.render.plan import need
 from refrestore.render.refine import to_uint8
 from refrestore.render.toolbox import Toolbox
+from refrestore.restore.adapter import usable
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.composite import differences
 from refrestore.restore.guard import REFUSED, Belief, Choice, Judgement, judge, recognise
@@ -105,7 +106,7 @@ def restore_picture(
     assert faces.landmarks is not None
     landmarks = transform(to_crop, faces.landmarks).astype(np.float32)
     crops = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-    beliefs, banks, centroid = _who(image, faces, profile, settings)
+    beliefs, banks, centroid = _who(image, faces, profile, settings, toolbox.fusion)
     plain = toolbox.restorer.restore(crops, landmarks, [None] * len(faces))
     guided = toolbox.restorer.restore(
         crops, landmarks, banks, references=max(1, settings.references)
@@ -158,7 +159,11 @@ def _enlarged(image: ImageArray, scale: int) -> ImageArray:
 
 
 def _who(
-    image: ImageArray, faces: Faces, profile: Profile | None, settings: RenderSettings
+    image: ImageArray,
+    faces: Faces,
+    profile: Profile | None,
+    settings: RenderSettings,
+    fusion: str,
 ) -> tuple[list[Belief], list[ReferenceBank | None], FloatArray | None]:
     """Return per face whether it is the person, and the bank to restore it from."""
     count = len(faces)
@@ -175,6 +180,7 @@ def _who(
         sharpness=faces.sharpness,
         resolved=resolved_size(image, faces.landmarks, faces.size),
     )
-    bank = ReferenceBank.from_references(profile.references)
+    adapter, _ = usable(profile.adapter, fusion, profile.name)
+    bank = replace(ReferenceBank.from_references(profile.references), adapter=adapter)
     banks = [None if belief in REFUSED else bank for belief in beliefs]
     return beliefs, banks, profile.centroid

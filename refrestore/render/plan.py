@@ -123,11 +123,7 @@ def _treat(
         return nothing, "ignored"
     if identity.state == "not_a_face":
         return nothing, "not a face"
-    gates: list[tuple[Reason, DoubleArray]] = [
-        ("too small", _ramp(faces.size, settings.min_face * 0.9, settings.min_face * 1.1)),
-        ("sharp already", need(faces, settings.scale)),
-        ("turned away", _turned(faces)),
-    ]
+    gates = _gates(faces, settings)
     raw = np.prod([gate for _, gate in gates], axis=0) if len(faces) else nothing
     steady = np.clip(smooth(raw, faces.frame, sigma=STRENGTH_SIGMA), 0, 1)
     on = _long_runs(hysteresis(steady, enter=ENTER, leave=LEAVE), faces)
@@ -137,6 +133,28 @@ def _treat(
     means = [(float(np.mean(gate)), name) for name, gate in gates] if len(faces) else []
     lowest, name = min(means, default=(1.0, "brief"))
     return nothing, name if lowest < 0.5 else "brief"
+
+
+def _gates(faces: Faces, settings: RenderSettings) -> list[tuple[Reason, DoubleArray]]:
+    """Return what speaks against restoring each face, with how much of it that leaves, (N,)."""
+    return [
+        ("too small", _ramp(faces.size, settings.min_face * 0.9, settings.min_face * 1.1)),
+        ("sharp already", need(faces, settings.scale)),
+        ("turned away", _turned(faces)),
+    ]
+
+
+def reasons(plan: TrackPlan, settings: RenderSettings) -> list[Reason | None]:
+    """Return per row of a plan why that face is left alone; None where it is restored."""
+    if plan.reason is not None:
+        return [plan.reason] * len(plan.faces)
+    names, values = zip(*_gates(plan.faces, settings), strict=True)
+    gates = np.stack(values, 1)
+    lowest = gates.argmin(1)
+    return [
+        None if strength > 0 else names[gate] if row[gate] < 0.5 else "brief"
+        for strength, gate, row in zip(plan.strength, lowest, gates, strict=True)
+    ]
 
 
 def need(faces: Faces, scale: int) -> DoubleArray:

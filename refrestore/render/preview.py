@@ -14,6 +14,7 @@ from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.project import Profile, Project
+from refrestore.render.background import open_background
 from refrestore.render.frames import FrameWindow
 from refrestore.render.paint import Account, paint
 from refrestore.render.people import gather_people
@@ -75,12 +76,17 @@ def preview(
     if shown is None:
         raise UsageError(f"{info.path.name} has no frame at or after {float(at):g} s.")
     toolbox = toolbox or open_toolbox(runtime or RuntimeSettings())
-    people = gather_people(project, list(profiles))
+    people = gather_people(project, list(profiles), eyes=toolbox.eyes, fusion=toolbox.fusion)
     plans = plan_tracks(
         project.tracks(), lambda track: project.faces([track]), people.identities, settings
     )
     tools = Tools(
-        toolbox.models, toolbox.restorer, people.banks, settings.references, settings.batch
+        toolbox.models,
+        toolbox.restorer,
+        people.banks,
+        settings.references,
+        settings.batch,
+        people.rivals,
     )
     index, account = shown.index, Account()
     work = gather(plans, index, index + 1, info.geometry, context=CONTEXT)
@@ -88,12 +94,16 @@ def preview(
         with FrameWindow(info.path, info) as frames:
             around = frames.between(index - CONTEXT, index + CONTEXT + 1)
             work = refine(work, around, info.geometry, tools).work
+    background = open_background(settings, runtime or RuntimeSettings())
     painted = next(paint(work, [shown], tools, account, scale=settings.scale))
     geometry = info.geometry.scaled(settings.scale)
+    pictures = [
+        compose(shown, [], scale=settings.scale),
+        compose(shown, painted.patches, scale=settings.scale)
+        if background is None
+        else background.compose(painted, settings.scale),
+    ]
     before, after = (
-        display_rgb(
-            Frame(index, shown.time, compose(shown, patches, scale=settings.scale), geometry)
-        )
-        for patches in ([], painted.patches)
+        display_rgb(Frame(index, shown.time, picture, geometry)) for picture in pictures
     )
     return Preview(shown.time, before, after, account.faces)

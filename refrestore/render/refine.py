@@ -20,9 +20,10 @@ from refrestore.faces.analyser import FaceModels
 from refrestore.faces.landmarker import MESH_SIZE
 from refrestore.media.pixels import rgb
 from refrestore.render.crops import arcface_crops, storage_to_square
+from refrestore.render.rivals import Rivals
 from refrestore.render.work import Work
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.guard import Belief, Choice, Judgement, judge, recognise
+from refrestore.restore.guard import REFUSED, Belief, Choice, Judgement, judge, recognise
 from refrestore.restore.restorer import Restorer
 from refrestore.restore.temporal import smooth
 from refrestore.types import (
@@ -81,6 +82,8 @@ class Tools:
         Used per face; 0 restores everybody without.
     batch
         Faces worked on together.
+    rivals
+        Who a face could be besides the person it is said to be.
     """
 
     models: FaceModels
@@ -88,6 +91,7 @@ class Tools:
     banks: Mapping[int, ReferenceBank]
     references: int
     batch: int
+    rivals: Rivals = field(default_factory=Rivals)
 
     def bank_of(self, identity: int) -> ReferenceBank | None:
         """Return the references to restore an identity from, or None."""
@@ -195,7 +199,16 @@ def _judge(work: Work, pictures: ImageArray, landmarks: FloatArray, tools: Tools
         None if bank is None else bank.centroid_without(rows)
         for bank, rows in zip(banks, excluded, strict=True)
     ]
-    beliefs = _beliefs(work.faces, as_input, centroids)
+    rivals = [tools.rivals.of(int(identity)) for identity in work.identity]
+    witnesses = [
+        None
+        if bank is None
+        else bank.centroid_without(
+            bank.rows_between(*tools.rivals.frames_of(int(track), int(frame)))
+        )
+        for bank, track, frame in zip(banks, work.track, frames, strict=True)
+    ]
+    beliefs = _beliefs(work.faces, as_input, centroids, rivals, witnesses)
     judgements = judge(as_input, unreferenced, restored, centroids, beliefs=beliefs)
     return [
         Sample(int(frame), int(track), int(identity), judgement, belief)
@@ -206,7 +219,11 @@ def _judge(work: Work, pictures: ImageArray, landmarks: FloatArray, tools: Tools
 
 
 def _beliefs(
-    faces: Faces, embeddings: FloatArray, centroids: Sequence[FloatArray | None]
+    faces: Faces,
+    embeddings: FloatArray,
+    centroids: Sequence[FloatArray | None],
+    rivals: Sequence[FloatArray],
+    witnesses: Sequence[FloatArray | None],
 ) -> list[Belief]:
     """Say of each face whether it is the person, where a centroid is known."""
     sharpness = np.zeros(len(faces)) if faces.sharpness is None else faces.sharpness
@@ -217,7 +234,14 @@ def _beliefs(
             continue
         one = slice(row, row + 1)
         clear = np.nan_to_num(np.asarray(sharpness[one], np.float32))
-        beliefs += recognise(embeddings[one], centroid, size=faces.size[one], sharpness=clear)
+        beliefs += recognise(
+            embeddings[one],
+            centroid,
+            rivals[row],
+            witness=witnesses[row],
+            size=faces.size[one],
+            sharpness=clear,
+        )
     return beliefs
 
 
@@ -225,7 +249,8 @@ def _weights(work: Work, samples: list[Sample]) -> tuple[FloatArray, FloatArray]
     """Return per row the weight of the references and of restoring at all, 0..1.
 
     Between two samples of a track the weights go linearly from one decision to the next, and a
-    decision that both its neighbours contradict is overruled: it would only be a flash.
+    decision that both its neighbours contradict is overruled: it would only be a flash. A face
+    that is somebody else is never overruled; it gets nothing of the references.
     """
     guided = np.ones(len(work), np.float32)
     effect = np.ones(len(work), np.float32)
@@ -240,6 +265,8 @@ def _weights(work: Work, samples: list[Sample]) -> tuple[FloatArray, FloatArray]
             (effect, [choice is not Choice.INPUT for choice in choices]),
         ):
             steady = median_filter(np.array(wanted, np.float64), size=3, mode="nearest")
+            if weights is guided:
+                steady[[sample.belief in REFUSED for sample in own]] = 0
             weights[rows] = np.interp(work.faces.frame[rows], frames, steady)
     return guided, effect
 

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from refrestore import __version__
-from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
+from refrestore.config import EncoderSettings, ExportSettings, RenderSettings, RuntimeSettings
 from refrestore.errors import MediaError
 from refrestore.media.encoder import Encoder, resolve_encoder
 from refrestore.media.join import join
 from refrestore.media.probe import VideoInfo, probe
 from refrestore.project import Profile, Project
+from refrestore.render.background import Background, open_background
+from refrestore.render.export import FaceExport, check_export_folder, plans_within
+from refrestore.render.exported import publish_faces
 from refrestore.render.loop import Job, render_segments
 from refrestore.render.people import People, gather_people
 from refrestore.render.plan import TrackPlan, plan_tracks
@@ -39,12 +42,15 @@ class RenderResult:
         The video, the report as JSON and as HTML.
     summary
         The report's content without pictures.
+    exported
+        Folder of the exported faces, if they were asked for.
     """
 
     output: Path
     report: Path
     page: Path
     summary: dict[str, Any]
+    exported: Path | None = None
 
 
 def render(
@@ -58,6 +64,8 @@ def render(
     lent: Mapping[int, Profile] | None = None,
     video: Path | None = None,
     toolbox: Toolbox | None = None,
+    background: Background | None = None,
+    export: ExportSettings | None = None,
     progress: ProgressCallback | None = None,
 ) -> RenderResult:
     """Restore a project's video.
@@ -79,6 +87,10 @@ def render(
         Where the source is, if it is not where the project saw it.
     toolbox
         Networks already opened, to use them for several videos.
+    background
+        The same for the network that the settings name for the rest of the frame.
+    export
+        Where and which faces are written as pictures.
 
     Raises
     ------
@@ -90,20 +102,32 @@ def render(
     began = time.monotonic()
     info = probe(video or project.video.path)
     project.check_video(info.fingerprint, info.path)
+    if export is not None:
+        check_export_folder(export.folder)
     resolved = resolve_encoder(
         encoder or EncoderSettings(), info, scale=settings.scale, output=output
     )
+    background = background or open_background(settings, runtime)
+    if background is not None:
+        background.check(info)
     toolbox = toolbox or open_toolbox(runtime)
-    people = gather_people(project, list(profiles), lent)
+    people = gather_people(project, list(profiles), lent, eyes=toolbox.eyes, fusion=toolbox.fusion)
     plans = plan_tracks(
         project.tracks(), lambda track: project.faces([track]), people.identities, settings
     )
     tools = Tools(
-        toolbox.models, toolbox.restorer, people.banks, settings.references, settings.batch
+        toolbox.models,
+        toolbox.restorer,
+        people.banks,
+        settings.references,
+        settings.batch,
+        people.rivals,
     )
     shots = project.shots()
     frames = shots[-1].stop if shots else project.video.frames or info.frames or 1
-    job = Job(info, shots, frames, plans, tools, settings, resolved)
+    shown = plans_within(plans, settings, project.timeline().seconds)
+    faces = None if export is None else FaceExport(shown, export.every)
+    job = Job(info, shots, frames, plans, tools, settings, resolved, background, faces)
     folder = SegmentFolder(output, _key(job, toolbox))
     report_progress = progress or (lambda stage, done, total: None)
     segments = render_segments(
@@ -124,10 +148,11 @@ def render(
     report_progress("render", sum(record.frames for record in records), None)
     report = {
         **_facts(info, output, resolved, toolbox, settings),
+        "background": None if background is None else background.description(),
         "frames": sum(record.frames for record in records),
         "faces": sum(record.faces for record in records),
         "wall_seconds": round(time.monotonic() - began, 2),
-        "notes": _notes(plans, records, toolbox, people),
+        "notes": _notes(plans, records, toolbox, people, background),
         "identities": summarise(
             people.identities, plans, people.references, records, project.timeline().seconds
         ),
@@ -135,8 +160,19 @@ def render(
     json_path = output.with_name(f"{output.stem}.report.json")
     page = output.with_name(f"{output.stem}.report.html")
     write_report(report, json_path, page)
+    if export is not None and faces is not None:
+        publish_faces(
+            export.folder,
+            [folder.faces(segment) for segment in segments],
+            faces,
+            source=info.path.name,
+            people=people,
+            plans=shown,
+            settings=settings,
+            seconds=project.timeline().seconds,
+        )
     folder.remove()
-    return RenderResult(output, json_path, page, report)
+    return RenderResult(output, json_path, page, report, export.folder if export else None)
 
 
 def _key(job: Job, toolbox: Toolbox) -> str:
@@ -152,6 +188,8 @@ def _key(job: Job, toolbox: Toolbox) -> str:
         content.update(np.array([identity], np.int64).tobytes())
         content.update(bank.images.numpy().tobytes())
         content.update(bank.landmarks.tobytes())
+        content.update(b"" if bank.adapter is None else bank.adapter.content)
+        content.update(job.tools.rivals.of(identity).tobytes())
     return digest(
         [
             __version__,
@@ -160,6 +198,7 @@ def _key(job: Job, toolbox: Toolbox) -> str:
             job.settings.model_dump(mode="json"),
             repr(job.encoder),
             toolbox.description(),
+            job.background and job.background.description(),
             content.hexdigest(),
         ]
     )
@@ -188,13 +227,21 @@ def _notes(
     records: Sequence[SegmentRecord],
     toolbox: Toolbox,
     people: People,
+    background: Background | None,
 ) -> list[str]:
     """Return what the reader should know first, in sentences."""
     notes = list(people.notes)
+    same = "" if background is not None else "; the output is the source"
     if not plans:
-        notes.append("No faces were found; the output is the source, encoded again.")
+        notes.append(f"No faces were found{same and f'{same}, encoded again'}.")
     elif not any(record.faces for record in records):
-        notes.append("No face needed or allowed restoration; the output is the source.")
+        notes.append(f"No face needed or allowed restoration{same}.")
+    if background is not None:
+        notes.append(
+            f"The whole frame was repainted by {background.name} ({background.architecture}), as "
+            "--background asked: outside the restored faces the pixels are that network's, not "
+            "the source's."
+        )
     if toolbox.restorer.gfpgan is None:
         notes.append(
             f"The pack {toolbox.pack.name} has no GFPGAN: faces are restored from their "

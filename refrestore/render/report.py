@@ -16,7 +16,7 @@ import jinja2
 import numpy as np
 
 from refrestore.media.files import write_file
-from refrestore.render.paint import Account
+from refrestore.render.paint import WHOLE, Account
 from refrestore.render.plan import TrackPlan
 from refrestore.render.refine import Sample
 from refrestore.types import Identity, ImageArray, Reference
@@ -47,7 +47,8 @@ class SegmentRecord:
     samples
         The guard's, as plain values.
     pictures
-        Per track: frame index and a before/after pair as base64 JPEG.
+        Per track: frame index, share of the crop that the picture fills, and a before/after pair as
+        base64 JPEG.
     """
 
     frames: int
@@ -71,11 +72,12 @@ class SegmentRecord:
             samples=[_plain(sample) for sample in samples],
             pictures={
                 track: {
-                    "frame": frame,
-                    "before": _jpeg(before, PICTURE_SIZE),
-                    "after": _jpeg(after, PICTURE_SIZE),
+                    "frame": shown.frame,
+                    "inside": round(shown.inside, 3),
+                    "before": _jpeg(shown.before, PICTURE_SIZE),
+                    "after": _jpeg(shown.after, PICTURE_SIZE),
                 }
-                for track, (frame, before, after) in account.pictures.items()
+                for track, shown in account.pictures.items()
             },
         )
 
@@ -205,7 +207,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _spread(
     pictures: Sequence[Mapping[str, Any]], seconds: Callable[[int], float]
 ) -> list[dict[str, Any]]:
-    """Return at most `PICTURES_PER_IDENTITY`, evenly over the film, with their times."""
+    """Return at most `PICTURES_PER_IDENTITY`, evenly over the film, with their times.
+
+    Faces that hang over the picture's edge, whose crops are mirrored there, are shown of people
+    only who have no other.
+    """
+    # A render that an older release began has pictures that do not say.
+    pictures = [one for one in pictures if one.get("inside", 1.0) >= WHOLE] or pictures
     count = min(PICTURES_PER_IDENTITY, len(pictures))
     places = sorted({int(place) for place in np.linspace(0, len(pictures) - 1, count)})
     return [

@@ -115,6 +115,10 @@ class SegmentFolder:
         """Return where a segment's part of the report lies; written before the packets."""
         return self.path / f"segment-{segment.index:06d}.json"
 
+    def faces(self, segment: Segment) -> Path:
+        """Return the folder of a segment's exported faces, if any are; whole before the packets."""
+        return self.path / f"segment-{segment.index:06d}.faces"
+
     def finished(self, segment: Segment) -> bool:
         """Say whether a segment needs no rendering."""
         return self.video(segment).is_file() and self.record(segment).is_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +14,10 @@ from refrestore.faces.analyser import FaceModels, load_face_models
 from refrestore.models.catalogue import file_digest
 from refrestore.models.pack import Pack, load_pack
 from refrestore.models.runtime import available_cpus, torch_device, torch_dtype
+from refrestore.project import Profile
+from refrestore.project.network import Network
+from refrestore.project.profile_network import seen_by
+from refrestore.render.people import Eyes
 from refrestore.restore.fusion import load_fusion
 from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.mask import FaceMask, load_mask
@@ -40,6 +45,25 @@ class Toolbox:
     pack: Pack
     models: FaceModels
     restorer: Restorer
+
+    @property
+    def eyes(self) -> Eyes:
+        """Return the recogniser, with what it is known by."""
+        network = Network(self.pack.recogniser.stem, self.pack.recogniser_digest)
+        return Eyes(network, self.models.recogniser)
+
+    def fitted(self, profile: Profile) -> Profile:
+        """Return a profile in this recogniser's embeddings, its close-ups embedded again if needed.
+
+        Nothing is saved.
+        """
+        eyes = self.eyes
+        return seen_by(profile, eyes.network, eyes.recogniser)[0]
+
+    @cached_property
+    def fusion(self) -> str:
+        """SHA-256 of the fusion weights: what adapters are bound to."""
+        return file_digest(self.pack.fusion)
 
     @property
     def stages(self) -> list[str]:

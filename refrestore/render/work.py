@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refrestore.render.crops import storage_to_crop
+from refrestore.render.crops import inside, storage_to_crop
 from refrestore.render.plan import TrackPlan
 from refrestore.types import DoubleArray, Faces, FloatArray, Geometry, IntArray
 
@@ -26,6 +26,8 @@ class Work:
         From the plan; 0 for context rows.
     to_crop : (N, 2, 3) float64
         Storage pixels to 512-px crop.
+    inside : (N,) float32
+        Share of the crop that the picture fills.
     landmarks : (N, 468, 2) float32
         In crop pixels; zeros until refined.
     guided : (N,) float32
@@ -36,6 +38,7 @@ class Work:
     identity: IntArray
     strength: FloatArray
     to_crop: DoubleArray
+    inside: FloatArray
     landmarks: FloatArray
     guided: FloatArray
 
@@ -49,6 +52,7 @@ class Work:
             self.identity[rows],
             self.strength[rows],
             self.to_crop[rows],
+            self.inside[rows],
             self.landmarks[rows],
             self.guided[rows],
         )
@@ -99,11 +103,13 @@ def gather(
     if faces.track is None:
         faces = faces.with_columns(track=np.zeros(len(faces), np.int64))
     count = len(faces)
+    to_crop = storage_to_crop(faces.keypoints, geometry) if count else np.zeros((0, 2, 3))
     return Work(
         faces=faces,
         identity=(np.concatenate(identities) if identities else np.zeros(0, np.int64))[order],
         strength=(np.concatenate(strengths) if strengths else np.zeros(0, np.float32))[order],
-        to_crop=storage_to_crop(faces.keypoints, geometry) if count else np.zeros((0, 2, 3)),
+        to_crop=to_crop,
+        inside=inside(to_crop, geometry),
         landmarks=np.zeros((count, 468, 2), np.float32),
         guided=np.ones(count, np.float32),
     )

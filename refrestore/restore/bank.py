@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -11,6 +12,9 @@ import torch
 
 from refrestore.errors import UsageError
 from refrestore.types import DENSE_LANDMARKS, EMBEDDING_SIZE, FloatArray, IntArray, Reference
+
+if TYPE_CHECKING:
+    from refrestore.restore.adapter import Adapter
 
 LIGHT_CELLS = 8
 """Light is compared on a grid of this many cells a side (64 px at 512): shading, no features."""
@@ -71,6 +75,8 @@ class ReferenceBank:
         Frame index in the project's video, or -1 for a photo.
     light : (N, 64) float32
         See `light_of`.
+    adapter
+        The person's change to the fusion network, or None.
     """
 
     images: torch.Tensor
@@ -81,10 +87,13 @@ class ReferenceBank:
     embeddings: FloatArray
     frames: IntArray
     light: FloatArray
+    adapter: Adapter | None = None
 
     def __post_init__(self) -> None:
         count = len(self.images)
         for column in fields(self):
+            if column.name == "adapter":
+                continue
             if len(getattr(self, column.name)) != count:
                 raise ValueError(
                     f"ReferenceBank.{column.name} has {len(getattr(self, column.name))} rows, "
@@ -156,7 +165,11 @@ class ReferenceBank:
 
     def rows_of_frame(self, frame: int) -> list[int]:
         """Return the rows that were taken from a frame of the project's video."""
-        return [int(row) for row in np.flatnonzero(self.frames == frame)]
+        return self.rows_between(frame, frame + 1)
+
+    def rows_between(self, first: int, stop: int) -> list[int]:
+        """Return the rows that were taken from frames of the project's video, half open."""
+        return [int(row) for row in np.flatnonzero((self.frames >= first) & (self.frames < stop))]
 
     def __repr__(self) -> str:
         return f"ReferenceBank({len(self)} references of {self.images.shape[-1]} px)"

@@ -40,6 +40,7 @@ from refrestore.restore.colour import (
     stretch,
 )
 from refrestore.restore.register import register
+from refrestore.restore.thought import Fused, Seen, Thought
 from refrestore.restore.warp import warp
 from refrestore.restore.weights import load_weights, save_weights
 
@@ -109,48 +110,6 @@ class FusionConfig:
     trunk_blocks: int = 4
     decoder_blocks: int = 3
     detail: int = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Fused:
-    """What the network returns.
-
-    Parameters
-    ----------
-    images : (B, 3, S, S) float32
-        Restored faces, RGB, about 0..1 (not clamped).
-    confidence : (B, 1, S, S) float32
-        Share of the references in the fine bands, 0..1: high where they agree with each other and
-        with the input, 0 without references.
-    """
-
-    images: torch.Tensor
-    confidence: torch.Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Thought:
-    """What the network makes of faces at the working resolution T.
-
-    Parameters
-    ----------
-    images : (B, 3, T, T) float32
-        Restored faces.
-    field : (B, K, 2, g, g) float32
-        Where each reference lies, working pixels, on the grid of the offsets given.
-    attention : (B, K, 2, T / 4, T / 4)
-        Softmax over the references, for the fine and for the coarse bands.
-    shares : (B, bands, T / 4, T / 4)
-        What the references have of each band, 0..1; the rest is the input's.
-    gains : (B, 2, bands, T / 4, T / 4)
-        Factors of the references' and of the input's bands.
-    """
-
-    images: torch.Tensor
-    field: torch.Tensor
-    attention: torch.Tensor
-    shares: torch.Tensor
-    gains: torch.Tensor
 
 
 class FusionNetwork(nn.Module):
@@ -254,6 +213,17 @@ class FusionNetwork(nn.Module):
         valid, hull
             As in `forward`.
         """
+        return self.draw(self.look(faces, references, offsets, valid, hull))
+
+    def look(
+        self,
+        faces: torch.Tensor,
+        references: torch.Tensor,
+        offsets: torch.Tensor,
+        valid: torch.Tensor,
+        hull: torch.Tensor,
+    ) -> Seen:
+        """Align, compare, weigh and mix: all of `think` but the drawing, which adapters change."""
         count = references.shape[1]
         cells = torch.cat([folded(faces, self.see_reference), fed(hull, self.see_reference)], 1)
         seen = self.see_face(cells)
@@ -276,8 +246,12 @@ class FusionNetwork(nn.Module):
         trunk = trunk + self.join(near[:, : 2 * self.config.channels])
         attention, shares, gains = self._attend(trunk, pairs, valid, hull, strength)
         fused = self._mix(faces, references, attention, shares, gains)
-        images = fused + self._decode(trunk, fused, faces)
-        return Thought(images, field, attention, shares, gains)
+        return Seen(faces, hull, trunk, fused, field, attention, shares, gains)
+
+    def draw(self, seen: Seen) -> Thought:
+        """Add to the mixture what mixing cannot do: the last step of `think`."""
+        images = seen.fused + self._decode(seen.trunk, seen.fused, seen.faces)
+        return Thought(images, seen.field, seen.attention, seen.shares, seen.gains)
 
     @torch.no_grad()
     def _align(

@@ -26,6 +26,7 @@ class Belief(Enum):
 
     SAME = "same person"
     SOMEBODY_ELSE = "somebody else"
+    ANOTHER = "another person of the film"
     CANNOT_TELL = "too blurred to tell"
     UNLIKE = "blurred, and unlike the person"
 
@@ -46,12 +47,17 @@ class Reason(Enum):
     LESS_LIKE_THAN_UNREFERENCED = "references made it less like the person"
     LESS_LIKE_THAN_INPUT = "restoring made it less like the person"
     SOMEBODY_ELSE = "clear enough to judge, and somebody else"
+    ANOTHER = "clear enough to judge, and nearer to another person of the film"
     UNLIKE = "blurred, and nothing in it speaks for the person"
 
 
 _READABLE_UNLIKE = 0.2
 
-REFUSED = {Belief.SOMEBODY_ELSE: Reason.SOMEBODY_ELSE, Belief.UNLIKE: Reason.UNLIKE}
+REFUSED = {
+    Belief.SOMEBODY_ELSE: Reason.SOMEBODY_ELSE,
+    Belief.ANOTHER: Reason.ANOTHER,
+    Belief.UNLIKE: Reason.UNLIKE,
+}
 """Faces that are not restored from a person's references, and why."""
 
 
@@ -73,8 +79,9 @@ class GuardSettings:
     unlike
         A blurred face for which nobody vouches must be this similar to the person; more, up to
         0.2, if it shows as much as a face of `readable_size` pixels. Of pictures shrunk to 24 px
-        (12 px a face) all of 34 pass with the lite recogniser, and 12 % of strangers'; EdgeFace-XS
-        81 % and 5 %. Of those shrunk to 64 px and blurred 97 % pass 0.2, and 2 % of strangers'.
+        (12 px a face) all of 34 pass with the lite recogniser, and 9 % of strangers'; of 31 with
+        EdgeFace-XS 81 % and 5 %. Of those shrunk to 64 px and blurred 97 % pass 0.2, and 2 % of
+        strangers'; all and none with EdgeFace-XS.
     readable_size
         In pixels, of a face that resolves as much (`faces.quality.resolved_size`).
     rival_margin
@@ -119,6 +126,7 @@ def recognise(
     centroid: FloatArray,
     others: FloatArray | None = None,
     *,
+    witness: FloatArray | None = None,
     size: NDArray[np.floating],
     sharpness: NDArray[np.floating],
     resolved: NDArray[np.floating] | None = None,
@@ -133,7 +141,10 @@ def recognise(
     centroid : (512,)
         The person's.
     others : (M, 512), optional
-        Centroids of the other identities the face could be.
+        Centroids of the other identities the face could be; not of pieces of the same person.
+    witness : (512,), optional
+        The person's centroid without what the faces' own track gave, to compare with `others`. A
+        track that was put with the wrong person must not vouch for itself.
     size : (N,)
         Display pixels.
     sharpness : (N,)
@@ -144,6 +155,7 @@ def recognise(
     """
     settings = settings or GuardSettings()
     similarity = embeddings @ centroid
+    told = similarity if witness is None else embeddings @ witness
     rival = (
         (embeddings @ others.T).max(axis=1)
         if others is not None and len(others)
@@ -153,11 +165,14 @@ def recognise(
     clear &= np.isfinite(similarity)
     least = _least(resolved, settings) if resolved is not None else np.full(len(size), -np.inf)
     beliefs = []
-    for face_clear, own, other, needed in zip(clear, similarity, rival, least, strict=True):
+    rows = zip(clear, similarity, told, rival, least, strict=True)
+    for face_clear, own, by_others, other, needed in rows:
         if not face_clear:
             beliefs.append(Belief.UNLIKE if own < needed else Belief.CANNOT_TELL)
-        elif own < settings.stranger or other > own + settings.rival_margin:
+        elif own < settings.stranger:
             beliefs.append(Belief.SOMEBODY_ELSE)
+        elif other > by_others + settings.rival_margin:
+            beliefs.append(Belief.ANOTHER)
         else:
             beliefs.append(Belief.SAME)
     return beliefs

@@ -7,11 +7,13 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
 from refrestore.faces.hull import hull_mask
+from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.colour import collapse, pyramid
 from refrestore.restore.fusion import FusionNetwork
@@ -124,6 +126,7 @@ class Restorer:
         side_by_side = workers > 1 and self.device.type == "cpu"
         self._pool = ThreadPoolExecutor(workers, "restore") if side_by_side else None
         self.fusion = fusion.to(device=self.device, dtype=dtype).eval()
+        self._adapted: WeakKeyDictionary[Adapter, FusionNetwork] = WeakKeyDictionary()
         self.gfpgan = gfpgan
         self.mask = mask
         self.chunk = CUDA_CHUNK if self.device.type == "cuda" else CPU_CHUNK
@@ -169,9 +172,9 @@ class Restorer:
         masks = torch.from_numpy(hull_mask(grown(landmarks), size)).to(self.device)
         images = torch.empty_like(faces)
         confidence = torch.empty_like(masks)
-        # Faces with as many references go together: none pays for another's.
         counts = (chosen >= 0).sum(axis=1)
-        alike = [np.flatnonzero(counts == count) for count in np.unique(counts)]
+        networks = [self._network(bank) for bank in banks]
+        alike = _alike(counts, networks)
         parts = [
             rows[start : start + self.chunk]
             for rows in alike
@@ -181,7 +184,9 @@ class Restorer:
         def restore_part(part: IntArray) -> None:
             with torch.inference_mode():  # holds for one thread only
                 own, references = [banks[row] for row in part], chosen[part, : counts[part[0]]]
-                image, trust = self._restore_alike(faces[part], landmarks[part], own, references)
+                image, trust = self._restore_alike(
+                    networks[part[0]], faces[part], landmarks[part], own, references
+                )
                 images[part] = image
                 confidence[part] = trust
                 if self.mask is not None:
@@ -191,14 +196,23 @@ class Restorer:
         used = [[int(row) for row in rows if row >= 0] for rows in chosen]
         return Restored(images, masks, confidence, used)
 
+    def _network(self, bank: ReferenceBank | None) -> FusionNetwork:
+        """Return the network for a person: everybody's, or with the person's adapter."""
+        if bank is None or bank.adapter is None:
+            return self.fusion
+        if bank.adapter not in self._adapted:
+            self._adapted[bank.adapter] = bank.adapter.applied(self.fusion)
+        return self._adapted[bank.adapter]
+
     def _restore_alike(
         self,
+        network: FusionNetwork,
         faces: torch.Tensor,
         landmarks: FloatArray,
         banks: Sequence[ReferenceBank | None],
         chosen: IntArray,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Restore faces that have the same number of references."""
+        """Restore faces that have the same number of references and the same network."""
         batch, count = chosen.shape
         size = faces.shape[-1]
         pictures = torch.zeros((batch, count, 3, size, size), dtype=torch.uint8)
@@ -211,7 +225,7 @@ class Restorer:
         offsets = torch.zeros((batch, 0, 2, cells, cells))
         if count:
             offsets = displacement(triangulate(landmarks, size), torch.from_numpy(meshes))
-        fused = self.fusion(
+        fused = network(
             faces,
             pictures.to(self.device, non_blocking=True),
             offsets.to(self.device),
@@ -250,6 +264,14 @@ def combine(faces: torch.Tensor, generated: torch.Tensor, confidence: torch.Tens
     bands, _ = pyramid(mixed, INPUT_BANDS)
     _, rest = pyramid(faces, INPUT_BANDS)
     return collapse(bands, rest).clamp(0, 1)
+
+
+def _alike(counts: IntArray, networks: Sequence[FusionNetwork]) -> list[IntArray]:
+    """Return the rows that go together: of one network, and none pays for another's references."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for row, (count, network) in enumerate(zip(counts, networks, strict=True)):
+        groups.setdefault((int(count), id(network)), []).append(row)
+    return [np.array(rows, np.int64) for _, rows in sorted(groups.items())]
 
 
 def _choose(

@@ -12,12 +12,13 @@ from refrestore.project import Profile, ProfileStore, Project
 from refrestore.project.profile_calibration import calibrated
 from refrestore.project.profile_choice import digest
 from refrestore.project.profile_document import check_name
+from refrestore.scan.networks import Sight, Source, one_network
 from refrestore.scan.photos import Rejected
 from refrestore.scan.scan import Progress
 from refrestore.scan.sources import (
     check_nearest,
     check_one_person,
-    common_recogniser,
+    common_network,
     gather,
     majority,
     pictures_in,
@@ -41,12 +42,15 @@ class Built:
         Pictures and close-ups that were not used, and why.
     new
         Number of close-ups it has and had not before.
+    notes
+        What else was done, in sentences: close-ups embedded again with another network.
     """
 
     profile: Profile
     folder: Path
     rejected: tuple[Rejected, ...]
     new: int
+    notes: tuple[str, ...] = ()
 
 
 def build_profile(
@@ -109,18 +113,19 @@ def build_profile(
         runtime=runtime,
         progress=progress,
     )
+    sources, _, notes = one_network(sources, Sight(runtime))
     agreed = []
     for source in sources:
         kept, outsiders = majority(source)
         agreed.append(kept)
         rejected += outsiders
     check_one_person(agreed)
-    recogniser = common_recogniser(agreed)
+    network = common_network(agreed)
     found = [one for source in agreed for one in source.references]
-    profile = Profile.chosen(name, found, recogniser)
-    profile = calibrated(profile, list(store.others(name, recogniser).values()))
+    profile = Profile.chosen(name, found, network)
+    profile = calibrated(profile, list(store.others(name, network).values()))
     folder = store.save(profile, replace_existing=replace_existing)
-    return Built(profile, folder, tuple(rejected), len(profile.references))
+    return Built(profile, folder, tuple(rejected), len(profile.references), tuple(notes))
 
 
 def update_profile(
@@ -138,7 +143,8 @@ def update_profile(
 
     A source that shows somebody else is refused and the profile stays as it was, whatever the
     other sources show; single pictures of somebody else are left out. Without any source only the
-    threshold is calibrated.
+    threshold is calibrated, and a profile of another network of the pack's recogniser's name is
+    brought to this one. What another process teaches it meanwhile is kept.
 
     Parameters
     ----------
@@ -155,7 +161,8 @@ def update_profile(
     UsageError, MediaError, ModelError, ProjectError
         As `build_profile`.
     """
-    old = store.load(name)
+    sight = Sight(runtime)
+    known = store.load(name)
     sources, rejected = gather(
         from_projects=from_projects,
         photos=photos,
@@ -163,13 +170,34 @@ def update_profile(
         identity=identity,
         runtime=runtime,
         progress=progress,
-        profile=old,
+        profile=sight.fitted(known)[0] if videos else known,
     )
-    recogniser = old.recogniser or common_recogniser(sources)
-    others = store.others(old.name, recogniser)
+    before: set[str] = set()
+    notes: list[str] = []
+
+    def learn(old: Profile) -> Profile:
+        before.update(map(digest, old.references))
+        comparable, fitted, done = one_network(sources, sight, old)
+        assert fitted is not None
+        notes.extend(done)
+        profile, outsiders = _taught(fitted, comparable, store)
+        rejected.extend(outsiders)
+        return profile
+
+    profile, folder = store.change(name, learn)
+    new = sum(digest(one) not in before for one in profile.references)
+    return Built(profile, folder, tuple(rejected), new, tuple(notes))
+
+
+def _taught(
+    old: Profile, sources: Sequence[Source], store: ProfileStore
+) -> tuple[Profile, list[Rejected]]:
+    """Return a profile with what sources of one network show of the person, calibrated."""
+    network = old.network if old.recogniser or not sources else common_network(sources)
+    others = store.others(old.name, network)
     people = [(old.name, old.embeddings), *others.items()]
-    profile = replace(old, recogniser=recogniser)
-    learnt = []
+    profile = replace(old, recogniser=network.name, recogniser_digest=network.digest)
+    learnt, rejected = [], []
     for source in sources:
         kept, outsiders = same_as(source, profile)
         rejected += outsiders
@@ -177,8 +205,4 @@ def update_profile(
         learnt.append(kept)
     for source in learnt:
         profile = profile.extended(source.references)
-    profile = calibrated(profile, list(others.values()))
-    folder = store.save(profile, replace_existing=True)
-    before = set(map(digest, old.references))
-    new = sum(digest(one) not in before for one in profile.references)
-    return Built(profile, folder, tuple(rejected), new)
+    return calibrated(profile, list(others.values())), rejected

@@ -13,9 +13,10 @@ from refrestore.faces.align import (
     transform,
 )
 from refrestore.faces.analyser import FaceModels
-from refrestore.faces.pose import eye_opening, mouth_opening
+from refrestore.faces.eyes import eye_openness
+from refrestore.faces.pose import mouth_opening
 from refrestore.scan.samples import Best, Candidate, Closeup, Sample, Thumbnail, traits
-from refrestore.types import Faces, FloatArray, ImageArray
+from refrestore.types import DoubleArray, Faces, FloatArray, ImageArray
 
 MIN_CANDIDATE_SIZE = 48.0
 """Face size in display pixels from which a close-up is worth keeping at all."""
@@ -39,7 +40,10 @@ def closeup(image: ImageArray, keypoints: FloatArray, landmarks: FloatArray) -> 
     keypoints, landmarks : (5, 2), (468, 2)
         In pixels of the picture.
     """
-    matrix = similarity(keypoints[None], FFHQ_TEMPLATE)
+    return _cut(image, similarity(keypoints[None], FFHQ_TEMPLATE), landmarks)
+
+
+def _cut(image: ImageArray, matrix: DoubleArray, landmarks: FloatArray) -> Closeup:
     return Closeup(
         image=crops(image, matrix, CROP_SIZE)[0],
         landmarks=transform(matrix, landmarks[None])[0].astype(np.float32),
@@ -70,22 +74,28 @@ def keep_best(best: Best, models: FaceModels, image: ImageArray, face: Faces) ->
         shown = crops(image, matrix, THUMBNAIL_SIZE)[0]
         best.thumbnail = Thumbnail(shown, int(face.frame[0]), quality)
     look = _look(image, face)
-    wants_closeup = _is_close(image, face) and best.wants_candidate(quality, look)
+    close = _is_close(image, face)
+    openness = float(eye_openness(image, face.landmarks)[0]) if close else float("nan")
+    wants_closeup = close and best.wants_candidate(quality, look, openness)
     if not (wants_closeup or best.wants_sample(quality)):
         return
     embedding = models.recogniser.embed_faces(image, face.keypoints)[0]
     best.add_sample(Sample(int(face.frame[0]), quality, embedding))
     if wants_closeup:
+        matrix = similarity(face.keypoints, FFHQ_TEMPLATE)
         best.add_candidate(
             Candidate(
                 frame=int(face.frame[0]),
-                closeup=closeup(image, face.keypoints[0], face.landmarks[0]),
+                closeup=_cut(image, matrix, face.landmarks[0]),
                 embedding=embedding,
                 pose=face.pose[0],
                 traits=look,
                 sharpness=float(face.sharpness[0]),
                 quality=quality,
                 native_size=float(face.size[0]),
+                box=face.box[0],
+                matrix=matrix[0],
+                openness=openness,
             )
         )
 
@@ -111,6 +121,5 @@ def _look(image: ImageArray, face: Faces) -> FloatArray:
     return traits(
         face.pose[0],
         float(mouth_opening(face.landmarks)[0]),
-        float(eye_opening(face.landmarks)[0].mean()),
         float(inside.mean()) / 255 if inside.size else 0.0,
     )

@@ -13,7 +13,7 @@ from refrestore.errors import MediaError
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.pose import mesh_keypoints
 from refrestore.scan.closeups import closeup
-from refrestore.scan.references import MIN_SIZE
+from refrestore.scan.harvest import MIN_SIZE
 from refrestore.types import Faces, ImageArray, Reference
 
 CLEARLY_LARGEST = 1.5

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from refrestore.config import RuntimeSettings
 from refrestore.faces.analyser import load_face_models
 from refrestore.models.pack import load_face_pack
 from refrestore.project import Match, Profile, Project, match
+from refrestore.project.network import Network
+from refrestore.project.profile_network import seen_by
 from refrestore.scan.build import pictures_in
 from refrestore.scan.cluster import cooccurring
+from refrestore.scan.networks import Sight, pack_network
 from refrestore.scan.photos import Rejected, faces_of_pictures
 from refrestore.scan.tracks import pool_tracks
+from refrestore.types import Identity, Track
 
 
 def match_identities(
-    project: Project, profiles: Sequence[Profile], *, link: bool = False
+    project: Project,
+    profiles: Sequence[Profile],
+    *,
+    link: bool = False,
+    runtime: RuntimeSettings | None = None,
 ) -> dict[int, Match]:
     """Match the people of a project with profiles: an open-set decision for each.
 
-    Two people who are on screen together are never the same profile: the nearer one gets it.
+    Two people who are on screen together, or whom the user told apart, are never the same profile:
+    the one that is linked to it has it, else the nearer one.
 
     Parameters
     ----------
@@ -31,6 +40,9 @@ def match_identities(
     link
         Whether to link those recognised to their profile, as edits that can be undone. Links
         that exist are left as they are.
+    runtime
+        With which models close-ups of profiles may be embedded again (nothing is saved), where
+        they were seen by another network than the scan's.
 
     Returns
     -------
@@ -43,27 +55,27 @@ def match_identities(
         When a profile was made with another recogniser than the scan.
     """
     info = project.scan_info()
-    recogniser = "" if info is None else info.recogniser
+    network = Network() if info is None else info.network
+    profiles = _comparable(profiles, network, runtime)
     tracks = {track.id: track for track in project.tracks()}
     identities = {one.id: one for one in project.identities() if one.state != "not_a_face"}
     found: dict[int, Match] = {}
     for number, identity in identities.items():
         clear = [tracks[t] for t in identity.tracks if tracks[t].embedding is not None]
         if clear:
-            found[number] = match(pool_tracks(clear), profiles, recogniser=recogniser)
-    together = cooccurring(tracks.values())
+            found[number] = match(
+                pool_tracks(clear), profiles, recogniser=network.name, digest=network.digest
+            )
+    apart = _told_apart(project, identities, tracks)
     taken: dict[str, list[int]] = {}
+    for number, identity in identities.items():
+        if identity.profile is not None:
+            taken.setdefault(identity.profile, []).append(number)
     for number in sorted(found, key=lambda one: (-found[one].similarity, one)):
         name = found[number].name
-        if name is None:
+        if name is None or number in taken.get(name, []):
             continue
-        pairs = {
-            (min(a, b), max(a, b))
-            for other in taken.get(name, [])
-            for a in identities[other].tracks
-            for b in identities[number].tracks
-        }
-        if pairs & together:
+        if any((min(number, one), max(number, one)) in apart for one in taken.get(name, [])):
             found[number] = found[number]._replace(name=None)
         else:
             taken.setdefault(name, []).append(number)
@@ -72,6 +84,31 @@ def match_identities(
             if answer.name is not None and identities[number].profile is None:
                 project.link_profile(number, answer.name)
     return found
+
+
+def _told_apart(
+    project: Project, identities: Mapping[int, Identity], tracks: Mapping[int, Track]
+) -> set[tuple[int, int]]:
+    """Return the pairs of identities (smaller id first) that are two people for certain."""
+    holder = {track: number for number, one in identities.items() for track in one.tracks}
+    pairs = {
+        (min(holder[a], holder[b]), max(holder[a], holder[b]))
+        for a, b in cooccurring(tracks.values())
+        if a in holder and b in holder
+    }
+    return pairs | project.distinct()
+
+
+def _comparable(
+    profiles: Sequence[Profile], network: Network, runtime: RuntimeSettings | None
+) -> list[Profile]:
+    """Return profiles in a scan's network, as far as the pack's recogniser is that one."""
+    if runtime is None or not any(one.network.contradicts(network) for one in profiles):
+        return list(profiles)
+    sight = Sight(runtime)
+    if sight.network != network:
+        return list(profiles)
+    return [sight.fitted(one)[0] for one in profiles]
 
 
 def match_pictures(
@@ -108,8 +145,13 @@ def match_pictures(
     pack = load_face_pack(runtime)
     models = load_face_models(pack, runtime.device, threads=runtime.threads)
     found = faces_of_pictures(pictures, models)
+    network = pack_network(pack)
+    profiles = [
+        seen_by(one, network, models.recogniser)[0] if one.recogniser == network.name else one
+        for one in profiles
+    ]
     matches = {
-        one.source: match(one.embedding, profiles, recogniser=pack.recogniser.stem)
+        one.source: match(one.embedding, profiles, recogniser=network.name, digest=network.digest)
         for one in found.references
     }
     return matches, found.rejected

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from refrestore.types import FloatArray, ImageArray
+from refrestore.faces.eyes import OPEN_SHARE, SHUT
+from refrestore.types import DoubleArray, FloatArray, ImageArray, IntArray
 
 EMBEDDINGS = 12
 """Embeddings kept a track; its mean hardly moves beyond (insightface's PrivateFrame uses 5)."""
@@ -22,8 +23,17 @@ _CLEARLY = 1.1
 """Factor of quality from which a thumbnail is taken anew."""
 
 _YAW_UNIT, _PITCH_UNIT = 15.0, 12.0
-_MOUTH_UNIT, _EYES_UNIT, _LIGHT_UNIT = 0.15, 0.12, 0.12
-"""Differences that make two faces of one person as useful as two references (one unit apart)."""
+_MOUTH_UNIT, _LIGHT_UNIT = 0.15, 0.12
+"""Differences that make two faces of one person as useful as two references (one unit apart).
+Eyes are none of them: what is told apart by shut eyes is a blink."""
+
+SHUT_WORTH = 0.4
+"""What a face with shut eyes is worth beside one with open eyes."""
+
+FEWEST_EYES = 5
+"""Faces of a track from which it is known how open its eyes are when they are open."""
+
+_OPENNESS_BINS, _OPENNESS_STEP = 64, 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +84,20 @@ class Candidate:
         Unit.
     pose : (3,)
         Degrees.
-    traits : (5,)
+    traits : (4,)
         See `traits`.
     sharpness, quality, native_size
         As in `Reference`.
+    box : (4,), optional
+        In display pixels.
+    matrix : (2, 3), optional
+        From display pixels to those of the crop.
+    openness
+        See `faces.eyes`; NaN where nobody looked.
+    open_level
+        The same of its track's open eyes; NaN where too few of its faces were seen.
+    frames
+        Of how many frames the crop is the mean.
     """
 
     frame: int
@@ -88,16 +108,20 @@ class Candidate:
     sharpness: float
     quality: float
     native_size: float
+    box: FloatArray | None = None
+    matrix: DoubleArray | None = None
+    openness: float = float("nan")
+    open_level: float = float("nan")
+    frames: int = 1
 
 
-def traits(pose: FloatArray, mouth: float, eyes: float, light: float) -> FloatArray:
-    """Return (5,): what tells two looks of one person apart, in units of a useful difference."""
+def traits(pose: FloatArray, mouth: float, light: float) -> FloatArray:
+    """Return (4,): what tells two looks of one person apart, in units of a useful difference."""
     return np.array(
         [
             pose[0] / _YAW_UNIT,
             pose[1] / _PITCH_UNIT,
             mouth / _MOUTH_UNIT,
-            eyes / _EYES_UNIT,
             light / _LIGHT_UNIT,
         ],
         np.float32,
@@ -105,7 +129,7 @@ def traits(pose: FloatArray, mouth: float, eyes: float, light: float) -> FloatAr
 
 
 def novelty(looks: FloatArray, chosen: FloatArray) -> FloatArray:
-    """Return 0..1 (N,): how far each look (N, 5) is from the nearest chosen (M, 5) one."""
+    """Return 0..1 (N,): how far each look (N, D) is from the nearest chosen (M, D) one."""
     if not len(chosen):
         return np.ones(len(looks), np.float32)
     squared = np.square(looks[:, None] - chosen[None]).sum(-1).min(1)
@@ -130,16 +154,40 @@ class Thumbnail(NamedTuple):
 
 
 @dataclass
+class OpenEyes:
+    """How open the eyes of a track's faces are: a histogram, so it does not grow with the track."""
+
+    counts: IntArray = field(default_factory=lambda: np.zeros(_OPENNESS_BINS, np.int64))
+
+    def add(self, openness: float) -> None:
+        """Count a face."""
+        self.counts[min(_OPENNESS_BINS - 1, int(openness / _OPENNESS_STEP))] += 1
+
+    def merge(self, other: OpenEyes) -> None:
+        """Count the faces of another part of the same track."""
+        self.counts += other.counts
+
+    def level(self) -> float:
+        """Return how open they are when they are open, NaN while too few were seen."""
+        total = int(self.counts.sum())
+        if total < FEWEST_EYES:
+            return float("nan")
+        row = int(np.searchsorted(np.cumsum(self.counts), OPEN_SHARE / 100 * total))
+        return (row + 0.5) * _OPENNESS_STEP
+
+
+@dataclass
 class Best:
     """The best embeddings and the most telling close-ups of a track, both bounded.
 
-    `usable` counts the faces that were good enough for a close-up.
+    `usable` counts the faces that were good enough for a close-up, `eyes` how open theirs were.
     """
 
     samples: list[Sample] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
     usable: int = 0
     thumbnail: Thumbnail | None = None
+    eyes: OpenEyes = field(default_factory=OpenEyes)
 
     def wants_thumbnail(self, quality: float) -> bool:
         """Whether a face of this quality is clearly better to show than the one there is."""
@@ -155,19 +203,29 @@ class Best:
         if len(self.samples) > EMBEDDINGS:
             self.samples.remove(min(self.samples, key=lambda kept: kept.quality))
 
-    def wants_candidate(self, quality: float, look: FloatArray) -> bool:
+    def wants_candidate(
+        self, quality: float, look: FloatArray, openness: float = float("nan")
+    ) -> bool:
         """Count a usable close-up and say whether one of this quality and look would be kept."""
         self.usable += 1
+        if np.isfinite(openness):
+            self.eyes.add(openness)
         if len(self.candidates) < self._capacity:
             return True
         looks = np.stack([kept.traits for kept in self.candidates])
-        return quality * float(novelty(look[None], looks)[0]) > min(self._worths())
+        worth = self._worth(quality, openness) * float(novelty(look[None], looks)[0])
+        return worth > min(self._worths())
 
     def add_candidate(self, candidate: Candidate) -> None:
         """Keep a close-up, dropping the one that is least missed if there are too many."""
         self.candidates.append(candidate)
         if len(self.candidates) > self._capacity:
             del self.candidates[int(np.argmin(self._worths()))]
+
+    def telling(self) -> tuple[Candidate, ...]:
+        """Return the close-ups kept, each with what the track's open eyes are like."""
+        level = self.eyes.level()
+        return tuple(replace(kept, open_level=level) for kept in self.candidates)
 
     def divided(self, frame: int) -> tuple[Best, Best]:
         """Return what is from before a frame and what is from it on."""
@@ -192,6 +250,7 @@ class Best:
     def merge(self, other: Best) -> None:
         """Take over what another part of the same track kept."""
         self.usable += other.usable
+        self.eyes.merge(other.eyes)
         for sample in other.samples:
             self.add_sample(sample)
         for candidate in other.candidates:
@@ -199,15 +258,16 @@ class Best:
         if other.thumbnail is not None and self.wants_thumbnail(other.thumbnail.quality):
             self.thumbnail = other.thumbnail
 
+    def _worth(self, quality: float, openness: float) -> float:
+        # Nothing is shut where nothing is known: comparing with NaN is false.
+        return quality * (SHUT_WORTH if openness < SHUT * self.eyes.level() else 1.0)
+
     def _worths(self) -> list[float]:
-        """Quality of each candidate times its difference from the better ones among the rest."""
+        """Worth of each candidate times its difference from the better ones among the rest."""
         looks = np.stack([kept.traits for kept in self.candidates])
+        worth = [self._worth(kept.quality, kept.openness) for kept in self.candidates]
         worths = []
-        for row, kept in enumerate(self.candidates):
-            better = [
-                other
-                for other, rival in enumerate(self.candidates)
-                if (rival.quality, -other) > (kept.quality, -row)
-            ]
-            worths.append(kept.quality * float(novelty(looks[[row]], looks[better])[0]))
+        for row, mine in enumerate(worth):
+            better = [other for other, rival in enumerate(worth) if (rival, -other) > (mine, -row)]
+            worths.append(mine * float(novelty(looks[[row]], looks[better])[0]))
         return worths

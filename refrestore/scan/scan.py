@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.faces.analyser import FaceModels, load_face_models
@@ -21,10 +24,13 @@ from refrestore.project.scanning import ScanWriter
 from refrestore.project.video import VideoSource
 from refrestore.scan.cluster import Constraints, cluster_tracks, cooccurring
 from refrestore.scan.follow import Follower
-from refrestore.scan.references import Spool, Spooled, harvest, to_reference
+from refrestore.scan.picking import pick
+from refrestore.scan.polish import Job, jobs, polish
+from refrestore.scan.references import Spool, Spooled, to_reference
 from refrestore.scan.shots import CutDetector
 from refrestore.scan.tracks import finish_shot, pool_tracks
-from refrestore.types import Frame, ImageArray, Shot, Track
+from refrestore.scan.view import ViewOf, load_view
+from refrestore.types import EMBEDDING_SIZE, Frame, ImageArray, Shot, Track
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, what is done of it and, if known, how much there is."""
@@ -95,9 +101,14 @@ def scan(
     )
     with (
         Project.open_or_create(project_folder, video_source(info)) as project,
-        project.begin_scan(settings, recogniser=pack.recogniser.stem) as writer,
+        project.begin_scan(
+            settings, recogniser=pack.recogniser.stem, recogniser_digest=pack.recogniser_digest
+        ) as writer,
     ):
-        return scan_into(writer, info, project_folder, models, settings, progress=progress)
+        view = load_view(runtime)
+        return scan_into(
+            writer, info, project_folder, models, settings, view=view, progress=progress
+        )
 
 
 def video_source(info: VideoInfo) -> VideoSource:
@@ -120,13 +131,17 @@ def scan_into(
     models: FaceModels,
     settings: ScanSettings,
     *,
+    view: ViewOf | None = None,
     progress: Progress | None = None,
 ) -> ScanSummary:
-    """Scan a video into a begun scan; `folder` takes crops while they wait for a name."""
+    """Scan a video into a begun scan; `folder` takes crops while they wait for a name.
+
+    `view` tells how much of a close-up's face is seen; without it, all of each.
+    """
     for stale in folder.glob(f"{Spool.PREFIX}*"):  # left by a scan that was killed
         shutil.rmtree(stale, ignore_errors=True)
     with Spool(folder) as spool, VideoReader(info.path, info=info) as reader:
-        run = _Scan(writer, info, models, settings, spool, progress=progress or _silent)
+        run = _Scan(writer, info, models, settings, spool, view=view, progress=progress or _silent)
         run.read(reader)
         identities, references = run.name_people()
         writer.set_frames(run.frames)
@@ -158,10 +173,12 @@ class _Scan:
         settings: ScanSettings,
         spool: Spool,
         *,
+        view: ViewOf | None,
         progress: Progress,
     ) -> None:
         self._writer, self._info, self._models = writer, info, models
         self._settings, self._spool, self._progress = settings, spool, progress
+        self._view = view
         self._times: dict[int, Fraction] = {}
         self._follower: Follower | None = None
         self._candidates: list[Spooled] = []
@@ -195,12 +212,7 @@ class _Scan:
         )
         self._writer.set_identities(groups)
         self._progress("identities", len(self.tracks), len(self.tracks))
-        references = 0
-        for done, group in enumerate(groups):
-            self._progress("references", done, len(groups))
-            references += self._harvest(group)
-        self._progress("references", len(groups), len(groups))
-        return len(groups), references
+        return len(groups), self._harvest(groups)
 
     def _take(self, picture: _Picture, begins_shot: bool) -> None:
         if begins_shot:
@@ -235,17 +247,44 @@ class _Scan:
         self._follower = None
         self._times.clear()
 
-    def _harvest(self, group: tuple[int, ...]) -> int:
-        members = set(group)
-        own = [spooled for spooled in self._candidates if spooled.track in members]
-        centroid = pool_tracks([track for track in self.tracks if track.id in members])
-        chosen = harvest(
-            [spooled.candidate for spooled in own], centroid, self._settings.max_references
+    def _harvest(self, groups: Sequence[tuple[int, ...]]) -> int:
+        tracks = {track.id: track for track in self.tracks}
+        owner = {track: row for row, group in enumerate(groups) for track in group}
+        own: list[list[Spooled]] = [[] for _ in groups]
+        for spooled in self._candidates:
+            if spooled.track in owner:
+                own[owner[spooled.track]].append(spooled)
+        centroids = np.stack(
+            [pool_tracks([tracks[one] for one in group]) for group in groups]
+            or [np.zeros(EMBEDDING_SIZE, np.float32)]
         )
-        for row in chosen:
-            reference = to_reference(own[row], self._info.path.name)
-            self._writer.add_reference(own[row].track, reference)
-        return len(chosen)
+        dropped = self._writer.dropped_faces()
+        kept = []
+        for row, mine in enumerate(own):
+            self._progress("references", row, len(groups))
+            chosen = pick(
+                mine,
+                centroids[row],
+                self._settings.max_references,
+                others=np.delete(centroids, row, 0),
+                dropped=dropped,
+                view=self._view,
+            )
+            kept.append(chosen)
+        self._polish(kept, jobs(kept, centroids, tracks))
+        for spooled in chain.from_iterable(kept):
+            reference = to_reference(spooled, self._info.path.name)
+            self._writer.add_reference(spooled.track, reference)
+        self._progress("references", len(groups), len(groups))
+        return sum(map(len, kept))
+
+    def _polish(self, kept: Sequence[list[Spooled]], todo: Sequence[Job]) -> None:
+        """Put cleaner close-ups in the place of noisy ones; the video is read again for them."""
+        if not todo:
+            return
+        with VideoReader(self._info.path, info=self._info) as reader:
+            for (person, place), better in polish(todo, reader, self._models, self._spool).items():
+                kept[person][place] = better
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,36 +14,19 @@ from refrestore.errors import ProfileError, UsageError
 from refrestore.faces.analyser import load_face_models
 from refrestore.models.pack import load_face_pack
 from refrestore.project import Profile, Project
-from refrestore.project.profile import MATCH_MARGIN, check_recogniser, same_people, statistics
+from refrestore.project.network import Network
+from refrestore.project.profile import MATCH_MARGIN, check_network, same_people, statistics
 from refrestore.project.profile_cosines import cosines
 from refrestore.scan.agreement import one_person
+from refrestore.scan.networks import Source, pack_network
 from refrestore.scan.photos import Rejected, faces_of_pictures
 from refrestore.scan.scan import Progress, scan
-from refrestore.types import FloatArray, Identity, ImageArray, Reference
+from refrestore.types import FloatArray, Identity, ImageArray
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 DOMINATES = 2.0
 """How many times as long as the next person somebody must be on screen for a video to be theirs."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """References that are said to show one person; `name` is for messages."""
-
-    name: str
-    references: tuple[Reference, ...]
-    recogniser: str
-
-    @property
-    def embeddings(self) -> FloatArray:
-        """Of the references, (N, 512)."""
-        return np.stack([one.embedding for one in self.references])
-
-    @property
-    def centroid(self) -> FloatArray:
-        """Unit mean embedding, (512,)."""
-        return statistics(self.embeddings).centroid
 
 
 def gather(
@@ -107,7 +89,7 @@ def majority(source: Source) -> tuple[Source, list[Rejected]]:
     ProfileError
         When no person is shown by more than half of them, or clearly more often than others.
     """
-    found = one_person(source.embeddings, cosines(source.recogniser))
+    found = one_person(source.embeddings, cosines(source.network.name))
     if not found.clear:
         raise ProfileError(
             f"{source.name} shows different people, none of them in most pictures: keep only "
@@ -125,7 +107,7 @@ def same_as(source: Source, profile: Profile) -> tuple[Source, list[Rejected]]:
     ProfileError
         When half of them or more show somebody else, or the rest on the whole does.
     """
-    check_recogniser(profile, source.recogniser)
+    check_network(profile, source.network)
     together = np.concatenate([profile.embeddings, source.embeddings])
     known = np.arange(len(together)) < len(profile.references)
     own = one_person(together, profile.cosines, known).own[len(profile.references) :]
@@ -158,7 +140,7 @@ def check_one_person(sources: Sequence[Source]) -> None:
         Names the two, and how similar they are.
     """
     for number, source in enumerate(sources):
-        levels = cosines(source.recogniser)
+        levels = cosines(source.network.name)
         for other in sources[:number]:
             same, why = same_people(other.embeddings, source.embeddings, levels)
             if not same:
@@ -189,21 +171,12 @@ def check_nearest(source: Source, name: str, people: Sequence[tuple[str, FloatAr
         )
 
 
-def common_recogniser(sources: Sequence[Source]) -> str:
-    """Return the network that all sources were seen by, "" if unknown.
-
-    Raises
-    ------
-    ProfileError
-        When there are several.
-    """
-    known = sorted({source.recogniser for source in sources if source.recogniser})
-    if len(known) > 1:
-        raise ProfileError(
-            f"The sources were seen by different recognisers ({', '.join(known)}): scan the "
-            "projects again with the same --pack."
-        )
-    return known[0] if known else ""
+def common_network(sources: Sequence[Source]) -> Network:
+    """Return the network of sources that are comparable; unknown as far as it is for one."""
+    networks = {source.network for source in sources}
+    names = {one.name for one in networks if one.name}
+    digests = {one.digest for one in networks}
+    return Network(min(names, default=""), digests.pop() if len(digests) == 1 else "")
 
 
 def _kept(
@@ -212,7 +185,7 @@ def _kept(
     told = list(zip(source.references, own, similarity, strict=True))
     rejected = [Rejected(one.source, reason.format(value)) for one, mine, value in told if not mine]
     kept = tuple(one for one, mine, _ in told if mine)
-    return Source(source.name, kept, source.recogniser), rejected
+    return Source(source.name, kept, source.network), rejected
 
 
 def _of_project(project: Project, number: int) -> Source:
@@ -223,7 +196,7 @@ def _of_project(project: Project, number: int) -> Source:
             f"{person.name} has no close-up in {project.folder} that is large and sharp enough for "
             "a profile: add photos or another video."
         )
-    return Source(f"{project.folder}:{number}", tuple(references), _recogniser(project))
+    return Source(f"{project.folder}:{number}", tuple(references), _network(project))
 
 
 def _of_photos(
@@ -237,7 +210,7 @@ def _of_photos(
     if not found.references:
         first = found.rejected[0]
         raise ProfileError(f"No photo in {source} can be used; {first.source}: {first.reason}.")
-    return Source(source, found.references, pack.recogniser.stem), found.rejected
+    return Source(source, found.references, pack_network(pack)), found.rejected
 
 
 def _counted(
@@ -270,23 +243,23 @@ def _of_video(
                 number = _dominating(people, video)
             else:
                 number = _nearest(project, people, profile, video)
-            references, recogniser = tuple(project.references(number)), _recogniser(project)
+            references, network = tuple(project.references(number)), _network(project)
     if not references:
         raise ProfileError(
             f"{video} shows identity {number} never large and sharp enough for a profile: take a "
             "closer video or photos."
         )
-    return Source(str(video), references, recogniser)
+    return Source(str(video), references, network)
 
 
-def _recogniser(project: Project) -> str:
+def _network(project: Project) -> Network:
     info = project.scan_info()
-    return "" if info is None else info.recogniser
+    return Network() if info is None else info.network
 
 
 def _nearest(project: Project, people: Sequence[Identity], profile: Profile, video: Path) -> int:
     """Return who of the people with close-ups is most similar to a profile."""
-    check_recogniser(profile, _recogniser(project))
+    check_network(profile, _network(project))
     values = {}
     for one in people:
         rows = [reference.embedding for reference in project.references(one.id)]

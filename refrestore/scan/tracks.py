@@ -104,7 +104,7 @@ def finish_shot(
         shown = part.best.thumbnail
         finished.append(
             ShotTrack(
-                track, faces, tuple(part.best.candidates), None if shown is None else shown.image
+                track, faces, part.best.telling(), None if shown is None else shown.image
             )
         )
     return finished

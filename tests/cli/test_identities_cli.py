@@ -31,6 +31,14 @@ def reference():
     )
 
 
+def poses(number, count):
+    """Person 1 turns to the picture's left after two seconds; nobody saw how the others look."""
+    if number != 1:
+        return None
+    yaw = np.where(np.arange(count) < 50, 0, -60)
+    return np.stack([yaw, 0 * yaw, 0 * yaw], 1)
+
+
 @pytest.fixture
 def folder(tmp_path):
     video = VideoSource(tmp_path / "film.mp4", "f", Geometry(640, 360), Fraction(0), Fraction(25))
@@ -48,6 +56,7 @@ def folder(tmp_path):
                     box=np.tile([left, 0, left + 40, 40], (count, 1)),
                     keypoints=np.zeros((count, 5, 2)),
                     score=np.ones(count),
+                    pose=poses(number, count),
                 ),
             )
         writer.add_reference(1, reference())
@@ -181,6 +190,29 @@ def test_references_are_listed_dropped_and_added(run):
         run("references", "drop", 7)
 
 
+LACKING = "No left profile of person 1 (needed for 50 faces, 2.0-4.0 s): add a photo."
+
+
+def test_what_is_missing_is_said(run):
+    shown = run.json("show", 1)
+    assert shown["coverage"]["poses"]["front"] == 1
+    assert shown["gaps"]["poses"]["left profile"] == 50
+    (missing,) = shown["gaps"]["missing"]
+    assert missing == {
+        "pose": "left profile", "faces": 50, "spans": [[2.0, 3.96]], "close_ups": 0,
+        "sentence": LACKING,
+    }  # fmt: skip
+    lines = run("show", 1).stdout.splitlines()
+    assert lines[-1].strip() == LACKING
+    assert lines[-2].strip().startswith("they show (left and right of the picture): 1 front")
+    listed = run.json("references", "list")["gaps"]
+    assert [one["identity"] for one in listed] == [1, 2, 3]
+    assert listed[0] == shown["gaps"]
+    assert run("references", "list", 1).stdout.splitlines()[-1] == LACKING
+    run("ignore", 1)
+    assert [one["identity"] for one in run.json("references", "list")["gaps"]] == [2, 3]
+
+
 def test_suggestions(run, folder, tmp_path):
     assert run.json("suggestions") == {"merges": [], "impurities": []}
     assert run("suggestions").stdout == "There is nothing to suggest.\n"
@@ -197,6 +229,7 @@ def test_suggestions(run, folder, tmp_path):
                     box=np.tile([10, 0, 50, 40], (count, 1)),
                     keypoints=np.zeros((count, 5, 2)),
                     score=np.ones(count),
+                    pose=poses(number, count),
                 ),
             )
         writer.set_identities([[1, 2, 3], [4], [5]])

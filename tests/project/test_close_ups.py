@@ -124,3 +124,36 @@ def test_a_photo_is_a_matter_of_its_profile(project, make):
     with pytest.raises(ProjectError, match="a photo is a matter of the profile"):
         project.drop_close_ups([one.id])
     assert project.edits() == []
+
+
+def places(project):
+    return [(mark.frame, round(mark.box[0])) for mark in project.dropped_faces()]
+
+
+def test_what_a_scan_must_not_take_is_said_by_place(film, make):
+    assert film.dropped_faces() == ()
+    film.drop_close_ups([one.id for one in film.close_ups() if one.frame in (50, 150)])
+    assert sorted(frame for frame, _ in places(film)) == [50, 150, 150]
+    both = sorted(left for frame, left in places(film) if frame == 150)
+    assert both[0] == pytest.approx(100, abs=2)
+    assert both[1] == pytest.approx(400, abs=2)
+    film.undo()
+    assert film.dropped_faces() == ()
+    film.redo()
+    # Another scan that took none of them: they are still not to be taken.
+    scan(film, make, [(1, 20, 0.5)])
+    assert sorted(frame for frame, _ in places(film)) == [50, 150, 150]
+
+
+def test_a_close_up_used_again_may_be_taken_again(film, make):
+    film.drop_close_ups([one.id for one in film.close_ups(1)])
+    (fifty,) = (one for one in film.close_ups(1) if one.frame == 50)
+    film.use_close_ups([fifty.id])
+    assert sorted(frame for frame, _ in places(film)) == [52, 150]  # 52 is another close-up
+    # In the next scan the look of 150 was taken a frame later: the word is about that look.
+    scan(film, make, [(1, 151, 0.9), (2, 150, 0.7)])
+    (later,) = (one for one in film.close_ups(1) if one.frame == 151)
+    assert not later.used
+    film.use_close_ups([later.id])
+    assert places(film)[0][0] == 52
+    assert len(places(film)) == 1

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from refrestore.errors import ProfileError
 from refrestore.project import Profile
+from refrestore.project.network import Network
 from refrestore.project.profile import Memory
 from refrestore.project.profile_choice import (
     BEST_KEPT,
@@ -118,7 +119,7 @@ def test_what_is_not_kept_is_remembered(anna):
 
 def test_a_large_album_is_remembered_when_a_profile_is_made():
     album = [looking(i, i % 40, 0.5) for i in range(60)]
-    made = Profile.chosen("Anna", [*album, album[0]], "net")
+    made = Profile.chosen("Anna", [*album, album[0]], Network("net", "a" * 16))
     assert (len(made.references), made.statistics.count) == (MAX_REFERENCES, 60)
 
 

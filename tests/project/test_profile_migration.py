@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from refrestore.errors import DiskError, ProfileError
 from refrestore.project import ProfileStore
+from refrestore.project.network import Network
 from refrestore.project.profile_calibration import calibrated
 from refrestore.project.profile_document import ProfileDocument
 from refrestore.project.profile_migration import STEPS, VERSION, migrated
@@ -38,6 +40,7 @@ def test_an_old_profile_is_read_and_left_as_it_is(store):
     anna = store.load("Anna")
     assert (len(anna.references), anna.recogniser, anna.threshold) == (3, "recogniser", 0.40)
     assert anna.calibration is None
+    assert anna.recogniser_digest == ""
     assert anna.statistics.count == 3
     assert [one.source for one in anna.references] == ["drawn 1", "drawn 2", "drawn 3"]
     assert snapshot(folder) == before
@@ -55,6 +58,28 @@ def test_saving_brings_it_up_to_date(store):
     for one, other in zip(anna.references, again.references, strict=True):
         np.testing.assert_array_equal(one.image, other.image)
         np.testing.assert_array_equal(one.embedding, other.embedding)
+
+
+def test_version_2_knew_a_network_by_its_name_only(store):
+    """A folder as version 2 wrote it: everything but the digest of the recogniser."""
+    store.save(
+        replace(calibrated(store.load("Anna")), recogniser_digest="0123456789abcdef"),
+        replace_existing=True,
+    )
+    path = store.directory / "Anna" / "profile.json"
+    document = json.loads(path.read_text())
+    assert document.pop("recogniser_digest") == "0123456789abcdef"
+    path.write_text(json.dumps({**document, "version": 2}))
+    anna = store.load("Anna")
+    assert (anna.recogniser, anna.recogniser_digest) == ("recogniser", "")
+    assert anna.threshold == document["threshold"]
+    assert not anna.network.contradicts(Network("recogniser", "f" * 16))
+    store.save(anna, replace_existing=True)
+    written = json.loads(path.read_text())
+    assert written == {**document, "version": VERSION, "recogniser_digest": ""}
+    path.write_text(json.dumps({**written, "recogniser_digest": "ABC"}))
+    with pytest.raises(ProfileError, match=r"damaged .recogniser_digest"):
+        store.load("Anna")
 
 
 def test_the_old_files_stay_until_the_new_ones_are_saved(store, monkeypatch):

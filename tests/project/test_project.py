@@ -5,6 +5,9 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,10 +15,11 @@ import numpy as np
 import pytest
 
 from refrestore.config import ScanSettings
-from refrestore.errors import ProjectError
+from refrestore.errors import DiskError, ProjectError
 from refrestore.project import Project
 from refrestore.project.columns import LANDMARK_RANGE, LANDMARK_STEPS
-from refrestore.project.database import SCHEMA_VERSION, Database
+from refrestore.project.database import MIGRATIONS, SCHEMA_VERSION, Database
+from refrestore.project.network import Network
 
 TWO_PEOPLE = {1: (0, 300, 100.0), 2: (100, 200, 400.0), 3: (400, 700, 100.0)}
 
@@ -357,11 +361,71 @@ def test_an_older_schema_is_converted(project):
 
     path = project.folder / "project.sqlite"
     with pytest.raises(KeyError):
-        Database(path, {0: stumble})
-    database = Database(path, {0: convert})
+        Database(path, {0: stumble, 1: lambda _: None})
+    database = Database(path, {0: convert, 1: lambda _: None})
     assert database.meta("converted") == "yes"
     database.close()
     Project.open(project.folder).close()
+
+
+@pytest.fixture
+def version_1(project):
+    """A scanned project as the first version wrote it: no digest of the recogniser."""
+    with project.begin_scan(ScanSettings(), recogniser="net", recogniser_digest="a" * 16) as writer:
+        writer.set_frames(7)
+    project.close()
+    connection = sqlite3.connect(project.folder / "project.sqlite")
+    connection.execute("ALTER TABLE scans DROP COLUMN recogniser_digest")
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+    return project.folder
+
+
+def test_a_scan_of_version_1_does_not_say_which_file_its_recogniser_was(version_1):
+    for _ in range(2):  # converted, and as it is then
+        with Project.open(version_1) as opened:
+            info = opened.scan_info()
+            assert (info.recogniser, info.recogniser_digest, info.frames) == ("net", "", 7)
+    with Project.open(version_1) as opened:
+        with opened.begin_scan(ScanSettings(), recogniser="net", recogniser_digest="b" * 16):
+            pass
+        assert opened.scan_info().network == Network("net", "b" * 16)
+
+
+def test_two_processes_convert_a_project_at_the_same_time(version_1):
+    """Both have seen version 1 before either converts."""
+    both = threading.Barrier(2)
+
+    class Late(Mapping):
+        def __getitem__(self, step):
+            return MIGRATIONS[step]
+
+        def __iter__(self):
+            return iter(MIGRATIONS)
+
+        def __len__(self):
+            return len(MIGRATIONS)
+
+        def __contains__(self, step):
+            both.wait()
+            return step in MIGRATIONS
+
+    with ThreadPoolExecutor(2) as pool:
+        opened = list(pool.map(lambda _: Database(version_1 / "project.sqlite", Late()), range(2)))
+    for database in opened:
+        assert database.rows("SELECT recogniser_digest FROM scans") == [("",)]
+        database.close()
+
+
+def test_an_older_project_that_cannot_be_written_to_is_read(version_1, monkeypatch):
+    monkeypatch.setattr("refrestore.project.database._is_writable", lambda path: False)
+    before = (version_1 / "project.sqlite").read_bytes()
+    with Project.open(version_1) as opened:
+        assert opened.scan_info().frames == 7
+        with pytest.raises(DiskError, match="Cannot write"):
+            opened.database.set_meta("scan", "9")
+    assert (version_1 / "project.sqlite").read_bytes() == before
 
 
 def test_a_damaged_crop_is_named(project, make):

@@ -49,7 +49,7 @@ def test_merges_come_by_similarity_and_above_the_least():
 
 def test_the_identity_to_be_trusted_comes_first():
     tracks = as_dict(track(1, AXES[0], 0.2), track(2, AXES[0], 0.9))
-    (one,) = likely_merges({1: (1,), 2: (2,)}, tracks)
+    (one,) = likely_merges({1: (1,), 2: (2,)}, tracks, least=0.3)
     assert one.identities == (2, 1)
 
 
@@ -62,6 +62,23 @@ def test_a_blurred_track_says_less_about_whom_a_person_is_like():
     assert similarity(0.1) > 0.9 > similarity(0.8)
 
 
+@pytest.mark.parametrize("count", [1, 4, 20])
+def test_large_identities_are_not_more_alike_than_single_tracks(count):
+    # Two tracks of a person have the cosine 0.5, tracks of the two people 0.3.
+    noise = iter(range(400, 500))
+    ids = range(1, 2 * count + 1)
+    tracks = as_dict(
+        *(
+            track(i, np.sqrt(0.5) * towards(0, 0.6 if i > count else 1, 1) + 0.5**0.5 * AXES[k])
+            for i, k in zip(ids, noise, strict=False)
+        )
+    )
+    people = {1: tuple(ids)[:count], 2: tuple(ids)[count:]}
+    (one,) = likely_merges(people, tracks, least=0.2)
+    assert one.similarity == pytest.approx(0.3, abs=1e-3)
+    assert likely_merges(people, tracks, least=0.31) == []
+
+
 def test_a_wrong_track_is_found_and_the_right_ones_are_not():
     tracks = as_dict(
         track(1, towards(0, 0.9, 10)),
@@ -71,38 +88,49 @@ def test_a_wrong_track_is_found_and_the_right_ones_are_not():
         track(5, towards(1, 0.9, 14)),
     )
     people = {1: (1, 2, 3), 2: (4, 5)}
-    (wrong,) = likely_impurities(people, tracks)
+    (wrong,) = likely_impurities(people, tracks, least=0.28)
     assert (wrong.track, wrong.identity, wrong.nearest) == (3, 1, 2)
     assert wrong.similarity == pytest.approx(0, abs=1e-6)  # it does not vouch for itself
     mean = (tracks[4].embedding + tracks[5].embedding).astype(np.float64)
     expected = tracks[3].embedding @ (mean / np.linalg.norm(mean))
-    assert wrong.nearest_similarity == pytest.approx(float(expected), abs=1e-6)
-    assert likely_impurities(people, tracks, settled={3}) == []
+    # As alike as one track of theirs would be, of two whose cosine were a half.
+    assert wrong.nearest_similarity == pytest.approx(float(expected) * np.sqrt(3 / 4), abs=1e-6)
+    assert likely_impurities(people, tracks, least=0.28, settled={3}) == []
 
 
 def test_a_track_that_is_far_but_nearer_to_nobody_is_left_in_peace():
     tracks = as_dict(track(1, AXES[0]), track(2, AXES[0]), track(3, AXES[5]), track(4, AXES[6]))
     tracks[4] = track(4, towards(0, 0.6, 7))
-    assert likely_impurities({1: (1, 2, 3), 2: (4,)}, tracks) == []
+    assert likely_impurities({1: (1, 2, 3), 2: (4,)}, tracks, least=0.28) == []
 
 
-def test_a_track_near_enough_to_its_own_is_not_doubted():
-    tracks = as_dict(
-        track(1, AXES[0]),
-        track(2, towards(0, 0.6, 1)),
-        track(3, towards(1, 0.9, 0)),
-        track(4, AXES[1]),
-    )
-    assert likely_impurities({1: (1, 2), 2: (4,)}, tracks) == []
+def test_a_track_hardly_nearer_to_another_is_not_doubted():
+    def doubted(cosine):
+        tracks = as_dict(
+            track(1, AXES[0]),
+            track(2, towards(0, 0.5, 1)),  # 0.5 like its own, `cosine` like the other
+            track(3, cosine * AXES[1] / np.sqrt(0.75) + np.sqrt(1 - cosine**2 / 0.75) * AXES[9]),
+        )
+        return [one.track for one in likely_impurities({1: (1, 2), 2: (3,)}, tracks, least=0.28)]
+
+    assert doubted(0.54) == []
+    assert doubted(0.56) == [2]
+
+
+def test_a_track_hardly_like_the_other_is_not_doubted():
+    tracks = as_dict(track(1, AXES[0]), track(2, towards(3, 0.3)), track(3, AXES[3]))
+    people = {1: (1, 2), 2: (3,)}
+    assert likely_impurities(people, tracks, least=0.31) == []
+    assert [one.track for one in likely_impurities(people, tracks, least=0.29)] == [2]
 
 
 def test_tracks_without_an_embedding_are_nowhere():
     tracks = as_dict(track(1, None), track(2, None), track(3, AXES[0]), track(4, AXES[0]))
     people = {1: (1, 2), 2: (3,), 3: (4,), 4: ()}
-    assert [one.identities for one in likely_merges(people, tracks)] == [(2, 3)]
-    assert likely_impurities(people, tracks) == []
-    assert likely_merges({}, {}) == []
-    assert likely_merges({1: (1,)}, tracks) == []
+    assert [one.identities for one in likely_merges(people, tracks, least=0.3)] == [(2, 3)]
+    assert likely_impurities(people, tracks, least=0.3) == []
+    assert likely_merges({}, {}, least=0.3) == []
+    assert likely_merges({1: (1,)}, tracks, least=0.3) == []
 
 
 def test_many_people_in_blocks_are_the_same_pairs(monkeypatch):
@@ -134,8 +162,8 @@ def film(project, make):
     return scan(project, make, found, [[1], [2], [3], [4, 5]])
 
 
-def scan(project, make, found, groups):
-    with project.begin_scan(ScanSettings()) as writer:
+def scan(project, make, found, groups, **network):
+    with project.begin_scan(ScanSettings(), **network) as writer:
         writer.add_shot(Shot(0, 0, 1000, Fraction(2)))
         for one in found:
             left = 100.0 * (one.id % 5)
@@ -188,6 +216,20 @@ def test_a_wrong_track_is_named_until_it_is_kept_or_moved(film):
     film.undo()
     film.move_tracks([5], 1)
     assert suggest(film).impurities == ()
+
+
+def test_a_track_is_not_somebodys_whom_it_is_on_screen_with(project, make):
+    for first, expected in ((20, []), (300, [5])):
+        found = [track(1, AXES[0], first=0), track(4, AXES[4]), track(5, AXES[0], first=first)]
+        scan(project, make, found, [[1], [4, 5]])
+        assert [one.track for one in suggest(project).impurities] == expected
+
+
+def test_by_default_the_least_is_that_of_the_scans_recogniser(project, make):
+    found = [track(1, AXES[0]), track(2, towards(0, 0.27, 1))]
+    for name, expected in (("recogniser", []), ("edgeface_xs.fp32", [(1, 2)])):
+        scan(project, make, found, [[1], [2]], recogniser=name)
+        assert pairs(project) == expected
 
 
 def test_a_limit_keeps_the_most_likely(film):

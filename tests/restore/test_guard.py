@@ -71,9 +71,11 @@ def test_who_is_refused_and_who_cannot_be_told():
         Belief.SOMEBODY_ELSE,
         Belief.CANNOT_TELL,
         Belief.CANNOT_TELL,
-        Belief.SOMEBODY_ELSE,
+        Belief.ANOTHER,
         Belief.CANNOT_TELL,
     ]
+    refused = judge(faces[4:5], like(0.5), like(0.9), [PERSON], beliefs=beliefs[4:5])[0]
+    assert (refused.choice, refused.reason) == (Choice.UNREFERENCED, Reason.ANOTHER)
 
 
 def test_a_blurred_face_must_be_like_the_person_unless_somebody_vouches():

@@ -9,7 +9,7 @@ import pytest
 
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import ProfileError, ProjectError, UsageError
-from refrestore.project import Profile, ProfileStore, Project, VideoSource
+from refrestore.project import Profile, Project, VideoSource
 from refrestore.scan.build import build_profile, pictures_in, update_profile
 from refrestore.scan.recognise import match_identities, match_pictures
 from refrestore.types import Faces, Geometry, Reference, Track
@@ -37,11 +37,6 @@ def reference(person, seed):
         source=f"film at {seed} s",
         frame=seed,
     )
-
-
-@pytest.fixture
-def store(tmp_path):
-    return ProfileStore(tmp_path / "profiles")
 
 
 @pytest.fixture
@@ -123,6 +118,37 @@ def test_people_on_screen_together_are_not_one_profile(film):
     assert film.identity(1).profile == "Anna at home"
     with pytest.raises(ProfileError, match="cannot be compared"):
         match_identities(film, [replace(anna, recogniser="other net")])
+
+
+def test_people_whom_the_user_told_apart_are_not_one_profile(people_of, tmp_path):
+    anna = Profile("Anna", (reference(0, 1),), recogniser="net")
+
+    def linked(project):
+        match_identities(project, [anna], link=True)
+        return [one.profile for one in project.identities()]
+
+    looks = [axis(0, 0.3, 1), axis(0, 0.5, 2), axis(0, 0.6, 3)]
+    with people_of(tmp_path / "nobody", looks) as project:
+        assert linked(project) == ["Anna"] * 3
+    with people_of(tmp_path / "two", looks) as project:
+        project.tell_apart([1, 2])
+        assert linked(project) == ["Anna", None, "Anna"]
+        assert match_identities(project, [anna])[2].nearest == "Anna"
+    with people_of(tmp_path / "all", looks) as project:
+        project.tell_apart([1, 2, 3])
+        assert linked(project) == ["Anna", None, None]
+    with people_of(tmp_path / "said", looks) as project:  # whom the user linked, has it
+        project.tell_apart([1, 2])
+        project.link_profile(2, "Anna")
+        assert linked(project) == [None, "Anna", "Anna"]
+        assert match_identities(project, [anna])[1].name is None
+
+
+def test_who_is_linked_already_keeps_others_on_screen_away(film):
+    anna = Profile("Anna", (reference(0, 1),), recogniser="net")
+    film.link_profile(4, "Anna")  # the farther one of two who are on screen together
+    match_identities(film, [anna], link=True)
+    assert [one.profile for one in film.identities()] == [None, None, None, "Anna"]
 
 
 def test_pictures_in_folders(tmp_path):

@@ -113,3 +113,27 @@ def test_decisions_survive_another_scan_and_can_all_be_undone(shared, runtime, t
         assert undone == made
         assert sorted(who.tracks for who in project.identities()) == automatic(project)
         assert all(c.used for c in project.close_ups())
+
+
+def test_another_close_up_takes_the_place_of_a_dropped_one(shared, runtime, tmp_path):
+    film, folder = shared / CLIP, tmp_path / "film"
+    settings = ScanSettings(max_references=3)
+    scan(film, folder, settings=settings, runtime=runtime)
+    with Project.open(folder) as project:
+        who = max(project.identities(), key=lambda one: one.faces).id
+        first, second, third = (one.frame for one in project.close_ups(who))
+        project.drop_close_ups([one.id for one in project.close_ups(who) if one.frame == second])
+        assert [one.frame for one in project.references(who)] == [first, third]
+    scan(film, folder, settings=settings, runtime=runtime)
+    with Project.open(folder) as project:
+        now = {one.frame for one in project.references(who)}
+        assert len(now) == 3
+        assert second not in now
+        assert first in now
+        # It is kept beside them, so that the word can be taken back.
+        assert [one.frame for one in project.close_ups(who) if not one.used] == [second]
+        project.undo()
+        assert second in {one.frame for one in project.references(who)}
+    scan(film, folder, settings=settings, runtime=runtime)
+    with Project.open(folder) as project:
+        assert {one.frame for one in project.references(who)} == {first, second, third}

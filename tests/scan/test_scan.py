@@ -10,7 +10,8 @@ from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import MediaError, ProjectError
 from refrestore.media.simple import write_pictures
 from refrestore.project.project import Project
-from refrestore.scan.references import MIN_SHARPNESS, MIN_SIZE, Spool
+from refrestore.scan.harvest import MIN_SHARPNESS, MIN_SIZE
+from refrestore.scan.references import Spool
 from refrestore.scan.scan import scan
 from refrestore.scan.sheet import contact_sheet
 

@@ -12,8 +12,15 @@ from refrestore.scan.association import (
     without_returned,
 )
 from refrestore.scan.followed import Followed, Row
-from refrestore.scan.references import harvest
-from refrestore.scan.samples import EMBEDDINGS, MOST_CANDIDATES, Best, Candidate, Sample, traits
+from refrestore.scan.samples import (
+    EMBEDDINGS,
+    FEWEST_EYES,
+    MOST_CANDIDATES,
+    Best,
+    Candidate,
+    Sample,
+    traits,
+)
 from refrestore.scan.tracks import finish_shot, pool
 
 RATE = Fraction(25)
@@ -172,39 +179,19 @@ def test_clear_pairs_need_no_identity_and_crossing_ones_use_it():
     assert assign(cost, alike[[1, 0, 2]]).detections.tolist() == [1, 0, 2]
 
 
-def candidate(yaw=0.0, quality=0.6, size=120.0, sharpness=0.9, eyes=0.3, person=1, frame=0):
+def candidate(yaw=0.0, quality=0.6, size=120.0, sharpness=0.9, person=1, frame=0, openness=0.5):
     pose = np.array([yaw, 0, 0], np.float32)
     return Candidate(
         frame=frame,
         closeup=None,
         embedding=unit(person),
         pose=pose,
-        traits=traits(pose, 0.0, eyes, 0.5),
+        traits=traits(pose, 0.0, 0.5),
         sharpness=sharpness,
         quality=quality,
         native_size=size,
+        openness=openness,
     )
-
-
-def test_harvest_covers_poses_before_it_repeats():
-    faces = [candidate(quality=0.9 - 0.001 * row) for row in range(20)]
-    faces += [candidate(yaw=yaw, quality=0.4) for yaw in (-40, 40)]
-    chosen = harvest(faces, unit(1), limit=3)
-    assert chosen[0] == 0
-    assert set(chosen[1:]) == {20, 21}
-    assert len(harvest(faces, unit(1), limit=24)) == 3
-
-
-def test_harvest_refuses_small_blurred_and_strange_faces():
-    faces = [candidate(size=30), candidate(sharpness=0.1), candidate(person=2), candidate()]
-    assert harvest(faces, unit(1), limit=5) == [3]
-    assert harvest(faces[:3], unit(1), limit=5) == []
-
-
-def test_harvest_prefers_open_eyes():
-    faces = [candidate(quality=0.8, eyes=0.05), candidate(quality=0.5)]
-    assert harvest(faces, unit(1), limit=1) == [1]
-    assert harvest(faces, unit(1), limit=2) == [1, 0]
 
 
 def test_what_is_kept_of_a_track_is_bounded_and_varied():
@@ -221,6 +208,36 @@ def test_what_is_kept_of_a_track_is_bounded_and_varied():
     assert min(sample.quality for sample in best.samples) > 0.7
     assert len(best.candidates) == MOST_CANDIDATES
     assert {-50.0, -25.0, 25.0} <= {float(kept.pose[0]) for kept in best.candidates}
+
+
+def test_a_blink_takes_nobodys_place_on_a_track():
+    best = Best()
+    for frame in range(200):
+        shut = frame % 4 == 3  # a better face in every other respect
+        face = candidate(
+            yaw=frame * 0.618 % 1 * 80 - 40,
+            quality=0.8 if shut else 0.6,
+            frame=frame,
+            openness=0.2 if shut else 0.5,
+        )
+        if best.wants_candidate(face.quality, face.traits, face.openness):
+            best.add_candidate(face)
+    kept = best.telling()
+    assert len(kept) == MOST_CANDIDATES
+    assert sum(face.openness == 0.2 for face in kept) <= 1
+    assert all(face.open_level == pytest.approx(0.5, abs=0.02) for face in kept)
+
+
+def test_what_open_eyes_are_like_is_known_from_five_faces_on():
+    best = Best()
+    for frame in range(FEWEST_EYES):
+        assert np.isnan(best.eyes.level())
+        best.wants_candidate(0.5, candidate().traits, 0.3 if frame else 0.1)
+    assert best.eyes.level() == pytest.approx(0.3, abs=0.02)
+    early, late = best.divided(50)  # of two people, nobody knows whose eyes they were
+    assert np.isnan(early.eyes.level())
+    late.merge(best)
+    assert late.eyes.level() == best.eyes.level()
 
 
 def test_who_was_lost_lately_makes_a_lonely_pair_doubtful():

@@ -12,7 +12,16 @@ from refrestore.cli import options
 from refrestore.cli.output import print_json, print_line
 from refrestore.cli.table import print_table
 
-from .shared import One, describe_edit, edit_words, open_project, print_identities
+from .shared import (
+    One,
+    coverage_words,
+    describe_edit,
+    edit_words,
+    open_project,
+    print_identities,
+    profile_store,
+    said_gaps,
+)
 
 if TYPE_CHECKING:
     from refrestore.project.suggestions import Suggestions
@@ -43,9 +52,19 @@ def list_identities(project: options.ProjectFolder, json: options.Json = False) 
             typer.echo(lost.reason, err=True)
 
 
-def show(identity: One, project: options.ProjectFolder, json: options.Json = False) -> None:
-    """Show one person: appearances and close-ups."""
+def show(
+    identity: One,
+    project: options.ProjectFolder,
+    profiles_dir: options.ProfilesDir = None,
+    json: options.Json = False,
+) -> None:
+    """Show one person: appearances, close-ups, and looks that no close-up shows."""
+    from refrestore.project.gaps import coverage, gaps
+
+    store = profile_store(profiles_dir)
     with open_project(project) as opened:
+        missing = gaps(opened, identity, store)
+        shown = coverage(opened.references(identity))
         found = opened.identity(identity)
         timeline = opened.timeline()
         tracks = [
@@ -72,7 +91,15 @@ def show(identity: One, project: options.ProjectFolder, json: options.Json = Fal
             if one.used
         ]
     if json:
-        print_json({"identity": asdict(found), "tracks": tracks, "references": references})
+        print_json(
+            {
+                "identity": asdict(found),
+                "tracks": tracks,
+                "references": references,
+                "coverage": asdict(shown),
+                "gaps": said_gaps(missing),
+            }
+        )
         return
     print_identities([found])
     for track in tracks:
@@ -82,22 +109,28 @@ def show(identity: One, project: options.ProjectFolder, json: options.Json = Fal
         )
     for one in references:
         print_line(f"  close-up: {one['source']}, {one['size']:.0f} px, yaw {one['yaw']:.0f}")
+    if references:
+        print_line(f"  they show (left and right of the picture): {coverage_words(shown)}")
+    for sentence in missing.sentences():
+        print_line(f"  {sentence}")
 
 
 def suggestions(
     project: options.ProjectFolder,
     least: Annotated[
         float | None,
-        typer.Option("--least", min=-1, max=1, help="Similarity from which two may be one person."),
+        typer.Option(
+            "--least", min=-1, max=1, help="Least similarity named; default the recogniser's own."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Of each kind at most.")] = 20,
     json: options.Json = False,
 ) -> None:
     """Name who may be one person, and tracks that may be somebody else's."""
-    from refrestore.project.suggestions import LEAST_SIMILARITY, suggest
+    from refrestore.project.suggestions import suggest
 
     with open_project(project) as opened:
-        found = suggest(opened, least=LEAST_SIMILARITY if least is None else least, limit=limit)
+        found = suggest(opened, least=least, limit=limit)
         people = {one.id: one for one in opened.identities()}
     if json:
         print_json(

@@ -12,7 +12,7 @@ from refrestore.cli import options
 from refrestore.cli.output import print_json, print_line
 from refrestore.cli.table import print_table
 
-from .shared import open_project
+from .shared import open_project, profile_store, said_gaps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,11 +32,27 @@ def list_references(
     identity: Annotated[
         int | None, typer.Argument(metavar="[ID]", help="Only this person's.")
     ] = None,
+    profiles_dir: options.ProfilesDir = None,
     json: options.Json = False,
 ) -> None:
-    """List close-ups, those that are never used too."""
+    """List close-ups, those that are never used too, and poses that need one."""
+    from refrestore.project.gaps import all_gaps
+
     with open_project(project) as opened:
-        _print(opened.close_ups(identity), json)
+        found = opened.close_ups(identity)
+        missing = all_gaps(opened, identity, profile_store(profiles_dir))
+    if json:
+        print_json(
+            {
+                "references": [_said(one) for one in found],
+                "gaps": [said_gaps(one) for one in missing],
+            }
+        )
+        return
+    _print(found, json)
+    for one in missing:
+        for sentence in one.sentences():
+            print_line(sentence)
 
 
 @app.command()

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from refrestore.cli import options
 from refrestore.cli.output import print_json
 from refrestore.cli.table import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refrestore.project import Edit, Project
+    from refrestore.project import Edit, ProfileStore, Project
+    from refrestore.project.gaps import Coverage, Gaps
     from refrestore.types import Identity
 
 One = Annotated[int, typer.Argument(metavar="ID", help="Identity, as `list` names it.")]
@@ -28,6 +30,43 @@ def open_project(folder: Path) -> Project:
     from refrestore.project import Project
 
     return Project.open(folder)
+
+
+def profile_store(folder: Path | None) -> ProfileStore:
+    """Return the profiles of the folder asked for or of the usual one."""
+    from refrestore.config import profiles_directory
+    from refrestore.project import ProfileStore
+
+    return ProfileStore(profiles_directory(options.runtime_settings(profiles_dir=folder)))
+
+
+def said_gaps(found: Gaps) -> dict[str, Any]:
+    """Return what is missing of a person as printed in JSON."""
+    return {
+        "identity": found.identity,
+        "faces": found.faces,
+        "poses": dict(found.poses),
+        "missing": [{**asdict(gap), "sentence": gap.sentence(found.name)} for gap in found.missing],
+    }
+
+
+def coverage_words(shown: Coverage) -> str:
+    """Return what close-ups show, in words."""
+    poses = [f"{count} {pose}" for pose, count in shown.poses.items() if count]
+    looks = [
+        (shown.mouth_open, "with open mouth"),
+        (shown.eyes_shut, "with eyes shut"),
+        (shown.light["left"], "lit from the left"),
+        (shown.light["right"], "lit from the right"),
+    ]
+    return "; ".join(
+        part
+        for part in (
+            ", ".join(poses),
+            ", ".join(f"{count} {what}" for count, what in looks if count),
+        )
+        if part
+    )
 
 
 def tell(project: Project, identities: Sequence[int], json: bool) -> None:

@@ -1,0 +1,196 @@
+"""What trackers are given of a film, made once and kept, for `trackers.py`.
+
+The detections of every picture with their embeddings, also the unsure ones; where shots begin; our
+own tracks of the same detections; and the pictures, small, for those that estimate the camera's
+motion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from identity_films import Film, marks
+from numpy.typing import NDArray
+from tracker_adapters import CLEAR, Seen
+
+from refrestore.config import ScanSettings
+from refrestore.faces.analyser import FaceModels
+from refrestore.media.pixels import display_rgb
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
+from refrestore.scan.follow import Follower
+from refrestore.scan.shots import CutDetector
+from refrestore.scan.tracks import finish_shot
+from refrestore.types import Faces, ImageArray
+
+WEAK = 0.1
+"""Score from which detections are kept for trackers that use unsure ones."""
+
+KEPT_SIDE = 480
+"""Longer side of the kept pictures: camera motion is estimated on less."""
+
+Rows = dict[int, list[tuple[int, NDArray[np.float32]]]]
+"""Of each track, its boxes by frame."""
+
+
+class Cache(NamedTuple):
+    """What all trackers see of a film, and where they must begin anew."""
+
+    faces: Faces
+    rate: float
+    shots: list[tuple[int, int]]
+    size: tuple[int, int]
+    pictures: dict[int, NDArray[np.uint8]]
+    ours: dict[str, Rows]
+    looked: NDArray[np.int64]
+
+    def seen(self, frame: int, *, weak: bool) -> Seen:
+        start, stop = np.searchsorted(self.faces.frame, (frame, frame + 1))
+        part = self.faces[np.arange(start, stop)]
+        part = part if weak else part[part.score >= CLEAR]
+        assert part.embedding is not None
+        return Seen(
+            frame, part.box, part.keypoints, part.score, part.embedding, lambda: self.picture(frame)
+        )
+
+    def picture(self, frame: int) -> NDArray[np.uint8]:
+        small = cv2.imdecode(self.pictures[frame], cv2.IMREAD_COLOR)
+        return np.asarray(cv2.resize(small, self.size), np.uint8)
+
+
+class _Kept:
+    """A detector that gives what was found before, and remembers where it was asked."""
+
+    def __init__(self, faces: Faces) -> None:
+        self._faces = faces[faces.score >= CLEAR]
+        self.asked: list[int] = []
+
+    def detect(self, images: Sequence[ImageArray], frames: Sequence[int], size: int) -> Faces:
+        del images, size
+        self.asked += frames
+        return self._faces[np.isin(self._faces.frame, frames)]
+
+
+def look(film: Film, folder: Path, models: FaceModels) -> Cache:
+    """Return the film's cache, made if there is none; shots without labels are left out."""
+    path = folder / f"{film.name}.npz"
+    if path.exists():
+        return _read(path)
+    info, wanted = probe(film.path), ScanSettings()
+    labelled = {frame for _, frame, _ in marks(film.labels)}
+    shots = [shot for shot in _shots(film) if labelled.intersection(range(*shot))]
+    found, pictures = [], {}
+    for _, frame, image in _pictures(film, shots):
+        faces = models.detector.detect([image], [frame], wanted.detect_size)
+        faces = faces[faces.size >= wanted.min_face]
+        if len(faces):
+            described = models.describe(image, faces)
+            found.append(faces.with_columns(embedding=described.embedding))
+        scale = min(1.0, KEPT_SIDE / max(image.shape[:2]))
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        pictures[frame] = cv2.imencode(".jpg", small[..., ::-1])[1]
+    faces = Faces.concatenate(found)
+    ours, looked = {}, np.zeros(0, np.int64)
+    for name, every in (("stride", wanted.detect_every), ("every frame", 1)):
+        kept = _Kept(faces)
+        ours[name] = _follow(film, shots, replace(models, detector=kept), every)
+        looked = looked if len(looked) else np.array(kept.asked)
+    height, width = image.shape[:2]
+    size = (width, height)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(path, Cache(faces, float(info.average_rate), shots, size, pictures, ours, looked))
+    return _read(path)
+
+
+def _shots(film: Film) -> list[tuple[int, int]]:
+    begins: list[bool] = []
+    info = probe(film.path)
+    cuts = CutDetector(info.average_rate)
+    with VideoReader(film.path, info=info) as reader:
+        begins.extend(cuts.push(display_rgb(frame)) for frame in reader)
+    # What is said of a picture lags it.
+    begins = [*begins, *(cuts.flush() for _ in range(cuts.delay))][cuts.delay :]
+    edges = [0, *(frame for frame, cut in enumerate(begins) if cut and frame), len(begins)]
+    return list(pairwise(edges))
+
+
+def _pictures(
+    film: Film, shots: list[tuple[int, int]]
+) -> Iterator[tuple[tuple[int, int], int, ImageArray]]:
+    """Yield shot, frame and picture of every frame of the shots."""
+    left = list(shots)
+    with VideoReader(film.path, info=probe(film.path)) as reader:
+        for frame in reader:
+            if left and frame.index >= left[0][1]:
+                left.pop(0)
+            if not left:
+                return
+            if frame.index >= left[0][0]:
+                yield left[0], frame.index, display_rgb(frame)
+
+
+def _follow(film: Film, shots: list[tuple[int, int]], models: FaceModels, every: int) -> Rows:
+    """Return our own tracks, as a scan makes them, of given detections."""
+    rows: Rows = {}
+    rate = probe(film.path).average_rate
+    wanted = ScanSettings(detect_every=every)
+    for (first, stop), frame, image in _pictures(film, shots):
+        if frame == first:
+            follower = Follower(models, wanted, rate)
+        follower.push(frame, image)
+        if frame + 1 < stop:
+            continue
+        for part in finish_shot(follower.finish(), shot=0, first_id=len(rows) + 1, rate=rate):
+            table = part.faces
+            rows[part.track.id] = list(zip(table.frame.tolist(), table.box, strict=True))
+    return rows
+
+
+def _write(path: Path, cache: Cache) -> None:
+    faces = cache.faces
+    arrays: dict[str, Any] = {
+        name: getattr(faces, name) for name in ("frame", "box", "keypoints", "score", "embedding")
+    }
+    for name, rows in cache.ours.items():
+        flat = [(track, frame, *box) for track, parts in rows.items() for frame, box in parts]
+        arrays[f"ours {name}"] = np.array(flat, np.float64).reshape(-1, 6)
+    sizes = [len(picture) for picture in cache.pictures.values()]
+    np.savez(
+        path,
+        **arrays,
+        rate=cache.rate,
+        shots=np.array(cache.shots),
+        size=np.array(cache.size),
+        frames=np.array([*cache.pictures]),
+        pictures=np.concatenate([*cache.pictures.values()]),
+        ends=np.cumsum(sizes),
+        looked=cache.looked,
+    )
+
+
+def _read(path: Path) -> Cache:
+    with np.load(path) as kept:
+        table = {name: kept[name] for name in kept.files}
+    columns = ("frame", "box", "keypoints", "score", "embedding")
+    ours: dict[str, Rows] = {}
+    for name in (name for name in table if name.startswith("ours ")):
+        rows: Rows = {}
+        for track, frame, *box in table[name]:
+            rows.setdefault(int(track), []).append((int(frame), np.array(box, np.float32)))
+        ours[name.removeprefix("ours ")] = rows
+    parts = np.split(table["pictures"], table["ends"][:-1])
+    return Cache(
+        Faces(**{name: table[name] for name in columns}),
+        float(table["rate"]),
+        [(int(first), int(stop)) for first, stop in table["shots"]],
+        (int(table["size"][0]), int(table["size"][1])),
+        dict(zip(table["frames"].tolist(), parts, strict=True)),
+        ours,
+        table["looked"],
+    )

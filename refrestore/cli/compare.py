@@ -1,0 +1,93 @@
+"""`refrestore compare`: a film before and after, in one video."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from . import options
+from .output import print_json, print_line
+from .parse import parse_time
+from .progress import progress_reporter
+
+Mode = Annotated[
+    Literal["side", "split", "faces"],
+    typer.Option(
+        "--mode",
+        help="side: beside each other; split: a line moves over the picture, before on its left; "
+        "faces: only the people's faces, before above after.",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command("compare")(compare)
+
+
+def compare(
+    before: Annotated[Path, typer.Argument(metavar="IN", help="The film before.")],
+    after: Annotated[Path, typer.Argument(metavar="OUT", help="What was made of it.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The video to write.")],
+    mode: Mode = "side",
+    project: Annotated[
+        Path | None,
+        typer.Option(
+            "--project",
+            "-p",
+            help="For --mode faces: the project of IN; without, IN is scanned first.",
+        ),
+    ] = None,
+    start: Annotated[
+        Fraction | None,
+        typer.Option(
+            "--start",
+            parser=parse_time,
+            metavar="TIME",
+            help="Only from this time of IN on; if OUT is a part of IN, where it begins.",
+        ),
+    ] = None,
+    end: Annotated[
+        Fraction | None,
+        typer.Option("--end", parser=parse_time, metavar="TIME", help="Stop before this time."),
+    ] = None,
+    device: options.DeviceOption = "auto",
+    pack: options.PackOption = "lite",
+    models_dir: options.ModelsDir = None,
+    threads: options.Threads = None,
+    progress: options.Progress = "auto",
+    json: options.Json = False,
+) -> None:
+    """Show a film before and after: side by side, split by a moving line, or faces only."""
+    from refrestore.compare.compare import compare as compare_films
+
+    runtime = options.runtime_settings(device, pack, models_dir, None, threads)
+    with progress_reporter(progress) as report:
+        made = compare_films(
+            before,
+            after,
+            output,
+            mode=mode,
+            project=project,
+            start=start,
+            end=end,
+            runtime=runtime,
+            progress=report,
+        )
+    if json:
+        print_json(
+            {
+                "output": str(made.output),
+                "frames": made.frames,
+                "width": made.width,
+                "height": made.height,
+                "notes": list(made.notes),
+            }
+        )
+        return
+    print_line(f"{made.output}: {made.frames} frames, {made.width}x{made.height}.")
+    for note in made.notes:
+        print_line(note)

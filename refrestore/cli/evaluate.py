@@ -1,0 +1,106 @@
+"""`refrestore evaluate`: the restorer against its alternatives, in one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from refrestore.config import RenderSettings
+
+from . import options
+from .output import print_json, print_line
+from .progress import progress_reporter
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
+    stills: Annotated[
+        list[Path] | None,
+        typer.Option("--stills", help="Folder that holds a folder of photos a person; repeatable."),
+    ] = None,
+    clips: Annotated[
+        list[Path] | None,
+        typer.Option("--clips", help="Folder with clips of talking heads, or a clip; repeatable."),
+    ] = None,
+    people: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--people", help="Only this folder of photos or clip (without suffix); repeatable."
+        ),
+    ] = None,
+    degradation: Annotated[
+        list[str] | None,
+        typer.Option("--degradation", help="Of stills: moderate, severe, 64px, 24px; repeatable."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A few people, for two minutes.")] = False,
+    photos: Annotated[
+        int | None, typer.Option("--photos", min=1, help="Photos restored of each person.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the degradations.")] = 0,
+    references: Annotated[
+        int, typer.Option("--references", min=1, max=8, help="References used per face.")
+    ] = 5,
+    device: options.DeviceOption = "auto",
+    pack: options.PackOption = "lite",
+    models_dir: options.ModelsDir = None,
+    threads: options.Threads = None,
+    progress: options.Progress = "auto",
+    json: options.Json = False,
+) -> None:
+    """Measure the restorer against input, sharpening, GFPGAN and wrong references.
+
+    Stills are restored from the person's other photos; of clips a film with near and far shots
+    is made, and its far shots are restored from the near ones. Writes evaluation.json, .md and
+    .html, and comparison.mp4 for films.
+    """
+    from refrestore.engine.evaluation import EvaluationSettings
+    from refrestore.engine.evaluation import evaluate as run
+
+    given = {
+        "stills": stills or (),
+        "clips": clips or (),
+        "people": people or (),
+        "degradations": degradation,
+        "photos": photos,
+        "seed": seed,
+    }
+    asked = {name: value for name, value in given.items() if value is not None}
+    settings = EvaluationSettings.model_validate(asked)
+    if quick:
+        settings = settings.quick()
+    with progress_reporter(progress) as report:
+        result = run(
+            output,
+            settings,
+            runtime=options.runtime_settings(device, pack, models_dir, None, threads),
+            render_settings=RenderSettings(references=references),
+            progress=report,
+        )
+    files = {"table": result.markdown, "page": result.page, "figures": result.json}
+    if result.comparison is not None:
+        files["comparison"] = result.comparison
+    if json:
+        print_json(
+            {
+                **{name: str(file) for name, file in files.items()},
+                "means": result.table.plain()["means"],
+                "goals_reached": sum(goal.reached for goal in result.goals),
+                "goals": len(result.goals),
+                "notes": result.notes,
+            }
+        )
+        return
+    print_line(result.table.markdown())
+    for note in result.notes:
+        print_line(note)
+    reached = sum(goal.reached for goal in result.goals)
+    print_line(f"{reached} of {len(result.goals)} figures reached.")
+    for name, file in files.items():
+        print_line(f"  {name + ':':12}{file}")

@@ -1,0 +1,182 @@
+"""Two films that show the same thing: checked before the first frame, then read in pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from refrestore.errors import MediaError, UsageError
+from refrestore.media.probe import VideoInfo, film_stream, open_input, probe
+from refrestore.media.reader import VideoReader, read_packets
+from refrestore.types import DoubleArray, Frame
+
+ASPECT_TOLERANCE = 0.02
+"""Display aspects may differ by this share: sizes are rounded to whole (and even) pixels."""
+
+LENGTH_TOLERANCE = 2.5
+"""Frames by which two lengths may differ: the last packet of a damaged file, a rounded time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The same moment before and after.
+
+    Parameters
+    ----------
+    before, after
+        Frames.
+    time
+        Presentation time in the source's time, seconds, a multiple of `after`'s time base.
+    """
+
+    before: Frame
+    after: Frame
+    time: Fraction
+
+
+@dataclass(frozen=True, eq=False)
+class Films:
+    """A film and what was made of it.
+
+    Parameters
+    ----------
+    before, after
+        What the files hold.
+    offset
+        What leads from a time of `after` to the same moment's time of `before`, seconds.
+    start, end
+        Times of `before`, seconds: pairs with `start <= time < end` are given; None for no limit.
+    first, stop
+        Frame indices of `before` that this covers, half open.
+    frames
+        Number of pairs.
+    """
+
+    before: VideoInfo
+    after: VideoInfo
+    offset: Fraction
+    start: Fraction | None
+    end: Fraction | None
+    first: int
+    stop: int
+    frames: int
+
+    def pairs(self) -> Iterator[Pair]:
+        """Yield every frame of `after` with the one of `before` that is nearest in time."""
+        low, high = (None if at is None else at - self.offset for at in (self.start, self.end))
+        with (
+            VideoReader(self.before.path, info=self.before) as source,
+            VideoReader(self.after.path, info=self.after, start=low, end=high) as result,
+        ):
+            shown, ahead = next(source), next(source, None)
+            for frame in result:
+                time = frame.time + self.offset
+                while ahead is not None and abs(ahead.time - time) <= abs(shown.time - time):
+                    shown, ahead = ahead, next(source, None)
+                yield Pair(shown, frame, time)
+
+
+def open_films(
+    before: Path, after: Path, *, start: Fraction | None = None, end: Fraction | None = None
+) -> Films:
+    """Check that two files show the same film, and find how their times belong together.
+
+    `after` is as long as `before`, or as long as its part between `start` and `end` (a render of
+    a part begins at 0).
+
+    Raises
+    ------
+    MediaError
+        One of them is no video, or they do not show the same.
+    UsageError
+        They are one file, or there is nothing between `start` and `end`.
+    """
+    one, other = probe(before), probe(after)
+    if before.samefile(after):
+        raise UsageError(f"{before} was given twice; give the film before and the film after.")
+    _check_aspect(one, other)
+    all_before, all_after = presentation_times(one), presentation_times(other)
+    part = _within(all_before, start, end)
+    if not len(part):
+        raise UsageError(f"{before} has no frame between --start and --end; nothing to compare.")
+    slack = LENGTH_TOLERANCE / float(min(one.average_rate, other.average_rate))
+    whole = _as_long(all_before, all_after, slack)
+    if not whole and not _as_long(part, all_after, slack):
+        raise MediaError(
+            f"{before} ({_length(all_before)}) and {after} ({_length(all_after)}) are not of one "
+            "length, so they are not the same film; if only a part was rendered, give its "
+            "--start and --end."
+        )
+    base = all_before if whole else part
+    offset = _offset(base[0] - all_after[0], one, other)
+    shown = _within(all_after + float(offset), start, end) if whole else all_after
+    if not len(shown):
+        raise UsageError(f"{after} has no frame between --start and --end; nothing to compare.")
+    first = int(np.searchsorted(all_before, part[0]))
+    return Films(one, other, offset, start, end, first, first + len(part), len(shown))
+
+
+def presentation_times(info: VideoInfo) -> DoubleArray:
+    """Return the times of a film's pictures in seconds, (N,) ascending, without decoding.
+
+    Raises
+    ------
+    MediaError
+        There is none.
+    """
+    times: list[float] = []
+    with open_input(info.path) as container:
+        stream = film_stream(container, info.path)
+        for packet in read_packets(container, [stream]):
+            if packet.is_discard or not packet.size:
+                continue
+            ticks = packet.dts if packet.pts is None else packet.pts
+            if ticks is None:
+                times.append(float(info.start + len(times) / info.average_rate))
+            else:
+                times.append(float(ticks * packet.time_base))
+    if not times:
+        raise MediaError(f"{info.path} has a video stream, but no picture in it.")
+    return np.sort(np.array(times))
+
+
+def _check_aspect(one: VideoInfo, other: VideoInfo) -> None:
+    sizes = [info.geometry.display_size for info in (one, other)]
+    (width, height), (other_width, other_height) = sizes
+    # A pixel of the smaller side is all that rounding can be blamed for in tiny pictures.
+    tolerance = max(ASPECT_TOLERANCE, 1 / min(min(size) for size in sizes))
+    if abs(width * other_height / (height * other_width) - 1) > tolerance:
+        raise MediaError(
+            f"{one.path} is shown at {width}x{height} and {other.path} at "
+            f"{other_width}x{other_height}: another shape, so they are not the same film."
+        )
+
+
+def _within(times: DoubleArray, start: Fraction | None, end: Fraction | None) -> DoubleArray:
+    kept = np.ones(len(times), bool)
+    if start is not None:
+        kept &= times >= float(start) - 1e-9
+    if end is not None:
+        kept &= times < float(end) - 1e-9
+    chosen: DoubleArray = times[kept]
+    return chosen
+
+
+def _as_long(one: DoubleArray, other: DoubleArray, slack: float) -> bool:
+    return bool(abs((one[-1] - one[0]) - (other[-1] - other[0])) <= slack)
+
+
+def _offset(seconds: float, one: VideoInfo, other: VideoInfo) -> Fraction:
+    """Return a difference of beginnings in whole ticks of `other`; what is rounding is nothing."""
+    if abs(seconds) < 0.5 / float(one.average_rate):
+        return Fraction(0)
+    return round(Fraction(seconds) / other.time_base) * other.time_base
+
+
+def _length(times: Sequence[float] | DoubleArray) -> str:
+    seconds = times[-1] - times[0]
+    return f"{len(times)} frame{'s' if len(times) != 1 else ''} in {seconds:.2f} s"

@@ -1,0 +1,234 @@
+"""Rows that need the restorer: ours in its variants, GFPGAN's package, the frequency split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+
+from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
+from refrestore.evaluate.package import NotInstalledError, PackageRestorer, package_network
+from refrestore.evaluate.rows import FilmCase, Made, PictureCase, PixelRow, Row, film_pictures
+from refrestore.evaluate.split import SPLIT_SIGMA, frequency_split
+from refrestore.faces.align import FFHQ_TEMPLATE, crops, similarity, transform
+from refrestore.faces.hull import hull_mask
+from refrestore.faces.pose import mesh_keypoints
+from refrestore.models import ModelStore
+from refrestore.project import Project
+from refrestore.render.people import gather_people
+from refrestore.render.picture import DETECT_SIZE, PASSES, PictureResult, restore_picture
+from refrestore.render.render import render
+from refrestore.render.toolbox import Toolbox
+from refrestore.restore.bank import ReferenceBank
+from refrestore.restore.composite import differences
+from refrestore.restore.restorer import grown
+from refrestore.types import FloatArray, ImageArray, ProgressCallback
+
+GFPGAN_FILE = "GFPGANv1.4.pth"
+
+NO_FACE = "no face found"
+
+
+@dataclass(frozen=True, eq=False)
+class Ours:
+    """The restorer as users run it: `refrestore image` and `refrestore run`.
+
+    Parameters
+    ----------
+    key, name, about
+        As in `Row`.
+    references
+        Nobody's, the person's, or somebody else's.
+    toolbox
+        Networks; a variant may bring its own.
+    settings
+        Of the render; a variant may change them.
+    progress
+        Is told how far a film is.
+    """
+
+    key: str
+    name: str
+    about: str
+    references: Literal["none", "right", "wrong"]
+    toolbox: Toolbox
+    settings: RenderSettings
+    progress: ProgressCallback | None = None
+
+    def picture(self, case: PictureCase) -> Made | None:
+        """Restore a picture, gate and guard included."""
+        profile = {"none": None, "right": case.profile, "wrong": case.stranger}[self.references]
+        if self.references == "wrong" and profile is None:
+            return None
+        result = restore_picture(
+            case.picture, self.toolbox, profile=profile, settings=self.settings
+        )
+        return Made(result.image, _done(result))
+
+    def film(self, case: FilmCase) -> Iterator[ImageArray] | None:
+        """Render a film, losslessly encoded."""
+        folder = case.swapped if self.references == "wrong" else case.project
+        if folder is None:
+            return None
+        settings = self.settings
+        if self.references == "none":
+            settings = settings.model_copy(update={"references": 0})
+        with Project.open(folder) as project:
+            result = render(
+                project,
+                case.folder / f"{self.key}.mkv",
+                settings=settings,
+                encoder=EncoderSettings(codec="ffv1"),
+                video=case.film,
+                toolbox=self.toolbox,
+                progress=self.progress,
+            )
+        return film_pictures(result.output)
+
+
+def _done(result: PictureResult) -> str:
+    """Return what was done to the largest face."""
+    if not len(result.faces):
+        return NO_FACE
+    return str(result.summary()[int(np.argmax(result.faces.size))]["done"])
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The frequency split as a row: our detector, mesh, references and paste, no network.
+
+    Parameters
+    ----------
+    toolbox
+        For its detector and mesh.
+    """
+
+    toolbox: Toolbox
+    key: str = "split"
+    name: str = "frequency split of 5 references"
+    about: str = (
+        "low frequencies of the input and the others of the mean of five warped references of "
+        "the person; nothing is trained"
+    )
+
+    def picture(self, case: PictureCase) -> Made:
+        """Put the references' detail onto the largest face."""
+        models = self.toolbox.models
+        found = models.detector.detect([case.picture], [0], DETECT_SIZE, passes=PASSES)
+        if not len(found):
+            return Made(case.picture, NO_FACE)
+        faces = models.describe(case.picture, found[[int(np.argmax(found.size))]], embed=False)
+        assert faces.landmarks is not None
+        bank = ReferenceBank.from_references(case.profile.references)
+        sigma = SPLIT_SIGMA[case.condition.rsplit(", ", 1)[-1]]
+        return Made(_split(case.picture, faces.keypoints, faces.landmarks, [bank], sigma))
+
+    def film(self, case: FilmCase) -> Iterator[ImageArray]:
+        """Do it to every face whose person has references, frame by frame."""
+        with Project.open(case.project) as project:
+            people = gather_people(project, [])
+            owner = project.identity_of_track()
+            for index, picture in enumerate(film_pictures(case.film)):
+                if index not in case.kinds:
+                    yield picture
+                    continue
+                faces = project.faces(first=index, stop=index + 1)
+                tracks = [] if faces.track is None else faces.track.tolist()
+                rows = [row for row, track in enumerate(tracks) if owner.get(track) in people.banks]
+                if not rows:
+                    yield picture
+                    continue
+                faces = faces[rows]
+                banks = [people.banks[owner[tracks[row]]] for row in rows]
+                landmarks, _ = self.toolbox.models.mesh(picture, faces.box, faces.keypoints)
+                sigma = SPLIT_SIGMA[case.kinds[index]]
+                yield _split(picture, mesh_keypoints(landmarks), landmarks, banks, sigma)
+
+
+def _split(
+    picture: ImageArray,
+    keypoints: FloatArray,
+    landmarks: FloatArray,
+    banks: list[ReferenceBank],
+    sigma: float,
+) -> ImageArray:
+    matrices = similarity(keypoints, FFHQ_TEMPLATE)
+    before = crops(picture, matrices)
+    meshes = transform(matrices, landmarks).astype(np.float32)
+    after = frequency_split(before, meshes, banks, sigma=sigma)
+    planes = [
+        torch.from_numpy(np.ascontiguousarray(faces.transpose(0, 3, 1, 2))).float() / 255
+        for faces in (after, before)
+    ]
+    masks = torch.from_numpy(hull_mask(grown(meshes), before.shape[1]))
+    size = (picture.shape[1], picture.shape[0])
+    result = picture.astype(np.float32)
+    strengths = [1.0] * len(before)
+    made = differences(planes[0], planes[1], masks, strengths, matrices, picture_size=size)
+    for one in made:
+        rows, columns = one.alpha.shape
+        result[one.top : one.top + rows, one.left : one.left + columns] += one.delta * 255
+    return np.clip(np.rint(result), 0, 255).astype(np.uint8)
+
+
+def our_rows(
+    toolbox: Toolbox, settings: RenderSettings, progress: ProgressCallback | None
+) -> list[Row]:
+    """Return the restorer without references, with the right and with a wrong person's."""
+    stages = ", then ".join(toolbox.stages)
+    plain = Ours(
+        "ours-none",
+        "ours, no references",
+        f"the restorer ({stages}) without references",
+        "none",
+        toolbox,
+        settings,
+        progress,
+    )
+    return [
+        plain,
+        replace(
+            plain,
+            key="ours-wrong",
+            name="ours, somebody else's",
+            about="the same with the most similar other person's references, through gate and "
+            "guard; in films the far tracks are given to the next person",
+            references="wrong",
+        ),
+        replace(
+            plain,
+            key="ours-right",
+            name="ours, the person's references",
+            about="the same with references of the person: in stills their other photos, in films "
+            "the near shots that the scan finds",
+            references="right",
+        ),
+    ]
+
+
+def package_row(toolbox: Toolbox, runtime: RuntimeSettings, notes: list[str]) -> list[Row]:
+    """Return the row of GFPGAN's package, or none and a note why."""
+    store = ModelStore(runtime)
+    weights = toolbox.pack.gfpgan
+    if weights is None and store.verify(GFPGAN_FILE).state == "present":
+        weights = store.locate(GFPGAN_FILE)
+    if weights is None:
+        notes.append(
+            f"The row of the gfpgan package is left out: there are no weights ({GFPGAN_FILE} in "
+            "--models-dir, or a pack with GFPGAN)."
+        )
+        return []
+    try:
+        network, side = package_network(weights)
+    except NotInstalledError as error:
+        notes.append(f"The row of the gfpgan package is left out: {error}.")
+        return []
+    restorer = PackageRestorer(network, side, toolbox.models)
+    about = (
+        f"the gfpgan package's own network with {weights.name}, as its package applies it: new "
+        "noise every call, every frame aligned by itself, a square pasted"
+    )
+    return [PixelRow("gfpgan", "GFPGAN (package)", about, restorer)]

@@ -1,0 +1,43 @@
+"""What an evaluation is of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_serializer
+
+from refrestore.config import Settings
+
+DegradationName = Literal["moderate", "severe", "64px", "24px"]
+
+
+class EvaluationSettings(Settings):
+    """What to evaluate on, and how much of it."""
+
+    stills: tuple[Path, ...] = Field((), description="Folders with one folder of photos a person.")
+    clips: tuple[Path, ...] = Field((), description="Folders with talking heads, or single clips.")
+    people: tuple[str, ...] = Field(
+        (), description="Only these: names of folders of photos, or of clips without suffix."
+    )
+    degradations: tuple[DegradationName, ...] = Field(
+        ("moderate", "severe"), description="Degradations of stills."
+    )
+    most_people: int | None = Field(None, ge=1, description="People taken at most of each kind.")
+    photos: int = Field(6, ge=1, description="Photos degraded and restored of each person.")
+    album: int = Field(24, ge=2, description="Photos read of each person.")
+    near_seconds: float = Field(1.6, gt=0, description="Length of a near shot of the film.")
+    far_seconds: float = Field(1.2, gt=0, description="Length of a far shot of the film.")
+    look_every: int = Field(
+        5, ge=1, description="Frames of a film between those whose single pictures are scored."
+    )
+    seed: int = Field(0, ge=0, description="Of the degradations.")
+
+    @field_serializer("stills", "clips")
+    def _names_only(self, places: tuple[Path, ...]) -> list[str]:
+        return [place.name for place in places]  # reports name no folders of a machine
+
+    def quick(self) -> EvaluationSettings:
+        """Return the same with few people, for two minutes on two cores."""
+        few = {"most_people": 3, "photos": 2, "album": 9, "near_seconds": 1.0, "far_seconds": 0.8}
+        return self.model_copy(update=few)

@@ -1,0 +1,129 @@
+"""Who a face of the film could be besides the person it is said to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+
+from refrestore.project import Project
+from refrestore.project.presence import meeting
+from refrestore.project.profile_cosines import cosines
+from refrestore.project.suggestions import likely_impurities, likely_merges
+from refrestore.types import EMBEDDING_SIZE, FloatArray, Identity, IntArray, Track
+
+Pair = tuple[int, int]
+
+
+def _nobody() -> FloatArray:
+    return np.zeros((0, EMBEDDING_SIZE), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Rivals:
+    """The people of a film whom a clear face can be nearer to than to its own.
+
+    Parameters
+    ----------
+    ids : (M,) int64
+        Identities that are seen clearly enough to compare with.
+    centroids : (M, 512) float32
+        Their unit mean embeddings.
+    kin
+        Pairs of identities (smaller id first) that may be one person in two pieces: such a piece
+        is no rival of the other, whose references are the right ones.
+    spans
+        First frame and the one behind the last by track id: close-ups taken in it show who is in
+        the track, whoever that is, and do not vouch for its faces.
+    """
+
+    ids: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    centroids: FloatArray = field(default_factory=_nobody)
+    kin: frozenset[Pair] = frozenset()
+    spans: Mapping[int, Pair] = field(default_factory=dict)
+
+    def frames_of(self, track: int, frame: int) -> Pair:
+        """Return a track's frames, half open; of one that is not known only this one."""
+        return self.spans.get(track, (frame, frame + 1))
+
+    def of(self, identity: int) -> FloatArray:
+        """Return the centroids (N, 512) of those who are somebody else than an identity."""
+        return self.centroids[
+            [one != identity and _pair(one, identity) not in self.kin for one in self.ids.tolist()]
+        ]
+
+
+def find_rivals(
+    project: Project, identities: Sequence[Identity], clear: Mapping[int, FloatArray]
+) -> Rivals:
+    """Return everybody in a film whom its faces are compared with.
+
+    Parameters
+    ----------
+    project
+        A scanned project.
+    identities
+        Its identities after all edits; what is no face is nobody.
+    clear
+        By identity id, the mean embedding (512,) of those seen clearly.
+    """
+    known = [one.id for one in identities if one.state != "not_a_face" and one.id in clear]
+    if not known:
+        return Rivals()
+    people = [one for one in identities if one.state != "not_a_face"]
+    tracks = {track.id: track for track in project.tracks()}
+    with project.database.transaction():
+        likely = set(_likely_one(project, people, tracks))
+    return Rivals(
+        np.array(known, np.int64),
+        np.stack([clear[one] for one in known]),
+        frozenset(likely | set(_said_to_be_one(people))),
+        {track.id: (track.first, track.stop) for track in tracks.values()},
+    )
+
+
+def _likely_one(
+    project: Project, people: Sequence[Identity], tracks: Mapping[int, Track]
+) -> Iterator[Pair]:
+    """Yield the pairs that a reviewer is asked about: alike, and never seen together.
+
+    They are compared without the tracks that the user gave them and that are nearer to somebody
+    else: one that is with the wrong person makes two people alike, and would do away with the very
+    rival that it is.
+    """
+    held = {one.id: one.tracks for one in people}
+    info = project.scan_info()
+    least = cosines("" if info is None else info.recogniser).alike
+    found = project.automatic_identity_of_track()
+    doubted = {
+        one.track
+        for one in likely_impurities(held, tracks, least=least)
+        if found.get(one.track) != one.identity
+    }
+    sure = {
+        number: [track for track in own if track not in doubted] or own
+        for number, own in held.items()
+    }
+    profiles = {one.id: one.profile for one in people}
+    scan = project.scan_id()
+    for merge in likely_merges(sure, tracks, apart=project.distinct(), least=least):
+        one, other = merge.identities
+        linked = {profiles[one], profiles[other]} - {None}
+        if len(linked) < 2 and meeting(project.database, scan, sure[one], sure[other]) is None:
+            yield _pair(one, other)
+
+
+def _said_to_be_one(identities: Sequence[Identity]) -> Iterator[Pair]:
+    """Yield the pairs that are linked to one profile."""
+    linked: dict[str, list[int]] = {}
+    for one in identities:
+        if one.profile is not None:
+            linked.setdefault(one.profile, []).append(one.id)
+    for same in linked.values():
+        yield from (_pair(*both) for both in combinations(same, 2))
+
+
+def _pair(one: int, other: int) -> Pair:
+    return min(one, other), max(one, other)

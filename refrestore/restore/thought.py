@@ -1,0 +1,77 @@
+"""What the fusion network hands on: what it sees, what it makes of it, what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """What the network returns.
+
+    Parameters
+    ----------
+    images : (B, 3, S, S) float32
+        Restored faces, RGB, about 0..1 (not clamped).
+    confidence : (B, 1, S, S) float32
+        Share of the references in the fine bands, 0..1: high where they agree with each other and
+        with the input, 0 without references.
+    """
+
+    images: torch.Tensor
+    confidence: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What the network makes of faces at the working resolution T.
+
+    Parameters
+    ----------
+    images : (B, 3, T, T) float32
+        Restored faces.
+    field : (B, K, 2, g, g) float32
+        Where each reference lies, working pixels, on the grid of the offsets given.
+    attention : (B, K, 2, T / 4, T / 4)
+        Softmax over the references, for the fine and for the coarse bands.
+    shares : (B, bands, T / 4, T / 4)
+        What the references have of each band, 0..1; the rest is the input's.
+    gains : (B, 2, bands, T / 4, T / 4)
+        Factors of the references' and of the input's bands.
+    """
+
+    images: torch.Tensor
+    field: torch.Tensor
+    attention: torch.Tensor
+    shares: torch.Tensor
+    gains: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Faces and the mixture of them and their references, before anything is drawn.
+
+    Parameters
+    ----------
+    faces : (B, 3, T, T) float32
+        As they were given.
+    hull : (B, 1, T / 4, T / 4) float32
+        As in `FusionNetwork.forward`.
+    trunk : (B, width, T / 4, T / 4)
+        What faces and references say together.
+    fused : (B, 3, T, T) float32
+        The mixture.
+    field, attention, shares, gains
+        As in `Thought`.
+    """
+
+    faces: torch.Tensor
+    hull: torch.Tensor
+    trunk: torch.Tensor
+    fused: torch.Tensor
+    field: torch.Tensor
+    attention: torch.Tensor
+    shares: torch.Tensor
+    gains: torch.Tensor

@@ -1,0 +1,68 @@
+"""Metrics of pictures against slow versions written from their definitions."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from refrestore.evaluate.degrade import Degradation, degrade
+from refrestore.evaluate.metrics import identity_deviation, landmark_error, luma, psnr, ssim
+
+
+def test_ssim_is_its_definition() -> None:
+    truth = np.ascontiguousarray(astronaut()[100:164, 180:240])
+    image = degrade(truth, Degradation(blur=1.5, noise=8), np.random.default_rng(0))
+    one, two = luma(image), luma(truth)
+    reach, sigma = 5, 1.5  # 11 x 11, as published
+    steps = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
+    window = np.outer(steps, steps)
+    window /= window.sum()
+    first, second = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    values = []
+    for row in range(reach, 64 - reach):
+        for column in range(reach, 60 - reach):
+            part = (slice(row - reach, row + reach + 1), slice(column - reach, column + reach + 1))
+            a, b = one[part], two[part]
+            ma, mb = (window * a).sum(), (window * b).sum()
+            va, vb = (window * a**2).sum() - ma**2, (window * b**2).sum() - mb**2
+            both = (window * a * b).sum() - ma * mb
+            values.append(
+                (2 * ma * mb + first)
+                * (2 * both + second)
+                / ((ma**2 + mb**2 + first) * (va + vb + second))
+            )
+    mask = np.zeros((64, 60))
+    mask[reach:-reach, reach:-reach] = 1
+    assert ssim(image, truth, mask) == pytest.approx(np.mean(values), abs=1e-6)
+    assert ssim(truth, truth) == pytest.approx(1)
+
+
+def test_only_the_mask_counts() -> None:
+    truth = np.ascontiguousarray(astronaut()[:128, :128])
+    image = truth.copy()
+    image[:, :40] = 0
+    mask = np.zeros((128, 128))
+    mask[:, 60:] = 1
+    assert psnr(image, truth, mask) == float("inf")
+    assert psnr(image, truth) < 20
+    assert ssim(image, truth, mask) == pytest.approx(1)
+
+
+def test_landmark_error_is_in_eye_distances() -> None:
+    truth = np.array([[0.0, 0.0], [50.0, 0.0], [25.0, 30.0]])
+    assert landmark_error(truth + np.array([3, 4]), truth, 50.0) == pytest.approx(0.1)
+    assert landmark_error(truth, truth, 50.0) == 0
+
+
+def test_identity_deviation() -> None:
+    assert identity_deviation(np.array([0.5, 0.5, 0.5])) == 0
+    assert identity_deviation(np.array([0.4, 0.6])) == pytest.approx(0.1)
+
+
+def test_luma_of_white_is_white() -> None:
+    white = np.full((2, 2, 3), 255, np.uint8)
+    assert luma(white) == pytest.approx(255)
+    gray = cv2.cvtColor(astronaut(), cv2.COLOR_RGB2GRAY)
+    assert np.abs(luma(astronaut()) - gray).max() <= 0.51

@@ -1,0 +1,97 @@
+"""Means, the best of a column, Markdown, and the goals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from refrestore.evaluate.goals import goals, markdown
+from refrestore.evaluate.table import METRICS, Entry, RowText, Table
+
+KEYS = ("input", "gfpgan", "split", "ours-none", "ours-wrong", "ours-right", "truth")
+ROWS = [RowText(key, key.upper(), "about") for key in KEYS]
+
+
+def table(**identities: float) -> Table:
+    entries = [
+        Entry(key.replace("_", "-"), "stills, severe", "somebody", {"identity": value, "psnr": 20})
+        for key, value in identities.items()
+    ]
+    return Table(ROWS, METRICS, entries)
+
+
+def test_means_leave_out_what_is_not_known() -> None:
+    entries = [
+        Entry("input", "a", "one", {"psnr": 20.0, "niqe": float("nan")}),
+        Entry("input", "a", "two", {"psnr": 30.0, "niqe": 5.0}),
+        Entry("input", "b", "two", {"psnr": 99.0}),
+    ]
+    made = Table(ROWS, METRICS, entries)
+    assert made.mean("input", "a", "psnr") == 25
+    assert made.mean("input", "a", "niqe") == 5
+    assert made.mean("input", "b", "niqe") is None
+    assert made.conditions == ["a", "b"]
+    assert made.count("a") == 2
+    assert [metric.key for metric in made.metrics_of("b")] == ["psnr"]
+
+
+def test_markdown_marks_the_best_and_never_the_truth() -> None:
+    entries = [
+        Entry("input", "a", "x", {"psnr": 20.0, "niqe": 9.0}),
+        Entry("ours-right", "a", "x", {"psnr": 25.0, "niqe": 6.0}),
+        Entry("truth", "a", "x", {"niqe": 4.0}),
+    ]
+    lines = Table(ROWS, METRICS, entries).markdown().splitlines()
+    assert "| OURS-RIGHT | **25.00** | **6.00** |" in lines
+    assert "| TRUTH | – | 4.00 |" in lines
+
+
+def test_goals_are_differences_of_rows() -> None:
+    made = table(input=0.2, split=0.5, ours_none=0.3, ours_wrong=0.25, ours_right=0.6)
+    found = {goal.about: goal for goal in goals(made)}
+    assert found["identity over the input"].value == pytest.approx(0.4)
+    assert found["identity over the input"].reached
+    assert found["identity over ours without references"].reached
+    wrong = found["identity with a wrong person's references, over none"]
+    assert wrong.value == pytest.approx(-0.05)
+    assert wrong.reached
+    assert not found["PSNR over the frequency split"].reached  # equal is not over
+    assert found["PSNR over the input"].reached
+    assert "missed" in markdown(list(found.values()))
+
+
+def test_a_goal_can_be_missed() -> None:
+    found = {
+        goal.about: goal
+        for goal in goals(table(input=0.5, ours_none=0.5, ours_wrong=0.4, ours_right=0.7))
+    }
+    assert not found["identity over the input"].reached
+    assert not found["identity with a wrong person's references, over none"].reached
+    assert not any("split" in about for about in found)
+
+
+def test_goals_in_motion() -> None:
+    entries = [
+        Entry("truth", "film, moderate", "x", {"jitter": 0.05}),
+        Entry("input", "film, moderate", "x", {"motion": 0.02, "flicker": 0.0}),
+        Entry("gfpgan", "film, moderate", "x", {"flicker": 2.0}),
+        Entry(
+            "ours-right", "film, moderate", "x", {"jitter": 0.07, "motion": 0.01, "flicker": 0.4}
+        ),
+    ]
+    found = {goal.about: goal for goal in goals(Table(ROWS, METRICS, entries))}
+    assert not found["identity jitter in the truth's"].reached
+    assert found["identity jitter in the truth's"].value == pytest.approx(1.4)
+    assert found["boundary flicker over the input's"].reached
+    assert found["boundary flicker in that of the gfpgan package"].reached
+    assert found["TLME over the input"].reached
+
+
+def test_plain_values_are_json() -> None:
+    import json
+
+    made = Table(ROWS, METRICS, [Entry("input", "a", "x", {"psnr": float("inf")}, "left alone")])
+    plain = json.loads(json.dumps(made.plain(), allow_nan=False))
+    assert plain["entries"][0]["psnr"] is None
+    assert plain["means"]["a"]["input"]["done"] == {"left alone": 1}
+    assert np.isinf(made.entries[0].values["psnr"])

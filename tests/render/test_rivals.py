@@ -1,0 +1,206 @@
+"""A clear face that is nearer to another person of the film gets none of this one's references."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
+from refrestore.project import Project
+from refrestore.render.people import gather_people
+from refrestore.render.refine import GUARD_EVERY, Sample, Tools, _weights
+from refrestore.render.render import render
+from refrestore.render.rivals import Rivals
+from refrestore.render.work import Work
+from refrestore.restore.guard import Belief, Choice, Judgement, Reason
+from refrestore.scan.photos import read_picture
+from refrestore.scan.scan import scan
+from refrestore.types import Faces
+
+JOHNNY, ROBERT = 3, 4
+"""Photos that the film shows of the one and then of the other."""
+
+LIKE_JOHNNY = 6
+"""Shot of the photo of Robert that is like Johnny (lite: 0.40, to himself 0.66)."""
+
+HELD = 8
+"""Frames that a photo is shown for."""
+
+AROUND = 40
+"""Pixels added around a photo; the detector wants to see a whole head."""
+
+SIDE = 160
+"""Of the film's pictures: small enough for its faces to need restoring."""
+
+RUNTIME = RuntimeSettings(device="cpu", threads=1)
+
+
+def write_film(pictures: Sequence[np.ndarray], film: Path) -> None:
+    with av.open(str(film), "w") as output:
+        stream = output.add_stream("libx264", 25, {"crf": "8"})
+        stream.width = stream.height = SIDE
+        stream.pix_fmt = "yuv420p"
+        for number, picture in enumerate(np.repeat(pictures, HELD, axis=0)):
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+
+
+@pytest.fixture(scope="module")
+def scanned(shared, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    people = shared / "data" / "identities"
+    johnny = sorted((people / "celeb20_Johnny_Depp").iterdir())[:JOHNNY]
+    robert = sorted((people / "celeb20_Robert_Downey_Jr").iterdir())[:ROBERT]
+    pictures = []
+    for photo in [*johnny, *robert]:
+        image = read_picture(photo)
+        image = np.pad(image, ((AROUND, AROUND), (AROUND, AROUND), (0, 0)), "edge")
+        pictures.append(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+    write_film(pictures, folder / "film.mp4")
+    scan(folder / "film.mp4", folder / "project", settings=ScanSettings(), runtime=RUNTIME)
+    return folder / "project"
+
+
+@pytest.fixture
+def film(scanned, tmp_path) -> Iterator[tuple[Project, int, int]]:
+    """The user says that the last photo is Johnny; return the project, Johnny and Robert."""
+    copy = tmp_path / "project"
+    copy.mkdir()
+    for file in sorted(scanned.rglob("*")):
+        target = copy / file.relative_to(scanned)
+        target.mkdir(exist_ok=True) if file.is_dir() else target.write_bytes(file.read_bytes())
+    with Project.open(copy) as project:
+        shots = {track.shot: track.id for track in project.tracks()}
+        assert sorted(shots) == list(range(JOHNNY + ROBERT))
+        holders = project.identity_of_track()
+        johnny, robert = holders[shots[0]], holders[shots[JOHNNY]]
+        for person, own in (
+            (johnny, range(JOHNNY)),
+            (robert, range(JOHNNY, LIKE_JOHNNY)),
+            (johnny, [LIKE_JOHNNY]),
+        ):
+            for shot in own:
+                if project.identity_of_track().get(shots[shot]) != person:
+                    project.move_tracks([shots[shot]], person)
+        yield project, johnny, robert
+
+
+def restored(project: Project, folder: Path) -> dict[int, dict]:
+    result = render(project, folder / "out.mp4", settings=RenderSettings(), runtime=RUNTIME)
+    report = json.loads(result.report.read_text())
+    return {person["id"]: person for person in report["identities"]}
+
+
+@pytest.mark.shared
+def test_the_user_is_refused_for_a_face_nearer_to_another(film, tmp_path, monkeypatch):
+    project, johnny, robert = film
+    rivals = gather_people(project, []).rivals
+    assert sorted(rivals.ids) == sorted([johnny, robert])
+    assert not rivals.kin
+    people = restored(project, tmp_path)
+    assert people[johnny]["beliefs"] == {"same person": 3, "another person of the film": 1}
+    assert people[johnny]["reasons"][Reason.ANOTHER.value] == 1
+    assert people[robert]["beliefs"] == {"same person": 3}
+    # Without knowing of Robert the face is like Johnny enough.
+    monkeypatch.setattr("refrestore.render.people.find_rivals", lambda *_: Rivals())
+    alone = restored(project, tmp_path)
+    assert alone[johnny]["beliefs"] == {"same person": 4}
+
+
+@pytest.mark.shared
+def test_a_person_in_two_pieces_is_no_rival_of_himself(film, tmp_path):
+    project, johnny, robert = film
+    tracks = {track.shot: track.id for track in project.tracks()}
+    piece = project.split(robert, [tracks[JOHNNY]])
+    pair = (min(robert, piece), max(robert, piece))
+    rivals = gather_people(project, []).rivals
+    assert rivals.kin == {pair}
+    assert len(rivals.of(robert)) == len(rivals.of(piece)) == 1
+    people = restored(project, tmp_path)
+    assert people[robert]["beliefs"] == {"same person": 2}
+    assert people[piece]["beliefs"] == {"same person": 1}
+    # Whom the user tells apart, are two; whom he links to one profile, are one however unlike.
+    project.tell_apart([robert, piece])
+    assert gather_people(project, []).rivals.kin == set()
+    project.link_profile(robert, "Robert")
+    project.link_profile(johnny, "Robert")
+    assert find_kin(project) == {(min(johnny, robert), max(johnny, robert))}
+    project.set_state(piece, "not_a_face")
+    assert piece not in rivals_of(project).ids
+
+
+def rivals_of(project: Project) -> Rivals:
+    from refrestore.render.people import clear_centroid
+    from refrestore.render.rivals import find_rivals
+
+    tracks = {track.id: track for track in project.tracks()}
+    identities = project.identities()
+    clear = {one.id: clear_centroid([tracks[t] for t in one.tracks]) for one in identities}
+    return find_rivals(project, identities, clear)
+
+
+def find_kin(project: Project) -> frozenset[tuple[int, int]]:
+    return rivals_of(project).kin
+
+
+@pytest.mark.shared
+def test_a_scan_of_another_network_is_compared_by_its_close_ups(film, tmp_path):
+    """Tracks of the old network mean nothing; the pictures of the close-ups do."""
+    project, _, robert = film
+    project.database.execute("UPDATE scans SET recogniser_digest = '0123456789abcdef'")
+    project.database.execute("UPDATE tracks SET embedding = NULL")
+    old = {one.id: project.references(one.id) for one in project.identities()}
+    project.database.execute("UPDATE reference_crops SET embedding = zeroblob(1024)")
+    summary = render(project, tmp_path / "out.mp4", runtime=RUNTIME).summary
+    assert any("embedded again" in note for note in summary["notes"])
+    people = {person["id"]: person for person in summary["identities"]}
+    assert old[robert]
+    assert people[robert]["beliefs"] == {"same person": 3}
+
+
+def test_rivals_of_a_person():
+    eye = np.eye(512, dtype=np.float32)
+    rivals = Rivals(np.array([2, 5, 9]), eye[:3], frozenset({(5, 9)}))
+    np.testing.assert_array_equal(rivals.of(2), eye[[1, 2]])
+    np.testing.assert_array_equal(rivals.of(5), eye[[0]])
+    np.testing.assert_array_equal(rivals.of(7), eye[:3])
+    assert Rivals().of(2).shape == (0, 512)
+    assert len(Tools(None, None, {}, 5, 8).rivals.ids) == 0
+
+
+@pytest.mark.parametrize("belief", [Belief.ANOTHER, Belief.SOMEBODY_ELSE])
+def test_neighbours_never_overrule_that_a_face_is_somebody_else(belief):
+    count = 3 * GUARD_EVERY
+    frames = np.arange(count)
+    table = Faces(
+        frame=frames,
+        box=np.zeros((count, 4)),
+        keypoints=np.zeros((count, 5, 2)),
+        score=np.ones(count),
+    ).with_columns(track=np.ones(count, np.int64))
+    blank = np.zeros(count, np.float32)
+    work = Work(
+        table, np.ones(count, np.int64), blank + 1, *[blank] * (len(Work.__annotations__) - 3)
+    )
+    good = Judgement(Choice.RESTORED, Reason.BEST)
+    samples = [
+        Sample(7, 1, 1, good, Belief.SAME),
+        Sample(22, 1, 1, Judgement(Choice.UNREFERENCED, Reason.ANOTHER), belief),
+        Sample(37, 1, 1, good, Belief.SAME),
+    ]
+    guided, effect = _weights(work, samples)
+    assert guided[22] == 0
+    assert guided[7] == guided[37] == 1
+    assert effect.min() == 1
+    flash = replace(samples[1], belief=Belief.SAME)
+    assert _weights(work, [samples[0], flash, samples[2]])[0].min() == 1
