@@ -1,8 +1,8 @@
-"""Second look at a segment: restore its faces in batches that span frames."""
+"""Second look at a segment: restore its faces in batches that span frames, and steady them."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -17,6 +17,7 @@ from refrestore.render.crops import enlarged
 from refrestore.render.refine import Tools, to_uint8
 from refrestore.render.work import Work
 from refrestore.restore.composite import differences
+from refrestore.restore.steady import REACH, Moment, cells_of, steadied
 from refrestore.types import Frame, ImageArray, IntArray
 
 MOST_FRAMES_HELD = 32
@@ -65,9 +66,9 @@ def paint(
     work
         Refined.
     frames
-        The segment's frames, in order.
+        In order: the segment's, and `steady.REACH` of its context either side where there are.
     account
-        Is added to.
+        Is added to; what is made of context rows is not counted.
     scale
         How much larger the output is than the source.
     """
@@ -76,13 +77,14 @@ def paint(
         painter.hold(frame)
         if painter.full:
             yield from painter.flush()
-    yield from painter.flush()
+    yield from painter.flush(last=True)
 
 
 def _shown(work: Work) -> set[int]:
     """Return the row of each track that the report shows: its strongest, nearest the middle."""
     rows = set()
-    for _, own in work.by_track():
+    for _, all_rows in work.by_track():
+        own = all_rows[work.own[all_rows]]
         strength = work.strength[own]
         if np.any(strength > 0):
             best = own[strength >= strength.max() - 1e-6]
@@ -90,63 +92,118 @@ def _shown(work: Work) -> set[int]:
     return rows
 
 
+def _neighbours(work: Work) -> dict[int, list[int]]:
+    """Return, for each row that is painted, the rows of its track that steady it."""
+    near: dict[int, list[int]] = {}
+    for _, rows in work.by_track():
+        restored = rows[work.strength[rows] > 0]
+        frames = work.faces.frame[restored]
+        for place, row in enumerate(restored.tolist()):
+            if work.own[row]:
+                close = np.abs(frames - frames[place]) <= REACH
+                close[place] = False
+                near[row] = restored[close].tolist()
+    return near
+
+
+@dataclass(frozen=True, eq=False)
+class _Face:
+    """A restored face that waits for its neighbours in time."""
+
+    moment: Moment
+    before: Tensor
+    mask: Tensor
+
+
 class _Painter:
-    """Holds frames until their faces fill a batch."""
+    """Holds frames until their faces fill a batch and their neighbours are restored."""
 
     def __init__(self, work: Work, tools: Tools, account: Account, scale: int) -> None:
         self._work, self._tools, self._account, self._scale = work, tools, account, scale
         self._shown = _shown(work)
-        self._frames: list[tuple[Frame, IntArray]] = []
+        self._neighbours = _neighbours(work)
+        self._wanted = np.zeros(len(work), bool)
+        self._wanted[list(self._neighbours)] = True
+        self._wanted[[row for rows in self._neighbours.values() for row in rows]] = True
+        self._frames: deque[Frame] = deque()
+        self._rows: list[IntArray] = []
         self._crops: list[ImageArray] = []
+        self._faces: dict[int, _Face] = {}
 
     @property
     def full(self) -> bool:
         """Whether it is time to flush."""
         waiting = sum(len(crops) for crops in self._crops)
-        return waiting >= self._tools.batch or len(self._frames) >= MOST_FRAMES_HELD
+        return waiting >= self._tools.batch or len(self._frames) >= MOST_FRAMES_HELD + REACH
 
     def hold(self, frame: Frame) -> None:
         """Take a frame and cut its faces out."""
         rows = self._work.rows_of_frame(frame.index)
-        rows = rows[self._work.strength[rows] > 0]
-        self._frames.append((frame, rows))
+        rows = rows[self._wanted[rows]]
+        self._frames.append(frame)
         if len(rows):
+            self._rows.append(rows)
             self._crops.append(cut_crops(rgb(frame), self._work.to_crop[rows]))
 
-    def flush(self) -> Iterator[Painted]:
-        """Restore what is held and give the frames back in order."""
-        held, crops = self._frames, self._crops
-        self._frames, self._crops = [], []
-        if not crops:
-            yield from (Painted(frame, []) for frame, _ in held)
+    def flush(self, *, last: bool = False) -> Iterator[Painted]:
+        """Restore what is held; give back the frames all of whose neighbours are restored."""
+        if not self._frames:
             return
-        rows = np.concatenate([rows for _, rows in held])
-        batch = self._work.select(rows)
-        planes = np.concatenate(crops).transpose(0, 3, 1, 2)
-        before = torch.from_numpy(np.ascontiguousarray(planes))
-        restored, masks = _restore(batch, before, self._tools, self._account)
-        faces = before.to(restored.device).float() / 255
-        self._account.restored.update(batch.identity.tolist())
-        self._show(rows, faces, restored, masks)
-        matrices = enlarged(batch.to_crop, self._scale)
-        start = 0
-        for frame, own in held:
-            part = slice(start, start + len(own))
-            start += len(own)
-            geometry = frame.geometry.scaled(self._scale)
-            made = differences(
-                restored[part],
-                faces[part],
-                masks[part],
-                batch.strength[part].tolist(),
-                matrices[part],
-                picture_size=(geometry.width, geometry.height),
-            )
-            yield Painted(frame, [Patch(one.left, one.top, one.delta) for one in made])
+        seen = self._frames[-1].index
+        self._restore_held()
+        while self._frames and (last or self._frames[0].index + REACH <= seen):
+            yield self._painted(self._frames.popleft())
+        oldest = self._frames[0].index - REACH if self._frames else seen + 1
+        gone = [row for row in self._faces if self._work.faces.frame[row] < oldest]
+        for row in gone:
+            del self._faces[row]
 
-    def _show(self, rows: IntArray, before: Tensor, after: Tensor, masks: Tensor) -> None:
-        """Keep the pictures that the report will show."""
+    def _restore_held(self) -> None:
+        if not self._rows:
+            return
+        rows, cut = np.concatenate(self._rows), np.concatenate(self._crops)
+        self._rows, self._crops = [], []
+        batch = self._work.select(rows)
+        crops = torch.from_numpy(np.ascontiguousarray(cut.transpose(0, 3, 1, 2)))
+        restored, masks = _restore(batch, crops, self._tools, self._account)
+        before = crops.to(restored.device).float() / 255
+        cells = cells_of(before)
         for place, row in enumerate(rows.tolist()):
+            frame, landmarks = int(batch.faces.frame[place]), batch.landmarks[place]
+            moment = Moment(frame, restored[place], cells[place], landmarks)
+            self._faces[row] = _Face(moment, before[place], masks[place])
+
+    def _painted(self, frame: Frame) -> Painted:
+        rows = [row for row in self._work.rows_of_frame(frame.index) if row in self._neighbours]
+        if not rows:
+            return Painted(frame, [])
+        faces = [self._faces[row] for row in rows]
+        near = [
+            [self._faces[other].moment for other in self._neighbours[row] if other in self._faces]
+            for row in rows
+        ]
+        restored = torch.stack(
+            [steadied(face.moment, others) for face, others in zip(faces, near, strict=True)]
+        )
+        before = torch.stack([face.before for face in faces])
+        masks = torch.stack([face.mask for face in faces])
+        batch = self._work.select(np.array(rows))
+        self._account.restored.update(batch.identity.tolist())
+        self._show(rows, before, restored, masks)
+        geometry = frame.geometry.scaled(self._scale)
+        made = differences(
+            restored,
+            before,
+            masks,
+            batch.strength.tolist(),
+            enlarged(batch.to_crop, self._scale),
+            picture_size=(geometry.width, geometry.height),
+        )
+        return Painted(frame, [Patch(one.left, one.top, one.delta) for one in made])
+
+    def _show(self, rows: list[int], before: Tensor, after: Tensor, masks: Tensor) -> None:
+        """Keep the pictures that the report will show."""
+        for place, row in enumerate(rows):
             if row in self._shown:
                 alpha = masks[place] * float(self._work.strength[row])
                 pasted = before[place] + alpha * (after[place] - before[place])
@@ -171,8 +228,10 @@ def _restore(batch: Work, crops: Tensor, tools: Tools, account: Account) -> tupl
         exclude=excluded,
         references=max(1, tools.references),
     )
-    for identity, weight, used in zip(batch.identity, guided, first.used, strict=True):
-        if weight > 0:
+    for identity, weight, used, own in zip(
+        batch.identity, guided, first.used, batch.own, strict=True
+    ):
+        if weight > 0 and own:
             account.used.setdefault(int(identity), Counter()).update(used)
     images = first.images
     mixed = np.flatnonzero((guided > 0) & (guided < 1))

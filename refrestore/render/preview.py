@@ -9,7 +9,7 @@ from pathlib import Path
 
 from refrestore.config import RenderSettings, RuntimeSettings
 from refrestore.errors import UsageError
-from refrestore.media.compose import compose
+from refrestore.media.compose import Patch, compose
 from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
@@ -22,6 +22,7 @@ from refrestore.render.refine import Tools, refine
 from refrestore.render.segments import CONTEXT
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.render.work import gather
+from refrestore.restore.steady import REACH
 from refrestore.types import Frame, ImageArray
 
 
@@ -84,16 +85,17 @@ def preview(
     )
     index, account = shown.index, Account()
     work = gather(plans, index, index + 1, info.geometry, context=CONTEXT)
+    patches: list[Patch] = []
     if len(work):
-        with FrameWindow(info.path, info) as frames:
+        with FrameWindow(info.path, info, overlap=2 * CONTEXT + 1) as frames:
             around = frames.between(index - CONTEXT, index + CONTEXT + 1)
             work = refine(work, around, info.geometry, tools).work
-    painted = next(paint(work, [shown], tools, account, scale=settings.scale))
+            near = frames.between(index - REACH, index + REACH + 1)
+            made = paint(work, near, tools, account, scale=settings.scale)
+            patches = next(one.patches for one in made if one.frame.index == index)
     geometry = info.geometry.scaled(settings.scale)
     before, after = (
-        display_rgb(
-            Frame(index, shown.time, compose(shown, patches, scale=settings.scale), geometry)
-        )
-        for patches in ([], painted.patches)
+        display_rgb(Frame(index, shown.time, compose(shown, added, scale=settings.scale), geometry))
+        for added in ([], patches)
     )
     return Preview(shown.time, before, after, account.faces)
