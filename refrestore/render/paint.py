@@ -10,15 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE
 from refrestore.faces.align import crops as cut_crops
 from refrestore.media.compose import Patch
 from refrestore.media.pixels import rgb
 from refrestore.render.crops import enlarged
 from refrestore.render.refine import Tools, to_uint8
 from refrestore.render.work import Work
+from refrestore.restore.camera import as_filmed, native_side, shutter_of, velocities
 from refrestore.restore.composite import differences
 from refrestore.restore.steady import REACH, Moment, cells_of, steadied
-from refrestore.types import Frame, ImageArray, IntArray
+from refrestore.types import FloatArray, Frame, ImageArray, IntArray
 
 MOST_FRAMES_HELD = 32
 """Frames that may wait for a batch to fill: bounds memory where faces are rare."""
@@ -106,6 +108,15 @@ def _neighbours(work: Work) -> dict[int, list[int]]:
     return near
 
 
+def _motion(work: Work) -> FloatArray:
+    """Return how each face moves over the picture, (N, 2) crop pixels a frame."""
+    motion = np.zeros((len(work), 2), np.float32)
+    middle = FFHQ_TEMPLATE.mean(0)
+    for _, rows in work.by_track():
+        motion[rows] = velocities(work.to_crop[rows], work.faces.frame[rows], middle)
+    return motion
+
+
 @dataclass(frozen=True, eq=False)
 class _Face:
     """A restored face that waits for its neighbours in time."""
@@ -113,6 +124,7 @@ class _Face:
     moment: Moment
     before: Tensor
     mask: Tensor
+    shutter: float | None
 
 
 class _Painter:
@@ -122,6 +134,7 @@ class _Painter:
         self._work, self._tools, self._account, self._scale = work, tools, account, scale
         self._shown = _shown(work)
         self._neighbours = _neighbours(work)
+        self._motion = _motion(work)
         self._wanted = np.zeros(len(work), bool)
         self._wanted[list(self._neighbours)] = True
         self._wanted[[row for rows in self._neighbours.values() for row in rows]] = True
@@ -171,20 +184,18 @@ class _Painter:
         for place, row in enumerate(rows.tolist()):
             frame, landmarks = int(batch.faces.frame[place]), batch.landmarks[place]
             moment = Moment(frame, restored[place], cells[place], landmarks)
-            self._faces[row] = _Face(moment, before[place], masks[place])
+            side = native_side(batch.to_crop[place], CROP_SIZE)
+            shutter = shutter_of(
+                restored[place], before[place], masks[place], self._motion[row], side
+            )
+            self._faces[row] = _Face(moment, before[place], masks[place], shutter)
 
     def _painted(self, frame: Frame) -> Painted:
         rows = [row for row in self._work.rows_of_frame(frame.index) if row in self._neighbours]
         if not rows:
             return Painted(frame, [])
         faces = [self._faces[row] for row in rows]
-        near = [
-            [self._faces[other].moment for other in self._neighbours[row] if other in self._faces]
-            for row in rows
-        ]
-        restored = torch.stack(
-            [steadied(face.moment, others) for face, others in zip(faces, near, strict=True)]
-        )
+        restored = torch.stack([self._finished(row) for row in rows])
         before = torch.stack([face.before for face in faces])
         masks = torch.stack([face.mask for face in faces])
         batch = self._work.select(np.array(rows))
@@ -200,6 +211,16 @@ class _Painter:
             picture_size=(geometry.width, geometry.height),
         )
         return Painted(frame, [Patch(one.left, one.top, one.delta) for one in made])
+
+    def _finished(self, row: int) -> Tensor:
+        """Return a restored face, (3, S, S): steadied, and as its frame was filmed."""
+        face = self._faces[row]
+        near = [self._faces[other] for other in self._neighbours[row] if other in self._faces]
+        steady = steadied(face.moment, [other.moment for other in near])
+        known = [one.shutter for one in (face, *near) if one.shutter is not None]
+        shutter = float(np.median(known)) if known else 0.0
+        side = native_side(self._work.to_crop[row], CROP_SIZE)
+        return as_filmed(steady, face.before, face.mask, self._motion[row] * shutter, side)
 
     def _show(self, rows: list[int], before: Tensor, after: Tensor, masks: Tensor) -> None:
         """Keep the pictures that the report will show."""
