@@ -123,7 +123,6 @@ class _Face:
 
     moment: Moment
     before: Tensor
-    mask: Tensor
     shutter: float | None
 
 
@@ -183,21 +182,21 @@ class _Painter:
         cells = cells_of(before)
         for place, row in enumerate(rows.tolist()):
             frame, landmarks = int(batch.faces.frame[place]), batch.landmarks[place]
-            moment = Moment(frame, restored[place], cells[place], landmarks)
+            moment = Moment(frame, restored[place], masks[place], cells[place], landmarks)
             side = native_side(batch.to_crop[place], CROP_SIZE)
             shutter = shutter_of(
                 restored[place], before[place], masks[place], self._motion[row], side
             )
-            self._faces[row] = _Face(moment, before[place], masks[place], shutter)
+            self._faces[row] = _Face(moment, before[place], shutter)
 
     def _painted(self, frame: Frame) -> Painted:
         rows = [row for row in self._work.rows_of_frame(frame.index) if row in self._neighbours]
         if not rows:
             return Painted(frame, [])
         faces = [self._faces[row] for row in rows]
-        restored = torch.stack([self._finished(row) for row in rows])
+        finished = [self._finished(row) for row in rows]
+        restored, masks = (torch.stack(parts) for parts in zip(*finished, strict=True))
         before = torch.stack([face.before for face in faces])
-        masks = torch.stack([face.mask for face in faces])
         batch = self._work.select(np.array(rows))
         self._account.restored.update(batch.identity.tolist())
         self._show(rows, before, restored, masks)
@@ -212,15 +211,15 @@ class _Painter:
         )
         return Painted(frame, [Patch(one.left, one.top, one.delta) for one in made])
 
-    def _finished(self, row: int) -> Tensor:
-        """Return a restored face, (3, S, S): steadied, and as its frame was filmed."""
+    def _finished(self, row: int) -> tuple[Tensor, Tensor]:
+        """Return a restored face and its mask: steadied, and as its frame was filmed."""
         face = self._faces[row]
         near = [self._faces[other] for other in self._neighbours[row] if other in self._faces]
-        steady = steadied(face.moment, [other.moment for other in near])
+        steady, mask = steadied(face.moment, [other.moment for other in near])
         known = [one.shutter for one in (face, *near) if one.shutter is not None]
         shutter = float(np.median(known)) if known else 0.0
         side = native_side(self._work.to_crop[row], CROP_SIZE)
-        return as_filmed(steady, face.before, face.mask, self._motion[row] * shutter, side)
+        return as_filmed(steady, face.before, mask, self._motion[row] * shutter, side), mask
 
     def _show(self, rows: list[int], before: Tensor, after: Tensor, masks: Tensor) -> None:
         """Keep the pictures that the report will show."""

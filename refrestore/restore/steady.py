@@ -43,6 +43,8 @@ class Moment:
         Index of its frame.
     restored : (3, S, S) float32
         RGB 0..1.
+    mask : (S, S) float32
+        Where it may be pasted.
     cells : (3, S / 16, S / 16) float32
         The input it was restored from, `cells_of`.
     landmarks : (468, 2) float32
@@ -51,6 +53,7 @@ class Moment:
 
     frame: int
     restored: torch.Tensor
+    mask: torch.Tensor
     cells: torch.Tensor
     landmarks: FloatArray
 
@@ -60,8 +63,8 @@ def cells_of(crops: torch.Tensor) -> torch.Tensor:
     return F.avg_pool2d(crops, CELL)
 
 
-def steadied(face: Moment, neighbours: Sequence[Moment]) -> torch.Tensor:
-    """Return a restored face averaged with its neighbours in time, (3, S, S).
+def steadied(face: Moment, neighbours: Sequence[Moment]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a restored face averaged with its neighbours in time, (3, S, S), and its mask, (S, S).
 
     Parameters
     ----------
@@ -71,7 +74,7 @@ def steadied(face: Moment, neighbours: Sequence[Moment]) -> torch.Tensor:
         Moments of the same track around it.
     """
     if not neighbours:
-        return face.restored
+        return face.restored, face.mask
     size = face.restored.shape[-1]
     device = face.restored.device
     meshes = torch.from_numpy(np.stack([other.landmarks for other in neighbours]))[None]
@@ -83,8 +86,9 @@ def steadied(face: Moment, neighbours: Sequence[Moment]) -> torch.Tensor:
     trust = torch.exp(-((apart / AGREEMENT) ** 2))
     trust = trust * torch.tensor(near, dtype=torch.float32, device=device)[:, None, None, None]
     weights = stretch(trust, size, size)
-    total = face.restored.clone()
+    total = torch.cat([face.restored, face.mask[None]])
     for place, other in enumerate(neighbours):  # one at a time: a batch would leave the cache
-        moved = warp(other.restored[None], field[place : place + 1])[0]
-        total.addcmul_(moved, weights[place])
-    return total.div_(1 + weights.sum(0))
+        picture = torch.cat([other.restored, other.mask[None]])[None]
+        total.addcmul_(warp(picture, field[place : place + 1])[0], weights[place])
+    total.div_(1 + weights.sum(0))
+    return total[:3], total[3]
