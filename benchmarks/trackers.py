@@ -5,10 +5,11 @@
         [--film NAME ...] [--tracker NAME ...] -o benchmarks/trackers.json
 
 The detections of every picture are made once and kept in the cache, with their embeddings; every
-tracker gets the same, picture by picture, on every picture and on those that our scan looks at
-("stride"; of those it looks at a picture more often where faces move, so that the others see the
-same). All begin anew at a cut. Between two detections of a track, a second apart at most, its box
-goes in a straight line, for the others; ours fills the frames itself.
+tracker gets the same, picture by picture, once those of every picture and once those of the
+pictures that our scan looks at ("stride": every fifth, more where faces move). All begin anew at a
+cut. The others are given what anybody could add to them: between two detections of a track, a
+second apart at most, its box goes in a straight line, and detections before the first that they
+report as a track's are added to it. Ours fills the frames itself.
 
 A labelled face is covered if a track has it (overlap of 0.4 or more, one face a track). Counted are
 switches (a track's labelled faces, in order of time, go over to another person), tracks for each
@@ -49,6 +50,9 @@ from refrestore.scan.association import overlap
 sys.path = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).parent]
 
 BRIDGE_SECONDS = 1.0
+_BEGUN = 0.3
+
+Box = NDArray[np.float32]
 
 
 def track(cache: Cache, setting: Setting, frames: NDArray[np.int64]) -> Rows:
@@ -58,19 +62,37 @@ def track(cache: Cache, setting: Setting, frames: NDArray[np.int64]) -> Rows:
         shown = frames[(frames >= first) & (frames < stop)]
         gap = float(np.median(np.diff(shown))) if len(shown) > 1 else 1.0
         tracker = setting.make(Pace(cache.rate, cache.rate / gap))
-        own: dict[int, list[tuple[int, NDArray[np.float32]]]] = {}
+        own: Rows = {}
+        free: dict[int, list[Box]] = {}
         for frame in shown.tolist():
             seen = cache.seen(frame, weak=setting.weak)
-            for name, row in tracker(seen):
+            pairs = tracker(seen)
+            for name, row in pairs:
                 own.setdefault(name, []).append((frame, seen.box[row]))
+            taken = {row for _, row in pairs}
+            free[frame] = [box for row, box in enumerate(seen.box) if row not in taken]
         for one in own.values():
-            rows[len(rows) + 1] = _bridged(one, round(BRIDGE_SECONDS * cache.rate))
+            begun = _begun(one, free, shown)
+            rows[len(rows) + 1] = _bridged(begun, round(BRIDGE_SECONDS * cache.rate))
     return rows
 
 
-def _bridged(
-    rows: list[tuple[int, NDArray[np.float32]]], longest: int
-) -> list[tuple[int, NDArray[np.float32]]]:
+def _begun(
+    rows: list[tuple[int, Box]], free: dict[int, list[Box]], shown: NDArray[np.int64]
+) -> list[tuple[int, Box]]:
+    """Give a track the detections before its first: most trackers report it some pictures late."""
+    earlier = shown[shown < rows[0][0]].tolist()
+    for frame in reversed(earlier):
+        if not free[frame]:
+            break
+        near = overlap(rows[0][1][None], np.stack(free[frame]))[0]
+        if near.max() < _BEGUN:
+            break
+        rows = [(frame, free[frame].pop(int(near.argmax()))), *rows]
+    return rows
+
+
+def _bridged(rows: list[tuple[int, Box]], longest: int) -> list[tuple[int, Box]]:
     filled = rows[:1]
     for (start, early), (stop, late) in pairwise(rows):
         for frame in range(start + 1, stop if stop - start <= longest else start + 1):

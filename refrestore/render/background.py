@@ -28,7 +28,7 @@ from refrestore.media.compose import Patch, compose, enlarge
 from refrestore.media.probe import VideoInfo
 from refrestore.models.catalogue import file_digest
 from refrestore.models.runtime import torch_device, torch_dtype
-from refrestore.render.paint import Painted
+from refrestore.render.painted import Painted
 from refrestore.restore.composite import Difference
 from refrestore.types import FloatArray, Frame
 

@@ -22,7 +22,7 @@ from refrestore.config import RenderSettings
 from refrestore.errors import DiskError
 from refrestore.media.files import disk_error, write_file
 from refrestore.media.stills import write_picture
-from refrestore.render.paint import Face
+from refrestore.render.painted import Face
 from refrestore.render.plan import TrackPlan
 from refrestore.render.refine import Refined, Sample
 from refrestore.render.segments import Segment

@@ -59,6 +59,14 @@ class FrameWindow:
             self._ahead = next(self._frames, None)
         return self._ahead
 
+    def reaches(self, first: int, stop: int) -> bool:
+        """Say whether there is a frame in `first <= frame < stop`, none before it given later."""
+        for _ in self.between(first, first):
+            pass
+        upcoming = self.peek()
+        kept = any(first <= frame.index < stop for frame in self._behind)
+        return kept or (upcoming is not None and upcoming.index < stop)
+
     def between(self, first: int, stop: int) -> Iterator[Frame]:
         """Yield frames `first <= frame < stop`, those given before only within the overlap."""
         yield from [frame for frame in self._behind if first <= frame.index < stop]

@@ -19,13 +19,15 @@ from refrestore.media.segments import SegmentWriter
 from refrestore.render.background import Background
 from refrestore.render.export import FaceExport
 from refrestore.render.frames import FrameWindow
-from refrestore.render.paint import Account, Painted, paint
+from refrestore.render.paint import paint
+from refrestore.render.painted import Account, Painted
 from refrestore.render.plan import TrackPlan
 from refrestore.render.refine import Refined, Tools, refine
 from refrestore.render.report import SegmentRecord
 from refrestore.render.segments import CONTEXT, Segment, SegmentFolder, split
 from refrestore.render.work import gather
-from refrestore.types import Frame, Shot
+from refrestore.restore.steady import REACH
+from refrestore.types import Shot
 
 ENCODER_QUEUE = 8
 """Pictures that may wait for the encoder; more would only be memory."""
@@ -82,7 +84,9 @@ def render_segments(job: Job, folder: SegmentFolder, progress: Progress) -> list
     info, settings = job.info, job.settings
     with (
         FrameWindow(info.path, info, overlap=2 * CONTEXT) as ahead,
-        FrameWindow(info.path, info, start=settings.start, end=settings.end) as behind,
+        FrameWindow(
+            info.path, info, overlap=2 * REACH, start=settings.start, end=settings.end
+        ) as behind,
     ):
         opening = behind.peek()
         if opening is None:
@@ -130,13 +134,12 @@ class _SegmentRenderer:
         return exported and self._folder.finished(segment)
 
     def _render(self, segment: Segment) -> bool:
-        upcoming = self._skip_to(segment.first)
-        if upcoming is None or upcoming.index >= segment.stop:
+        if not self._behind.reaches(segment.first, segment.stop):
             return False
         refined = self._refine(segment)
         account = Account()
         job, scale = self._job, self._job.settings.scale
-        frames = self._behind.between(segment.first, segment.stop)
+        frames = self._behind.between(segment.first - REACH, segment.stop + REACH)
         seen = job.export.begin(self._folder.faces(segment)) if job.export else None
         count = 0
         with SegmentWriter(self._folder.video(segment), job.encoder) as writer:
@@ -144,6 +147,8 @@ class _SegmentRenderer:
                 for painted in paint(
                     refined.work, frames, job.tools, account, scale=scale, witness=seen
                 ):
+                    if not segment.first <= painted.frame.index < segment.stop:
+                        continue
                     put(painted.frame.time, job.compose(painted))
                     count += 1
                     self._progress(self._frames + count, self._faces + account.faces)
@@ -163,11 +168,6 @@ class _SegmentRenderer:
         return refine(
             work, self._ahead.between(first - CONTEXT, stop + CONTEXT), job.info.geometry, job.tools
         )
-
-    def _skip_to(self, first: int) -> Frame | None:
-        for _ in self._behind.between(first, first):
-            pass
-        return self._behind.peek()
 
 
 @contextmanager

@@ -1,127 +1,36 @@
-"""Second look at a segment: restore its faces in batches that span frames."""
+"""Second look at a segment: restore its faces in batches that span frames, and steady them."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Protocol
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE
 from refrestore.faces.align import crops as cut_crops
 from refrestore.media.compose import Patch
 from refrestore.media.pixels import rgb
 from refrestore.render.crops import enlarged
+from refrestore.render.painted import Account, Example, Face, Painted, Witness
 from refrestore.render.refine import Tools, to_uint8
 from refrestore.render.work import Work
-from refrestore.restore.composite import Difference, differences
+from refrestore.restore.camera import as_filmed, native_side, shutter_of, velocities
+from refrestore.restore.composite import differences
 from refrestore.restore.restorer import Restored
-from refrestore.types import Frame, ImageArray, IntArray
+from refrestore.restore.steady import REACH, Moment, cells_of, steadied
+from refrestore.types import FloatArray, Frame, ImageArray, IntArray
 
 MOST_FRAMES_HELD = 32
 """Frames that may wait for a batch to fill: bounds memory where faces are rare."""
 
+
 WHOLE = 0.98
 """Share of a crop from which a face counts as wholly in the picture: a sliver of mirrored border is
 not seen, half a mirrored cheek is."""
-
-
-@dataclass(frozen=True, eq=False)
-class Painted:
-    """A frame and what to add to it."""
-
-    frame: Frame
-    patches: list[Patch]
-    faces: Sequence[Difference] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Face:
-    """A face as it was restored.
-
-    Parameters
-    ----------
-    frame, time
-        Index and presentation time (seconds) of its frame.
-    identity, track
-        Whose it is, and in which appearance.
-    strength
-        How much of the restored face shows, 0..1.
-    guided
-        Weight of the references, 0..1.
-    used
-        Rows of the bank it was restored from, best first.
-    before, after : (512, 512, 3) uint8
-        RGB: the aligned crop as the restorer saw it, and as it is blended.
-    """
-
-    frame: int
-    time: Fraction
-    identity: int
-    track: int
-    strength: float
-    guided: float
-    used: tuple[int, ...]
-    before: ImageArray
-    after: ImageArray
-
-
-class Witness(Protocol):
-    """Is shown faces as they are restored."""
-
-    def wants(self, track: int, frame: int) -> bool:
-        """Say whether to show a face."""
-
-    def see(self, face: Face) -> None:
-        """Take a face."""
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """One face before and after, for the report.
-
-    Parameters
-    ----------
-    frame
-        Its index.
-    inside
-        Share of the crop that the picture fills.
-    before, after : (512, 512, 3) uint8
-        RGB.
-    """
-
-    frame: int
-    inside: float
-    before: ImageArray
-    after: ImageArray
-
-
-@dataclass
-class Account:
-    """What was done in one segment.
-
-    Parameters
-    ----------
-    restored
-        Faces restored per identity.
-    used
-        Per identity, how often each row of its bank was used.
-    pictures
-        Per track, one face to show.
-    """
-
-    restored: Counter[int] = field(default_factory=Counter)
-    used: dict[int, Counter[int]] = field(default_factory=dict)
-    pictures: dict[int, Example] = field(default_factory=dict)
-
-    @property
-    def faces(self) -> int:
-        """Faces restored."""
-        return self.restored.total()
 
 
 def paint(
@@ -140,9 +49,9 @@ def paint(
     work
         Refined.
     frames
-        The segment's frames, in order.
+        In order: the segment's, and `steady.REACH` of its context either side where there are.
     account
-        Is added to.
+        Is added to; what is made of context rows is not counted.
     scale
         How much larger the output is than the source.
     witness
@@ -153,7 +62,7 @@ def paint(
         painter.hold(frame)
         if painter.full:
             yield from painter.flush()
-    yield from painter.flush()
+    yield from painter.flush(last=True)
 
 
 def examples(work: Work) -> set[int]:
@@ -163,7 +72,8 @@ def examples(work: Work) -> set[int]:
     nearly; of these the strongest, nearest the middle.
     """
     shown = set()
-    for _, rows in work.by_track():
+    for _, all_rows in work.by_track():
+        rows = all_rows[work.own[all_rows]]
         strength = work.strength[rows]
         if not np.any(strength > 0):
             continue
@@ -174,8 +84,41 @@ def examples(work: Work) -> set[int]:
     return shown
 
 
+def _neighbours(work: Work) -> dict[int, list[int]]:
+    """Return, for each row that is painted, the rows of its track that steady it."""
+    near: dict[int, list[int]] = {}
+    for _, rows in work.by_track():
+        restored = rows[work.strength[rows] > 0]
+        frames = work.faces.frame[restored]
+        for place, row in enumerate(restored.tolist()):
+            if work.own[row]:
+                close = np.abs(frames - frames[place]) <= REACH
+                close[place] = False
+                near[row] = restored[close].tolist()
+    return near
+
+
+def _motion(work: Work) -> FloatArray:
+    """Return how each face moves over the picture, (N, 2) crop pixels a frame."""
+    motion = np.zeros((len(work), 2), np.float32)
+    middle = FFHQ_TEMPLATE.mean(0)
+    for _, rows in work.by_track():
+        motion[rows] = velocities(work.to_crop[rows], work.faces.frame[rows], middle)
+    return motion
+
+
+@dataclass(frozen=True, eq=False)
+class _Face:
+    """A restored face that waits for its neighbours in time."""
+
+    moment: Moment
+    before: Tensor
+    shutter: float | None
+    used: tuple[int, ...]
+
+
 class _Painter:
-    """Holds frames until their faces fill a batch."""
+    """Holds frames until their faces fill a batch and their neighbours are restored."""
 
     def __init__(
         self, work: Work, tools: Tools, account: Account, scale: int, witness: Witness | None
@@ -183,102 +126,117 @@ class _Painter:
         self._work, self._tools, self._account, self._scale = work, tools, account, scale
         self._witness = witness
         self._shown = examples(work)
-        self._frames: list[tuple[Frame, IntArray]] = []
+        self._neighbours = _neighbours(work)
+        self._motion = _motion(work)
+        self._wanted = np.zeros(len(work), bool)
+        self._wanted[list(self._neighbours)] = True
+        self._wanted[[row for rows in self._neighbours.values() for row in rows]] = True
+        self._frames: deque[Frame] = deque()
+        self._rows: list[IntArray] = []
         self._crops: list[ImageArray] = []
+        self._faces: dict[int, _Face] = {}
 
     @property
     def full(self) -> bool:
         """Whether it is time to flush."""
         waiting = sum(len(crops) for crops in self._crops)
-        return waiting >= self._tools.batch or len(self._frames) >= MOST_FRAMES_HELD
+        return waiting >= self._tools.batch or len(self._frames) >= MOST_FRAMES_HELD + REACH
 
     def hold(self, frame: Frame) -> None:
         """Take a frame and cut its faces out."""
         rows = self._work.rows_of_frame(frame.index)
-        rows = rows[self._work.strength[rows] > 0]
-        self._frames.append((frame, rows))
+        rows = rows[self._wanted[rows]]
+        self._frames.append(frame)
         if len(rows):
+            self._rows.append(rows)
             self._crops.append(cut_crops(rgb(frame), self._work.to_crop[rows]))
 
-    def flush(self) -> Iterator[Painted]:
-        """Restore what is held and give the frames back in order."""
-        held, crops = self._frames, self._crops
-        self._frames, self._crops = [], []
-        if not crops:
-            yield from (Painted(frame, []) for frame, _ in held)
+    def flush(self, *, last: bool = False) -> Iterator[Painted]:
+        """Restore what is held; give back the frames all of whose neighbours are restored."""
+        if not self._frames:
             return
-        rows = np.concatenate([rows for _, rows in held])
+        seen = self._frames[-1].index
+        self._restore_held()
+        while self._frames and (last or self._frames[0].index + REACH <= seen):
+            yield self._painted(self._frames.popleft())
+        oldest = self._frames[0].index - REACH if self._frames else seen + 1
+        gone = [row for row in self._faces if self._work.faces.frame[row] < oldest]
+        for row in gone:
+            del self._faces[row]
+
+    def _restore_held(self) -> None:
+        if not self._rows:
+            return
+        rows, cut = np.concatenate(self._rows), np.concatenate(self._crops)
+        self._rows, self._crops = [], []
         batch = self._work.select(rows)
-        planes = np.concatenate(crops).transpose(0, 3, 1, 2)
-        before = torch.from_numpy(np.ascontiguousarray(planes))
-        done = _restore(batch, before, self._tools, self._account)
+        crops = torch.from_numpy(np.ascontiguousarray(cut.transpose(0, 3, 1, 2)))
+        done = _restore(batch, crops, self._tools, self._account)
         restored, masks = done.images, done.masks
-        faces = before.to(restored.device).float() / 255
+        before = crops.to(restored.device).float() / 255
+        cells = cells_of(before)
+        for place, row in enumerate(rows.tolist()):
+            frame, landmarks = int(batch.faces.frame[place]), batch.landmarks[place]
+            moment = Moment(frame, restored[place], masks[place], cells[place], landmarks)
+            side = native_side(batch.to_crop[place], CROP_SIZE)
+            shutter = shutter_of(
+                restored[place], before[place], masks[place], self._motion[row], side
+            )
+            used = tuple(done.used[place])
+            self._faces[row] = _Face(moment, before[place], shutter, used)
+
+    def _painted(self, frame: Frame) -> Painted:
+        rows = [row for row in self._work.rows_of_frame(frame.index) if row in self._neighbours]
+        if not rows:
+            return Painted(frame, [])
+        faces = [self._faces[row] for row in rows]
+        finished = [self._finished(row) for row in rows]
+        restored, masks = (torch.stack(parts) for parts in zip(*finished, strict=True))
+        before = torch.stack([face.before for face in faces])
+        batch = self._work.select(np.array(rows))
         self._account.restored.update(batch.identity.tolist())
-        self._show(rows, faces, restored, masks)
-        self._tell([frame for frame, _ in held], rows, faces, done)
-        matrices = enlarged(batch.to_crop, self._scale)
-        start = 0
-        for frame, own in held:
-            part = slice(start, start + len(own))
-            start += len(own)
-            geometry = frame.geometry.scaled(self._scale)
-            made = differences(
-                restored[part],
-                faces[part],
-                masks[part],
-                batch.strength[part].tolist(),
-                matrices[part],
-                picture_size=(geometry.width, geometry.height),
-            )
-            patches = [Patch(one.left, one.top, one.delta) for one in made]
-            yield Painted(frame, patches, made)
+        for place, row in enumerate(rows):
+            self._show(row, frame, before[place], restored[place], masks[place])
+        geometry = frame.geometry.scaled(self._scale)
+        made = differences(
+            restored,
+            before,
+            masks,
+            batch.strength.tolist(),
+            enlarged(batch.to_crop, self._scale),
+            picture_size=(geometry.width, geometry.height),
+        )
+        patches = [Patch(one.left, one.top, one.delta) for one in made]
+        return Painted(frame, patches, made)
 
-    def _show(self, rows: IntArray, before: Tensor, after: Tensor, masks: Tensor) -> None:
-        """Keep the pictures that the report will show."""
-        for place, row in enumerate(rows.tolist()):
-            if row in self._shown:
-                strength = float(self._work.strength[row])
-                pictures = _before_after(before[place], after[place], masks[place], strength)
-                self._account.pictures[int(self._work.track[row])] = Example(
-                    int(self._work.faces.frame[row]),
-                    float(self._work.inside[row]),
-                    pictures[0],
-                    pictures[1],
-                )
+    def _finished(self, row: int) -> tuple[Tensor, Tensor]:
+        """Return a restored face and its mask: steadied, and as its frame was filmed."""
+        face = self._faces[row]
+        near = [self._faces[other] for other in self._neighbours[row] if other in self._faces]
+        steady, mask = steadied(face.moment, [other.moment for other in near])
+        known = [one.shutter for one in (face, *near) if one.shutter is not None]
+        shutter = float(np.median(known)) if known else 0.0
+        side = native_side(self._work.to_crop[row], CROP_SIZE)
+        return as_filmed(steady, face.before, mask, self._motion[row] * shutter, side), mask
 
-    def _tell(
-        self, frames: Sequence[Frame], rows: IntArray, before: Tensor, done: Restored
-    ) -> None:
-        """Show the witness the faces it wants."""
-        if self._witness is None:
+    def _show(self, row: int, frame: Frame, before: Tensor, after: Tensor, mask: Tensor) -> None:
+        """Keep a face for the report, and show it to the witness, if they want it."""
+        work, track = self._work, int(self._work.track[row])
+        told = self._witness is not None and self._witness.wants(track, frame.index)
+        if not told and row not in self._shown:
             return
-        times = {frame.index: frame.time for frame in frames}
-        for place, row in enumerate(rows.tolist()):
-            frame, track = int(self._work.faces.frame[row]), int(self._work.track[row])
-            if not self._witness.wants(track, frame):
-                continue
-            strength, used = float(self._work.strength[row]), tuple(done.used[place])
-            pictures = _before_after(before[place], done.images[place], done.masks[place], strength)
+        strength, used = float(work.strength[row]), self._faces[row].used
+        pasted = before + mask * strength * (after - before)
+        was, became = to_uint8(torch.stack([before, pasted]))
+        if row in self._shown:
+            inside = float(work.inside[row])
+            self._account.pictures[track] = Example(frame.index, inside, was, became)
+        if told and self._witness is not None:
+            guided = float(work.guided[row]) if used else 0.0
+            identity = int(work.identity[row])
             self._witness.see(
-                Face(
-                    frame,
-                    times[frame],
-                    int(self._work.identity[row]),
-                    track,
-                    strength,
-                    float(self._work.guided[row]) if used else 0.0,
-                    used,
-                    pictures[0],
-                    pictures[1],
-                )
+                Face(frame.index, frame.time, identity, track, strength, guided, used, was, became)
             )
-
-
-def _before_after(before: Tensor, after: Tensor, mask: Tensor, strength: float) -> ImageArray:
-    """Return a face as it was and as it is blended, (2, S, S, 3) uint8."""
-    pasted = before + mask * strength * (after - before)
-    return to_uint8(torch.stack([before, pasted]))
 
 
 @torch.inference_mode()
@@ -297,8 +255,10 @@ def _restore(batch: Work, crops: Tensor, tools: Tools, account: Account) -> Rest
         exclude=excluded,
         references=max(1, tools.references),
     )
-    for identity, weight, used in zip(batch.identity, guided, first.used, strict=True):
-        if weight > 0:
+    for identity, weight, used, own in zip(
+        batch.identity, guided, first.used, batch.own, strict=True
+    ):
+        if weight > 0 and own:
             account.used.setdefault(int(identity), Counter()).update(used)
     images = first.images
     mixed = np.flatnonzero((guided > 0) & (guided < 1))

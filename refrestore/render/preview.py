@@ -16,13 +16,15 @@ from refrestore.media.reader import VideoReader
 from refrestore.project import Profile, Project
 from refrestore.render.background import open_background
 from refrestore.render.frames import FrameWindow
-from refrestore.render.paint import Account, paint
+from refrestore.render.paint import paint
+from refrestore.render.painted import Account, Painted
 from refrestore.render.people import gather_people
 from refrestore.render.plan import plan_tracks
 from refrestore.render.refine import Tools, refine
 from refrestore.render.segments import CONTEXT
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.render.work import gather
+from refrestore.restore.steady import REACH
 from refrestore.types import Frame, ImageArray
 
 
@@ -90,12 +92,15 @@ def preview(
     )
     index, account = shown.index, Account()
     work = gather(plans, index, index + 1, info.geometry, context=CONTEXT)
+    painted = Painted(shown, [])
     if len(work):
-        with FrameWindow(info.path, info) as frames:
+        with FrameWindow(info.path, info, overlap=2 * CONTEXT + 1) as frames:
             around = frames.between(index - CONTEXT, index + CONTEXT + 1)
             work = refine(work, around, info.geometry, tools).work
+            near = frames.between(index - REACH, index + REACH + 1)
+            made = paint(work, near, tools, account, scale=settings.scale)
+            painted = next(one for one in made if one.frame.index == index)
     background = open_background(settings, runtime or RuntimeSettings())
-    painted = next(paint(work, [shown], tools, account, scale=settings.scale))
     geometry = info.geometry.scaled(settings.scale)
     pictures = [
         compose(shown, [], scale=settings.scale),

@@ -158,7 +158,7 @@ def _sample_rows(work: Work) -> IntArray:
     """Return the rows the guard judges: per track every `GUARD_EVERY` restored frames."""
     chosen: list[int] = []
     for _, rows in work.by_track():
-        own = rows[work.strength[rows] > 0]
+        own = rows[(work.strength[rows] > 0) & work.own[rows]]
         count = -(-len(own) // GUARD_EVERY)
         places = (np.arange(count) + 0.5) * len(own) / max(count, 1)
         chosen.extend(own[places.astype(int)].tolist())

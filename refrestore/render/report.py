@@ -16,7 +16,8 @@ import jinja2
 import numpy as np
 
 from refrestore.media.files import write_file
-from refrestore.render.paint import WHOLE, Account
+from refrestore.render.paint import WHOLE
+from refrestore.render.painted import Account
 from refrestore.render.plan import TrackPlan
 from refrestore.render.refine import Sample
 from refrestore.types import Identity, ImageArray, Reference

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from refrestore.render.crops import inside, storage_to_crop
 from refrestore.render.plan import TrackPlan
@@ -23,7 +24,9 @@ class Work:
     identity : (N,) int64
         Whose face it is.
     strength : (N,) float32
-        From the plan; 0 for context rows.
+        From the plan.
+    own : (N,) bool
+        False for context rows, which only steady the segment's own.
     to_crop : (N, 2, 3) float64
         Storage pixels to 512-px crop.
     inside : (N,) float32
@@ -37,6 +40,7 @@ class Work:
     faces: Faces
     identity: IntArray
     strength: FloatArray
+    own: NDArray[np.bool_]
     to_crop: DoubleArray
     inside: FloatArray
     landmarks: FloatArray
@@ -51,6 +55,7 @@ class Work:
             self.faces[rows],
             self.identity[rows],
             self.strength[rows],
+            self.own[rows],
             self.to_crop[rows],
             self.inside[rows],
             self.landmarks[rows],
@@ -84,10 +89,9 @@ def gather(
 ) -> Work:
     """Return the work of frames `first <= frame < stop` with `context` frames around it.
 
-    Context rows (of the same tracks, hence of the same shot) have strength 0: they steady the
-    segment's own rows and are not restored.
+    Context rows are of the same tracks, hence of the same shot.
     """
-    tables, identities, strengths = [], [], []
+    tables, identities, strengths, owned = [], [], [], []
     for plan in plans:
         own = (plan.faces.frame >= first) & (plan.faces.frame < stop)
         if not np.any(plan.strength[own] > 0):
@@ -96,7 +100,8 @@ def gather(
         rows = np.flatnonzero(near)
         tables.append(plan.faces[rows])
         identities.append(np.full(len(rows), plan.identity, np.int64))
-        strengths.append(np.where(own[rows], plan.strength[rows], 0).astype(np.float32))
+        strengths.append(plan.strength[rows])
+        owned.append(own[rows])
     faces = Faces.concatenate(tables)
     order = np.argsort(faces.frame, kind="stable")
     faces = faces[order]
@@ -108,6 +113,7 @@ def gather(
         faces=faces,
         identity=(np.concatenate(identities) if identities else np.zeros(0, np.int64))[order],
         strength=(np.concatenate(strengths) if strengths else np.zeros(0, np.float32))[order],
+        own=(np.concatenate(owned) if owned else np.zeros(0, bool))[order],
         to_crop=to_crop,
         inside=inside(to_crop, geometry),
         landmarks=np.zeros((count, 468, 2), np.float32),

@@ -31,7 +31,7 @@ from refrestore.render.background import (
     open_background,
     strips,
 )
-from refrestore.render.paint import Painted
+from refrestore.render.painted import Painted
 from refrestore.render.preview import preview
 from refrestore.render.render import render
 from refrestore.restore.composite import Difference

@@ -1,0 +1,107 @@
+"""What painting gives back: frames with their patches, faces as they were restored, accounts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Protocol
+
+from refrestore.media.compose import Patch
+from refrestore.restore.composite import Difference
+from refrestore.types import Frame, ImageArray
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """A frame and what to add to it."""
+
+    frame: Frame
+    patches: list[Patch]
+    faces: Sequence[Difference] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A face as it was restored.
+
+    Parameters
+    ----------
+    frame, time
+        Index and presentation time (seconds) of its frame.
+    identity, track
+        Whose it is, and in which appearance.
+    strength
+        How much of the restored face shows, 0..1.
+    guided
+        Weight of the references, 0..1.
+    used
+        Rows of the bank it was restored from, best first.
+    before, after : (512, 512, 3) uint8
+        RGB: the aligned crop as the restorer saw it, and as it is blended.
+    """
+
+    frame: int
+    time: Fraction
+    identity: int
+    track: int
+    strength: float
+    guided: float
+    used: tuple[int, ...]
+    before: ImageArray
+    after: ImageArray
+
+
+class Witness(Protocol):
+    """Is shown faces as they are restored."""
+
+    def wants(self, track: int, frame: int) -> bool:
+        """Say whether to show a face."""
+
+    def see(self, face: Face) -> None:
+        """Take a face."""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One face before and after, for the report.
+
+    Parameters
+    ----------
+    frame
+        Its index.
+    inside
+        Share of the crop that the picture fills.
+    before, after : (512, 512, 3) uint8
+        RGB.
+    """
+
+    frame: int
+    inside: float
+    before: ImageArray
+    after: ImageArray
+
+
+@dataclass
+class Account:
+    """What was done in one segment.
+
+    Parameters
+    ----------
+    restored
+        Faces restored per identity.
+    used
+        Per identity, how often each row of its bank was used.
+    pictures
+        Per track, one face to show.
+    """
+
+    restored: Counter[int] = field(default_factory=Counter)
+    used: dict[int, Counter[int]] = field(default_factory=dict)
+    pictures: dict[int, Example] = field(default_factory=dict)
+
+    @property
+    def faces(self) -> int:
+        """Faces restored."""
+        return self.restored.total()
