@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from refrestore.adapt.tune import tune_profile
     from refrestore.config import (
         EncoderSettings,
         RenderSettings,
@@ -54,6 +55,7 @@ _HOMES = {
     "restore_pictures": "engine.pictures",
     "run": "engine.run",
     "scan_video": "scan.scan:scan",
+    "tune_profile": "adapt.tune",
     "update_profile": "scan.build",
 }
 
@@ -78,6 +80,7 @@ __all__ = [
     "restore_pictures",
     "run",
     "scan_video",
+    "tune_profile",
     "update_profile",
 ]
 

@@ -56,8 +56,8 @@ def meaning(profile: Profile) -> str:
             f"`refrestore profile update {profile.name}` does it"
         )
     return (
-        f"threshold {profile.threshold:.2f}: about {found.misses:.1%} of faces like these would "
-        f"not be recognised and {found.strangers:.2%} of strangers' would be "
+        f"threshold {profile.threshold:.2f}: about {found.misses:.1%} of the person's other faces "
+        f"would not be recognised and {found.strangers:.2%} of strangers' would be "
         f"(calibrated with {found.profiles} other profiles)"
     )
 

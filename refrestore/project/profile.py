@@ -94,7 +94,7 @@ class Calibration:
     Parameters
     ----------
     misses
-        Share of faces like the person's close-ups that would not be recognised, 0..1.
+        Share of the person's other faces that would not be recognised, 0..1.
     strangers
         Share of other people's faces that would be taken for the person, 0..1.
     profiles

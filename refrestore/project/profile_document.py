@@ -100,7 +100,7 @@ class StatisticsEntry(_Document):
 class CalibrationEntry(_Document):
     """What the threshold means."""
 
-    misses: Share = Field(description="Share of faces like the references that it misses.")
+    misses: Share = Field(description="Share of the person's other faces that it misses.")
     strangers: Share = Field(description="Share of other people's faces that it takes.")
     profiles: int = Field(ge=0, description="Other people's profiles it was calibrated with.")
 

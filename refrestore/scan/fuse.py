@@ -23,11 +23,11 @@ from refrestore.types import FloatArray, ImageArray
 REACH = 4
 """Frames before and after that are looked at: 0.16 s, in which an expression hardly changes."""
 
-NOISY = 1.5
-"""Grey levels of noise (RMS of the finest octave on skin) from which averaging pays: footage with
-grain of 20 levels at CRF 26 has 2.3 to 3.6 and gains 2.9 dB, of 10 at CRF 23 1.2 to 1.7 and 0.9 dB;
-where the encoder took the grain away there are 0.5 to 1.2 and up to 0.2 dB. Sharp faces of clean
-films have 0.6 to 1.8 (docs/decisions/012)."""
+NOISY = 2.0
+"""Grey levels of noise (RMS of the finest octave on skin) from which averaging surely pays: grain
+of 20 levels at CRF 26 leaves 2.3 to 3.6 and 2.9 dB are gained. Grain of 10 at CRF 23 leaves 1.2 to
+1.7, and so do sharp faces of clean films, for which reading the video again would be in vain
+(docs/decisions/012)."""
 
 _LESS_NOISE, _AS_SHARP = 0.8, 0.85
 """What a fused close-up may have of the plain one's noise and must have of its sharpness."""

@@ -144,7 +144,7 @@ def test_update_and_what_the_threshold_means(run, film, store):
     assert set(meaning["calibration"]) == {"misses", "strangers", "profiles"}
     said = run("show", "Anna").stdout
     assert f"threshold {meaning['threshold']:.2f}: about" in said
-    assert "of faces like these would not be recognised" in said
+    assert "of the person's other faces would not be recognised" in said
     assert ", 0 new" in run("update", "Anna").stdout
     with pytest.raises(ProfileError, match="no close-up"):
         run("update", "Anna", "--from", f"{film}:2")
