@@ -71,6 +71,19 @@ def resized(maps: torch.Tensor, size: int) -> torch.Tensor:
     return stretch(maps, size, size)
 
 
+def without_cells(images: torch.Tensor) -> torch.Tensor:
+    """Smooth (N, C, T, T) so that nothing is left of a pattern that repeats from cell to cell.
+
+    What is drawn in cells shows them (a grid of 8 crop pixels on blurred eyes) where no detail
+    hides it. The filter's response is zero at their period and its harmonic.
+    """
+    taps = torch.tensor([1, 2, 2, 2, 1], dtype=images.dtype, device=images.device) / 8
+    reach = len(taps) // 2
+    flat = F.pad(images, (reach,) * 4, mode="replicate").flatten(0, 1)[:, None]
+    rows = F.conv2d(flat, taps[None, None, None])
+    return F.conv2d(rows, taps[None, None, :, None]).reshape(images.shape)
+
+
 def moments(pairs: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and mean absolute deviation over the valid references; zero where there is none."""
     weights = valid.to(pairs.dtype)

@@ -29,6 +29,7 @@ from refrestore.restore.blocks import (
     folded,
     moments,
     resized,
+    without_cells,
     zeroed,
 )
 from refrestore.restore.colour import (
@@ -250,7 +251,9 @@ class FusionNetwork(nn.Module):
 
     def draw(self, seen: Seen) -> Thought:
         """Add to the mixture what mixing cannot do: the last step of `think`."""
-        images = seen.fused + self._decode(seen.trunk, seen.fused, seen.faces)
+        drawn = self._decode(seen.trunk, seen.fused, seen.faces)
+        shown = resized(seen.shares[:, :FINE_BANDS].mean(1, keepdim=True), drawn.shape[-1])
+        images = seen.fused + torch.lerp(without_cells(drawn), drawn, shown)
         return Thought(images, seen.field, seen.attention, seen.shares, seen.gains)
 
     @torch.no_grad()
