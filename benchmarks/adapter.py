@@ -94,13 +94,13 @@ class Bench:
         )
         spent = time.process_time() - began
         picked = np.unique(np.linspace(0, len(apart) - 1, self.count).round().astype(int))
-        banks = {UNTUNED: bank, TUNED: replace(bank, adapter=adapter)}
+        banks = {UNTUNED: bank}
         if course.adapter is not None:
             banks[LEARNT] = replace(bank, adapter=course.adapter)
         scores = {kind: self.scored(apart[picked], kind, banks, own) for kind in DEGRADATIONS}
         for kind, (table, shown) in scores.items():
-            if LEARNT not in table:
-                table[LEARNT] = table[UNTUNED]
+            table.setdefault(LEARNT, table[UNTUNED])
+            table[TUNED] = table[LEARNT if adapter is not None else UNTUNED]
             if pictures is not None:
                 pictures.mkdir(parents=True, exist_ok=True)
                 cv2.imwrite(str(pictures / f"{name}_{kind}.png"), shown[..., ::-1])
@@ -148,9 +148,6 @@ class Bench:
         centre = self.centre(own)
         table, made = {}, {}
         for name, bank in banks.items():
-            if name == TUNED and bank.adapter is None:
-                table[name] = table[UNTUNED]
-                continue
             restored = self.toolbox.restorer.restore(planes, meshes, [bank] * len(rows))
             made[name] = images = to_bytes(restored.images)
             pairs = list(zip(images, truth, hulls, strict=True))

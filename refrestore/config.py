@@ -77,6 +77,7 @@ class RenderSettings(Settings):
     scale: Literal[1, 2, 4] = Field(1, description="Enlarge the picture by this factor.")
     strength: float = Field(1.0, ge=0, le=1, description="Upper limit of restoration strength.")
     min_face: float = Field(16, ge=4, description="Smaller faces (display pixels) are left alone.")
+    unfocused: bool = Field(False, description="Restore faces out of focus in the background too.")
     references: int = Field(5, ge=0, le=8, description="References used per face; 0 for none.")
     batch: int = Field(8, ge=1, description="Faces restored at a time.")
     start: Fraction | None = Field(None, description="First presentation time, seconds.")

@@ -175,9 +175,8 @@ class Maker:
                 ),
             )
         kept = {one.name: getattr(seen, one.name) for one in fields(Seen)}
-        for name in ("field", "attention", "shares", "gains"):
-            kept[name] = kept[name][..., :0]  # not needed, and of any number of references
-            kept[name] = kept[name].flatten(1)
+        for name in ("field", "attention"):  # not needed, and of any number of references
+            kept[name] = kept[name][..., :0].flatten(1)
         matrices = torch.from_numpy(to_recogniser(mesh)).to(self.device)
         return Sample(Seen(**kept), crop_of(truth).to(self.device), matrices)
 

@@ -21,7 +21,7 @@ from refrestore.adapt.samples import (
     spoilt,
     to_recogniser,
 )
-from refrestore.adapt.verdict import LEAST_BY_ITSELF, LEAST_GAIN, Verdict, judged
+from refrestore.adapt.verdict import Verdict, judged
 from refrestore.config import RuntimeSettings
 from refrestore.errors import ProfileError
 from refrestore.faces.recogniser import Recogniser
@@ -107,8 +107,8 @@ class Tuned:
             )
         change = (
             f"identity similarity {verdict.before.identity:.3f} to {verdict.after.identity:.3f}, "
-            f"PSNR {verdict.before.psnr:.2f} to {verdict.after.psnr:.2f} dB on {verdict.faces} "
-            f"faces of {self.held} close-ups kept out"
+            f"PSNR {verdict.before.psnr:.2f} to {verdict.after.psnr:.2f} dB on {self.held} "
+            "close-ups kept out"
         )
         if self.kept:
             return f"{name} was tuned: {change}."
@@ -274,10 +274,8 @@ def tune(
     report("tune", whole, whole)
     if course.adapter is None:
         return None, None, course, held
-    same = file_digest(lite.recogniser) == file_digest(toolbox.pack.recogniser)
-    least = LEAST_BY_ITSELF if same else LEAST_GAIN
     report("judge", 0, 1)
-    verdict = judged(course.adapter, bank, held, toolbox, least=least, seed=SEED + 2)
+    verdict = judged(course.adapter, bank, held, toolbox, seed=SEED + 2)
     report("judge", 1, 1)
     return (course.adapter if verdict.passed else None), verdict, course, held
 

@@ -26,6 +26,9 @@ References = Annotated[
 MinFace = Annotated[
     float, typer.Option("--min-face", min=4, help="Smaller faces (pixels) are left alone.")
 ]
+Unfocused = Annotated[
+    bool, typer.Option("--unfocused", help="Restore faces out of focus behind nearer ones too.")
+]
 Codec = Annotated[str, typer.Option("--codec", help="Video encoder, as libav names it.")]
 Crf = Annotated[
     float | None, typer.Option("--crf", min=0, help="Constant quality; lower is better.")
@@ -103,6 +106,7 @@ def run(
     strength: Strength = 1.0,
     references: References = 5,
     min_face: MinFace = 16,
+    unfocused: Unfocused = False,
     codec: Codec = "libx264",
     crf: Crf = None,
     bitrate: Bitrate = None,
@@ -141,6 +145,7 @@ def run(
                     "strength": strength,
                     "references": references,
                     "min_face": min_face,
+                    "unfocused": unfocused,
                     "start": start,
                     "end": end,
                     "batch": batch,
@@ -200,6 +205,7 @@ def render(
     strength: Strength = 1.0,
     references: References = 5,
     min_face: MinFace = 16,
+    unfocused: Unfocused = False,
     codec: Codec = "libx264",
     crf: Crf = None,
     bitrate: Bitrate = None,
@@ -234,6 +240,7 @@ def render(
                     "strength": strength,
                     "references": references,
                     "min_face": min_face,
+                    "unfocused": unfocused,
                     "start": start,
                     "end": end,
                     "batch": batch,
@@ -267,6 +274,7 @@ def preview(
     scale: Scale = 1,
     strength: Strength = 1.0,
     references: References = 5,
+    unfocused: Unfocused = False,
     background: Background = None,
     device: options.DeviceOption = "auto",
     pack: options.PackOption = "lite",
@@ -286,6 +294,7 @@ def preview(
             "scale": scale,
             "strength": strength,
             "references": references,
+            "unfocused": unfocused,
             "background": background,
         }
     )

@@ -19,7 +19,14 @@ from refrestore.restore.temporal import fade, hysteresis, smooth
 from refrestore.types import DoubleArray, Faces, FloatArray, Identity, Track
 
 Reason = Literal[
-    "ignored", "not a face", "no identity", "too small", "sharp already", "turned away", "brief"
+    "ignored",
+    "not a face",
+    "no identity",
+    "too small",
+    "sharp already",
+    "out of focus",
+    "turned away",
+    "brief",
 ]
 """Why a face is left alone."""
 
@@ -31,6 +38,14 @@ detail a restored crop could, and a restorer would repaint what is already the p
 BLURRED_SHARPNESS, CLEAR_SHARPNESS = 0.35, 0.70
 """Sharpness (faces.quality) below which a face of any size needs help, and above which its size
 alone decides: a face enlarged twofold has about 0.65, one blurred by a sigma of 1 px 0.5."""
+
+NEARER = 1.3
+"""A face this many times larger is nearer to the camera."""
+
+FOCUS_APART, FOCUS_FAR_APART = 0.4, 0.6
+"""By how much a nearer face in the same picture must be sharper for the one behind to count as out
+of focus. Both are measured at their own size, so a small face is not called blurred for being
+small; in a film that is soft all over nobody is out of focus."""
 
 FRONT_YAW, PROFILE_YAW = 60.0, 80.0
 """Degrees of yaw between which strength fades out: beyond, half of the mesh is a guess."""
@@ -65,6 +80,8 @@ class TrackPlan:
         0..1, already limited by the settings.
     reason
         Why it is left alone, where `strength` is 0 throughout; else None.
+    focused : (T,)
+        0 where it is out of focus behind a nearer face, else up to 1.
     """
 
     track: int
@@ -72,6 +89,7 @@ class TrackPlan:
     faces: Faces
     strength: FloatArray
     reason: Reason | None
+    focused: DoubleArray
 
     @property
     def restored_frames(self) -> int:
@@ -102,19 +120,24 @@ def plan_tracks(
     """
     owner = {track: identity for identity in identities for track in identity.tracks}
     limits = strengths or {}
+    tables = [faces_of(track.id).with_columns(embedding=None, landmarks=None) for track in tracks]
+    focus = [np.ones(len(table)) for table in tables] if settings.unfocused else _focus(tables)
     plans = []
-    for track in tracks:
-        own = faces_of(track.id).with_columns(embedding=None, landmarks=None)
+    for track, own, focused in zip(tracks, tables, focus, strict=True):
         identity = owner.get(track.id)
         number = identity.id if identity else NOBODY
         limit = settings.strength * limits.get(number, 1.0)
-        strength, reason = _treat(own, identity, settings, limit)
-        plans.append(TrackPlan(track.id, number, own, strength, reason))
+        strength, reason = _treat(own, identity, settings, limit, focused)
+        plans.append(TrackPlan(track.id, number, own, strength, reason, focused))
     return plans
 
 
 def _treat(
-    faces: Faces, identity: Identity | None, settings: RenderSettings, limit: float
+    faces: Faces,
+    identity: Identity | None,
+    settings: RenderSettings,
+    limit: float,
+    focused: DoubleArray,
 ) -> tuple[FloatArray, Reason | None]:
     nothing: FloatArray = np.zeros(len(faces), np.float32)
     if identity is None:
@@ -123,7 +146,7 @@ def _treat(
         return nothing, "ignored"
     if identity.state == "not_a_face":
         return nothing, "not a face"
-    gates = _gates(faces, settings)
+    gates = _gates(faces, settings, focused)
     raw = np.prod([gate for _, gate in gates], axis=0) if len(faces) else nothing
     steady = np.clip(smooth(raw, faces.frame, sigma=STRENGTH_SIGMA), 0, 1)
     on = _long_runs(hysteresis(steady, enter=ENTER, leave=LEAVE), faces)
@@ -135,11 +158,14 @@ def _treat(
     return nothing, name if lowest < 0.5 else "brief"
 
 
-def _gates(faces: Faces, settings: RenderSettings) -> list[tuple[Reason, DoubleArray]]:
+def _gates(
+    faces: Faces, settings: RenderSettings, focused: DoubleArray
+) -> list[tuple[Reason, DoubleArray]]:
     """Return what speaks against restoring each face, with how much of it that leaves, (N,)."""
     return [
         ("too small", _ramp(faces.size, settings.min_face * 0.9, settings.min_face * 1.1)),
         ("sharp already", need(faces, settings.scale)),
+        ("out of focus", focused),
         ("turned away", _turned(faces)),
     ]
 
@@ -148,7 +174,7 @@ def reasons(plan: TrackPlan, settings: RenderSettings) -> list[Reason | None]:
     """Return per row of a plan why that face is left alone; None where it is restored."""
     if plan.reason is not None:
         return [plan.reason] * len(plan.faces)
-    names, values = zip(*_gates(plan.faces, settings), strict=True)
+    names, values = zip(*_gates(plan.faces, settings, plan.focused), strict=True)
     gates = np.stack(values, 1)
     lowest = gates.argmin(1)
     return [
@@ -162,10 +188,39 @@ def need(faces: Faces, scale: int) -> DoubleArray:
     by_size = 1 - _ramp(faces.size / scale, SHARP_SIZE_FULL, SHARP_SIZE_NONE)
     if faces.sharpness is None or not np.isfinite(faces.sharpness).any():
         return by_size
-    known = np.isfinite(faces.sharpness)
-    sharpness = np.interp(faces.frame, faces.frame[known], faces.sharpness[known])
-    by_blur = 1 - _ramp(sharpness, BLURRED_SHARPNESS, CLEAR_SHARPNESS)
+    by_blur = 1 - _ramp(_sharpness(faces), BLURRED_SHARPNESS, CLEAR_SHARPNESS)
     return np.maximum(by_size, by_blur)
+
+
+def _sharpness(faces: Faces) -> DoubleArray:
+    """Return the sharpness of every row, (N,), between those that were judged; NaN if none was."""
+    known = np.isfinite(faces.sharpness) if faces.sharpness is not None else np.zeros(0, bool)
+    if faces.sharpness is None or not known.any():
+        return np.full(len(faces), np.nan)
+    return np.interp(faces.frame, faces.frame[known], faces.sharpness[known])
+
+
+def _focus(tables: Sequence[Faces]) -> list[DoubleArray]:
+    """Return per face how far it is in the focus that the nearest faces of its picture are in.
+
+    Background faces out of focus are meant to be: a crisp one behind a blurred shoulder looks
+    wrong. A face alone in the picture, or the nearest, always counts as in focus.
+    """
+    lengths = [len(table) for table in tables]
+    if not sum(lengths):
+        return [np.ones(length) for length in lengths]
+    frames = np.concatenate([table.frame for table in tables])
+    sizes = np.concatenate([table.size for table in tables]).astype(np.float64)
+    sharpness = np.concatenate([_sharpness(table) for table in tables])
+    focused = np.ones(len(frames))
+    order = np.argsort(frames, kind="stable")
+    starts = np.flatnonzero(np.diff(frames[order], prepend=-1))
+    for rows in np.split(order, starts[1:]):
+        if len(rows) > 1:
+            nearer = sizes[rows] >= NEARER * sizes[rows][:, None]
+            apart = np.where(nearer, sharpness[rows], 0).max(1) - sharpness[rows]
+            focused[rows] = 1 - _ramp(np.nan_to_num(apart), FOCUS_APART, FOCUS_FAR_APART)
+    return np.split(focused, np.cumsum(lengths)[:-1])
 
 
 def _turned(faces: Faces) -> DoubleArray:

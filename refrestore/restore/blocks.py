@@ -80,8 +80,9 @@ def without_cells(images: torch.Tensor) -> torch.Tensor:
     taps = torch.tensor([1, 2, 2, 2, 1], dtype=images.dtype, device=images.device) / 8
     reach = len(taps) // 2
     flat = F.pad(images, (reach,) * 4, mode="replicate").flatten(0, 1)[:, None]
-    rows = F.conv2d(flat, taps[None, None, None])
-    return F.conv2d(rows, taps[None, None, :, None]).reshape(images.shape)
+    with torch.autocast(images.device.type, enabled=False):  # it would return bf16 for float32
+        rows = F.conv2d(flat, taps[None, None, None])
+        return F.conv2d(rows, taps[None, None, :, None]).reshape(images.shape)
 
 
 def moments(pairs: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

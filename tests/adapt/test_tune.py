@@ -175,11 +175,18 @@ def test_held_rows():
 
 
 @pytest.mark.parametrize(
-    ("identity", "psnr", "passed"),
-    [(0.71, 25.0, True), (0.71, 24.99, False), (0.701, 26.0, False), (0.69, 26.0, False)],
+    ("held", "identity", "psnr", "passed"),
+    [
+        (4, 0.71, 25.0, True),
+        (4, 0.71, 24.99, False),
+        (4, 0.701, 26.0, False),
+        (4, 0.69, 26.0, False),
+        (3, 0.71, 25.0, False),
+        (3, 0.73, 25.0, True),
+    ],
 )
-def test_what_passes(identity, psnr, passed):
-    assert Verdict(4, Marks(0.70, 25.0), Marks(identity, psnr)).passed is passed
+def test_what_passes(held, identity, psnr, passed):
+    assert Verdict(held, Marks(0.70, 25.0), Marks(identity, psnr)).passed is passed
 
 
 def test_too_few_references_are_refused_in_a_sentence(tmp_path):

@@ -148,6 +148,8 @@ def test_coverage_says_what_references_show(make):
         "front": 1,
         "down": 1,
     }
+    assert found.lacking() == [pose for pose in POSES if not found.poses[pose]]
+    assert len(found.lacking()) == 4
     assert found.mouth_open == 1
     assert found.light == {"left": 1, "right": 1, "even": 1}
     nobody = coverage([])

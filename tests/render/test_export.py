@@ -215,7 +215,7 @@ def plan(track: int, identity: int, strength: np.ndarray, first: int = 0) -> Tra
         keypoints=np.zeros((count, 5, 2)),
         score=np.ones(count),
     )
-    return TrackPlan(track, identity, faces, strength.astype(np.float32), None)
+    return TrackPlan(track, identity, faces, strength.astype(np.float32), None, np.ones(len(faces)))
 
 
 def test_every_nth_frame_and_one_of_each_appearance() -> None:

@@ -89,3 +89,24 @@ def test_a_track_without_rows_is_nothing() -> None:
     made = plan(Faces.empty().with_columns(track=np.zeros(0, np.int64)))
     assert made.restored_frames == 0
     assert made.reason == "brief"
+
+
+def two(near: Faces, far: Faces, **settings: bool) -> list:
+    tables = {7: near, 8: far}
+    tracks = [TRACK, replace(TRACK, id=8)]
+    person = replace(PERSON, tracks=(7, 8))
+    return plan_tracks(tracks, lambda t: tables[t], [person], RenderSettings(**settings))
+
+
+def test_a_face_out_of_focus_behind_a_sharp_one_is_left_alone() -> None:
+    near, far = two(faces(150, sharpness=0.9), faces(60, sharpness=0.1))
+    assert far.reason == "out of focus"
+    assert near.strength.any()
+
+
+def test_it_is_restored_when_asked_for_or_when_nothing_nearer_is_sharp() -> None:
+    blurred = faces(60, sharpness=0.1)
+    assert two(faces(150, sharpness=0.9), blurred, unfocused=True)[1].strength.min() > 0.9
+    assert two(faces(150, sharpness=0.3), blurred)[1].strength.min() > 0.9
+    assert two(faces(70, sharpness=0.9), blurred)[1].strength.min() > 0.9
+    assert two(faces(150, 20, sharpness=0.9), blurred)[1].strength[40:].min() > 0.9

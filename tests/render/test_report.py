@@ -35,7 +35,9 @@ def walking(lefts: np.ndarray, strength: np.ndarray, track: int = 7) -> TrackPla
         score=np.ones(count, np.float32),
         track=np.full(count, track),
     )
-    return TrackPlan(track, PERSON.id, faces, strength.astype(np.float32), None)
+    return TrackPlan(
+        track, PERSON.id, faces, strength.astype(np.float32), None, np.ones(len(faces))
+    )
 
 
 @pytest.mark.parametrize(
