@@ -181,12 +181,13 @@ def grain(
         return None
     cored = fine * torch.exp(-((fine / (CORE * spread)) ** 2))
     share = float(np.sqrt(1 - (left / spread) ** 2))
-    return F.interpolate(cored * share, size=restored.shape[-1], mode="bilinear")[0]
+    return F.interpolate(cored * share, size=restored.shape[-1], mode="bicubic")[0]
 
 
 def _fine(image: torch.Tensor, side: int) -> torch.Tensor:
     """Return the finest octave of a crop at the picture's resolution, (1, 3, side, side)."""
-    small = _shrunk(image[None], side)
+    # The crop was enlarged from the picture: its pixels are sampled back, for means have no grain.
+    small = F.interpolate(image[None], size=side, mode="bilinear")
     around = F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode="replicate"), 3, 1)
     return small - around
 

@@ -103,9 +103,7 @@ def finish_shot(
         )
         shown = part.best.thumbnail
         finished.append(
-            ShotTrack(
-                track, faces, part.best.telling(), None if shown is None else shown.image
-            )
+            ShotTrack(track, faces, part.best.telling(), None if shown is None else shown.image)
         )
     return finished
 

@@ -1,4 +1,4 @@
-"""The stand-in for GFPGAN's official weights: a whole network of that architecture, trained here."""
+"""The stand-in for GFPGAN's official weights: the same architecture, small, trained here."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from refrestore.errors import NotInstalledError
-from refrestore.evaluate.package import package_network
+from refrestore.evaluate.package import NotInstalledError, package_network
 from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.restorer import combine
 

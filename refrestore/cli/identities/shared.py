@@ -54,7 +54,6 @@ def coverage_words(shown: Coverage) -> str:
     """Return what close-ups show, in words."""
     poses = [f"{count} {pose}" for pose, count in shown.poses.items() if count]
     looks = [
-        (shown.mouth_open, "with open mouth"),
         (shown.eyes_shut, "with eyes shut"),
         (shown.light["left"], "lit from the left"),
         (shown.light["right"], "lit from the right"),
