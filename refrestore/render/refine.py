@@ -209,6 +209,9 @@ def _judge(work: Work, pictures: ImageArray, landmarks: FloatArray, tools: Tools
         for bank, track, frame in zip(banks, work.track, frames, strict=True)
     ]
     beliefs = _beliefs(work.faces, as_input, centroids, rivals, witnesses)
+    astray = np.isin(work.track, list(tools.rivals.astray))
+    for row in np.flatnonzero(astray & [one is not None for one in centroids]):
+        beliefs[row] = Belief.ANOTHER
     judgements = judge(as_input, unreferenced, restored, centroids, beliefs=beliefs)
     return [
         Sample(int(frame), int(track), int(identity), judgement, belief)

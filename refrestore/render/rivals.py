@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
 
 from refrestore.project import Project
+from refrestore.project.pooling import pool_tracks
 from refrestore.project.presence import meeting
 from refrestore.project.profile_cosines import cosines
 from refrestore.project.suggestions import likely_impurities, likely_merges
 from refrestore.types import EMBEDDING_SIZE, FloatArray, Identity, IntArray, Track
 
 Pair = tuple[int, int]
+
+
+ASTRAY = 0.2
+"""A track whose mean over all its frames is nearer to another person by this much is that person's,
+however blurred each frame is: tracks that are with the right person reach 0.0 (six films of
+benchmarks/labels), tracks of 24-px faces given to a wrong one 0.6."""
+
+ASTRAY_WEIGHT = 0.1
+"""Least trust in a track's mean for that."""
 
 
 def _nobody() -> FloatArray:
@@ -37,12 +47,15 @@ class Rivals:
     spans
         First frame and the one behind the last by track id: close-ups taken in it show who is in
         the track, whoever that is, and do not vouch for its faces.
+    astray
+        Tracks that are, taken over all their frames, somebody else's.
     """
 
     ids: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     centroids: FloatArray = field(default_factory=_nobody)
     kin: frozenset[Pair] = frozenset()
     spans: Mapping[int, Pair] = field(default_factory=dict)
+    astray: frozenset[int] = frozenset()
 
     def frames_of(self, track: int, frame: int) -> Pair:
         """Return a track's frames, half open; of one that is not known only this one."""
@@ -76,12 +89,32 @@ def find_rivals(
     tracks = {track.id: track for track in project.tracks()}
     with project.database.transaction():
         likely = set(_likely_one(project, people, tracks))
-    return Rivals(
+    rivals = Rivals(
         np.array(known, np.int64),
         np.stack([clear[one] for one in known]),
         frozenset(likely | set(_said_to_be_one(people))),
         {track.id: (track.first, track.stop) for track in tracks.values()},
     )
+    return replace(rivals, astray=frozenset(_astray(rivals, people, tracks)))
+
+
+def _astray(
+    rivals: Rivals, people: Sequence[Identity], tracks: Mapping[int, Track]
+) -> Iterator[int]:
+    """Yield the tracks that are nearer to somebody else than to the rest of their person."""
+    for person in people:
+        others = rivals.of(person.id)
+        own = [tracks[track] for track in person.tracks]
+        for track in own:
+            rest = [one for one in own if one is not track and one.embedding is not None]
+            mean, trust = track.embedding, track.embedding_weight
+            if mean is None or trust < ASTRAY_WEIGHT or not rest or not len(others):
+                continue
+            # Not the rest's own doubtful ones: one wrong track must not vouch for the next.
+            best = max(one.embedding_weight for one in rest)
+            sure = [one for one in rest if one.embedding_weight >= best / 2]
+            if float((others @ mean).max()) >= float(pool_tracks(sure) @ mean) + ASTRAY:
+                yield track.id
 
 
 def _likely_one(

@@ -47,7 +47,7 @@ class Reason(Enum):
     LESS_LIKE_THAN_UNREFERENCED = "references made it less like the person"
     LESS_LIKE_THAN_INPUT = "restoring made it less like the person"
     SOMEBODY_ELSE = "clear enough to judge, and somebody else"
-    ANOTHER = "clear enough to judge, and nearer to another person of the film"
+    ANOTHER = "nearer to another person of the film"
     UNLIKE = "blurred, and nothing in it speaks for the person"
 
 

@@ -19,6 +19,7 @@ from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import VideoInfo, probe
 from refrestore.media.reader import VideoReader
 from refrestore.models.pack import load_face_pack
+from refrestore.project.pooling import pool_tracks
 from refrestore.project.project import Project
 from refrestore.project.scanning import ScanWriter
 from refrestore.project.video import VideoSource
@@ -28,7 +29,7 @@ from refrestore.scan.picking import pick
 from refrestore.scan.polish import Job, jobs, polish
 from refrestore.scan.references import Spool, Spooled, to_reference
 from refrestore.scan.shots import CutDetector
-from refrestore.scan.tracks import finish_shot, pool_tracks
+from refrestore.scan.tracks import finish_shot
 from refrestore.scan.view import ViewOf, load_view
 from refrestore.types import EMBEDDING_SIZE, Frame, ImageArray, Shot, Track
 

@@ -14,7 +14,7 @@ from refrestore.project.anchors import overlaps
 from refrestore.scan.followed import Followed, Row
 from refrestore.scan.samples import Candidate, Sample
 from refrestore.scan.smoothing import interpolate, smooth_track
-from refrestore.types import EMBEDDING_SIZE, Faces, FloatArray, ImageArray, Track
+from refrestore.types import Faces, FloatArray, ImageArray, Track
 
 _BRIDGE_SECONDS = 1.0
 """Longest gap that is filled between two parts of a track: a turned head, a passing hand."""
@@ -124,16 +124,6 @@ def pool(samples: list[Sample]) -> tuple[FloatArray | None, float]:
     agreement = float(np.average(embeddings @ mean, weights=weights))
     trust = max(0.0, agreement) * min(1.0, float(quality.max()) / _ENOUGH_QUALITY)
     return mean.astype(np.float32), trust
-
-
-def pool_tracks(tracks: Sequence[Track]) -> FloatArray:
-    """Return the unit mean embedding of one person's tracks, weighted by their trust."""
-    total = np.zeros(EMBEDDING_SIZE)
-    for track in tracks:
-        if track.embedding is not None:
-            total += max(track.embedding_weight, 1e-3) * track.embedding
-    mean: FloatArray = (total / max(float(np.linalg.norm(total)), 1e-9)).astype(np.float32)
-    return mean
 
 
 def _is_face(part: Followed) -> bool:

@@ -18,12 +18,12 @@ from refrestore.project import Project
 from refrestore.render.people import gather_people
 from refrestore.render.refine import GUARD_EVERY, Sample, Tools, _weights
 from refrestore.render.render import render
-from refrestore.render.rivals import Rivals
+from refrestore.render.rivals import Rivals, _astray
 from refrestore.render.work import Work
 from refrestore.restore.guard import Belief, Choice, Judgement, Reason
 from refrestore.scan.photos import read_picture
 from refrestore.scan.scan import scan
-from refrestore.types import Faces
+from refrestore.types import Faces, Identity, Track
 
 JOHNNY, ROBERT = 3, 4
 """Photos that the film shows of the one and then of the other."""
@@ -204,3 +204,35 @@ def test_neighbours_never_overrule_that_a_face_is_somebody_else(belief):
     assert effect.min() == 1
     flash = replace(samples[1], belief=Belief.SAME)
     assert _weights(work, [samples[0], flash, samples[2]])[0].min() == 1
+
+
+def unit(*parts: float) -> np.ndarray:
+    vector = np.zeros(512, np.float32)
+    vector[: len(parts)] = parts
+    return vector / np.linalg.norm(vector)
+
+
+def test_a_blurred_track_that_is_somebody_elses_over_its_length_is_astray() -> None:
+    anna, ben = unit(1, 0), unit(0, 1)
+
+    def track(number: int, embedding: np.ndarray, trust: float) -> Track:
+        return Track(number, 0, 10 * number, 10 * number + 9, embedding, trust, 0.5, 30.0, False)
+
+    tracks = {
+        one.id: one
+        for one in (
+            track(1, anna, 0.9),
+            track(2, unit(0.6, 0.2, 0.8), 0.2),  # blurred, but hers
+            track(3, unit(0.1, 0.6, 0.8), 0.2),  # blurred, and his
+            track(4, unit(0.1, 0.6, 0.8), 0.05),  # says nothing
+            track(5, ben, 0.9),
+        )
+    }
+    people = [
+        Identity(1, "Anna", "restore", (1, 2, 3, 4), 1.0, 40, 3),
+        Identity(2, "Ben", "restore", (5,), 1.0, 10, 3),
+    ]
+    both = Rivals(np.array([1, 2]), np.stack([anna, ben]))
+    assert set(_astray(both, people, tracks)) == {3}
+    kin = replace(both, kin=frozenset({(1, 2)}))
+    assert not set(_astray(kin, people, tracks))
