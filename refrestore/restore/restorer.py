@@ -11,12 +11,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from torch.nn import functional as F  # noqa: N812
 
 from refrestore.faces.hull import hull_mask
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.colour import collapse, pyramid
 from refrestore.restore.fusion import FusionNetwork
+from refrestore.restore.gfpgan import Descriptor
 from refrestore.restore.mask import FaceMask
 from refrestore.restore.select import select
 from refrestore.restore.warp import displacement, triangulate
@@ -47,11 +49,15 @@ INPUT_BANDS = 5
 class Generator(Protocol):
     """The second stage: GFPGAN, split in two (`restore.gfpgan`)."""
 
+    @property
+    def descriptor(self) -> Descriptor:
+        """What size of faces it takes and gives."""
+
     def encode(self, x: torch.Tensor) -> Any:
-        """Return the codes of faces (B, 3, 512, 512), RGB in -1..1."""
+        """Return the codes of faces (B, 3, size, size), RGB in -1..1."""
 
     def decode(self, codes: Any) -> torch.Tensor:
-        """Return faces (B, 3, 512, 512), RGB about -1..1."""
+        """Return faces (B, 3, size, size), RGB about -1..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +246,12 @@ class Restorer:
     def _generate(self, faces: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
         """Let the generator fill in what no reference shows."""
         assert self.gfpgan is not None
-        generated = self.gfpgan.decode(self.gfpgan.encode(faces.to(self.dtype) * 2 - 1))
+        side, own = self.gfpgan.descriptor.size, faces.shape[-1]
+        small = faces if side == own else F.interpolate(faces, size=side, mode="area")
+        generated = self.gfpgan.decode(self.gfpgan.encode(small.to(self.dtype) * 2 - 1))
         generated = (generated.float() / 2 + 0.5).clamp(0, 1)
+        if side != own:
+            generated = F.interpolate(generated, size=own, mode="bicubic").clamp(0, 1)
         return combine(faces, generated, confidence)
 
 

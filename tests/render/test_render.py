@@ -15,7 +15,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import torch
 
 from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
 from refrestore.errors import MediaError, ProfileError, ProjectError
@@ -26,10 +25,12 @@ from refrestore.project import Project
 from refrestore.render.preview import preview
 from refrestore.render.render import render
 from refrestore.render.toolbox import open_toolbox
-from refrestore.restore.gfpgan import GFPGAN, GFPGANConfig
+from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.restorer import Restorer
 
 pytestmark = pytest.mark.xdist_group("render")
+
+STANDIN = Path(__file__).resolve().parents[2] / "models" / "standin" / "gfpgan_standin.safetensors"
 
 LOSSLESS = EncoderSettings(codec="ffv1")
 
@@ -197,10 +198,9 @@ def test_a_preview_shows_one_moment(scanned) -> None:
 
 
 def test_gfpgan_runs_behind_the_fusion(scanned, tmp_path) -> None:
-    """The same path, one stage more; a narrow network with random weights stands in."""
+    """The same path, one stage more; the small network trained here stands in."""
     toolbox = open_toolbox(RuntimeSettings())
-    torch.manual_seed(0)
-    network = GFPGAN(GFPGANConfig(narrow=0.0625)).for_inference("cpu", toolbox.restorer.dtype)
+    network = GFPGAN.from_file(STANDIN, dtype=toolbox.restorer.dtype)
     restorer = Restorer(toolbox.restorer.fusion, network, "cpu", toolbox.restorer.dtype)
     both = replace(toolbox, restorer=restorer)
     settings = RenderSettings(start=Fraction(60, 100), end=Fraction(76, 100))
