@@ -7,6 +7,7 @@ motion.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -19,6 +20,7 @@ from identity_films import Film, marks
 from numpy.typing import NDArray
 from tracker_adapters import CLEAR, Seen
 
+import refrestore.scan
 from refrestore.config import ScanSettings
 from refrestore.faces.analyser import FaceModels
 from refrestore.media.pixels import display_rgb
@@ -31,6 +33,9 @@ from refrestore.types import Faces, ImageArray
 
 WEAK = 0.1
 """Score from which detections are kept for trackers that use unsure ones."""
+
+STRIDES = {"stride": ScanSettings().detect_every, "every frame": 1}
+SCAN = Path(refrestore.scan.__file__).parent
 
 KEPT_SIDE = 480
 """Longer side of the kept pictures: camera motion is estimated on less."""
@@ -78,10 +83,27 @@ class _Kept:
 
 
 def look(film: Film, folder: Path, models: FaceModels) -> Cache:
-    """Return the film's cache, made if there is none; shots without labels are left out."""
+    """Return what trackers see of a film, and our tracks, made where they are not kept.
+
+    Shots without labels are left out. Our tracks are made anew when the code of the scan changed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{film.name}.npz"
-    if path.exists():
-        return _read(path)
+    if not path.exists():
+        _write(path, _found(film, models))
+    cache = _read(path)
+    code = hashlib.sha256(b"".join(one.read_bytes() for one in sorted(SCAN.glob("*.py"))))
+    own = folder / f"{film.name}.ours-{code.hexdigest()[:12]}.npz"
+    if not own.exists():
+        _write_ours(own, film, cache, models)
+    with np.load(own) as kept:
+        looked = kept["looked"]
+        ours = {name: _rows(kept[name]) for name in STRIDES}
+    return cache._replace(ours=ours, looked=looked)
+
+
+def _found(film: Film, models: FaceModels) -> Cache:
+    """Detect, embed and keep the pictures of a film's labelled shots."""
     info, wanted = probe(film.path), ScanSettings()
     labelled = {frame for _, frame, _ in marks(film.labels)}
     shots = [shot for shot in _shots(film) if labelled.intersection(range(*shot))]
@@ -96,16 +118,28 @@ def look(film: Film, folder: Path, models: FaceModels) -> Cache:
         small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         pictures[frame] = cv2.imencode(".jpg", small[..., ::-1])[1]
     faces = Faces.concatenate(found)
-    ours, looked = {}, np.zeros(0, np.int64)
-    for name, every in (("stride", wanted.detect_every), ("every frame", 1)):
-        kept = _Kept(faces)
-        ours[name] = _follow(film, shots, replace(models, detector=kept), every)
-        looked = looked if len(looked) else np.array(kept.asked)
     height, width = image.shape[:2]
     size = (width, height)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(path, Cache(faces, float(info.average_rate), shots, size, pictures, ours, looked))
-    return _read(path)
+    return Cache(faces, float(info.average_rate), shots, size, pictures, {}, np.zeros(0, np.int64))
+
+
+def _write_ours(path: Path, film: Film, cache: Cache, models: FaceModels) -> None:
+    arrays = {}
+    for name, every in STRIDES.items():
+        kept = _Kept(cache.faces)
+        rows = _follow(film, cache.shots, replace(models, detector=kept), every)
+        flat = [(track, frame, *box) for track, parts in rows.items() for frame, box in parts]
+        arrays[name] = np.array(flat, np.float64).reshape(-1, 6)
+        if name == "stride":
+            arrays["looked"] = np.array(kept.asked)
+    np.savez(path, **arrays)
+
+
+def _rows(flat: NDArray[np.float64]) -> Rows:
+    rows: Rows = {}
+    for track, frame, *box in flat:
+        rows.setdefault(int(track), []).append((int(frame), np.array(box, np.float32)))
+    return rows
 
 
 def _shots(film: Film) -> list[tuple[int, int]]:
@@ -157,9 +191,6 @@ def _write(path: Path, cache: Cache) -> None:
     arrays: dict[str, Any] = {
         name: getattr(faces, name) for name in ("frame", "box", "keypoints", "score", "embedding")
     }
-    for name, rows in cache.ours.items():
-        flat = [(track, frame, *box) for track, parts in rows.items() for frame, box in parts]
-        arrays[f"ours {name}"] = np.array(flat, np.float64).reshape(-1, 6)
     sizes = [len(picture) for picture in cache.pictures.values()]
     np.savez(
         path,
@@ -170,7 +201,6 @@ def _write(path: Path, cache: Cache) -> None:
         frames=np.array([*cache.pictures]),
         pictures=np.concatenate([*cache.pictures.values()]),
         ends=np.cumsum(sizes),
-        looked=cache.looked,
     )
 
 
@@ -178,12 +208,6 @@ def _read(path: Path) -> Cache:
     with np.load(path) as kept:
         table = {name: kept[name] for name in kept.files}
     columns = ("frame", "box", "keypoints", "score", "embedding")
-    ours: dict[str, Rows] = {}
-    for name in (name for name in table if name.startswith("ours ")):
-        rows: Rows = {}
-        for track, frame, *box in table[name]:
-            rows.setdefault(int(track), []).append((int(frame), np.array(box, np.float32)))
-        ours[name.removeprefix("ours ")] = rows
     parts = np.split(table["pictures"], table["ends"][:-1])
     return Cache(
         Faces(**{name: table[name] for name in columns}),
@@ -191,6 +215,6 @@ def _read(path: Path) -> Cache:
         [(int(first), int(stop)) for first, stop in table["shots"]],
         (int(table["size"][0]), int(table["size"][1])),
         dict(zip(table["frames"].tolist(), parts, strict=True)),
-        ours,
-        table["looked"],
+        {},
+        np.zeros(0, np.int64),
     )

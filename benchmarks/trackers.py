@@ -1,8 +1,12 @@
 """Trackers of well-kept libraries and ours, on the same detections of films labelled by hand.
 
-    pip install trackers norfair boxmot    # those that are to be compared, in any number
-    python benchmarks/trackers.py DATA --models-dir MODELS --cache FOLDER
+    pip install --no-deps --target SITE trackers supervision pydeprecate defusedxml \\
+        norfair "filterpy<2" boxmot lapx
+    PYTHONPATH=SITE python benchmarks/trackers.py DATA --models-dir MODELS --cache FOLDER
         [--film NAME ...] [--tracker NAME ...] -o benchmarks/trackers.json
+
+Beside the project's own packages, over which norfair's wishes (numpy 1) would go; libraries that
+are missing are named and left out.
 
 The detections of every picture are made once and kept in the cache, with their embeddings; every
 tracker gets the same, picture by picture, once those of every picture and once those of the
@@ -38,7 +42,7 @@ from identity_films import SAME, Film, labelled_films, marks
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from tracker_adapters import Pace, Setting, settings
-from tracker_cache import WEAK, Cache, Rows, look
+from tracker_cache import STRIDES, WEAK, Cache, Rows, look
 
 from refrestore.config import RuntimeSettings
 from refrestore.evaluate.identity import bcubed
@@ -183,14 +187,14 @@ def compare(
     films: list[tuple[Film, Cache]], wanted: Sequence[str] | None
 ) -> Iterator[dict[str, Any]]:
     """Yield one line for each setting and each choice of pictures, ours first."""
-    for shown in ("stride", "every frame"):
+    for shown in STRIDES:
         scores = {film.name: measure(film, cache.shots, cache.ours[shown]) for film, cache in films}
         yield _line("ours", "ours", "defaults", shown, scores)
     missing: set[str] = set()
     for setting in settings():
         if setting.library in missing or (wanted and setting.name not in wanted):
             continue
-        for shown in ("stride", "every frame"):
+        for shown in STRIDES:
             start, scores = time.perf_counter(), {}
             try:
                 for film, cache in films:
@@ -219,7 +223,11 @@ def _line(
         "settings": options,
         "pictures": shown,
         **total.report(),
-        "films": {film: score.report() for film, score in scores.items()},
+        "films": {
+            film: {key: report[key] for key in ("switches", "tracks_per_appearance", "f")}
+            for film, score in scores.items()
+            for report in [score.report()]
+        },
     }
 
 

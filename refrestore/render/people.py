@@ -12,7 +12,7 @@ from refrestore.project import Profile, Project
 from refrestore.project.network import Network
 from refrestore.project.profile import statistics
 from refrestore.project.profile_network import Embedder, embedded_again, seen_by
-from refrestore.render.rivals import Rivals, find_rivals
+from refrestore.render.rivals import Rivals, find_astray, find_rivals
 from refrestore.restore.adapter import Adapter, usable
 from refrestore.restore.bank import ReferenceBank
 from refrestore.types import FloatArray, Identity, Reference, Track
@@ -128,7 +128,10 @@ def gather_people(
         for identity, own in references.items()
         if own
     }
-    return People(identities, references, banks, notes, find_rivals(project, identities, clear))
+    rivals = find_rivals(project, identities, clear)
+    if not seen.anew:
+        rivals = replace(rivals, astray=find_astray(rivals, identities, project.tracks(), banks))
+    return People(identities, references, banks, notes, rivals)
 
 
 class _Seen:

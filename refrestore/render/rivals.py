@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 
 from refrestore.project import Project
-from refrestore.project.pooling import pool_tracks
 from refrestore.project.presence import meeting
 from refrestore.project.profile_cosines import cosines
 from refrestore.project.suggestions import likely_impurities, likely_merges
+from refrestore.restore.bank import ReferenceBank
 from refrestore.types import EMBEDDING_SIZE, FloatArray, Identity, IntArray, Track
 
 Pair = tuple[int, int]
@@ -20,7 +20,7 @@ Pair = tuple[int, int]
 
 ASTRAY = 0.2
 """A track whose mean over all its frames is nearer to another person by this much is that person's,
-however blurred each frame is: tracks that are with the right person reach 0.0 (six films of
+however blurred each frame is: tracks that are with the right person reach 0.1 (six films of
 benchmarks/labels), tracks of 24-px faces given to a wrong one 0.6."""
 
 ASTRAY_WEIGHT = 0.1
@@ -89,32 +89,56 @@ def find_rivals(
     tracks = {track.id: track for track in project.tracks()}
     with project.database.transaction():
         likely = set(_likely_one(project, people, tracks))
-    rivals = Rivals(
+    return Rivals(
         np.array(known, np.int64),
         np.stack([clear[one] for one in known]),
         frozenset(likely | set(_said_to_be_one(people))),
         {track.id: (track.first, track.stop) for track in tracks.values()},
     )
-    return replace(rivals, astray=frozenset(_astray(rivals, people, tracks)))
 
 
-def _astray(
-    rivals: Rivals, people: Sequence[Identity], tracks: Mapping[int, Track]
-) -> Iterator[int]:
-    """Yield the tracks that are nearer to somebody else than to the rest of their person."""
-    for person in people:
-        others = rivals.of(person.id)
-        own = [tracks[track] for track in person.tracks]
-        for track in own:
-            rest = [one for one in own if one is not track and one.embedding is not None]
-            mean, trust = track.embedding, track.embedding_weight
-            if mean is None or trust < ASTRAY_WEIGHT or not rest or not len(others):
+def find_astray(
+    rivals: Rivals,
+    identities: Sequence[Identity],
+    tracks: Sequence[Track],
+    banks: Mapping[int, ReferenceBank],
+) -> frozenset[int]:
+    """Return the tracks that somebody else's close-ups are plainly nearer to than their person's.
+
+    Compared with close-ups and not with the person's other tracks: where several were given to a
+    wrong person they would vouch for each other.
+
+    Parameters
+    ----------
+    rivals
+        From `find_rivals`.
+    identities, tracks
+        Of the project, after all edits; the tracks' embeddings are the banks' network's.
+    banks
+        References by identity id.
+    """
+    known = {track.id: track for track in tracks}
+    means = {number: bank.centroid_without([]) for number, bank in banks.items()}
+    astray = set()
+    for person in identities:
+        others = [
+            mean
+            for number, mean in means.items()
+            if mean is not None
+            and number != person.id
+            and _pair(number, person.id) not in rivals.kin
+        ]
+        if person.id not in banks or not others:
+            continue
+        for track in (known[number] for number in person.tracks):
+            if track.embedding is None or track.embedding_weight < ASTRAY_WEIGHT:
                 continue
-            # Not the rest's own doubtful ones: one wrong track must not vouch for the next.
-            best = max(one.embedding_weight for one in rest)
-            sure = [one for one in rest if one.embedding_weight >= best / 2]
-            if float((others @ mean).max()) >= float(pool_tracks(sure) @ mean) + ASTRAY:
-                yield track.id
+            bank = banks[person.id]
+            own = bank.centroid_without(bank.rows_between(track.first, track.stop))
+            nearest = float((np.stack(others) @ track.embedding).max())
+            if own is not None and nearest >= float(own @ track.embedding) + ASTRAY:
+                astray.add(track.id)
+    return frozenset(astray)
 
 
 def _likely_one(

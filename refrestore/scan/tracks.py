@@ -233,24 +233,33 @@ def _absorb(track: Followed, twin: Followed) -> None:
 
 
 def _bridge(parts: list[Followed], rate: Fraction) -> list[Followed]:
-    """Join parts either side of a short gap, the most alike first."""
+    """Join parts either side of a short gap, the most alike first.
+
+    A gap in which a third part fits waits for that one: bridged first, it would leave it beside
+    the track, a second person in the same place.
+    """
     longest = round(rate * Fraction(_BRIDGE_SECONDS))
     parts = list(parts)
     while True:
-        pairs = [
-            (alike, early, late)
-            for early in parts
-            for late in parts
-            if early is not late
+        fits = {
+            (row, column): alike
+            for row, early in enumerate(parts)
+            for column, late in enumerate(parts)
+            if row != column
             and 0 < late.first - early.last <= longest
             and _near(early.rows[-1], late.rows[0])
             and (alike := _likeness(early, late)) >= _BRIDGE_SIMILARITY
-        ]
-        if not pairs:
+        }
+        if not fits:
             return parts
-        _, early, late = max(pairs, key=lambda pair: pair[0])
-        _join(early, late)
-        parts.remove(late)
+        direct = [
+            (row, column)
+            for row, column in fits
+            if not any((row, third) in fits and (third, column) in fits for _, third in fits)
+        ]
+        row, column = max(direct, key=fits.__getitem__)
+        _join(parts[row], parts[column])
+        del parts[column]
 
 
 def _near(early: Row, late: Row) -> bool:

@@ -12,14 +12,16 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
 from refrestore.project import Project
 from refrestore.render.people import gather_people
 from refrestore.render.refine import GUARD_EVERY, Sample, Tools, _weights
 from refrestore.render.render import render
-from refrestore.render.rivals import Rivals, _astray
+from refrestore.render.rivals import Rivals, find_astray
 from refrestore.render.work import Work
+from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.guard import Belief, Choice, Judgement, Reason
 from refrestore.scan.photos import read_picture
 from refrestore.scan.scan import scan
@@ -113,6 +115,7 @@ def test_the_user_is_refused_for_a_face_nearer_to_another(film, tmp_path, monkey
     assert people[robert]["beliefs"] == {"same person": 3}
     # Without knowing of Robert the face is like Johnny enough.
     monkeypatch.setattr("refrestore.render.people.find_rivals", lambda *_: Rivals())
+    monkeypatch.setattr("refrestore.render.people.find_astray", lambda *_: frozenset())
     alone = restored(project, tmp_path)
     assert alone[johnny]["beliefs"] == {"same person": 4}
 
@@ -232,7 +235,22 @@ def test_a_blurred_track_that_is_somebody_elses_over_its_length_is_astray() -> N
         Identity(1, "Anna", "restore", (1, 2, 3, 4), 1.0, 40, 3),
         Identity(2, "Ben", "restore", (5,), 1.0, 10, 3),
     ]
-    both = Rivals(np.array([1, 2]), np.stack([anna, ben]))
-    assert set(_astray(both, people, tracks)) == {3}
-    kin = replace(both, kin=frozenset({(1, 2)}))
-    assert not set(_astray(kin, people, tracks))
+    banks = {1: bank_of(anna), 2: bank_of(ben)}
+    given = list(tracks.values())
+    assert find_astray(Rivals(), people, given, banks) == {3}
+    kin = Rivals(kin=frozenset({(1, 2)}))
+    assert not find_astray(kin, people, given, banks)
+    assert not find_astray(Rivals(), people, given, {1: banks[1]})
+
+
+def bank_of(embedding: np.ndarray) -> ReferenceBank:
+    return ReferenceBank(
+        torch.zeros((1, 3, 512, 512), dtype=torch.uint8),
+        np.zeros((1, 468, 2), np.float32),
+        np.zeros((1, 3), np.float32),
+        np.ones(1, np.float32),
+        np.full(1, 200, np.float32),
+        embedding[None],
+        np.full(1, 5),
+        np.zeros((1, 64), np.float32),
+    )

@@ -74,6 +74,15 @@ def test_other_gaps_are_not(late):
     assert len(finish([followed(1, 0, 20), late])) == 2
 
 
+def test_a_gap_waits_for_who_was_seen_in_it():
+    # Turned away for a moment, the same person is less like either side than they are alike.
+    turned = followed(1, 13, 17)
+    turned.best.samples = [Sample(13, 0.5, (unit(1) + unit(2)) / np.float32(np.sqrt(2)))]
+    (track,) = finish([followed(1, 0, 10), turned, followed(1, 20, 40)])
+    assert (track.track.first, track.track.stop) == (0, 40)
+    assert track.faces.score[13] > 0
+
+
 def test_a_track_that_changes_over_to_another_person_is_divided():
     part = followed(1, 0, 100)
     part.best.samples = [
