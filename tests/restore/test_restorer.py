@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.fusion import FusionConfig, FusionNetwork
+from refrestore.restore.gfpgan import Descriptor
 from refrestore.restore.mask import LearntMask, MaskNetwork
 from refrestore.restore.restorer import Restorer, combine, hull_cells
 from refrestore.types import Reference
@@ -114,6 +115,8 @@ def test_no_faces_is_no_error():
 
 class Grey:
     """A generator that draws flat grey, in two steps."""
+
+    descriptor = Descriptor(512)
 
     def encode(self, x):
         return x
