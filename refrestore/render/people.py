@@ -128,7 +128,7 @@ def gather_people(
         for identity, own in references.items()
         if own
     }
-    rivals = find_rivals(project, identities, clear)
+    rivals = find_rivals(project, identities, clear, banks)
     if not seen.anew:
         rivals = replace(rivals, astray=find_astray(rivals, identities, project.tracks(), banks))
     return People(identities, references, banks, notes, rivals)

@@ -18,13 +18,19 @@ from refrestore.types import EMBEDDING_SIZE, FloatArray, Identity, IntArray, Tra
 Pair = tuple[int, int]
 
 
-ASTRAY = 0.2
-"""A track whose mean over all its frames is nearer to another person by this much is that person's,
-however blurred each frame is: tracks that are with the right person reach 0.1 (six films of
-benchmarks/labels), tracks of 24-px faces given to a wrong one 0.6."""
+ASTRAY, ASTRAY_FAINT = 0.2, 0.4
+"""A track whose mean over all its frames is nearer to another person's close-ups by this much is
+that person's, however blurred each frame is; by the second where the mean is hardly trusted. Of
+about a hundred tracks that are with the right person none is nearer to another at all (films of
+benchmarks/labels and two of the film maker's), of 24-px faces given to a wrong one all are, by 0.6
+to 0.95."""
 
 ASTRAY_WEIGHT = 0.1
-"""Least trust in a track's mean for that."""
+"""Trust in a track's mean from which the first of these counts; to 0 it goes over to the second."""
+
+STRANGERS = 0.5
+"""People whose close-ups are less alike than this share of what one person's are (lite: 0.14 of
+0.28) are strangers, whatever their tracks say: those may have been given to them."""
 
 
 def _nobody() -> FloatArray:
@@ -69,7 +75,10 @@ class Rivals:
 
 
 def find_rivals(
-    project: Project, identities: Sequence[Identity], clear: Mapping[int, FloatArray]
+    project: Project,
+    identities: Sequence[Identity],
+    clear: Mapping[int, FloatArray],
+    banks: Mapping[int, ReferenceBank],
 ) -> Rivals:
     """Return everybody in a film whom its faces are compared with.
 
@@ -81,6 +90,8 @@ def find_rivals(
         Its identities after all edits; what is no face is nobody.
     clear
         By identity id, the mean embedding (512,) of those seen clearly.
+    banks
+        References by identity id.
     """
     known = [one.id for one in identities if one.state != "not_a_face" and one.id in clear]
     if not known:
@@ -88,7 +99,13 @@ def find_rivals(
     people = [one for one in identities if one.state != "not_a_face"]
     tracks = {track.id: track for track in project.tracks()}
     with project.database.transaction():
-        likely = set(_likely_one(project, people, tracks))
+        info = project.scan_info()
+        alike = cosines("" if info is None else info.recogniser).alike
+        likely = {
+            pair
+            for pair in _likely_one(project, people, tracks, alike)
+            if not _strangers(*(banks.get(one) for one in pair), alike)
+        }
     return Rivals(
         np.array(known, np.int64),
         np.stack([clear[one] for one in known]),
@@ -131,18 +148,31 @@ def find_astray(
         if person.id not in banks or not others:
             continue
         for track in (known[number] for number in person.tracks):
-            if track.embedding is None or track.embedding_weight < ASTRAY_WEIGHT:
+            if track.embedding is None:
                 continue
             bank = banks[person.id]
             own = bank.centroid_without(bank.rows_between(track.first, track.stop))
             nearest = float((np.stack(others) @ track.embedding).max())
-            if own is not None and nearest >= float(own @ track.embedding) + ASTRAY:
+            if own is not None and nearest >= float(own @ track.embedding) + _plainly(track):
                 astray.add(track.id)
     return frozenset(astray)
 
 
+def _plainly(track: Track) -> float:
+    """Return by how much a track must be nearer to somebody else."""
+    faint = 1 - min(track.embedding_weight / ASTRAY_WEIGHT, 1.0)
+    return ASTRAY + faint * (ASTRAY_FAINT - ASTRAY)
+
+
+def _strangers(one: ReferenceBank | None, other: ReferenceBank | None, alike: float) -> bool:
+    """Say whether two people's close-ups show that they are two."""
+    means = [bank.centroid_without([]) for bank in (one, other) if bank is not None]
+    first, second = (*means, None, None)[:2]
+    return first is not None and second is not None and float(first @ second) < STRANGERS * alike
+
+
 def _likely_one(
-    project: Project, people: Sequence[Identity], tracks: Mapping[int, Track]
+    project: Project, people: Sequence[Identity], tracks: Mapping[int, Track], least: float
 ) -> Iterator[Pair]:
     """Yield the pairs that a reviewer is asked about: alike, and never seen together.
 
@@ -151,8 +181,6 @@ def _likely_one(
     rival that it is.
     """
     held = {one.id: one.tracks for one in people}
-    info = project.scan_info()
-    least = cosines("" if info is None else info.recogniser).alike
     found = project.automatic_identity_of_track()
     doubted = {
         one.track

@@ -149,7 +149,12 @@ def rivals_of(project: Project) -> Rivals:
     tracks = {track.id: track for track in project.tracks()}
     identities = project.identities()
     clear = {one.id: clear_centroid([tracks[t] for t in one.tracks]) for one in identities}
-    return find_rivals(project, identities, clear)
+    banks = {
+        one.id: ReferenceBank.from_references(own)
+        for one in identities
+        if (own := project.references(one.id))
+    }
+    return find_rivals(project, identities, clear, banks)
 
 
 def find_kin(project: Project) -> frozenset[tuple[int, int]]:
@@ -227,17 +232,18 @@ def test_a_blurred_track_that_is_somebody_elses_over_its_length_is_astray() -> N
             track(1, anna, 0.9),
             track(2, unit(0.6, 0.2, 0.8), 0.2),  # blurred, but hers
             track(3, unit(0.1, 0.6, 0.8), 0.2),  # blurred, and his
-            track(4, unit(0.1, 0.6, 0.8), 0.05),  # says nothing
+            track(4, unit(0.3, 0.55, 0.8), 0.05),  # too faint to say so little
+            track(6, unit(0.1, 0.6, 0.8), 0.05),  # faint, and his
             track(5, ben, 0.9),
         )
     }
     people = [
-        Identity(1, "Anna", "restore", (1, 2, 3, 4), 1.0, 40, 3),
+        Identity(1, "Anna", "restore", (1, 2, 3, 4, 6), 1.0, 40, 3),
         Identity(2, "Ben", "restore", (5,), 1.0, 10, 3),
     ]
     banks = {1: bank_of(anna), 2: bank_of(ben)}
     given = list(tracks.values())
-    assert find_astray(Rivals(), people, given, banks) == {3}
+    assert find_astray(Rivals(), people, given, banks) == {3, 6}
     kin = Rivals(kin=frozenset({(1, 2)}))
     assert not find_astray(kin, people, given, banks)
     assert not find_astray(Rivals(), people, given, {1: banks[1]})

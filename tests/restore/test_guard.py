@@ -79,7 +79,7 @@ def test_who_is_refused_and_who_cannot_be_told():
 
 
 def test_a_blurred_face_must_be_like_the_person_unless_somebody_vouches():
-    faces = like(0.05, 0.15, 0.15, 0.25)
+    faces = like(0.05, 0.15, 0.15, 0.27)
     size, sharpness = np.full(4, 200.0), np.zeros(4)
     vouched = recognise(faces, PERSON, size=size, sharpness=sharpness)
     assert vouched == [Belief.CANNOT_TELL] * 4
