@@ -153,9 +153,8 @@ class Maker:
     ) -> Sample:
         """Let the network look at a spoilt crop beside the references that suit it."""
         found = self.landmarker.dense(face[None])[0]
-        chosen = select(bank, found, light_of(_planes(face)), DEFAULT_REFERENCES, exclude=[hidden])[
-            0
-        ]
+        light = light_of(_planes(face))
+        (chosen,), _ = select(bank, found, light, DEFAULT_REFERENCES, exclude=[hidden])
         chosen = chosen[chosen >= 0]
         offsets = displacement(triangulate(found), torch.from_numpy(bank.landmarks[chosen])[None])
         corner = torch.tensor([LEFT, TOP], dtype=torch.float32)

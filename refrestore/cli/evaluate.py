@@ -47,6 +47,10 @@ def evaluate(
     references: Annotated[
         int, typer.Option("--references", min=1, max=8, help="References used per face.")
     ] = 5,
+    switches: Annotated[
+        bool,
+        typer.Option("--switches", help="A row more for each part of the restorer left out."),
+    ] = False,
     device: options.DeviceOption = "auto",
     pack: options.PackOption = "lite",
     models_dir: options.ModelsDir = None,
@@ -70,6 +74,7 @@ def evaluate(
         "degradations": degradation,
         "photos": photos,
         "seed": seed,
+        "switches": switches,
     }
     asked = {name: value for name, value in given.items() if value is not None}
     settings = EvaluationSettings.model_validate(asked)

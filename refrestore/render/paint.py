@@ -21,7 +21,7 @@ from refrestore.render.work import Work
 from refrestore.restore.camera import as_filmed, native_side, shutter_of, velocities
 from refrestore.restore.composite import differences
 from refrestore.restore.restorer import Restored
-from refrestore.restore.steady import REACH, Moment, cells_of, steadied
+from refrestore.restore.steady import REACH, Moment, steadied
 from refrestore.types import FloatArray, Frame, ImageArray, IntArray
 
 MOST_FRAMES_HELD = 32
@@ -174,10 +174,8 @@ class _Painter:
         done = _restore(batch, crops, self._tools, self._account)
         restored, masks = done.images, done.masks
         before = crops.to(restored.device).float() / 255
-        cells = cells_of(before)
         for place, row in enumerate(rows.tolist()):
-            frame, landmarks = int(batch.faces.frame[place]), batch.landmarks[place]
-            moment = Moment(frame, restored[place], masks[place], cells[place], landmarks)
+            moment = Moment(int(batch.faces.frame[place]), restored[place], masks[place])
             side = native_side(batch.to_crop[place], CROP_SIZE)
             shutter = shutter_of(
                 restored[place], before[place], masks[place], self._motion[row], side
@@ -213,7 +211,11 @@ class _Painter:
         """Return a restored face and its mask: steadied, and as its frame was filmed."""
         face = self._faces[row]
         near = [self._faces[other] for other in self._neighbours[row] if other in self._faces]
-        steady, mask = steadied(face.moment, [other.moment for other in near])
+        switches = self._tools.switches
+        moments = [other.moment for other in near] if switches.steadied else []
+        steady, mask = steadied(face.moment, moments)
+        if not switches.as_filmed:
+            return steady, mask
         known = [one.shutter for one in (face, *near) if one.shutter is not None]
         shutter = float(np.median(known)) if known else 0.0
         side = native_side(self._work.to_crop[row], CROP_SIZE)

@@ -22,7 +22,7 @@ from refrestore.render.toolbox import Toolbox
 from refrestore.restore.adapter import usable
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.composite import differences
-from refrestore.restore.guard import REFUSED, Belief, Choice, Judgement, judge, recognise
+from refrestore.restore.guard import REFUSED, Belief, Choice, Judgement, Reason, judge, recognise
 from refrestore.types import Faces, FloatArray, ImageArray
 
 DETECT_SIZE = 1024
@@ -106,7 +106,7 @@ def restore_picture(
     assert faces.landmarks is not None
     landmarks = transform(to_crop, faces.landmarks).astype(np.float32)
     crops = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-    beliefs, banks, centroid = _who(image, faces, profile, settings, toolbox.fusion)
+    beliefs, banks, centroid = _who(image, faces, profile, settings, toolbox)
     plain = toolbox.restorer.restore(crops, landmarks, [None] * len(faces))
     guided = toolbox.restorer.restore(
         crops, landmarks, banks, references=max(1, settings.references)
@@ -124,6 +124,11 @@ def restore_picture(
         [centroid] * len(faces),
         beliefs=beliefs,
     )
+    if not toolbox.switches.guard:
+        judgements = [
+            word if bank is None else replace(word, choice=Choice.RESTORED, reason=Reason.BEST)
+            for word, bank in zip(judgements, banks, strict=True)
+        ]
     chosen = [word.choice for word in judgements]
     images = torch.stack(
         [
@@ -163,7 +168,7 @@ def _who(
     faces: Faces,
     profile: Profile | None,
     settings: RenderSettings,
-    fusion: str,
+    toolbox: Toolbox,
 ) -> tuple[list[Belief], list[ReferenceBank | None], FloatArray | None]:
     """Return per face whether it is the person, and the bank to restore it from."""
     count = len(faces)
@@ -180,7 +185,8 @@ def _who(
         sharpness=faces.sharpness,
         resolved=resolved_size(image, faces.landmarks, faces.size),
     )
-    adapter, _ = usable(profile.adapter, fusion, profile.name)
+    adapter, _ = usable(profile.adapter, toolbox.fusion, profile.name)
     bank = replace(ReferenceBank.from_references(profile.references), adapter=adapter)
-    banks = [None if belief in REFUSED else bank for belief in beliefs]
+    refused = REFUSED if toolbox.switches.guard else {}
+    banks = [None if belief in refused else bank for belief in beliefs]
     return beliefs, banks, profile.centroid

@@ -21,6 +21,7 @@ from refrestore.faces.landmarker import MESH_SIZE
 from refrestore.media.pixels import rgb
 from refrestore.render.crops import arcface_crops, storage_to_square
 from refrestore.render.rivals import Rivals
+from refrestore.render.switches import ALL_ON, Switches
 from refrestore.render.work import Work
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.guard import REFUSED, Belief, Choice, Judgement, judge, recognise
@@ -84,6 +85,8 @@ class Tools:
         Faces worked on together.
     rivals
         Who a face could be besides the person it is said to be.
+    switches
+        What is left out, to measure what it is worth.
     """
 
     models: FaceModels
@@ -92,6 +95,7 @@ class Tools:
     references: int
     batch: int
     rivals: Rivals = field(default_factory=Rivals)
+    switches: Switches = ALL_ON
 
     def bank_of(self, identity: int) -> ReferenceBank | None:
         """Return the references to restore an identity from, or None."""
@@ -111,7 +115,7 @@ def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools
     geometry
         Of the frames.
     """
-    sampled = set(_sample_rows(work).tolist())
+    sampled = set(_sample_rows(work).tolist()) if tools.switches.guard else set()
     to_square = storage_to_square(work.faces, geometry)
     from_square = compose(work.to_crop, invert(to_square))
     raw = np.zeros((len(work), DENSE_LANDMARKS, 2), np.float32)

@@ -104,7 +104,7 @@ def find_rivals(
         likely = {
             pair
             for pair in _likely_one(project, people, tracks, alike)
-            if not _strangers(*(banks.get(one) for one in pair), alike)
+            if not _strangers(banks.get(pair[0]), banks.get(pair[1]), alike)
         }
     return Rivals(
         np.array(known, np.int64),

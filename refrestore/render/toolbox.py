@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from refrestore.project import Profile
 from refrestore.project.network import Network
 from refrestore.project.profile_network import seen_by
 from refrestore.render.people import Eyes
+from refrestore.render.switches import ALL_ON, Switches
 from refrestore.restore.fusion import load_fusion
 from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.mask import FaceMask, load_mask
@@ -40,11 +41,14 @@ class Toolbox:
         Detector, landmarks, recogniser.
     restorer
         Fusion, GFPGAN behind it and a face mask where the pack has them.
+    switches
+        What a render leaves out, to measure what it is worth.
     """
 
     pack: Pack
     models: FaceModels
     restorer: Restorer
+    switches: Switches = ALL_ON
 
     @property
     def eyes(self) -> Eyes:
@@ -78,7 +82,14 @@ class Toolbox:
             "device": str(self.restorer.device),
             "precision": str(self.restorer.dtype).removeprefix("torch."),
             "stages": self.stages,
+            **({"without": self.switches.off} if self.switches.off else {}),
         }
+
+    def without(self, *names: str) -> Toolbox:
+        """Return the same with some `Switches` turned off."""
+        switches = replace(self.switches, **dict.fromkeys(names, False))
+        restorer = self.restorer if switches.mask else self.restorer.unmasked()
+        return replace(self, switches=switches, restorer=restorer)
 
     def digests(self) -> Mapping[str, str]:
         """Return the SHA-256 of every file of the pack, by role."""

@@ -45,7 +45,7 @@ def light_of(images: torch.Tensor) -> FloatArray:
     middle = images[..., margin : size - margin, margin : size - margin].float()
     weights = torch.tensor([0.299, 0.587, 0.114], device=images.device)  # ITU-R BT.601 luma
     pooled = torch.nn.functional.adaptive_avg_pool2d(middle, LIGHT_CELLS)
-    cells = torch.einsum("nchw,c->nhw", pooled, weights).flatten(1)
+    cells = (pooled * weights[:, None, None]).sum(1).flatten(1)
     cells = cells - cells.mean(dim=1, keepdim=True)
     spread = cells.std(dim=1, keepdim=True)
     scale = 0.02 if images.is_floating_point() else 0.02 * 255

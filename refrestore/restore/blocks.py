@@ -88,7 +88,7 @@ def without_cells(images: torch.Tensor) -> torch.Tensor:
 def moments(pairs: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and mean absolute deviation over the valid references; zero where there is none."""
     weights = valid.to(pairs.dtype)
-    weights = (weights / weights.sum(1, keepdim=True).clamp(min=1))[:, :, None, None, None]
+    weights = (weights / weights.sum(1, keepdim=True).clamp(min=1e-3))[:, :, None, None, None]
     mean = (pairs * weights).sum(1)
     return mean, ((pairs - mean[:, None]).abs() * weights).sum(1)
 

@@ -78,6 +78,9 @@ LEARNT_LIMIT = 2.0
 NEVER = -30.0
 """Logit of a reference that is not there: finite, or a face without any would divide 0 by 0."""
 
+FADED = 1e-4
+"""Least weight of a reference in the attention."""
+
 OUTSIDE_HULL = 20.0
 """Added to "none" outside the mesh hull, where the warp knows nothing."""
 
@@ -167,8 +170,8 @@ class FusionNetwork(nn.Module):
             References as they are; K may be 0.
         offsets : (B, K, 2, g, g) float32
             Displacement of each onto its face, crop pixels (`warp.displacement`).
-        valid : (B, K) bool
-            False where a face has fewer than K references.
+        valid : (B, K) bool or float32
+            How much each reference counts, 0..1; 0 where a face has fewer than K.
         hull : (B, 1, S / 8, S / 8) float32
             How much of each cell is inside the mesh hull, 0..1.
         """
@@ -234,12 +237,12 @@ class FusionNetwork(nn.Module):
             pairs = self._encode(seen, references)
             mean, spread = moments(pairs, valid)
             strength = self._strength(faces, references, hull)
-            strength = strength * valid.any(1)[:, None, None, None]
+            strength = strength * (valid > 0).any(1)[:, None, None, None]
         else:
             pairs = seen.new_zeros((len(faces), 0, *seen.shape[1:]))
             mean = spread = torch.zeros_like(seen)
             strength = faces.new_zeros((len(faces), self.config.bands, 1, 1))
-        number = valid.float().sum(1)[:, None, None, None] / 5
+        number = (valid > 0).float().sum(1)[:, None, None, None] / 5
         extra = torch.cat([number, strength], 1).expand(-1, -1, *hull.shape[-2:])
         extra = torch.cat([hull, extra], 1).to(seen.dtype)
         near = torch.cat([seen, mean, spread, extra], 1)
@@ -280,7 +283,7 @@ class FusionNetwork(nn.Module):
         field = (offsets + (resized(moved, grid) * CELL)[:, None]).flatten(0, 1)
         warped = by_face(warp(pictures, field, stride=size // grid), batch)
         matched = match_light(warped, faces, block=LIGHT_BLOCK // WORKING)
-        return matched * valid[:, :, None, None, None], by_face(field, batch)
+        return matched * (valid > 0)[:, :, None, None, None], by_face(field, batch)
 
     def _encode(self, seen: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         batch, count = references.shape[:2]
@@ -333,12 +336,15 @@ class FusionNetwork(nn.Module):
         none = learnt + OUTSIDE_HULL * (1 - hull) + level[..., None, None]
         context = self.rank_context(trunk).repeat_interleave(count, 0)
         logits = self.rank_out(F.relu(self.rank(F.relu(pairs.flatten(0, 1))) + context))
-        there = valid[:, :, None, None, None]
+        there = (valid > 0)[:, :, None, None, None]
         logits = by_face(logits.float(), batch).masked_fill(~there, 0)
         # They rank and no more: without the mean they cannot sink together against "none".
-        number = valid.sum(1).clamp(min=1)[:, None, None, None, None]
-        logits = (logits - logits.sum(1, keepdim=True) / number).masked_fill(~there, NEVER)
-        mass = number[:, 0].log() + NEVER * (~valid.any(1))[:, None, None, None]
+        number = there.float().sum(1, keepdim=True).clamp(min=1)
+        logits = logits - logits.sum(1, keepdim=True) / number
+        logits = (
+            logits + valid.float().clamp(min=FADED).log()[:, :, None, None, None]
+        ).masked_fill(~there, NEVER)
+        mass = number[:, 0].log() + NEVER * (~there.any(1))
         return torch.softmax(logits, 1), torch.sigmoid(mass - none), gains
 
     def _mix(

@@ -41,8 +41,8 @@ def register(
         Degraded faces at one cell a pixel, RGB 0..1.
     references : (B, K, 3, h, w)
         References warped onto them by the mesh, light matched.
-    valid : (B, K) bool
-        Which references there are.
+    valid : (B, K) bool or float32
+        How much each reference counts.
     hull : (B, 1, h, w)
         Where to look, 0..1.
 
@@ -58,9 +58,8 @@ def register(
     sources = _features(references.mean(2).flatten(0, 1)).reshape(batch, count, height, width)
     present = valid.to(target.dtype)
     # One picture to register to: what the references have in common.
-    source = (sources * present[:, :, None, None]).sum(1) / present.sum(1).clamp(min=1)[
-        :, None, None
-    ]
+    share = present / present.sum(1, keepdim=True).clamp(min=1e-3)
+    source = (sources * share[:, :, None, None]).sum(1)
     y = torch.arange(height, dtype=target.dtype, device=target.device)[None, :, None]
     x = torch.arange(width, dtype=target.dtype, device=target.device)[None, None]
     middle_x = (where * x).sum((1, 2))[:, None, None]
@@ -87,7 +86,7 @@ def register(
         motion = torch.maximum(torch.minimum(motion + step, limits), -limits)
     before = _alike(target, source, where)
     after = _alike(target, _sample(source, _flow(motion, u, v)), where)
-    better = ((after > before) & valid.any(1))[:, None, None, None]
+    better = ((after > before) & (valid > 0).any(1))[:, None, None, None]
     return _flow(motion, u, v) * better
 
 

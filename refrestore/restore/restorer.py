@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -83,6 +84,15 @@ class Restored:
 
     def __repr__(self) -> str:
         return f"Restored({len(self.images)} faces, references {[len(u) for u in self.used]})"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Given:
+    """Per face its bank, the rows of it to use, (B, K), and how much each counts, (B, K)."""
+
+    banks: Sequence[ReferenceBank | None]
+    rows: IntArray
+    weights: FloatArray
 
 
 def grown(landmarks: FloatArray) -> FloatArray:
@@ -173,7 +183,7 @@ class Restorer:
             )
         faces = crops.to(self.device)
         faces = faces.float() / 255 if faces.dtype == torch.uint8 else faces.float()
-        chosen = _choose(faces, landmarks, banks, references, exclude)
+        chosen, weights = _choose(faces, landmarks, banks, references, exclude)
         size = faces.shape[-1]
         masks = torch.from_numpy(hull_mask(grown(landmarks), size)).to(self.device)
         images = torch.empty_like(faces)
@@ -189,9 +199,10 @@ class Restorer:
 
         def restore_part(part: IntArray) -> None:
             with torch.inference_mode():  # holds for one thread only
-                own, references = [banks[row] for row in part], chosen[part, : counts[part[0]]]
+                own, number = [banks[row] for row in part], counts[part[0]]
+                given = _Given(own, chosen[part, :number], weights[part, :number])
                 image, trust = self._restore_alike(
-                    networks[part[0]], faces[part], landmarks[part], own, references
+                    networks[part[0]], faces[part], landmarks[part], given
                 )
                 images[part] = image
                 confidence[part] = trust
@@ -201,6 +212,12 @@ class Restorer:
         deque(self._pool.map(restore_part, parts) if self._pool else map(restore_part, parts), 0)
         used = [[int(row) for row in rows if row >= 0] for rows in chosen]
         return Restored(images, masks, confidence, used)
+
+    def unmasked(self) -> Restorer:
+        """Return the same networks without the mask: all of the hull is face."""
+        other = copy(self)
+        other.mask = None
+        return other
 
     def _network(self, bank: ReferenceBank | None) -> FusionNetwork:
         """Return the network for a person: everybody's, or with the person's adapter."""
@@ -215,18 +232,17 @@ class Restorer:
         network: FusionNetwork,
         faces: torch.Tensor,
         landmarks: FloatArray,
-        banks: Sequence[ReferenceBank | None],
-        chosen: IntArray,
+        given: _Given,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Restore faces that have the same number of references and the same network."""
-        batch, count = chosen.shape
+        batch, count = given.rows.shape
         size = faces.shape[-1]
         pictures = torch.zeros((batch, count, 3, size, size), dtype=torch.uint8)
         meshes = np.zeros((batch, count, *landmarks.shape[1:]), np.float32)
-        for face, bank in enumerate(banks):
+        for face, bank in enumerate(given.banks):
             if bank is not None and count:
-                pictures[face] = bank.images[torch.from_numpy(chosen[face])]
-                meshes[face] = bank.landmarks[chosen[face]]
+                pictures[face] = bank.images[torch.from_numpy(given.rows[face])]
+                meshes[face] = bank.landmarks[given.rows[face]]
         cells = size // 4
         offsets = torch.zeros((batch, 0, 2, cells, cells))
         if count:
@@ -235,7 +251,7 @@ class Restorer:
             faces,
             pictures.to(self.device, non_blocking=True),
             offsets.to(self.device),
-            torch.ones((batch, count), dtype=torch.bool, device=self.device),
+            torch.from_numpy(given.weights).to(self.device),
             hull_cells(landmarks, size).to(self.device),
         )
         images = fused.images.clamp(0, 1)
@@ -290,12 +306,15 @@ def _choose(
     banks: Sequence[ReferenceBank | None],
     count: int,
     exclude: Sequence[Collection[int] | None] | None,
-) -> IntArray:
-    """Return rows of each face's bank, (B, count), -1 where there are no more."""
+) -> tuple[IntArray, FloatArray]:
+    """Return rows of each face's bank, (B, count), -1 where there are no more, and weights."""
     chosen = np.full((len(faces), count), -1, np.int64)
+    weights = np.zeros((len(faces), count), np.float32)
     light = light_of(faces)
     for bank in {id(bank): bank for bank in banks if bank is not None}.values():
         rows = [row for row, other in enumerate(banks) if other is bank]
         without = None if exclude is None else [exclude[row] for row in rows]
-        chosen[rows] = select(bank, landmarks[rows], light[rows], count, exclude=without)
-    return chosen
+        chosen[rows], weights[rows] = select(
+            bank, landmarks[rows], light[rows], count, exclude=without
+        )
+    return chosen, weights

@@ -27,6 +27,11 @@ SOFT_SIZE = 256.0
 """References whose face had fewer pixels than this are counted as further away, in proportion."""
 
 
+FADE = 0.02
+"""A reference counts in full if the first that was not chosen is this much further away: it fades
+out as a face turns, before the other takes its place, and nothing pops."""
+
+
 def normalised_meshes(landmarks: FloatArray) -> FloatArray:
     """Centre meshes (N, 468, 2) and scale them to unit root-mean-square radius."""
     centred = landmarks - landmarks.mean(axis=1, keepdims=True)
@@ -57,7 +62,10 @@ def mesh_distances(targets: FloatArray, references: FloatArray) -> FloatArray:
         np.ascontiguousarray(normalised_meshes(meshes)).view(np.complex64)[..., 0]
         for meshes in (np.asarray(targets, np.float32), np.asarray(references, np.float32))
     )
-    product = np.abs((first * weights) @ second.conj().T)
+    # Row by row: a product of matrices rounds differently with the size of the batch, and what is
+    # restored must not depend on what is restored beside it.
+    others = second.conj().T
+    product = np.stack([np.abs(row @ others) for row in first * weights])
     norm_first = ((np.abs(first) ** 2) * weights).sum(axis=1)
     norm_second = ((np.abs(second) ** 2) * weights).sum(axis=1)
     squared = norm_first[:, None] + norm_second[None] - 2 * product
@@ -72,7 +80,7 @@ def select(
     count: int,
     *,
     exclude: Sequence[Collection[int] | None] | None = None,
-) -> IntArray:
+) -> tuple[IntArray, FloatArray]:
     """Choose the references for each of B faces of the bank's person.
 
     Parameters
@@ -91,20 +99,29 @@ def select(
 
     Returns
     -------
-    (B, count) int64
-        Rows of the bank, best first; -1 where there are no more.
+    rows : (B, count) int64
+        Of the bank, best first; -1 where there are no more.
+    weights : (B, count) float32
+        How much each counts, the best 1; 0 where there are no more.
     """
     faces = len(landmarks)
     chosen = np.full((faces, count), -1, np.int64)
+    weights = np.zeros((faces, count), np.float32)
     if not len(bank) or not faces or not count:
-        return chosen
+        return chosen, weights
     cost = mesh_distances(landmarks, bank.landmarks)
     cost += LIGHT_WEIGHT * np.sqrt(((light[:, None] - bank.light[None]) ** 2).mean(axis=2))
     cost += QUALITY_WEIGHT * (1 - bank.quality + np.maximum(0, 1 - bank.native_size / SOFT_SIZE))
     for face, rows in enumerate(exclude or ()):
         if rows:
             cost[face, list(rows)] = np.inf
-    order = np.argsort(cost, axis=1, kind="stable")[:, :count]
-    allowed = np.isfinite(np.take_along_axis(cost, order, axis=1))
-    chosen[:, : order.shape[1]] = np.where(allowed, order, -1)
-    return chosen
+    order = np.argsort(cost, axis=1, kind="stable")[:, : count + 1]
+    ranked = np.take_along_axis(cost, order, axis=1)
+    allowed = np.isfinite(ranked)[:, :count]
+    found = allowed.shape[1]
+    chosen[:, :found] = np.where(allowed, order[:, :count], -1)
+    next_best = ranked[:, count:] if ranked.shape[1] > count else np.full((faces, 1), np.inf)
+    ahead = np.where(allowed, next_best - np.where(allowed, ranked[:, :count], 0), 0)
+    full = np.clip(ahead, 1e-6, FADE)
+    weights[:, :found] = np.where(allowed, full / full[:, :1], 0)
+    return chosen, weights

@@ -2,23 +2,24 @@
 
 A restored face is the frame's own low frequencies, noise and block edges included, and detail that
 was placed anew in every frame; both flicker. Neighbouring frames of a track are laid over each
-other by their steady meshes (a face that talks or turns is followed) and averaged, each place by
-how far the two inputs agree there: where the mesh does not follow (gaze, a hand, a cut that was
-missed) a frame keeps its own. Symmetric in time, so nothing lags.
+other by the optical flow between the restored faces (which show what moves far better than the
+inputs do) and averaged, each place by how far the two agree there: where nothing fits (a blink, a
+hand, a cut that was missed) a frame keeps its own. Symmetric in time, so nothing lags.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.restore.colour import stretch
-from refrestore.restore.warp import STRIDE, displacement, triangulate, warp
-from refrestore.types import FloatArray
+from refrestore.restore.warp import warp
+from refrestore.types import FloatArray, ImageArray
 
 REACH = 2
 """Frames before and after that are looked at (docs/decisions/014 has the table)."""
@@ -26,11 +27,17 @@ REACH = 2
 SIGMA = 1.2
 """Of the Gaussian weights over time, in frames."""
 
-CELL = 16
-"""Crop pixels per cell in which the inputs are compared: noise averages out, an eye does not."""
+FLOW_STRIDE = 2
+"""Crop pixels per pixel of the flow: 256 a side, more than any face that is restored has."""
 
-AGREEMENT = 0.04
-"""Difference of two inputs' cells, 0..1, at which a neighbour counts 1 / e."""
+CELL = 8
+"""Crop pixels per cell in which faces laid over each other are compared."""
+
+AGREEMENT = 0.03
+"""Difference of two cells, 0..1, at which a neighbour counts 1 / e."""
+
+LUMA = (0.299, 0.587, 0.114)
+"""ITU-R BT.601."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,22 +52,17 @@ class Moment:
         RGB 0..1.
     mask : (S, S) float32
         Where it may be pasted.
-    cells : (3, S / 16, S / 16) float32
-        The input it was restored from, `cells_of`.
-    landmarks : (468, 2) float32
-        Steady, crop pixels.
+    grey : (S / 2, S / 2) uint8
+        What flow is found on.
     """
 
     frame: int
     restored: torch.Tensor
     mask: torch.Tensor
-    cells: torch.Tensor
-    landmarks: FloatArray
+    grey: ImageArray = field(init=False)
 
-
-def cells_of(crops: torch.Tensor) -> torch.Tensor:
-    """Return crops (B, 3, S, S), RGB 0..1, as the means of their cells."""
-    return F.avg_pool2d(crops, CELL)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grey", _grey(self.restored))
 
 
 def steadied(face: Moment, neighbours: Sequence[Moment]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -76,19 +78,35 @@ def steadied(face: Moment, neighbours: Sequence[Moment]) -> tuple[torch.Tensor, 
     if not neighbours:
         return face.restored, face.mask
     size = face.restored.shape[-1]
-    device = face.restored.device
-    meshes = torch.from_numpy(np.stack([other.landmarks for other in neighbours]))[None]
-    field = displacement(triangulate(face.landmarks[None], size), meshes)[0].to(device)
-    cells = torch.stack([other.cells for other in neighbours])
-    coarse = F.avg_pool2d(field, CELL // STRIDE) / CELL
-    apart = (warp(cells, coarse, stride=1) - face.cells).abs().mean(1, keepdim=True)
-    near = [np.exp(-0.5 * ((other.frame - face.frame) / SIGMA) ** 2) for other in neighbours]
-    trust = torch.exp(-((apart / AGREEMENT) ** 2))
-    trust = trust * torch.tensor(near, dtype=torch.float32, device=device)[:, None, None, None]
-    weights = stretch(trust, size, size)
+    mine = F.avg_pool2d(face.restored[None], CELL)
     total = torch.cat([face.restored, face.mask[None]])
-    for place, other in enumerate(neighbours):  # one at a time: a batch would leave the cache
+    sum_of_weights = torch.ones_like(face.mask)
+    for other in neighbours:  # one at a time: a batch would leave the cache
+        motion = torch.from_numpy(_flow(face.grey, other.grey)).to(total.device)
         picture = torch.cat([other.restored, other.mask[None]])[None]
-        total.addcmul_(warp(picture, field[place : place + 1])[0], weights[place])
-    total.div_(1 + weights.sum(0))
+        placed = warp(picture, motion[None], stride=FLOW_STRIDE)
+        apart = (F.avg_pool2d(placed[:, :3], CELL) - mine).abs().mean(1, keepdim=True)
+        near = float(np.exp(-0.5 * ((other.frame - face.frame) / SIGMA) ** 2))
+        weight = stretch(torch.exp(-((apart / AGREEMENT) ** 2)) * near, size, size)[0, 0]
+        total.addcmul_(placed[0], weight)
+        sum_of_weights += weight
+    total.div_(sum_of_weights)
     return total[:3], total[3]
+
+
+def _grey(image: torch.Tensor) -> ImageArray:
+    small = F.avg_pool2d(image[None].float(), FLOW_STRIDE)[0]
+    luma = sum(weight * plane for weight, plane in zip(LUMA, small, strict=True))
+    result: ImageArray = (luma * 255).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
+    return result
+
+
+def _flow(this: ImageArray, other: ImageArray) -> FloatArray:
+    """Return where each pixel of a face is in another, (2, H, W): x and y offsets in crop pixels.
+
+    OpenCV's DIS (Kroeger et al., ECCV 2016).
+    """
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    found = search.calc(this, other, np.zeros((*this.shape, 2), np.float32))
+    planes = np.asarray(found, np.float32).transpose(2, 0, 1)
+    return np.ascontiguousarray(planes * np.float32(FLOW_STRIDE))

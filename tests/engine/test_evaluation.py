@@ -84,6 +84,23 @@ def test_stills(album, runtime, tmp_path) -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.xdist_group("evaluation")
+def test_switches(album, runtime, tmp_path) -> None:
+    settings = EvaluationSettings(stills=(album,), photos=1, degradations=("24px",), switches=True)
+    table = evaluate(tmp_path / "out", settings, runtime=runtime).table
+    (condition,) = table.conditions
+    keys = {row.key for row in table.rows_of(condition)}
+    assert {"references-1", "references-8", "no-mask", "no-guard", "wrong-no-guard"} <= keys
+    assert not {"no-steadied", "no-as_filmed"} & keys  # of no account in a still
+    unguarded = table.done("wrong-no-guard", condition)
+    assert unguarded == {"restored from references": 2}
+    assert table.done("ours-wrong", condition) != unguarded
+    one, plain = (table.mean(key, condition, "psnr") for key in ("references-1", "ours-none"))
+    assert one != plain
+    assert one != table.mean("no-mask", condition, "psnr")
+
+
+@pytest.mark.shared
 @pytest.mark.timeout(900)  # three renders; a minute where nothing else runs
 @pytest.mark.xdist_group("evaluation")
 def test_films(shared, runtime, tmp_path) -> None:

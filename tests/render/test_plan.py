@@ -110,3 +110,14 @@ def test_it_is_restored_when_asked_for_or_when_nothing_nearer_is_sharp() -> None
     assert two(faces(150, sharpness=0.3), blurred)[1].strength.min() > 0.9
     assert two(faces(70, sharpness=0.9), blurred)[1].strength.min() > 0.9
     assert two(faces(150, 20, sharpness=0.9), blurred)[1].strength[40:].min() > 0.9
+
+
+def test_the_user_s_strength_limits_a_person_and_a_preview_s_goes_before_it() -> None:
+    weak = replace(PERSON, strength=0.4)
+    assert plan(faces(60), weak).strength.max() == pytest.approx(0.4)
+    assert plan(faces(60), weak, strength=0.5).strength.max() == pytest.approx(0.2)
+    assert plan(faces(60), replace(PERSON, strength=0.0)).reason == "ignored"
+    (made,) = plan_tracks(
+        [TRACK], lambda track: faces(60), [weak], RenderSettings(), strengths={3: 0.7}
+    )
+    assert made.strength.max() == pytest.approx(0.7)

@@ -47,7 +47,9 @@ def test_empty_bank():
     bank = ReferenceBank.from_references([])
     assert len(bank) == 0
     assert bank.centroid is None
-    assert (select(bank, mesh()[None], np.zeros((1, 64), np.float32), 5) == -1).all()
+    rows, weights = select(bank, mesh()[None], np.zeros((1, 64), np.float32), 5)
+    assert (rows == -1).all()
+    assert not weights.any()
 
 
 def test_smaller_crop_is_enlarged_with_its_landmarks():
@@ -96,7 +98,9 @@ def test_nearest_mesh_first_and_excluded_rows_never():
     )
     light = np.repeat(bank.light[:1], 2, axis=0)
     faces = np.stack([target, target])
-    rows = select(bank, faces, light, 3, exclude=[None, {1, 3, 2}])
+    rows, weights = select(bank, faces, light, 3, exclude=[None, {1, 3, 2}])
+    np.testing.assert_array_equal(weights > 0, rows >= 0)
+    assert (weights[:, 0] == 1).all()
     assert rows.tolist() == [[1, 3, 0], [0, -1, -1]]
 
 
@@ -109,4 +113,4 @@ def test_of_like_poses_the_sharper_and_better_lit_one():
             reference(0, landmarks=points),
         ]
     )
-    assert select(bank, points[None], bank.light[:1], 1).tolist() == [[2]]
+    assert select(bank, points[None], bank.light[:1], 1)[0].tolist() == [[2]]

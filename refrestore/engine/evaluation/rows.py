@@ -31,6 +31,14 @@ GFPGAN_FILE = "GFPGANv1.4.pth"
 
 NO_FACE = "no face found"
 
+SWITCHED_OFF = (
+    ("steadied", "ours, not steadied", "every frame by itself (restore/steady.py left out)"),
+    ("as_filmed", "ours, not as filmed", "no motion blur, no grain (restore/camera.py left out)"),
+    ("mask", "ours, without the mask", "all of the mesh's hull is face (restore/mask.py left out)"),
+    ("guard", "ours, unguarded", "references whatever the guard says (restore/guard.py left out)"),
+)
+"""Switches of `render.switches` with the names and descriptions of their rows."""
+
 
 @dataclass(frozen=True, eq=False)
 class Ours:
@@ -48,6 +56,8 @@ class Ours:
         Of the render; a variant may change them.
     progress
         Is told how far a film is.
+    film_only
+        Stills are as those of another row.
     """
 
     key: str
@@ -57,9 +67,12 @@ class Ours:
     toolbox: Toolbox
     settings: RenderSettings
     progress: ProgressCallback | None = None
+    film_only: bool = False
 
     def picture(self, case: PictureCase) -> Made | None:
         """Restore a picture, gate and guard included."""
+        if self.film_only:
+            return None
         profile = {"none": None, "right": case.profile, "wrong": case.stranger}[self.references]
         if self.references == "wrong" and profile is None:
             return None
@@ -176,8 +189,8 @@ def _split(
 
 def our_rows(
     toolbox: Toolbox, settings: RenderSettings, progress: ProgressCallback | None
-) -> list[Row]:
-    """Return the restorer without references, with the right and with a wrong person's."""
+) -> list[Ours]:
+    """Return the restorer without references, with a wrong person's and with the right."""
     stages = ", then ".join(toolbox.stages)
     plain = Ours(
         "ours-none",
@@ -207,6 +220,44 @@ def our_rows(
             references="right",
         ),
     ]
+
+
+def switch_rows(
+    toolbox: Toolbox, settings: RenderSettings, progress: ProgressCallback | None
+) -> list[Row]:
+    """Return the restorer with one part of it left out each, and with fewer or more references."""
+    _, wrong, right = our_rows(toolbox, settings, progress)
+    rows: list[Row] = [
+        replace(
+            right,
+            key=f"references-{count}",
+            name=f"ours, {count} reference{'s' if count > 1 else ''} at most",
+            about=f"the person's references, {count} for a face instead of {settings.references}",
+            settings=settings.model_copy(update={"references": count}),
+        )
+        for count in (1, 3, 8)
+        if count != settings.references
+    ]
+    for switch, name, about in SWITCHED_OFF:
+        without = toolbox.without(switch)
+        rows.append(
+            replace(
+                right,
+                key=f"no-{switch}",
+                name=name,
+                about=about,
+                toolbox=without,
+                film_only=switch in ("steadied", "as_filmed"),
+            )
+        )
+    unguarded = replace(
+        wrong,
+        key="wrong-no-guard",
+        name="ours, somebody else's, unguarded",
+        about="a wrong person's references without gate and guard",
+        toolbox=toolbox.without("guard"),
+    )
+    return [*rows, unguarded]
 
 
 def package_row(toolbox: Toolbox, runtime: RuntimeSettings, notes: list[str]) -> list[Row]:

@@ -26,7 +26,7 @@ from refrestore.types import ProgressCallback
 
 from .films import evaluate_film
 from .people import check_names, find_clips, find_people
-from .rows import Split, our_rows, package_row
+from .rows import Split, our_rows, package_row, switch_rows
 from .settings import EvaluationSettings
 from .stills import Bench, evaluate_stills
 
@@ -87,7 +87,7 @@ def evaluate(
     ModelError
         If a network is missing: the restorer's, or the independent recogniser.
     """
-    runtime = runtime or RuntimeSettings()
+    runtime, render_settings = runtime or RuntimeSettings(), render_settings or RenderSettings()
     report = progress or (lambda stage, done, total: None)
     began = time.monotonic()
     if not settings.stills and not settings.clips:
@@ -105,7 +105,8 @@ def evaluate(
         *plain_rows(),
         *package_row(toolbox, runtime, notes),
         Split(toolbox),
-        *our_rows(toolbox, render_settings or RenderSettings(), report),
+        *our_rows(toolbox, render_settings, report),
+        *(switch_rows(toolbox, render_settings, report) if settings.switches else []),
         *more_rows,
     ]
     gallery = Gallery()
@@ -184,6 +185,7 @@ def _command(settings: EvaluationSettings, pack: str) -> str:
         words += ["--photos", str(settings.photos)]
     if settings.degradations != defaults.degradations:
         words += [w for kind in settings.degradations for w in ("--degradation", kind)]
+    words += ["--switches"] if settings.switches else []
     words += [] if pack == "lite" else ["--pack", pack]
     return shlex.join(words)
 

@@ -32,6 +32,7 @@ class EvaluationSettings(Settings):
         5, ge=1, description="Frames of a film between those whose single pictures are scored."
     )
     seed: int = Field(0, ge=0, description="Of the degradations.")
+    switches: bool = Field(False, description="Add a row for each part of the restorer left out.")
 
     @field_serializer("stills", "clips")
     def _names_only(self, places: tuple[Path, ...]) -> list[str]:

@@ -1,0 +1,36 @@
+"""What a render can leave out: only `evaluate --switches` does, to measure what each is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """Parts of the restoration that can be turned off.
+
+    Parameters
+    ----------
+    steadied
+        Faces are averaged with themselves over time (`restore.steady`).
+    as_filmed
+        They get their frame's motion blur and grain (`restore.camera`).
+    mask
+        What is in front of a face is left out (`restore.mask`).
+    guard
+        A face that is somebody else gets no references, and what came out less like the person
+        than it went in is given up (`restore.guard`).
+    """
+
+    steadied: bool = True
+    as_filmed: bool = True
+    mask: bool = True
+    guard: bool = True
+
+    @property
+    def off(self) -> list[str]:
+        """Names of those that are turned off."""
+        return [one.name for one in fields(self) if not getattr(self, one.name)]
+
+
+ALL_ON = Switches()
