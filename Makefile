@@ -11,7 +11,7 @@ TEST_JOBS ?= 2
 # (requirements/overrides.txt).
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes
 
-.PHONY: demo test lint venv requirements clean
+.PHONY: demo test lint lint-page venv requirements clean
 
 demo: $(VENV)/.ready ## Restore a film the project makes itself
 	$(BIN)/refrestore demo
@@ -23,6 +23,13 @@ lint: $(VENV)/.ready ## Format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Not part of lint: the page is served as it lies there, so nothing else here needs npm.
+PAGE_TYPES := typescript@5.9.3 preact@11.2.0 @preact/signals@2.11.4 @preact/signals-core@1.14.5 htm@3.1.1
+
+lint-page: ## Types of the review page
+	npm install --prefix build/page --no-save --no-package-lock --silent $(PAGE_TYPES)
+	build/page/node_modules/.bin/tsc --project refrestore/review/static
 
 venv: $(VENV)/.ready ## The virtual environment
 
@@ -44,8 +51,8 @@ $(VENV)/.gfpgan: $(VENV)/.ready requirements/gfpgan.txt
 
 requirements: $(UV) ## Pin anew
 	$(UV) pip compile -q requirements/bootstrap.in --universal --python-version 3.10 --generate-hashes --no-header -o requirements/bootstrap.txt
-	$(UV) pip compile -q pyproject.toml --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/run.txt
-	$(UV) pip compile -q pyproject.toml --extra dev --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/dev.txt
+	$(UV) pip compile -q pyproject.toml --extra review --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/run.txt
+	$(UV) pip compile -q pyproject.toml --extra dev --extra review --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/dev.txt
 	$(UV) pip compile -q requirements/gfpgan.in --no-deps --universal --python-version 3.10 --generate-hashes --no-header -o requirements/gfpgan.txt
 
 clean: ## Everything that was made

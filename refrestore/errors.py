@@ -40,6 +40,10 @@ class ProjectError(RefrestoreError):
     exit_code = 5
 
 
+class ApartError(ProjectError):
+    """Two people who were to be one: what the user may insist on."""
+
+
 class ProfileError(RefrestoreError):
     """A profile that is missing, damaged, or refuses what it was given."""
 

@@ -379,6 +379,8 @@ class Identity:
         Number of usable references.
     profile
         Name of the profile it is linked to, if any.
+    strength
+        How far the render restores it, 0..1.
     """
 
     id: int
@@ -389,3 +391,4 @@ class Identity:
     faces: int
     references: int
     profile: str | None = None
+    strength: float = 1.0

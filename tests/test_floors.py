@@ -25,6 +25,7 @@ FLOORS = {
     "adapt": 6,
     "engine": 6,
     "doctor": 6,
+    "review": 6,
     "cli": 7,
 }
 

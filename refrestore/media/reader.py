@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -24,6 +24,10 @@ POLL_SECONDS = 0.1
 """How often a full queue looks whether its consumer has gone."""
 
 
+SEEK_MARGIN = Fraction(1)
+"""Seconds before a frame at which a key frame is looked for: containers index decoding times."""
+
+
 class _End:
     """Last thing in the queue: no error, or the one that ended decoding."""
 
@@ -34,8 +38,9 @@ class _End:
 class VideoReader:
     """Sequential reader: a context manager and an iterator of `Frame`.
 
-    Decoding always starts at the beginning of the file and never seeks, so indices count frames
-    of the whole video and the same file gives the same frames every time.
+    Decoding starts at the beginning of the file and never seeks, so indices count frames of the
+    whole video and the same file gives the same frames every time. Only `enter` starts later, and
+    only where the file keeps what it says.
 
     Parameters
     ----------
@@ -47,6 +52,10 @@ class VideoReader:
         Frames decoded ahead at most.
     info
         What `probe` said, if it was asked already.
+    enter
+        Index and exact time of a frame from which on frames are wanted, from an earlier reading:
+        decoding starts at a key frame before it. A file in which that frame is not found at that
+        time, or whose pictures come out damaged, is read from its beginning.
 
     Attributes
     ----------
@@ -70,14 +79,16 @@ class VideoReader:
         end: Fraction | None = None,
         queue: int = 8,
         info: VideoInfo | None = None,
+        enter: tuple[int, Fraction] | None = None,
     ) -> None:
         if queue < 1:
             raise ValueError(f"queue must be 1 or more, got {queue}")
         self.info = info or probe(path)
         self.decode_failures = 0
         self._path = Path(path)
-        self._start, self._end = start, end
+        self._start, self._end, self._enter = start, end, enter
         self._size = queue
+        self._skipped = 0
         self._queue: _Queue | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -146,7 +157,10 @@ class VideoReader:
         info = self.info
         previous: Fraction | None = None
         index = -1
-        for picture in self._pictures():
+        pictures = self._entered() or self._pictures()
+        if self._skipped:
+            index = self._skipped - 1
+        for picture in pictures:
             index += 1
             time = _time_of(picture, info, previous)
             previous = time
@@ -157,11 +171,36 @@ class VideoReader:
         if index < 0:
             raise MediaError(f"{self._path} has a video stream, but no frame of it can be decoded.")
 
-    def _pictures(self) -> Iterator[av.VideoFrame]:
+    def _entered(self) -> Iterator[av.VideoFrame] | None:
+        """Return the pictures from `enter` on, None if they must be read from the beginning."""
+        if self._enter is None or self._enter[0] <= 0:
+            return None
+        index, time = self._enter
+        failures = self.decode_failures
+        pictures = self._pictures(seek=time - SEEK_MARGIN)
+        whole = False
+        for picture in pictures:
+            whole |= bool(picture.key_frame)
+            exact = None if picture.pts is None else picture.pts * self.info.time_base
+            if exact is None or exact > time or self.decode_failures > failures:
+                break
+            if exact == time and whole:
+                self._skipped = index
+                return chain([picture], pictures)
+        pictures.close()
+        self.decode_failures = failures
+        return None
+
+    def _pictures(self, seek: Fraction | None = None) -> Generator[av.VideoFrame, None, None]:
         with open_input(self._path) as container:
             stream = film_stream(container, self._path)
             stream.thread_type = "AUTO"
             time_base = self.info.time_base
+            if seek is not None:
+                try:
+                    container.seek(int(seek / time_base), stream=stream, backward=True)
+                except av.FFmpegError:
+                    return
             for packet in chain(read_packets(container, [stream], self._read_failed), [None]):
                 if self._stop.is_set():
                     return

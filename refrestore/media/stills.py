@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
@@ -50,6 +51,43 @@ def read_picture(path: str | Path) -> ImageArray:
         raise MediaError(f"{path} is not a picture that can be read.") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise MediaError(f"{path} is damaged or truncated ({error}).") from error
+
+
+def decode_picture(content: bytes, *, formats: tuple[str, ...], most_pixels: int) -> ImageArray:
+    """Return a picture that came from elsewhere as `read_picture` does; its name is not needed.
+
+    Parameters
+    ----------
+    content
+        The file.
+    formats
+        Pillow's names of the formats that are tried; no other decoder sees the bytes.
+    most_pixels
+        Larger ones are refused by their header, before they are decoded.
+
+    Raises
+    ------
+    MediaError
+        It is damaged, of another format or larger than that.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=formats) as opened:
+                if opened.width * opened.height > most_pixels:
+                    raise Image.DecompressionBombError
+                return np.asarray(_as_rgb(ImageOps.exif_transpose(opened)), np.uint8).copy()
+    except Image.DecompressionBombError as error:
+        raise MediaError(
+            f"The picture has more than {most_pixels // 1_000_000} megapixels; make it smaller "
+            "first."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise MediaError(
+            f"This is no picture that can be read; {', '.join(formats)} can."
+        ) from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise MediaError(f"The picture is damaged or truncated ({error}).") from error
 
 
 def write_picture(path: str | Path, rgb: ImageArray) -> None:

@@ -72,8 +72,9 @@ class CloseUpDecisions(Decisions):
                 "FROM reference_crops WHERE scan = ?",
                 (self.scan_id(),),
             )
-            holders = self.identity_of_track()
-            dropped = self.dropped_close_ups()
+            outcome = self._outcome()
+        holders = {t: person.id for person in outcome.people.values() for t in person.tracks}
+        dropped = outcome.dropped
         found = []
         for number, track, frame, source, size, quality, sharpness, pose in rows:
             holder = holders.get(track)

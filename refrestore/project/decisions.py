@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, get_args
 from refrestore.errors import ProjectError
 from refrestore.types import Identity, IdentityState
 
+from .apart import check_apart, check_tracks_apart
 from .database import Database
 from .edits import Edit, EditAction, Outcome, replay
 from .journal import Journal
-from .presence import meeting
 
 if TYPE_CHECKING:
     from .timing import Timeline
@@ -89,6 +89,7 @@ class Decisions(ABC):
                 faces=sum(spans[track][2] for track in person.tracks),
                 references=sum(references[track] for track in person.tracks),
                 profile=person.profile,
+                strength=person.strength,
             )
             for person in people.values()
         ]
@@ -136,20 +137,17 @@ class Decisions(ABC):
 
         Raises
         ------
-        ProjectError
-            Also when two of them are on screen in one frame, which one person cannot be, or the
-            user said that they are two people.
+        ApartError
+            When two of them are on screen in one frame, which one person cannot be, or the user
+            said that they are two people.
         """
         ids = list(dict.fromkeys(identity_ids))
         if len(ids) < 2:
             raise ProjectError("A merge needs two identities or more.")
         with self.database.transaction(write=True):
             found = [self.identity(one) for one in ids]
-            for number, one in enumerate(found):
-                for other in found[number + 1 :]:
-                    self._check_apart(one, other, force)
             if not force:
-                self._check_not_distinct(ids)
+                check_apart(self, found)
             tracks = {track: one.id for one in found for track in one.tracks}
             self._log("merge", ids[0], tracks)
         return ids[0]
@@ -175,8 +173,9 @@ class Decisions(ABC):
         """Make tracks, whoever holds them, a new identity; return its id; `force` as in `merge`."""
         with self.database.transaction(write=True):
             chosen = self._chosen(tracks)
-            for number, track in enumerate(chosen):
-                self._check_tracks_apart([track], chosen[number + 1 :], force)
+            if not force:
+                for number, track in enumerate(chosen):
+                    check_tracks_apart(self, [track], chosen[number + 1 :])
             for identity in self.identities():
                 if set(chosen) == set(identity.tracks):
                     raise ProjectError(f"These tracks are all of identity {identity.id} already.")
@@ -190,7 +189,8 @@ class Decisions(ABC):
             chosen = [track for track in self._chosen(tracks) if track not in target.tracks]
             if not chosen:
                 raise ProjectError(f"These tracks belong to identity {identity_id} already.")
-            self._check_tracks_apart(chosen, target.tracks, force)
+            if not force:
+                check_tracks_apart(self, chosen, target.tracks)
             about: dict[int, int | None] = dict.fromkeys(target.tracks, identity_id)
             about.update({track: holders.get(track) for track in chosen})
             self._log("move", identity_id, about)
@@ -242,21 +242,22 @@ class Decisions(ABC):
             raise ProjectError(
                 f"A name has up to {NAME_LENGTH} printable characters, {name[:40]!r} does not fit."
             )
-        self._say("rename", identity_id, wanted or None)
+        self._say("rename", [identity_id], wanted or None)
 
     def set_state(self, identity_id: int, state: IdentityState) -> None:
         """Say what the render does with an identity: restore it, ignore it, or not a face."""
-        if state not in get_args(IdentityState):
-            raise ProjectError(
-                f"{state!r} is no state: choose {', '.join(get_args(IdentityState))}."
-            )
-        self._say("state", identity_id, state)
+        self._set_state([identity_id], state)
 
     def set_states(self, identity_ids: Iterable[int], state: IdentityState) -> None:
         """Set the state of several identities, of all or of none."""
         with self.together():
-            for one in dict.fromkeys(identity_ids):
-                self.set_state(one, state)
+            self._set_state(identity_ids, state)
+
+    def set_strength(self, identity_id: int, strength: float) -> None:
+        """Say how far an identity is restored: 0 leaves it alone, 1 is all of it."""
+        if not 0 <= strength <= 1:
+            raise ProjectError(f"A strength is from 0 to 1, {strength:g} is not.")
+        self._say("strength", [identity_id], f"{strength:.3g}")
 
     def not_faces(self, tracks: Iterable[int]) -> list[int]:
         """Say that tracks are no faces; return the identities that hold them now, and only them."""
@@ -270,19 +271,17 @@ class Decisions(ABC):
             if chosen:
                 # In one identity even if they are on screen together: nobody is in two places.
                 said.append(self._separate(sorted(chosen)))
-            for one in said:
-                self.set_state(one, "not_a_face")
+            self._set_state(said, "not_a_face")
         return said
 
     def link_profile(self, identity_id: int, profile: str | None) -> None:
         """Link an identity to a profile by name, or to none."""
-        self._say("link", identity_id, profile or None)
+        self._say("link", [identity_id], profile or None)
 
     def unlink_profiles(self, identity_ids: Iterable[int]) -> None:
         """Link several identities to no profile, all or none."""
         with self.together():
-            for one in dict.fromkeys(identity_ids):
-                self.link_profile(one, None)
+            self._say("link", identity_ids, None)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -299,6 +298,14 @@ class Decisions(ABC):
         """Bring back what was undone last; return it, empty if there is nothing."""
         with self.database.transaction(write=True):
             return self._journal.redo(self.scan_id())
+
+    def undoable(self) -> list[Edit]:
+        """Return what `undo` would take back, the last first; empty if there is nothing."""
+        return self._journal.undoable()
+
+    def redoable(self) -> list[Edit]:
+        """Return what `redo` would bring back, in its order; empty if there is nothing."""
+        return self._journal.redoable()
 
     def edits(self) -> list[Edit]:
         """Return every edit ever made, oldest first."""
@@ -347,10 +354,20 @@ class Decisions(ABC):
         self._log("split", fresh, {track: holders.get(track) for track in tracks})
         return fresh
 
-    def _say(self, action: EditAction, identity_id: int, value: str | None) -> None:
+    def _set_state(self, identity_ids: Iterable[int], state: IdentityState) -> None:
+        if state not in get_args(IdentityState):
+            raise ProjectError(
+                f"{state!r} is no state: choose {', '.join(get_args(IdentityState))}."
+            )
+        self._say("state", identity_ids, state)
+
+    def _say(self, action: EditAction, identity_ids: Iterable[int], value: str | None) -> None:
+        """Log what is said of each of several identities; nothing of it moves a track."""
         with self.database.transaction(write=True):
-            tracks = self.identity(identity_id).tracks
-            self._log(action, identity_id, dict.fromkeys(tracks, identity_id), value)
+            held = {one.id: one.tracks for one in self._outcome().people.values()}
+            for one in dict.fromkeys(identity_ids):
+                tracks = held[one] if one in held else self.identity(one).tracks
+                self._log(action, one, dict.fromkeys(tracks, one), value)
 
     def _chosen(self, tracks: Iterable[int]) -> list[int]:
         chosen = list(dict.fromkeys(tracks))
@@ -364,34 +381,3 @@ class Decisions(ABC):
         if unknown:
             raise ProjectError(f"There is no track {unknown[0]} in this project.")
         return chosen
-
-    def _check_apart(self, one: Identity, other: Identity, force: bool) -> None:
-        frame = None if force else self._first_meeting(one.tracks, other.tracks)
-        if frame is not None:
-            raise ProjectError(
-                f"{one.name} ({one.id}) and {other.name} ({other.id}) are both on screen in frame "
-                f"{frame} ({self.timeline().seconds(frame):.3f} s), so they are two people: split "
-                "the wrong tracks off first, or merge with force."
-            )
-
-    def _check_not_distinct(self, ids: Sequence[int]) -> None:
-        known = self.distinct()
-        for number, one in enumerate(ids):
-            for other in ids[number + 1 :]:
-                if (min(one, other), max(one, other)) in known:
-                    raise ProjectError(
-                        f"You said that {one} and {other} are two people: undo that, or merge "
-                        "with force."
-                    )
-
-    def _check_tracks_apart(self, tracks: Sequence[int], own: Sequence[int], force: bool) -> None:
-        frame = None if force else self._first_meeting(tracks, own)
-        if frame is not None:
-            raise ProjectError(
-                f"A track to move and its new identity are both on screen in frame {frame} "
-                f"({self.timeline().seconds(frame):.3f} s), so they are two people: leave it, or "
-                "move with force."
-            )
-
-    def _first_meeting(self, tracks: Iterable[int], others: Sequence[int]) -> int | None:
-        return meeting(self.database, self.scan_id(), tracks, others)

@@ -15,7 +15,17 @@ from typing import Literal, cast, get_args
 from refrestore.types import IdentityState
 
 EditAction = Literal[
-    "merge", "split", "move", "keep", "distinct", "rename", "state", "link", "drop", "use"
+    "merge",
+    "split",
+    "move",
+    "keep",
+    "distinct",
+    "rename",
+    "state",
+    "strength",
+    "link",
+    "drop",
+    "use",
 ]
 """What an edit does; `undo` and `redo` are entries of the log about other edits."""
 
@@ -67,14 +77,15 @@ class Edit:
     action
         `merge` (into `subject`), `split` (out, as `subject`), `move` (to `subject`), `keep` (with
         `subject`: rightly there), `distinct` (they are different people), `rename`, `state`,
-        `link` (of `subject`), `drop` (never a reference), `use` (a reference again).
+        `strength`, `link` (of `subject`), `drop` (never a reference), `use` (a reference again).
     subject
         Identity id.
     anchors
-        The tracks it is about, those of the subject (merge, move, keep, rename, state, link)
-        included; or close-ups.
+        The tracks it is about, those of the subject (merge, move, keep, rename, state, strength,
+        link) included; or close-ups.
     value
-        The name, the state, the profile's name (None: no profile) or where a close-up is from.
+        The name, the state, the strength in digits, the profile's name (None: no profile) or where
+        a close-up is from.
     undone
         Whether it has been undone.
     group
@@ -133,6 +144,7 @@ class Person:
     name: str | None = None
     state: IdentityState = "restore"
     profile: str | None = None
+    strength: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +326,8 @@ class _State:
                 about = replace(about, name=edit.value)
             elif edit.action == "state":
                 about = replace(about, state=cast(IdentityState, edit.value))
+            elif edit.action == "strength":
+                about = replace(about, strength=float(edit.value or 1))
             else:
                 about = replace(about, profile=edit.value)
             self._said[one] = about

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from refrestore.errors import ProfileError
 from refrestore.faces.eyes import SHUT, eye_openness, open_level
 from refrestore.faces.hull import hull_polygon
-from refrestore.types import FloatArray, Reference
+from refrestore.types import FloatArray, Identity, Reference
 
 from .columns import decode_poses
 from .profile_store import ProfileStore
@@ -51,6 +51,15 @@ LEAST_FACES = 12
 SIDE_LIGHT = 0.15
 """Difference of a face's two halves in brightness, over their sum, from which the light is from the
 side: one half is then a third brighter than the other."""
+
+_IN_ORDER: tuple[Pose, ...] = (
+    "right profile",
+    "left profile",
+    "right three-quarter",
+    "left three-quarter",
+    "up",
+    "down",
+)
 
 _JOINED_SECONDS = 1.0
 _SPANS = 3
@@ -142,7 +151,21 @@ class Gaps:
 
 def pose_names(pose: FloatArray) -> list[Pose]:
     """Return in which pose each face (N, 3: yaw, pitch, roll in degrees) is."""
-    return [_name(float(yaw), float(pitch)) for yaw, pitch in pose[:, :2]]
+    yaw, pitch = pose[:, 0], pose[:, 1]
+    right, up = yaw > 0, pitch > 0
+    named = np.select(
+        [
+            (abs(yaw) >= PROFILE) & right,
+            abs(yaw) >= PROFILE,
+            (abs(yaw) >= TURNED) & right,
+            abs(yaw) >= TURNED,
+            (abs(pitch) >= TILTED) & up,
+            abs(pitch) >= TILTED,
+        ],
+        [POSES.index(name) for name in _IN_ORDER],
+        POSES.index("front"),
+    )
+    return [POSES[number] for number in named.tolist()]
 
 
 def coverage(references: Sequence[Reference]) -> Coverage:
@@ -187,6 +210,31 @@ def gaps(project: Project, identity: int, store: ProfileStore | None = None) -> 
     known = np.array(own, np.float32).reshape(-1, 2)
     if store is not None and person.profile is not None:
         known = np.concatenate([known, _of_profile(store, person.profile)])
+    return find_gaps(person, frames, faces, known, timeline)
+
+
+def find_gaps(
+    person: Identity,
+    frames: NDArray[np.int64],
+    faces: FloatArray,
+    known: FloatArray,
+    timeline: Timeline,
+) -> Gaps:
+    """Return the gaps of a person whose faces and close-ups are known.
+
+    Parameters
+    ----------
+    person
+        Who.
+    frames : (N,)
+        In which the person's faces are.
+    faces : (N, 3)
+        Their yaw, pitch and roll in degrees.
+    known : (M, 2)
+        Yaw and pitch of the close-ups.
+    timeline
+        Seconds of frames.
+    """
     names = np.array(pose_names(faces))
     alone = ~_near(faces[:, :2], known)
     shown = pose_names(known)
@@ -196,7 +244,7 @@ def gaps(project: Project, identity: int, store: ProfileStore | None = None) -> 
         if (here := alone & (names == pose)).sum() >= LEAST_FACES
     ]
     return Gaps(
-        identity=identity,
+        identity=person.id,
         name=person.name,
         faces=len(names),
         poses={pose: int((names == pose).sum()) for pose in POSES},
@@ -212,16 +260,6 @@ def all_gaps(
         return [gaps(project, identity, store)]
     people = [one for one in project.identities() if one.state == "restore"]
     return [gaps(project, one.id, store) for one in people]
-
-
-def _name(yaw: float, pitch: float) -> Pose:
-    if abs(yaw) >= PROFILE:
-        return "right profile" if yaw > 0 else "left profile"
-    if abs(yaw) >= TURNED:
-        return "right three-quarter" if yaw > 0 else "left three-quarter"
-    if abs(pitch) >= TILTED:
-        return "up" if pitch > 0 else "down"
-    return "front"
 
 
 def _poses(references: Sequence[Reference]) -> FloatArray:
@@ -262,7 +300,7 @@ def _near(faces: FloatArray, known: FloatArray) -> NDArray[np.bool_]:
 
 def _spans(frames: NDArray[np.int64], timeline: Timeline) -> tuple[tuple[float, float], ...]:
     """Return the stretches in which frames lie, seconds."""
-    seconds = np.array([timeline.seconds(int(frame)) for frame in np.unique(frames)])
+    seconds = timeline.seconds_of(np.unique(frames))
     ends = np.flatnonzero(np.diff(seconds) > _JOINED_SECONDS)
     starts = [0, *(ends + 1).tolist()]
     stops = [*ends.tolist(), len(seconds) - 1]

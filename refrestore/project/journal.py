@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from refrestore.errors import ProjectError
@@ -32,6 +32,7 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._found: dict[tuple[int, int], ResolvedEdit] = {}
+        self._read: list[_Entry] = []
         self._group: int | None = None
 
     @contextmanager
@@ -55,12 +56,12 @@ class Journal:
     def edits(self) -> list[Edit]:
         """Return every edit ever made, oldest first, `undone` where it is not in force."""
         entries = self._entries()
-        done, _ = standing((entry, action, said.get("edit")) for entry, action, said, *_ in entries)
+        done, _ = standing((one.id, one.action, one.about) for one in entries)
         in_force = set(done)
         return [
-            replace(_edit(*entry), undone=entry[0] not in in_force)
-            for entry in entries
-            if entry[1] not in ("undo", "redo")
+            one.edit if one.id in in_force else replace(one.edit, undone=True)
+            for one in entries
+            if one.edit is not None
         ]
 
     def append(
@@ -94,13 +95,21 @@ class Journal:
 
     def undo(self, scan: int) -> list[Edit]:
         """Take the last edit in force, or the last group, back; return them, the last first."""
-        done, _ = self._standing()
-        return self._turn(scan, "undo", done)
+        return self._turn(scan, "undo", self.undoable())
 
     def redo(self, scan: int) -> list[Edit]:
         """Bring the last undone edit, or the last group, back; return them in their order."""
+        return self._turn(scan, "redo", self.redoable())
+
+    def undoable(self) -> list[Edit]:
+        """Return what `undo` would take back, the last first."""
+        done, _ = self._standing()
+        return self._last_group(done)
+
+    def redoable(self) -> list[Edit]:
+        """Return what `redo` would bring back, in its order."""
         _, undone = self._standing()
-        return self._turn(scan, "redo", undone)
+        return self._last_group(undone)
 
     def resolved(self, scan: int) -> list[ResolvedEdit]:
         """Return the edits in force, in terms of a scan's tracks."""
@@ -137,18 +146,22 @@ class Journal:
             )
         return self._found[key]
 
-    def _turn(self, scan: int, action: str, candidates: Sequence[int]) -> list[Edit]:
+    def _last_group(self, candidates: Sequence[int]) -> list[Edit]:
         if not candidates:
             return []
         made = {edit.id: edit for edit in self.edits()}
         group = made[candidates[-1]].group
-        turned: list[Edit] = []
+        found: list[Edit] = []
         for number in reversed(candidates):
-            if turned and (group is None or made[number].group != group):
+            if found and (group is None or made[number].group != group):
                 break
-            self._write(scan, action, {"edit": number})
-            turned.append(replace(made[number], undone=action == "undo"))
-        return turned
+            found.append(made[number])
+        return found
+
+    def _turn(self, scan: int, action: str, edits: Sequence[Edit]) -> list[Edit]:
+        for edit in edits:
+            self._write(scan, action, {"edit": edit.id})
+        return [replace(edit, undone=action == "undo") for edit in edits]
 
     def _marks(self, scan: int, track: int) -> tuple[Mark, ...]:
         # A track's faces are marked from its boxes alone; landmarks stay packed.
@@ -165,19 +178,61 @@ class Journal:
         )
 
     def _standing(self) -> tuple[list[int], list[int]]:
-        return standing(
-            (entry, action, said.get("edit")) for entry, action, said, *_ in self._entries()
+        return standing((one.id, one.action, one.about) for one in self._entries())
+
+    def _entries(self) -> list[_Entry]:
+        """Return the whole log; what was read once is not read again."""
+        with self._database.transaction():
+            rows = self._rows(self._read[-1].row[0] if self._read else 0)
+            if self._read and (not rows or rows[0] != self._read[-1].row):
+                # It was rolled back, and its number is given again.
+                self._read.clear()
+                self._found.clear()
+                rows = self._rows(0)
+            elif self._read:
+                rows = rows[1:]
+            unknown = {row[1] for row in rows} - set(LOG_ACTIONS)
+            if unknown:
+                raise ProjectError(
+                    f"{self._database.path} has edits this refrestore does not know "
+                    f"({sorted(unknown)[0]}): update refrestore."
+                )
+            self._read += [_Entry.of(row) for row in rows]
+            return list(self._read)
+
+    def _rows(self, first: int) -> list[_Row]:
+        return self._database.rows(
+            "SELECT id, action, payload, scan, time FROM log WHERE id >= ? ORDER BY id", (first,)
         )
 
-    def _entries(self) -> list[tuple[int, str, dict[str, Any], int, str]]:
-        rows = self._database.rows("SELECT id, action, payload, scan, time FROM log ORDER BY id")
-        unknown = {row[1] for row in rows} - set(LOG_ACTIONS)
-        if unknown:
-            raise ProjectError(
-                f"{self._database.path} has edits this refrestore does not know "
-                f"({sorted(unknown)[0]}): update refrestore."
-            )
-        return [(row[0], row[1], json.loads(row[2]), row[3], row[4]) for row in rows]
+
+_Row = tuple[Any, ...]
+"""Number, action, payload, scan and time, as they are stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry of the log: an edit, or an undo or redo of one."""
+
+    row: _Row
+    about: int | None
+    edit: Edit | None
+
+    @classmethod
+    def of(cls, row: _Row) -> _Entry:
+        entry, action, payload, scan, time = row
+        said = json.loads(payload)
+        turned = action in ("undo", "redo")
+        edit = None if turned else _edit(entry, action, said, scan, time)
+        return cls(row, said.get("edit"), edit)
+
+    @property
+    def id(self) -> int:
+        return int(self.row[0])
+
+    @property
+    def action(self) -> str:
+        return str(self.row[1])
 
 
 def _edit(entry: int, action: str, said: dict[str, Any], scan: int, time: str) -> Edit:

@@ -239,6 +239,9 @@ class _Change:
         with self._file.at(("people", number, "state")):
             if entry.state != was.state:
                 self._project.set_state(identity, entry.state)
+        with self._file.at(("people", number, "strength")):
+            if entry.strength is not None and entry.strength != was.strength:
+                self._project.set_strength(identity, entry.strength)
         with self._file.at(("people", number, "profile")):
             if (entry.profile or None) != was.profile:
                 self._check_profile(entry.profile)

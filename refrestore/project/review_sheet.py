@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PlainValidator,
     StrictBool,
     StrictInt,
@@ -36,8 +37,9 @@ MOST_BYTES = 50_000_000
 HEADER = """\
 # The people of {video}.
 #
-# Change names, states (restore, ignore, not_a_face) and profiles; move tracks from one person to
-# another, or to a new entry with `id: new`; a person whose tracks are all with another is merged.
+# Change names, states (restore, ignore, not_a_face), strengths (0 to 1) and profiles; move tracks
+# from one person to another, or to a new entry with `id: new`; a person whose tracks are all with
+# another is merged.
 # `use: false` keeps a close-up from ever being a reference. Times and sizes are for orientation.
 # Then: refrestore identities apply-review THIS-FILE -p PROJECT
 """
@@ -99,6 +101,7 @@ class PersonEntry(_Entry):
     id: Annotated[int | Literal["new"], PlainValidator(_number_or_new)]
     name: StrictStr | None = None
     state: IdentityState = "restore"
+    strength: Annotated[float, Field(ge=0, le=1)] | None = None
     profile: StrictStr | None = None
     tracks: tuple[Line, ...] = ()
     references: tuple[CloseUpLine, ...] = ()
@@ -235,6 +238,7 @@ def _person(
         id=one.id,
         name=one.name,
         state=one.state,
+        strength=one.strength,
         profile=one.profile,
         tracks=tuple(_track(tracks[track], timeline) for track in one.tracks),
         references=tuple(

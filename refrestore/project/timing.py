@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from refrestore.types import Shot
+from refrestore.types import DoubleArray, Shot
 
 from .video import VideoSource
 
@@ -44,6 +45,13 @@ class Timeline:
         if frame >= self._frames[-1]:
             return float(self._seconds[-1] + (frame - self._frames[-1]) / self._rate)
         return float(np.interp(frame, self._frames, self._seconds))
+
+    def seconds_of(self, frames: NDArray[np.int64]) -> DoubleArray:
+        """Return the presentation times of frames (N,), as `seconds` does of one."""
+        after = self._seconds[-1] + (frames - self._frames[-1]) / self._rate
+        inside = np.interp(frames, self._frames, self._seconds)
+        seconds: DoubleArray = np.where(frames >= self._frames[-1], after, inside)
+        return seconds
 
     def on_screen(self, intervals: Iterable[tuple[int, int]]) -> float:
         """Return the seconds that half-open frame intervals cover together."""

@@ -27,13 +27,16 @@ from refrestore.render.report import SegmentRecord
 from refrestore.render.segments import CONTEXT, Segment, SegmentFolder, split
 from refrestore.render.work import gather
 from refrestore.restore.steady import REACH
-from refrestore.types import Shot
+from refrestore.types import Frame, Shot
 
 ENCODER_QUEUE = 8
 """Pictures that may wait for the encoder; more would only be memory."""
 
 Progress = Callable[[int, int], None]
 """Called with frames and restored faces done so far."""
+
+Watch = Callable[[Frame], None]
+"""Is shown every finished frame, as it goes to the encoder; not to be written to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,8 @@ class Job:
         What enlarges the rest of the frame, or None.
     export
         Which faces are written as pictures, or None.
+    watch
+        Is shown the frames, or None.
     """
 
     info: VideoInfo
@@ -65,6 +70,7 @@ class Job:
     encoder: Encoder
     background: Background | None = None
     export: FaceExport | None = None
+    watch: Watch | None = None
 
     def compose(self, painted: Painted) -> av.VideoFrame:
         """Return a painted frame's picture at the output's size."""
@@ -149,8 +155,11 @@ class _SegmentRenderer:
                 ):
                     if not segment.first <= painted.frame.index < segment.stop:
                         continue
-                    put(painted.frame.time, job.compose(painted))
+                    picture = job.compose(painted)
+                    put(painted.frame.time, picture)
                     count += 1
+                    if job.watch is not None:
+                        job.watch(_finished(painted.frame, picture, scale))
                     self._progress(self._frames + count, self._faces + account.faces)
             # Before the packets get their name: a segment with packets has its record.
             if seen is not None:
@@ -168,6 +177,10 @@ class _SegmentRenderer:
         return refine(
             work, self._ahead.between(first - CONTEXT, stop + CONTEXT), job.info.geometry, job.tools
         )
+
+
+def _finished(frame: Frame, picture: av.VideoFrame, scale: int) -> Frame:
+    return Frame(frame.index, frame.time, picture, frame.geometry.scaled(scale))
 
 
 @contextmanager

@@ -116,7 +116,7 @@ def plan_tracks(
     settings
         Gates and the upper limit of strength.
     strengths
-        The user's own limit per identity id, 0..1.
+        Limits per identity id, 0..1, in the place of the identities' own.
     """
     owner = {track: identity for identity in identities for track in identity.tracks}
     limits = strengths or {}
@@ -126,7 +126,8 @@ def plan_tracks(
     for track, own, focused in zip(tracks, tables, focus, strict=True):
         identity = owner.get(track.id)
         number = identity.id if identity else NOBODY
-        limit = settings.strength * limits.get(number, 1.0)
+        own_limit = 1.0 if identity is None else identity.strength
+        limit = settings.strength * limits.get(number, own_limit)
         strength, reason = _treat(own, identity, settings, limit, focused)
         plans.append(TrackPlan(track.id, number, own, strength, reason, focused))
     return plans

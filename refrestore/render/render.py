@@ -21,7 +21,7 @@ from refrestore.project import Profile, Project
 from refrestore.render.background import Background, open_background
 from refrestore.render.export import FaceExport, check_export_folder, plans_within
 from refrestore.render.exported import publish_faces
-from refrestore.render.loop import Job, render_segments
+from refrestore.render.loop import Job, Watch, render_segments
 from refrestore.render.people import People, gather_people
 from refrestore.render.plan import TrackPlan, plan_tracks
 from refrestore.render.refine import Tools
@@ -67,6 +67,7 @@ def render(
     background: Background | None = None,
     export: ExportSettings | None = None,
     progress: ProgressCallback | None = None,
+    watch: Watch | None = None,
 ) -> RenderResult:
     """Restore a project's video.
 
@@ -91,6 +92,11 @@ def render(
         The same for the network that the settings name for the rest of the frame.
     export
         Where and which faces are written as pictures.
+    progress
+        Told about the stage "render", in frames. What it raises stops the render; what is finished
+        is kept.
+    watch
+        Is shown every frame as it is finished.
 
     Raises
     ------
@@ -122,12 +128,13 @@ def render(
         settings.references,
         settings.batch,
         people.rivals,
+        toolbox.switches,
     )
     shots = project.shots()
     frames = shots[-1].stop if shots else project.video.frames or info.frames or 1
     shown = plans_within(plans, settings, project.timeline().seconds)
     faces = None if export is None else FaceExport(shown, export.every)
-    job = Job(info, shots, frames, plans, tools, settings, resolved, background, faces)
+    job = Job(info, shots, frames, plans, tools, settings, resolved, background, faces, watch)
     folder = SegmentFolder(output, _key(job, toolbox))
     report_progress = progress or (lambda stage, done, total: None)
     segments = render_segments(

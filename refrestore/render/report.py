@@ -163,6 +163,7 @@ def summarise(
                 "id": identity.id,
                 "name": identity.name,
                 "state": identity.state,
+                "strength": identity.strength,
                 "profile": identity.profile,
                 "seconds": round(identity.seconds, 3),
                 "faces": identity.faces,

@@ -25,7 +25,7 @@ from refrestore.scan.sources import (
     same_as,
 )
 
-__all__ = ["Built", "build_profile", "pictures_in", "update_profile"]
+__all__ = ["Built", "build_profile", "pictures_in", "teach_profile", "update_profile"]
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,34 @@ def update_profile(
         progress=progress,
         profile=sight.fitted(known)[0] if videos else known,
     )
+    built = teach_profile(name, sources, store=store, sight=sight)
+    return replace(built, rejected=(*rejected, *built.rejected))
+
+
+def teach_profile(
+    name: str, sources: Sequence[Source], *, store: ProfileStore, sight: Sight
+) -> Built:
+    """Teach a profile what sources show of the person, as `update_profile` does.
+
+    Parameters
+    ----------
+    name
+        The profile's.
+    sources
+        Close-ups of the person.
+    store
+        Where it is.
+    sight
+        The recogniser of this pack.
+
+    Raises
+    ------
+    ProfileError
+        As `update_profile`.
+    """
     before: set[str] = set()
     notes: list[str] = []
+    rejected: list[Rejected] = []
 
     def learn(old: Profile) -> Profile:
         before.update(map(digest, old.references))

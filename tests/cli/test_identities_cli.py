@@ -85,11 +85,11 @@ def test_list_prints_the_documented_json(run):
     assert run.json("list") == {
         "identities": [
             {"id": 1, "name": "person 1", "state": "restore", "seconds": 4.0, "faces": 100,
-             "tracks": [1], "references": 1, "profile": None},
+             "tracks": [1], "references": 1, "profile": None, "strength": 1.0},
             {"id": 2, "name": "person 2", "state": "restore", "seconds": 4.0, "faces": 100,
-             "tracks": [2], "references": 0, "profile": None},
+             "tracks": [2], "references": 0, "profile": None, "strength": 1.0},
             {"id": 3, "name": "person 3", "state": "restore", "seconds": 4.0, "faces": 100,
-             "tracks": [3], "references": 0, "profile": None},
+             "tracks": [3], "references": 0, "profile": None, "strength": 1.0},
         ]
     }  # fmt: skip
 

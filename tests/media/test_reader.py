@@ -5,10 +5,12 @@ import time
 from fractions import Fraction
 
 import av
+import numpy as np
 import pytest
 
 from refrestore.errors import MediaError
 from refrestore.media import VideoReader, probe
+from refrestore.media.simple import write_pictures
 
 
 def decode_threads():
@@ -153,3 +155,58 @@ def test_film_that_starts_late(shared):
     assert reader.info.geometry.sample_aspect == Fraction(27, 20)
     assert reader.info.frames == 541
     assert [frame.time for frame in frames] == [20 + Fraction(n, 30) for n in range(30)]
+
+
+ENTERED = {
+    "closed.mp4": ("libx264", {"g": "24", "bf": "3"}),
+    "open.mkv": ("libx264", {"g": "24", "bf": "3", "x264-params": "open-gop=1:keyint=24"}),
+    "open.ts": ("libx264", {"g": "24", "bf": "3", "x264-params": "open-gop=1:keyint=24"}),
+    "refresh.mp4": ("libx264", {"g": "24", "x264-params": "intra-refresh=1:bframes=0"}),
+    "hevc.mp4": ("libx265", {"x265-params": "keyint=24:bframes=4:open-gop=1:log-level=none"}),
+    "old.mpg": ("mpeg2video", {"g": "12", "bf": "2", "b": "2000000"}),
+    "old.avi": ("mpeg4", {"g": "24", "bf": "2"}),
+    "vp9.webm": ("libvpx-vp9", {"g": "24", "cpu-used": "8", "auto-alt-ref": "1"}),
+}
+
+
+@pytest.fixture(params=list(ENTERED))
+def long_film(request, tmp_path):
+    codec, options = ENTERED[request.param]
+    path = tmp_path / request.param
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 255, (64, 96, 3), np.uint8)
+    pictures = (np.roll(noise, 2 * number, axis=1) // (1 + number % 3) for number in range(120))
+    write_pictures(path, pictures, rate=Fraction(25), codec=codec, options=options)
+    return path
+
+
+def seen(frames):
+    return [(f.index, f.time, f.picture.to_ndarray(format="rgb24").tobytes()) for f in frames]
+
+
+def test_entering_gives_the_frames_that_reading_from_the_start_gives(long_film):
+    with VideoReader(long_film) as reader:
+        every = seen(reader)
+    assert len(every) == 120
+    for index in (1, 23, 47, 48, 49, 60, 90, 119):
+        with VideoReader(long_film, enter=(index, every[index][1])) as reader:
+            entered = seen(reader)
+        assert entered[-(120 - index) :] == every[index:]
+        assert len(entered) in (120 - index, 120)
+
+
+def test_entering_a_film_that_keeps_its_word_decodes_less(tmp_path):
+    path = tmp_path / "film.mp4"
+    pictures = (np.full((32, 32, 3), number, np.uint8) for number in range(100))
+    write_pictures(path, pictures, rate=Fraction(25), options={"g": "10"})
+    with VideoReader(path, enter=(70, Fraction(70, 25))) as reader:
+        assert [frame.index for frame in reader] == list(range(70, 100))
+
+
+@pytest.mark.parametrize("enter", [(70, Fraction(70, 25) + Fraction(1, 1000)), (70, Fraction(99))])
+def test_a_wrong_word_is_not_believed(tmp_path, enter):
+    path = tmp_path / "film.mp4"
+    pictures = (np.full((32, 32, 3), number, np.uint8) for number in range(100))
+    write_pictures(path, pictures, rate=Fraction(25), options={"g": "10"})
+    with VideoReader(path, enter=enter) as reader:
+        assert [frame.index for frame in reader] == list(range(100))

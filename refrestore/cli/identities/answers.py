@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command()(rename)
     app.command()(ignore)
     app.command()(restore)
+    app.command()(strength)
     app.command("not-a-face")(not_a_face)
     app.command()(link)
     app.command()(unlink)
@@ -124,6 +125,20 @@ def restore(
 ) -> None:
     """Restore people (again)."""
     _set_state(identities, project, "restore", json)
+
+
+def strength(
+    identity: One,
+    value: Annotated[
+        float, typer.Argument(min=0, max=1, help="0 leaves the person alone, 1 restores fully.")
+    ],
+    project: options.ProjectFolder,
+    json: options.Json = False,
+) -> None:
+    """Say how far a person is restored."""
+    with open_project(project) as opened:
+        opened.set_strength(identity, value)
+        tell(opened, [identity], json)
 
 
 def not_a_face(

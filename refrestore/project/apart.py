@@ -1,0 +1,61 @@
+"""Who cannot be one person: what is refused unless the user insists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from refrestore.errors import ApartError
+from refrestore.types import Identity
+
+from .presence import meeting
+
+if TYPE_CHECKING:
+    from .decisions import Decisions
+
+
+def check_apart(project: Decisions, identities: Sequence[Identity]) -> None:
+    """Refuse identities that are two people.
+
+    Raises
+    ------
+    ApartError
+        When two are on screen in one frame, or the user told them apart.
+    """
+    for one, other in combinations(identities, 2):
+        frame = _meeting(project, one.tracks, other.tracks)
+        if frame is not None:
+            raise ApartError(
+                f"{one.name} ({one.id}) and {other.name} ({other.id}) are both on screen in frame "
+                f"{frame} ({project.timeline().seconds(frame):.3f} s), so they are two people: "
+                "split the wrong tracks off first, or merge with force."
+            )
+    known = project.distinct()
+    for one, other in combinations(identities, 2):
+        if (min(one.id, other.id), max(one.id, other.id)) in known:
+            raise ApartError(
+                f"You said that {one.id} and {other.id} are two people: undo that, or merge with "
+                "force."
+            )
+
+
+def check_tracks_apart(project: Decisions, tracks: Sequence[int], own: Sequence[int]) -> None:
+    """Refuse tracks that are on screen together with an identity's own.
+
+    Raises
+    ------
+    ApartError
+        When they are.
+    """
+    frame = _meeting(project, tracks, own)
+    if frame is not None:
+        raise ApartError(
+            f"A track to move and its new identity are both on screen in frame {frame} "
+            f"({project.timeline().seconds(frame):.3f} s), so they are two people: leave it, or "
+            "move with force."
+        )
+
+
+def _meeting(project: Decisions, tracks: Sequence[int], others: Sequence[int]) -> int | None:
+    return meeting(project.database, project.scan_id(), tracks, others)

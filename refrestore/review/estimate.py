@@ -1,0 +1,113 @@
+"""How long a render will take: from what this session has seen, else from a rule of thumb."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refrestore.config import RenderSettings
+from refrestore.project import Project
+from refrestore.project.columns import COLUMNS, decode
+from refrestore.types import KEYPOINTS, Faces
+
+FACE_CORE_SECONDS = 0.45
+FRAME_CORE_SECONDS = 0.06
+"""Of one core: a face, and a million pixels of output. From renders of the demo film and of Tears
+of Steel with the lite pack (`refrestore demo` prints the seconds)."""
+
+MOST_CORES = 8
+"""More do not make it faster (`toolbox.MOST_WORKERS`)."""
+
+
+class Measured:
+    """How much slower or faster this machine is than the rule of thumb."""
+
+    def __init__(self) -> None:
+        self._seconds = self._expected = 0.0
+
+    @property
+    def factor(self) -> float | None:
+        """Seconds needed over seconds expected so far, None before anything was made."""
+        return self._seconds / self._expected if self._expected else None
+
+    def note(self, frames: int, faces: int, seconds: float, pixels: int) -> None:
+        """Remember what some work took."""
+        self._seconds += seconds
+        self._expected += expected(frames, faces, pixels)
+
+
+def expected(frames: int, faces: int, pixels: int) -> float:
+    """Return about how many seconds work takes, by the rule of thumb.
+
+    Parameters
+    ----------
+    frames, faces
+        How many.
+    pixels
+        Of one picture of the output.
+    """
+    from refrestore.models.runtime import available_cpus
+
+    work = faces * FACE_CORE_SECONDS + frames * pixels / 1e6 * FRAME_CORE_SECONDS
+    return work / min(available_cpus(), MOST_CORES)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """When faces are restored: presentation times, seconds, one a face, ascending."""
+
+    times: np.ndarray[Any, np.dtype[np.float64]]
+
+    def between(self, start: float | None, end: float | None) -> int:
+        """Return how many there are in a part of the video."""
+        low = 0 if start is None else int(np.searchsorted(self.times, start))
+        high = len(self.times) if end is None else int(np.searchsorted(self.times, end))
+        return max(0, high - low)
+
+
+def _outlines(project: Project) -> dict[int, Faces]:
+    """Return each track's faces with the columns that a plan looks at, and no others."""
+    parts: dict[int, list[Faces]] = {}
+    for track, *blobs in project.database.rows(
+        "SELECT track, frame, box, sharpness, pose FROM chunks WHERE scan = ? "
+        "ORDER BY track, first",
+        (project.scan_id(),),
+    ):
+        packed = dict(zip(("frame", "box", "sharpness", "pose"), blobs, strict=True))
+        found = decode({**dict.fromkeys(COLUMNS), **packed}, track)
+        nothing = np.zeros(len(found), np.float32)
+        points = np.zeros((len(found), KEYPOINTS, 2), np.float32)
+        parts.setdefault(track, []).append(found.with_columns(score=nothing, keypoints=points))
+    return {track: Faces.concatenate(own) for track, own in parts.items()}
+
+
+class Planner:
+    """Plans as a render would, once a version and scale."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._made: dict[tuple[str, int], Planned] = {}
+
+    def planned(self, project: Project, version: str, scale: int) -> Planned:
+        """Return the faces that a render would restore."""
+        key = (version, scale)
+        with self._mutex:
+            if key not in self._made:
+                self._made = {k: v for k, v in self._made.items() if k[0] == version}
+                self._made[key] = _planned(project, scale)
+            return self._made[key]
+
+
+def _planned(project: Project, scale: int) -> Planned:
+    from refrestore.render.plan import plan_tracks
+
+    settings = RenderSettings.model_validate({"scale": scale})
+    with project.database.transaction():
+        faces, tracks, identities = _outlines(project), project.tracks(), project.identities()
+    plans = plan_tracks(tracks, faces.__getitem__, identities, settings)
+    frames = [plan.faces.frame[plan.strength > 0] for plan in plans]
+    every = np.concatenate([*frames, np.zeros(0, np.int64)])
+    return Planned(np.sort(project.timeline().seconds_of(every)))

@@ -1,0 +1,93 @@
+"""What the answers share: the open project, what was read of it, the work under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from refrestore.project import Project
+
+from .estimate import Planner
+from .failures import NotFoundError, StaleError
+from .jobs import Jobs
+from .photos import PhotoDesk
+from .pictures import PictureCache
+from .reading import Reader, View
+from .settings import ReviewSettings
+from .shelf import Shelf
+from .studio import Studio
+from .words import edit_words
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """One running review."""
+
+    settings: ReviewSettings
+    project: Project
+    shelf: Shelf
+    reader: Reader
+    pictures: PictureCache
+    jobs: Jobs
+    studio: Studio
+    planner: Planner
+    photos: PhotoDesk
+
+    @classmethod
+    def of(cls, settings: ReviewSettings, project: Project) -> Place:
+        """Return the place of an open project."""
+        shelf = Shelf(settings.profiles)
+        reader = Reader(project, shelf)
+        studio = Studio(settings, shelf)
+        photos = PhotoDesk(settings.runtime, shelf.store)
+        return cls(
+            settings, project, shelf, reader, PictureCache(), Jobs(), studio, Planner(), photos
+        )
+
+    def close(self) -> None:
+        """End what is under way; the project itself stays open."""
+        self.jobs.stop()
+        self.studio.close()
+
+    @property
+    def output_folder(self) -> Path:
+        """Where renders are written."""
+        if self.settings.output is not None:
+            return self.settings.output.resolve().parent
+        return self.project.folder.resolve().parent
+
+    @contextmanager
+    def change(self, version: str) -> Iterator[None]:
+        """Hold the project for a change that was decided on at a version.
+
+        Raises
+        ------
+        StaleError
+            When the project is not at that version any more.
+        """
+        with self.project.database.transaction(write=True):
+            now = self.reader.version()
+            if now != version:
+                raise StaleError(now)
+            yield
+
+    def said_between(self, before: int, after: int) -> list[str]:
+        """Return in words the edits made after one entry of the log and up to another."""
+        names = {one.id: one.name for one in self.reader.view().identities.values()}
+        made = [one for one in self.project.edits() if before < one.id <= after]
+        return [edit_words(one, names) for one in made]
+
+    def view_of_scan(self, scan: int) -> View:
+        """Return the project, if this is its current scan.
+
+        Raises
+        ------
+        NotFoundError
+            When it is not.
+        """
+        view = self.reader.view()
+        if view.found.scan != scan:
+            raise NotFoundError("This scan is not the current one: load the page again.")
+        return view

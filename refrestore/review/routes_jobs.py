@@ -1,0 +1,188 @@
+"""Previews, renders and how far they are."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from fastapi.responses import FileResponse
+
+from refrestore.config import EncoderSettings, RenderSettings
+from refrestore.errors import UsageError
+
+from .cards import Json
+from .estimate import expected
+from .failures import OVERWRITE, ConflictError, NotFoundError
+from .place import Place
+from .routes_pictures import FOR_EVER
+from .schemas import PreviewRequest, RenderRequest
+from .security import REPORT_POLICY
+from .studio import RenderOrder
+
+TYPES = {
+    "before.png": "image/png",
+    "after.png": "image/png",
+    "before.mp4": "video/mp4",
+    "after.mp4": "video/mp4",
+    "report.html": "text/html; charset=utf-8",
+    "report.json": "application/json",
+}
+"""The files that a job may have."""
+
+
+def job_routes(place: Place) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/api")
+
+    @routes.post("/previews")
+    def preview(wanted: PreviewRequest) -> Json:
+        return _preview(place, wanted)
+
+    @routes.post("/renders")
+    def render(wanted: RenderRequest) -> Json:
+        order = _order(place, wanted)
+        job = place.jobs.start("render", lambda job: place.studio.render(job, order))
+        return {"job": job.id}
+
+    @routes.get("/renders/estimate")
+    def estimate(
+        scale: Literal["1", "2", "4"] = "1", start: float | None = None, end: float | None = None
+    ) -> Json:
+        return _estimate(place, int(scale), start, end)
+
+    @routes.get("/jobs")
+    def jobs() -> Json:
+        return {"jobs": [job.said() for job in place.jobs.all()]}
+
+    @routes.get("/jobs/{number}")
+    def job(number: int) -> Json:
+        return place.jobs.get(number).said()
+
+    @routes.post("/jobs/{number}/cancel")
+    def cancel(number: int) -> Json:
+        job = place.jobs.get(number)
+        job.cancel()
+        return job.said()
+
+    @routes.get("/jobs/{number}/frame.jpg")
+    def frame(number: int) -> Response:
+        shown = place.jobs.get(number).frame
+        if shown is None:
+            raise NotFoundError("No frame is ready yet.")
+        return Response(shown, media_type="image/jpeg")
+
+    @routes.get("/jobs/{number}/files/{name}")
+    def file(number: int, name: str) -> Response:
+        path = place.jobs.get(number).files.get(name)
+        if name not in TYPES or path is None or not path.is_file():
+            raise NotFoundError("There is no such file.")
+        if name.startswith("report."):
+            policy = {"Content-Security-Policy": REPORT_POLICY} if name.endswith("html") else {}
+            return FileResponse(path, media_type=TYPES[name], headers=policy)
+        return FileResponse(path, media_type=TYPES[name], headers=FOR_EVER)
+
+    return routes
+
+
+def _preview(place: Place, wanted: PreviewRequest) -> Json:
+    view = place.reader.view()
+    if wanted.identity is not None and wanted.identity not in view.identities:
+        raise NotFoundError(f"There is no person {wanted.identity} in this project now.")
+    at, seconds = _exact(wanted.at), _exact(wanted.seconds)
+    strengths = _strengths(wanted)
+    if seconds:
+        job = place.jobs.start(
+            "loop",
+            lambda job: place.studio.loop(job, at, seconds, strengths, wanted.identity),
+        )
+    else:
+        job = place.jobs.start("preview", lambda job: place.studio.preview(job, at, strengths))
+    return {"job": job.id}
+
+
+def _strengths(wanted: PreviewRequest) -> dict[int, float] | None:
+    if wanted.strength is None:
+        return None
+    if not all(name.isascii() and name.isdigit() for name in wanted.strength):
+        raise UsageError("Strengths are given by the numbers of people.")
+    return {int(name): value for name, value in wanted.strength.items()}
+
+
+def _order(place: Place, wanted: RenderRequest) -> RenderOrder:
+    output = place.output_folder / bare_name(wanted.name)
+    if output.exists() and not wanted.overwrite:
+        raise ConflictError(f"There is a file {output.name} already.", OVERWRITE)
+    if wanted.start is not None and wanted.end is not None and wanted.start >= wanted.end:
+        raise UsageError("The part to render must end after it starts.")
+    settings = RenderSettings(
+        scale=wanted.scale,
+        strength=wanted.strength,
+        start=None if wanted.start is None else _exact(wanted.start),
+        end=None if wanted.end is None else _exact(wanted.end),
+    )
+    encoder = EncoderSettings(
+        crf=wanted.crf, **({} if wanted.codec is None else {"codec": wanted.codec})
+    )
+    frames = _frames(place, wanted.start, wanted.end)
+    return RenderOrder(output, settings, encoder, frames)
+
+
+def bare_name(name: str) -> str:
+    """Return the name of a file to write in a folder.
+
+    Raises
+    ------
+    UsageError
+        When it is not only a name, or a hidden one.
+    """
+    odd = any(letter in '/\\:*?"<>|' or not letter.isprintable() for letter in name)
+    if odd or name.startswith(".") or Path(name).name != name or not Path(name).suffix:
+        raise UsageError(f"{name[:80]!r} is no file name; give one such as film.mp4.")
+    return name
+
+
+def _estimate(place: Place, scale: int, start: float | None, end: float | None) -> Json:
+    view = place.reader.view()
+    frames = _frames(place, start, end)
+    faces = place.planner.planned(place.project, view.version, scale).between(start, end)
+    width, height = place.project.video.geometry.scaled(scale).display_size
+    factor = place.studio.measured.factor
+    seconds = expected(frames, faces, width * height) * (factor or 1.0)
+    source = (
+        "by what this session has restored"
+        if factor
+        else "by a rule of thumb; nothing was rendered here yet"
+    )
+    return {
+        "seconds": round(seconds, 1),
+        "frames": frames,
+        "faces": faces,
+        "sentence": f"About {_spoken(seconds)}, {source}.",
+        "measured": factor is not None,
+    }
+
+
+def _frames(place: Place, start: float | None, end: float | None) -> int:
+    """Return about how many frames a part of the video has."""
+    video, found = place.project.video, place.reader.found()
+    known = (found.info.frames if found.info else None) or video.frames or 0
+    rate = float(video.rate) or 25.0
+    begin = float(video.start)
+    finish = begin + (known / rate if video.duration is None else float(video.duration))
+    low, high = max(begin, begin if start is None else start), finish if end is None else end
+    share = max(0.0, min(high, finish) - low) / max(finish - begin, 1e-9)
+    return round(known * share)
+
+
+def _spoken(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} seconds"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
+def _exact(seconds: float) -> Fraction:
+    return Fraction(repr(seconds))

@@ -1,0 +1,50 @@
+"""Pictures: tracks, close-ups, profiles. Every name in a path is a number or is looked up."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from fastapi.responses import FileResponse
+
+from refrestore.project.scanning import thumbnail_path
+
+from .failures import NotFoundError
+from .pictures import SIZES, small_jpeg
+from .place import Place
+
+FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+"""Their addresses name the scan, or what they show: another picture has another address."""
+
+
+def picture_routes(place: Place) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/api/pictures")
+
+    @routes.get("/profiles/{name}/{stamp}/cover.jpg")
+    def profile(name: str, stamp: str) -> Response:
+        found = next((one for one in place.shelf.all() if one.name == name), None)
+        if found is None or found.stamp != stamp or not found.cover:
+            raise NotFoundError("There is no such profile any more.")
+        return _jpeg(found.cover)
+
+    @routes.get("/{scan}/tracks/{number}.jpg")
+    def track(scan: int, number: int) -> Response:
+        found = place.view_of_scan(scan).found
+        if number not in found.thumbnails:
+            raise NotFoundError(f"There is no picture of track {number}.")
+        path = thumbnail_path(found.folder, number)
+        return FileResponse(path, media_type="image/jpeg", headers=FOR_EVER)
+
+    @routes.get("/{scan}/close-ups/{number}.jpg")
+    def close_up(scan: int, number: int, size: int = 256) -> Response:
+        found = place.view_of_scan(scan).found
+        if size not in SIZES or number not in found.close_up_files:
+            raise NotFoundError(f"There is no such picture of close-up {number}.")
+        path = found.folder / found.close_up_files[number].file
+        key = (scan, number, size)
+        return _jpeg(place.pictures.get(key, lambda: small_jpeg(path, size)))
+
+    return routes
+
+
+def _jpeg(content: bytes) -> Response:
+    return Response(content, media_type="image/jpeg", headers=FOR_EVER)

@@ -1,0 +1,174 @@
+"""What the page may send: checked, and nothing besides."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from refrestore.types import IdentityState
+
+MOST = 10_000
+"""Things named at once; a film of two hours has some thousand tracks."""
+
+Number = Annotated[int, Field(ge=0, le=2**53)]
+Numbers = Annotated[list[Number], Field(min_length=1, max_length=MOST)]
+Unit = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+Version = Annotated[str, Field(max_length=64)]
+Name = Annotated[str, Field(max_length=500)]
+
+
+class Entry(BaseModel):
+    """Base: a misspelt field is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Merge(Entry):
+    """Several identities are one person; the first keeps its id."""
+
+    do: Literal["merge"]
+    identities: Annotated[list[Number], Field(min_length=2, max_length=MOST)]
+    force: bool = False
+
+
+class Split(Entry):
+    """Tracks of an identity are somebody else."""
+
+    do: Literal["split"]
+    identity: Number
+    tracks: Numbers
+
+
+class Move(Entry):
+    """Tracks are somebody's, or a new person's."""
+
+    do: Literal["move"]
+    tracks: Numbers
+    to: Number | Literal["new"]
+    force: bool = False
+
+
+class NotAFace(Entry):
+    """Tracks or whole identities are no faces."""
+
+    do: Literal["not_a_face"]
+    tracks: Numbers | None = None
+    identities: Numbers | None = None
+
+
+class Rename(Entry):
+    """An identity has a name; "" takes it away."""
+
+    do: Literal["rename"]
+    identity: Number
+    name: Name
+
+
+class SetState(Entry):
+    """What the render does with identities."""
+
+    do: Literal["state"]
+    identities: Numbers
+    state: IdentityState
+
+
+class Link(Entry):
+    """An identity is a profile's person, or nobody's."""
+
+    do: Literal["link"]
+    identity: Number
+    profile: Name | None
+
+
+class Distinct(Entry):
+    """Identities are different people."""
+
+    do: Literal["distinct"]
+    identities: Annotated[list[Number], Field(min_length=2, max_length=100)]
+
+
+class Keep(Entry):
+    """Tracks are rightly where they are."""
+
+    do: Literal["keep"]
+    tracks: Numbers
+
+
+class UseCloseUps(Entry):
+    """Close-ups are references, or never."""
+
+    do: Literal["use", "drop"]
+    close_ups: Numbers
+
+
+class Strength(Entry):
+    """How far an identity is restored."""
+
+    do: Literal["strength"]
+    identity: Number
+    strength: Unit
+
+
+Edit = Annotated[
+    Merge
+    | Split
+    | Move
+    | NotAFace
+    | Rename
+    | SetState
+    | Link
+    | Distinct
+    | Keep
+    | UseCloseUps
+    | Strength,
+    Field(discriminator="do"),
+]
+
+
+class Edits(Entry):
+    """Edits that are made together or not at all."""
+
+    version: Version
+    edits: Annotated[list[Edit], Field(min_length=1, max_length=1000)]
+
+
+class Turn(Entry):
+    """Undo or redo."""
+
+    version: Version
+
+
+class SaveProfile(Entry):
+    """A person's close-ups become a profile's."""
+
+    name: Name
+    identity: Number
+    add: bool = False
+
+
+Strengths = Annotated[dict[str, Unit], Field(max_length=MOST)]
+"""By identity id, in digits as JSON's keys are."""
+
+
+class PreviewRequest(Entry):
+    """A moment, or two seconds, before and after."""
+
+    at: Seconds
+    identity: Number | None = None
+    seconds: Annotated[float, Field(ge=0, le=4)] = 0
+    strength: Strengths | None = None
+
+
+class RenderRequest(Entry):
+    """A render of the video or a part of it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    scale: Literal[1, 2, 4] = 1
+    crf: Annotated[float, Field(ge=0, le=63)] | None = None
+    codec: Annotated[str, Field(max_length=40, pattern=r"^[A-Za-z0-9_-]+$")] | None = None
+    start: Seconds | None = None
+    end: Seconds | None = None
+    strength: Unit = 1.0
+    overwrite: bool = False

@@ -1,0 +1,160 @@
+"""Runs the page until it is stopped."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from refrestore.errors import UsageError
+from refrestore.project import Project
+
+from .app import create_app
+from .place import Place
+from .session import Session
+from .settings import ReviewSettings
+
+BACKLOG = 128
+KEEP_ALIVE_SECONDS = 30
+STOP_SECONDS = 3
+"""How long answers under way may take when the server is stopped."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Running:
+    """A page that listens and waits for `server.run(sockets=[listener])`.
+
+    Parameters
+    ----------
+    url
+        With the token.
+    server, listener
+        Who answers, and where.
+    place, session
+        What is served, and to whom.
+    """
+
+    url: str
+    server: uvicorn.Server
+    listener: socket.socket
+    place: Place
+    session: Session
+
+
+@contextmanager
+def prepared(settings: ReviewSettings, state: Path | None = None) -> Iterator[Running]:
+    """Open a project and a port for its page; both are closed at the end.
+
+    Parameters
+    ----------
+    settings
+        What and where.
+    state
+        Where session secrets are kept (`Session`).
+
+    Raises
+    ------
+    ProjectError
+        When there is no project.
+    UsageError
+        When the port is taken or the address is not this machine's.
+    """
+    with Project.open(settings.project) as project, _listening(settings) as listener:
+        port = listener.getsockname()[1]
+        session = Session(project.folder, port, state)
+        place = Place.of(settings, project)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(place, session, settings.host, port),
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=STOP_SECONDS,
+            )
+        )
+        # The address has the token in it, and another library may give this logger a handler.
+        logging.getLogger("uvicorn.access").disabled = True
+        url = f"http://{_shown(settings.host)}:{port}/?token={session.token}"
+        try:
+            yield Running(url, server, listener, place, session)
+        finally:
+            place.close()
+
+
+def serve(
+    settings: ReviewSettings,
+    tell: Callable[[str], None],
+    warn: Callable[[str], None] = lambda sentence: None,
+) -> None:
+    """Serve the page of a project until interrupted.
+
+    Parameters
+    ----------
+    settings
+        What and where.
+    tell
+        Is told the address once the page can be opened.
+    warn
+        Is told what the user should know first.
+
+    Raises
+    ------
+    ProjectError, UsageError, DiskError
+        As `prepared` and `Session`.
+    """
+    with prepared(settings) as running:
+        if not settings.loopback:
+            warn(
+                f"Anybody who can reach {settings.host} and has the address below can see and "
+                "change this project, and what is sent is not encrypted."
+            )
+        tell(running.url)
+        if settings.open_browser:
+            threading.Thread(target=_open, args=(running.url,), daemon=True).start()
+        running.server.run(sockets=[running.listener])
+
+
+def _listening(settings: ReviewSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # Without the protocol asyncio leaves Nagle on, and every answer waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if sys.platform != "win32":  # there it would let two programs share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"Cannot listen on {settings.host}, port {settings.port} "
+            f"({error.strerror or error}): choose another with --port, or stop what uses it."
+        ) from error
+    return listener
+
+
+def _shown(host: str) -> str:
+    if host in ("0.0.0.0", "::"):
+        return "127.0.0.1" if host == "0.0.0.0" else "[::1]"
+    return f"[{host}]" if ":" in host else host
+
+
+def _open(url: str) -> None:
+    try:
+        webbrowser.open(url)
+    except (webbrowser.Error, OSError):
+        _log.info("No browser could be opened.")

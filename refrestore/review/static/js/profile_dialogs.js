@@ -1,0 +1,106 @@
+// @ts-check
+import { complain, link } from "./actions.js";
+import { Refusal, get } from "./api.js";
+import { ask, sure } from "./dialog.js";
+import { Picture } from "./face.js";
+import { html } from "./lib.js";
+import { note } from "./notes.js";
+import { change } from "./store.js";
+import { counted } from "./words.js";
+
+/** @typedef {import("./types.js").Card} Card */
+/** @typedef {import("./types.js").Profile} Profile */
+
+/** @param {Card} card */
+export async function chooseProfile(card) {
+  /** @type {Profile[]} */
+  let profiles;
+  try {
+    profiles = (await get("profiles")).profiles;
+  } catch (error) {
+    complain(error);
+    return;
+  }
+  const name = await ask({
+    title: `Which profile is ${card.name}?`,
+    wide: true,
+    testid: "profile-picker",
+    body: (done) => html`
+      <div class="picks" role="group" aria-label="Profiles">
+        ${profiles.map(
+          (one) => html`<button
+            key=${one.name}
+            class="pick plain"
+            disabled=${!one.fits}
+            data-testid="pick-profile"
+            data-profile=${one.name}
+            onClick=${() => done(one.name)}
+          >
+            <${Picture} src=${one.cover} />
+            <span>
+              ${one.name}
+              <small class="quiet">${one.sentence ?? counted(one.references, "close-up")}</small>
+            </span>
+          </button>`,
+        )}
+        ${
+          !profiles.length &&
+          html`<p class="quiet">There are no profiles yet. Save somebody as one first.</p>`
+        }
+      </div>
+      <div class="choices"><button onClick=${() => done(null)}>Cancel</button></div>
+    `,
+  });
+  if (typeof name === "string") await link(card.id, name);
+}
+
+/** @param {Card} card */
+export async function saveAsProfile(card) {
+  let name = card.profile?.name ?? (card.named ? card.name : "");
+  const answer = await ask({
+    title: `Save ${card.name} as a profile`,
+    testid: "save-profile-dialog",
+    body: (done) => html`
+      <p class="quiet">
+        A profile keeps ${counted(card.close_ups.used, "close-up")} for other films of the same
+        person.
+      </p>
+      <label class="field">
+        <span>Name</span>
+        <input
+          data-first
+          data-testid="profile-name"
+          maxlength="80"
+          value=${name}
+          onInput=${(/** @type {any} */ event) => (name = event.target.value)}
+          onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && done("save")}
+        />
+      </label>
+    `,
+    choices: [
+      { label: "Cancel", value: "cancel" },
+      { label: "Save", value: "save", kind: "main" },
+    ],
+  });
+  const trimmed = name.trim();
+  if (answer === "save" && trimmed) await save(card, trimmed);
+}
+
+/**
+ * @param {Card} card
+ * @param {string} name
+ */
+async function save(card, name) {
+  try {
+    const there = (await get("profiles")).profiles.some(
+      (/** @type {Profile} */ one) => one.name === name,
+    );
+    const sentence = `There is a profile ${name} already. Add these close-ups to it?`;
+    if (there && !(await sure("Add to the profile?", sentence, "Add"))) return;
+    await change("profiles", { name, identity: card.id, add: there }, false);
+    note(`${card.name} is saved as the profile ${name}.`);
+  } catch (error) {
+    if (error instanceof Refusal && error.confirm) note(error.message, { bad: true });
+    else complain(error);
+  }
+}

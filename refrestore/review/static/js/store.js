@@ -1,0 +1,171 @@
+// @ts-check
+// What the page knows, and how it keeps up with the server.
+
+import { Refusal, get, post } from "./api.js";
+import { batch, computed, signal } from "./lib.js";
+
+/** @typedef {import("./types.js").Card} Card */
+
+/** @type {import("../vendor/signals.js").Signal<import("./types.js").Project | null>} */
+export const project = signal(null);
+/** @type {import("../vendor/signals.js").Signal<Card[]>} */
+export const identities = signal([]);
+/** @type {import("../vendor/signals.js").Signal<import("./types.js").Suggestions | null>} */
+export const suggestions = signal(null);
+/** @type {import("../vendor/signals.js").Signal<import("./types.js").Job[]>} */
+export const jobs = signal([]);
+
+/** Of the last reading; every edit says which one it was made on. */
+export const version = signal("");
+/** @type {import("../vendor/signals.js").Signal<"loading" | "ready" | "locked" | "failed">} */
+export const phase = signal("loading");
+/** The sentence of a first reading that failed. */
+export const failure = signal("");
+/** @type {import("../vendor/signals.js").Signal<number | null>} seconds to the next try */
+export const gone = signal(null);
+export const pending = signal(0);
+
+export const byId = computed(() => new Map(identities.value.map((card) => [card.id, card])));
+
+/** Everything the film's people share with each other; the longest on screen first. */
+async function read() {
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    const [about, people] = await Promise.all([get("project"), get("identities")]);
+    if (about.version !== people.version) continue; // an edit came between the two
+    batch(() => {
+      project.value = about;
+      identities.value = people.identities;
+      version.value = about.version;
+      phase.value = "ready";
+      gone.value = null;
+    });
+    return;
+  }
+}
+
+async function readSuggestions() {
+  try {
+    suggestions.value = await get("suggestions");
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+  }
+}
+
+/** @type {Promise<void> | null} */
+let reading = null;
+
+/** Read everything anew; calls that come while one is under way share the next one. */
+async function refresh() {
+  while (reading) await reading;
+  reading = read();
+  try {
+    await reading;
+  } finally {
+    reading = null;
+  }
+  void readSuggestions();
+}
+
+export async function refreshJobs() {
+  jobs.value = (await get("jobs")).jobs;
+}
+
+/**
+ * @param {unknown} error
+ * @returns {string} what to show of it; empty when the page as a whole already shows it
+ */
+export function sentenceOf(error) {
+  if (!(error instanceof Refusal)) throw error;
+  if (error.status === 401) {
+    phase.value = "locked";
+    return "";
+  }
+  if (error.status === 0) {
+    gone.value = gone.value ?? 1;
+    return "";
+  }
+  return error.message;
+}
+
+let jobsVersion = "";
+let wait = 1;
+/** @type {number | undefined} */
+let timer;
+
+async function look() {
+  const now = await get("version");
+  if (gone.value !== null || now.version !== version.value) await refresh();
+  const running = jobs.value.some((job) => job.state === "running");
+  if (running || String(now.jobs_version) !== jobsVersion) {
+    jobsVersion = String(now.jobs_version);
+    await refreshJobs();
+  }
+  gone.value = null;
+}
+
+/** Ask each second whether anything changed; less and less often while nobody answers. */
+export async function poll() {
+  clearTimeout(timer);
+  if (document.hidden) return;
+  try {
+    if (phase.value === "ready" && pending.value === 0) await look();
+    wait = 1;
+  } catch (error) {
+    sentenceOf(error);
+    if (gone.value !== null) {
+      wait = Math.min(wait * 2, 16);
+      gone.value = wait;
+    }
+  }
+  if (phase.value !== "locked") timer = setTimeout(poll, wait * 1000);
+}
+
+export async function start() {
+  try {
+    await refresh();
+  } catch (error) {
+    const sentence = sentenceOf(error);
+    if (sentence) {
+      failure.value = sentence;
+      phase.value = "failed";
+      return;
+    }
+    if (phase.value === "locked") return;
+    wait = Math.min(wait * 2, 16);
+    gone.value = wait;
+    setTimeout(start, wait * 1000);
+    return;
+  }
+  document.addEventListener("visibilitychange", () => void poll());
+  await poll();
+}
+
+/** @type {Promise<unknown>} */
+let queue = Promise.resolve();
+
+/**
+ * Post a change on the version that was last read, one after the other, and read again.
+ * @template T
+ * @param {string} path
+ * @param {Record<string, unknown>} body
+ * @param {boolean} [versioned] whether it is refused where somebody else was faster
+ * @returns {Promise<T>}
+ */
+export function change(path, body, versioned = true) {
+  const turn = queue.then(async () => {
+    pending.value += 1;
+    try {
+      const answer = await post(path, versioned ? { ...body, version: version.value } : body);
+      if (answer.version) version.value = answer.version;
+      await refresh();
+      return answer;
+    } catch (error) {
+      if (error instanceof Refusal && error.stale) await refresh();
+      throw error;
+    } finally {
+      pending.value -= 1;
+    }
+  });
+  queue = turn.catch(() => undefined);
+  return turn;
+}
