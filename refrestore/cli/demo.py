@@ -71,3 +71,4 @@ def demo(
     }
     for name, label in labels.items():
         print_line(f"  {label + ':':24}{files[name]}")
+    print_line(f"Look at its people in your browser: refrestore review {scanned.project}")

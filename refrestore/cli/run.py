@@ -192,7 +192,8 @@ def scan(
         f"{summary.frames} frames, {summary.shots} shots: {summary.identities} people in "
         f"{summary.tracks} appearances, {summary.references} close-ups kept."
     )
-    print_line(f"Look at them: refrestore identities list -p {project}")
+    print_line(f"Look at them: refrestore review {project}")
+    print_line(f"       or, here: refrestore identities list -p {project}")
 
 
 def render(

@@ -25,6 +25,7 @@ COOKIE_SECONDS = 30 * 24 * 3600
 
 USED = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>refrestore</title>"
+    "<link rel=icon href=/icon.svg>"
     "<p>This address was used before or is not right: start <code>refrestore review</code> again "
     "and open the address it prints."
 )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fractions import Fraction
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 
+from refrestore.media.probe import probe
 from refrestore.project.scanning import thumbnail_path
 
 from .failures import NotFoundError
+from .moments import moment_jpeg
 from .pictures import SIZES, small_jpeg
 from .place import Place
 
@@ -42,6 +48,14 @@ def picture_routes(place: Place) -> APIRouter:
         path = found.folder / found.close_up_files[number].file
         key = (scan, number, size)
         return _jpeg(place.pictures.get(key, lambda: small_jpeg(path, size)))
+
+    @routes.get("/{scan}/moment.jpg")
+    def moment(scan: int, at: Annotated[float, Query(allow_inf_nan=False)]) -> Response:
+        found = place.view_of_scan(scan).found
+        info = probe(place.settings.video or place.project.video.path)
+        place.project.check_video(info.fingerprint, info.path)
+        make = partial(moment_jpeg, info, found.shots, Fraction(repr(at)))
+        return _jpeg(place.pictures.get((scan, "moment", at), make))
 
     return routes
 

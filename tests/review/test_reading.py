@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from refrestore.media.pixels import display_rgb
+from refrestore.media.reader import VideoReader
 from refrestore.project import Project
 from refrestore.review.cards import joined, readiness
 
@@ -155,3 +159,18 @@ def test_a_new_scan_is_seen_and_its_pictures_have_new_addresses(page, folder, ma
     assert len(after["identities"]) == 2
     assert page.http.get("/api/pictures/1/tracks/1.jpg").status_code == 404
     page.edit({"do": "rename", "identity": 1, "name": "x"}, version=before["version"], expect=409)
+
+
+def test_a_moment_is_the_film_as_it_is(real):
+    """Whoever waits for a preview looks at this meanwhile."""
+    project = real.place.project
+    wanted = Fraction(7, 10)  # in the second shot
+    answer = real.http.get(f"/api/pictures/1/moment.jpg?at={float(wanted)}")
+    assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
+    shown = np.asarray(Image.open(io.BytesIO(answer.content)), np.float64)
+    with VideoReader(project.video.path) as reader:
+        frame = next(one for one in reader if one.time >= wanted)
+    assert np.abs(shown - display_rgb(frame)).mean() < 4  # JPEG
+    assert real.http.get("/api/pictures/1/moment.jpg?at=900").status_code == 404
+    for at in ("nan", "inf", "x", ""):
+        assert real.http.get(f"/api/pictures/1/moment.jpg?at={at}").status_code == 400

@@ -32,6 +32,12 @@ function useMoment() {
   return { at: Number.isFinite(at) ? at : 0, person };
 }
 
+/** What the pictures depend on besides the moment; undo and other windows change it too. */
+const recipeNow = () =>
+  identities.value
+    .map((card) => [card.id, card.state, card.strength, card.profile?.name, card.close_ups.used])
+    .join(";");
+
 export function Preview() {
   const { at, person } = useMoment();
   const film = project.value;
@@ -45,14 +51,18 @@ export function Preview() {
     still ?? { width: film?.video.width ?? 16, height: film?.video.height ?? 9 };
   const timer = useRef(0);
   const found = film?.video.found ?? false;
+  const moment = `${at} ${person}`;
+  const asked = useRef(moment);
 
   useEffect(() => {
     document.title = `Preview · ${film?.name ?? ""}`;
     if (!found) return undefined;
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => void want(at, person, 0), still ? SETTLED_MS : 0);
+    const seconds = loop && asked.current === moment ? LOOP_SECONDS : 0;
+    asked.current = moment;
+    timer.current = setTimeout(() => void want(at, person, seconds), still ? SETTLED_MS : 0);
     return () => clearTimeout(timer.current);
-  }, [at, person, found]);
+  }, [moment, found, recipeNow()]);
 
   /** @param {number} to */
   const goTo = (to) => {
@@ -96,6 +106,8 @@ export function Preview() {
     space: () => loop && player.setPlaying(!player.playing),
     escape: stop,
   });
+  const waiting = Boolean(busy) && !loop && !(still && Math.abs(still.time - at) <= 1 / fps);
+  const filmed = film && found ? `/api/pictures/${film.scan.id}/moment.jpg?at=${at}` : "";
   const layer = useMemo(
     () => (/** @type {"before" | "after"} */ side) =>
       loop
@@ -108,15 +120,23 @@ export function Preview() {
             preload="auto"
             aria-label=${side === "before" ? "Before" : "After"}
           ></video>`
-        : still &&
+        : !still || waiting
+        ? filmed &&
           html`<img
+            key="filmed"
+            src=${filmed}
+            alt="As filmed; being restored"
+            draggable=${false}
+            data-testid="preview-filmed"
+          />`
+        : html`<img
             key=${side}
             src=${still[side]}
             alt=${side === "before" ? "As filmed" : "Restored"}
             draggable=${false}
             data-testid=${`preview-${side}`}
           />`,
-    [loop, still],
+    [loop, still, waiting, filmed],
   );
   return html`<main class="page preview" data-testid="preview">
     <div class="title-line">
@@ -205,7 +225,6 @@ export function Preview() {
             still=${still}
             person=${person}
             jump=${jump}
-            again=${() => void want(at, person, loop ? LOOP_SECONDS : 0)}
           />
         </div>`
     }

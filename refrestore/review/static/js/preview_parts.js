@@ -64,9 +64,8 @@ export function LoopBar({ loop, player, askLoop, dropLoop, busy }) {
   </div>`;
 }
 
-/** @param {{still: StillResult | null, person: number | null, jump: (face: FaceBox) => void,
- *   again: () => void}} props */
-export function Faces({ still, person, jump, again }) {
+/** @param {{still: StillResult | null, person: number | null, jump: (face: FaceBox) => void}} props */
+export function Faces({ still, person, jump }) {
   const asked = (/** @type {FaceBox} */ face) => Number(face.identity === person);
   const boxes = [...(still?.boxes ?? [])].sort((a, b) => asked(b) - asked(a));
   return html`<aside class="preview-faces" aria-label="Faces of this moment">
@@ -86,7 +85,7 @@ export function Faces({ still, person, jump, again }) {
           ${
             card &&
             card.state === "restore" &&
-            html`<${Strength} id=${card.id} name=${card.name} strength=${card.strength} onNow=${again} />`
+            html`<${Strength} id=${card.id} name=${card.name} strength=${card.strength} />`
           }
           ${card && card.state !== "restore" && html`<p class="quiet">Left alone</p>`}
           ${

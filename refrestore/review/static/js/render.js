@@ -119,12 +119,12 @@ function Progress({ job }) {
 function Latest({ job }) {
   const [src, setSrc] = useState("");
   useEffect(() => {
-    if (!job.done) return;
-    const next = `/api/jobs/${job.id}/frame.jpg?n=${job.done}`;
+    if (!job.frames_shown) return; // segments kept from an earlier render are done, not shown
+    const next = `/api/jobs/${job.id}/frame.jpg?n=${job.frames_shown}`;
     const image = new Image();
     image.onload = () => setSrc(next);
     image.src = next;
-  }, [job.done]);
+  }, [job.frames_shown]);
   return html`<div class="latest" data-testid="latest-frame">
     ${
       src

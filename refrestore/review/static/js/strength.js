@@ -7,10 +7,9 @@ const SETTLED_MS = 500;
 
 /**
  * How strongly somebody is restored; kept when the slider rests.
- * @param {{id: number, name: string, strength: number,
- *   onNow?: (strength: number) => void}} props `onNow` when it is kept
+ * @param {{id: number, name: string, strength: number}} props
  */
-export function Strength({ id, name, strength, onNow }) {
+export function Strength({ id, name, strength }) {
   const [value, setValue] = useState(strength);
   const timer = useRef(0);
   useEffect(() => setValue(strength), [strength]);
@@ -22,8 +21,7 @@ export function Strength({ id, name, strength, onNow }) {
     timer.current = setTimeout(async () => {
       const said = `${name}: strength ${percent(next)}.`;
       const done = await edit([{ do: "strength", identity: id, strength: next }], said);
-      if (done) onNow?.(next);
-      else setValue(strength);
+      if (!done) setValue(strength);
     }, SETTLED_MS);
   };
   return html`<label class="strength">

@@ -107,6 +107,7 @@
  * @property {string} stage
  * @property {number} done
  * @property {number | null} total
+ * @property {number} frames_shown how many frames of a render can have been looked at
  * @property {number} seconds
  * @property {number | null} remaining
  * @property {string | null} sentence

@@ -1,0 +1,46 @@
+"""A moment of the film as it is, to be looked at while it is being restored."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from fractions import Fraction
+
+from refrestore.media.pixels import display_rgb
+from refrestore.media.probe import VideoInfo
+from refrestore.media.reader import VideoReader
+from refrestore.project.files import encode_jpeg
+from refrestore.types import Shot
+
+from .failures import NotFoundError
+
+MOST_HEIGHT = 1080
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def moment_jpeg(info: VideoInfo, shots: Sequence[Shot], at: Fraction) -> bytes:
+    """Return the frame shown at a time, as a JPEG of at most 1080 pixels' height.
+
+    Parameters
+    ----------
+    info
+        The film.
+    shots
+        Its shots: decoding begins at the cut before.
+    at
+        Seconds, as the container counts them.
+
+    Raises
+    ------
+    NotFoundError
+        When the film is over by then.
+    """
+    before = [shot for shot in shots if shot.start <= at]
+    enter = (before[-1].first, before[-1].start) if before else None
+    with _ONE_AT_A_TIME, VideoReader(info.path, info=info, enter=enter) as reader:
+        for frame in reader:
+            if frame.time >= at:
+                height = min(MOST_HEIGHT, frame.geometry.display_size[1])
+                return encode_jpeg(display_rgb(frame, height=height))
+    raise NotFoundError(f"The film is over at {float(at):g} s.")
