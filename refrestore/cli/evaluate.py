@@ -47,6 +47,12 @@ def evaluate(
     references: Annotated[
         int, typer.Option("--references", min=1, max=8, help="References used per face.")
     ] = 5,
+    gfpgan: Annotated[
+        Path | None,
+        typer.Option(
+            "--gfpgan", help="GFPGAN weights (.pth, .safetensors): its package, and behind ours."
+        ),
+    ] = None,
     switches: Annotated[
         bool,
         typer.Option("--switches", help="A row more for each part of the restorer left out."),
@@ -74,6 +80,7 @@ def evaluate(
         "degradations": degradation,
         "photos": photos,
         "seed": seed,
+        "gfpgan": gfpgan,
         "switches": switches,
     }
     asked = {name: value for name, value in given.items() if value is not None}

@@ -213,6 +213,12 @@ class Restorer:
         used = [[int(row) for row in rows if row >= 0] for rows in chosen]
         return Restored(images, masks, confidence, used)
 
+    def followed_by(self, generator: Generator | None) -> Restorer:
+        """Return the same networks with another second stage, or none."""
+        other = copy(self)
+        other.gfpgan = generator
+        return other
+
     def unmasked(self) -> Restorer:
         """Return the same networks without the mask: all of the hull is face."""
         other = copy(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -24,6 +25,8 @@ from refrestore.models import load_face_pack
 WOMAN = (slice(190, 460), slice(20, 250))
 MAN = (slice(220, 450), slice(1090, 1270))
 """Rows and columns of two faces of insightface's photo."""
+
+STANDIN = Path(__file__).resolve().parents[2] / "models" / "standin" / "gfpgan_standin.safetensors"
 
 CLIPS = ("LivePortrait__assets_examples_source_s20", "LivePortrait__assets_examples_driving_d12")
 
@@ -86,10 +89,18 @@ def test_stills(album, runtime, tmp_path) -> None:
 @pytest.mark.shared
 @pytest.mark.xdist_group("evaluation")
 def test_switches(album, runtime, tmp_path) -> None:
-    settings = EvaluationSettings(stills=(album,), photos=1, degradations=("24px",), switches=True)
-    table = evaluate(tmp_path / "out", settings, runtime=runtime).table
+    settings = EvaluationSettings(
+        stills=(album,), photos=1, degradations=("24px",), switches=True, gfpgan=STANDIN
+    )
+    result = evaluate(tmp_path / "out", settings, runtime=runtime)
+    table = result.table
+    assert STANDIN.name in result.markdown.read_text()
+    assert str(STANDIN) not in result.json.read_text()
     (condition,) = table.conditions
     keys = {row.key for row in table.rows_of(condition)}
+    behind, fused = (table.mean(key, condition, "psnr") for key in ("ours-gfpgan", "ours-none"))
+    assert behind != fused
+    assert ("gfpgan" in keys) == (find_spec("basicsr") is not None)
     assert {"references-1", "references-8", "no-mask", "no-guard", "wrong-no-guard"} <= keys
     assert not {"no-steadied", "no-as_filmed"} & keys  # of no account in a still
     unguarded = table.done("wrong-no-guard", condition)

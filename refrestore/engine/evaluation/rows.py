@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ from refrestore.render.render import render
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.composite import differences
+from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.restorer import grown
 from refrestore.types import FloatArray, ImageArray, ProgressCallback
 
@@ -260,26 +262,51 @@ def switch_rows(
     return [*rows, unguarded]
 
 
-def package_row(toolbox: Toolbox, runtime: RuntimeSettings, notes: list[str]) -> list[Row]:
-    """Return the row of GFPGAN's package, or none and a note why."""
-    store = ModelStore(runtime)
-    weights = toolbox.pack.gfpgan
-    if weights is None and store.verify(GFPGAN_FILE).state == "present":
-        weights = store.locate(GFPGAN_FILE)
-    if weights is None:
+def gfpgan_rows(
+    plain: Ours, weights: Path | None, runtime: RuntimeSettings, notes: list[str]
+) -> list[Row]:
+    """Return GFPGAN as its package applies it and behind our fusion, or what can be had of it.
+
+    Parameters
+    ----------
+    plain
+        Our row without references.
+    weights
+        A file of GFPGAN weights; None: the pack's or the official ones, if they are there.
+    notes
+        Is told what is missing.
+    """
+    store, toolbox = ModelStore(runtime), plain.toolbox
+    found = weights or toolbox.pack.gfpgan
+    if found is None and store.verify(GFPGAN_FILE).state == "present":
+        found = store.locate(GFPGAN_FILE)
+    if found is None:
         notes.append(
-            f"The row of the gfpgan package is left out: there are no weights ({GFPGAN_FILE} in "
-            "--models-dir, or a pack with GFPGAN)."
+            "The row of the gfpgan package is left out: there are no weights (--gfpgan, "
+            f"{GFPGAN_FILE} in --models-dir, or a pack with GFPGAN)."
         )
         return []
+    rows: list[Row] = []
     try:
-        network, side = package_network(weights)
+        network, side = package_network(found)
+        restorer = PackageRestorer(network, side, toolbox.models)
+        about = (
+            f"the gfpgan package's own network with {found.name}, as its package applies it: new "
+            "noise every call, every frame aligned by itself, a square pasted"
+        )
+        rows.append(PixelRow("gfpgan", "GFPGAN (package)", about, restorer))
     except NotInstalledError as error:
         notes.append(f"The row of the gfpgan package is left out: {error}.")
-        return []
-    restorer = PackageRestorer(network, side, toolbox.models)
-    about = (
-        f"the gfpgan package's own network with {weights.name}, as its package applies it: new "
-        "noise every call, every frame aligned by itself, a square pasted"
-    )
-    return [PixelRow("gfpgan", "GFPGAN (package)", about, restorer)]
+    if weights is not None:
+        own = toolbox.restorer
+        behind = GFPGAN.from_file(weights, device=own.device, dtype=own.dtype)
+        rows.append(
+            replace(
+                plain,
+                key="ours-gfpgan",
+                name="ours, no references, GFPGAN behind",
+                about=f"the restorer without references and {weights.name} as its second stage",
+                toolbox=replace(toolbox, restorer=own.followed_by(behind)),
+            )
+        )
+    return rows

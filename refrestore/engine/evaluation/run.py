@@ -26,7 +26,7 @@ from refrestore.types import ProgressCallback
 
 from .films import evaluate_film
 from .people import check_names, find_clips, find_people
-from .rows import Split, our_rows, package_row, switch_rows
+from .rows import Split, gfpgan_rows, our_rows, switch_rows
 from .settings import EvaluationSettings
 from .stills import Bench, evaluate_stills
 
@@ -101,11 +101,12 @@ def evaluate(
     judge = open_judge(runtime)
     toolbox = open_toolbox(runtime)
     notes = list(judge.notes)
+    ours = our_rows(toolbox, render_settings, report)
     rows: list[Row] = [
         *plain_rows(),
-        *package_row(toolbox, runtime, notes),
+        *gfpgan_rows(ours[0], settings.gfpgan, runtime, notes),
         Split(toolbox),
-        *our_rows(toolbox, render_settings, report),
+        *ours,
         *(switch_rows(toolbox, render_settings, report) if settings.switches else []),
         *more_rows,
     ]
@@ -186,6 +187,7 @@ def _command(settings: EvaluationSettings, pack: str) -> str:
     if settings.degradations != defaults.degradations:
         words += [w for kind in settings.degradations for w in ("--degradation", kind)]
     words += ["--switches"] if settings.switches else []
+    words += ["--gfpgan", settings.gfpgan.name] if settings.gfpgan else []
     words += [] if pack == "lite" else ["--pack", pack]
     return shlex.join(words)
 

@@ -32,7 +32,14 @@ class EvaluationSettings(Settings):
         5, ge=1, description="Frames of a film between those whose single pictures are scored."
     )
     seed: int = Field(0, ge=0, description="Of the degradations.")
+    gfpgan: Path | None = Field(
+        None, description="Weights of GFPGAN, for its package and behind our fusion."
+    )
     switches: bool = Field(False, description="Add a row for each part of the restorer left out.")
+
+    @field_serializer("gfpgan")
+    def _name_only(self, file: Path | None) -> str | None:
+        return None if file is None else file.name
 
     @field_serializer("stills", "clips")
     def _names_only(self, places: tuple[Path, ...]) -> list[str]:
