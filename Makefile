@@ -11,12 +11,12 @@ TEST_JOBS ?= 2
 # (requirements/overrides.txt).
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes
 
-.PHONY: demo test lint lint-page venv requirements clean
+.PHONY: demo test lint lint-page venv browser requirements clean
 
 demo: $(VENV)/.ready ## Restore a film the project makes itself
 	$(BIN)/refrestore demo
 
-test: $(VENV)/.ready $(VENV)/.gfpgan ## All tests
+test: $(VENV)/.ready $(VENV)/.gfpgan browser ## All tests
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup
 
 lint: $(VENV)/.ready ## Format, lint and types
@@ -48,6 +48,11 @@ $(VENV)/.ready: $(UV) requirements/dev.txt pyproject.toml
 $(VENV)/.gfpgan: $(VENV)/.ready requirements/gfpgan.txt
 	-$(INSTALL) --no-build-isolation -r requirements/gfpgan.txt
 	@touch $@
+
+# The distribution's own where that can be installed, as it brings the libraries it needs. Without
+# any, the browser tests say so: they are skipped, or fail where REFRESTORE_REQUIRE_SHARED=1.
+browser: $(VENV)/.ready ## A Chromium for the browser tests
+	@sh tests/browser/chromium.sh $(BIN)/playwright
 
 requirements: $(UV) ## Pin anew
 	$(UV) pip compile -q requirements/bootstrap.in --universal --python-version 3.10 --generate-hashes --no-header -o requirements/bootstrap.txt

@@ -22,7 +22,16 @@ from refrestore.render.toolbox import Toolbox
 from refrestore.restore.adapter import usable
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.composite import differences
-from refrestore.restore.guard import REFUSED, Belief, Choice, Judgement, Reason, judge, recognise
+from refrestore.restore.guard import (
+    REFUSED,
+    Belief,
+    Choice,
+    Judgement,
+    Reason,
+    heed,
+    judge,
+    recognise,
+)
 from refrestore.types import Faces, FloatArray, ImageArray
 
 DETECT_SIZE = 1024
@@ -178,13 +187,15 @@ def _who(
     assert faces.landmarks is not None
     assert faces.sharpness is not None
     # The profile was named for the picture, not for each face in it.
+    resolved = resolved_size(image, faces.landmarks, faces.size)
     beliefs = recognise(
         faces.embedding,
         profile.centroid,
         size=faces.size,
         sharpness=faces.sharpness,
-        resolved=resolved_size(image, faces.landmarks, faces.size),
+        resolved=resolved,
     )
+    beliefs = heed(beliefs, faces.embedding @ profile.centroid, resolved)
     adapter, _ = usable(profile.adapter, toolbox.fusion, profile.name)
     bank = replace(ReferenceBank.from_references(profile.references), adapter=adapter)
     refused = REFUSED if toolbox.switches.guard else {}

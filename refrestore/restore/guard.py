@@ -80,6 +80,9 @@ class GuardSettings:
         and in proportion between. Lite, chosen on six people, measured on 13 others: shrunk to 24
         px (resolving 15 to 43) 89 % pass, and 7 % of strangers; shrunk to 64 px and blurred (49 to
         86) 95 % and 1.5 %, where 0.20 throughout let 3.4 % in. EdgeFace-XS tells them better.
+    unreadable
+        A face that resolves fewer pixels than this says nothing of who it is: of one person's 98 %
+        would pass, of strangers' two thirds (`heed` asks for more than similarity).
     rival_margin
         A clear face that is nearer to another identity by more than this is that one's.
     tolerance
@@ -91,6 +94,7 @@ class GuardSettings:
     clear_sharpness: float = 0.1
     stranger: float = 0.22
     unlike: tuple[tuple[float, float], ...] = ((16, 0.10), (32, 0.20), (64, 0.26))
+    unreadable: float = 28.0
     rival_margin: float = 0.05
     tolerance: float = 0.02
 
@@ -171,6 +175,39 @@ def recognise(
         else:
             beliefs.append(Belief.SAME)
     return beliefs
+
+
+def heed(
+    beliefs: Sequence[Belief],
+    similarity: NDArray[np.floating],
+    resolved: NDArray[np.floating],
+    settings: GuardSettings | None = None,
+) -> list[Belief]:
+    """Return what is believed of a picture's N faces, given the user's word that one is the person.
+
+    Where no face can be the person by what it shows, the word is about the one most like them of
+    those that show nothing: the others stay strangers, as one person is in a picture once.
+
+    Parameters
+    ----------
+    beliefs
+        From `recognise`.
+    similarity : (N,)
+        To the person's centroid.
+    resolved : (N,)
+        Resolved sizes in pixels.
+    """
+    settings = settings or GuardSettings()
+    heeded = list(beliefs)
+    if all(belief in REFUSED for belief in beliefs):
+        unreadable = [
+            row
+            for row, belief in enumerate(beliefs)
+            if belief is Belief.UNLIKE and resolved[row] < settings.unreadable
+        ]
+        if unreadable:
+            heeded[max(unreadable, key=lambda row: float(similarity[row]))] = Belief.CANNOT_TELL
+    return heeded
 
 
 def _least(resolved: NDArray[np.floating], settings: GuardSettings) -> DoubleArray:

@@ -123,6 +123,13 @@ class Reader:
                 self._view = View(self.project, self._found, version)
             return self._view
 
+    def warm(self) -> None:
+        """Read what the first view shows, so that it need not wait for that."""
+        view = self.view()
+        for identity in view.identities.values():
+            if identity.state == "restore":
+                self.gaps(view, identity)
+
     def gaps(self, view: View, identity: Identity) -> list[str]:
         """Return what close-ups a person lacks, in sentences."""
         close_ups = view.close_ups.get(identity.id, [])

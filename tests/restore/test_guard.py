@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from refrestore.restore.guard import Belief, Choice, Reason, judge, recognise
+from refrestore.restore.guard import Belief, Choice, Reason, heed, judge, recognise
 
 PERSON = np.eye(512, dtype=np.float32)[0]
 OTHER = np.eye(512, dtype=np.float32)[1]
@@ -76,6 +76,19 @@ def test_who_is_refused_and_who_cannot_be_told():
     ]
     refused = judge(faces[4:5], like(0.5), like(0.9), [PERSON], beliefs=beliefs[4:5])[0]
     assert (refused.choice, refused.reason) == (Choice.UNREFERENCED, Reason.ANOTHER)
+
+
+def test_the_word_for_a_picture_is_about_one_face_that_shows_nothing():
+    unlike, other = Belief.UNLIKE, Belief.SOMEBODY_ELSE
+    similarity, resolved = np.array([0.02, 0.08, 0.09, 0.3]), np.array([12.0, 14, 60, 80])
+    said = heed([unlike, unlike, unlike, other], similarity, resolved)
+    assert said == [unlike, Belief.CANNOT_TELL, unlike, other]
+    for found in (Belief.SAME, Belief.CANNOT_TELL):  # the person is there already
+        beliefs = [unlike, unlike, found, other]
+        assert heed(beliefs, similarity, resolved) == beliefs
+    readable = [unlike, other]
+    assert heed(readable, similarity[2:], resolved[2:]) == readable
+    assert heed([], np.zeros(0), np.zeros(0)) == []
 
 
 def test_a_blurred_face_must_be_like_the_person_unless_somebody_vouches():

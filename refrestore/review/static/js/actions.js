@@ -156,7 +156,7 @@ export async function rename(id, typed) {
   );
   if (same) {
     const answer = await ask({
-      title: `There is a ${same.name} already. The same person?`,
+      title: `${same.name} is here already. The same person?`,
       testid: "same-name-dialog",
       body: () => html`<div class="pair">
         <${Face} card=${card} size="large" />

@@ -54,6 +54,11 @@ async function readSuggestions() {
 /** @type {Promise<void> | null} */
 let reading = null;
 
+/** The server is busy enough with the first faces. */
+const FACES_FIRST_MS = 400;
+/** @type {number | undefined} */
+let suggesting;
+
 /** Read everything anew; calls that come while one is under way share the next one. */
 async function refresh() {
   while (reading) await reading;
@@ -63,7 +68,8 @@ async function refresh() {
   } finally {
     reading = null;
   }
-  void readSuggestions();
+  clearTimeout(suggesting);
+  suggesting = setTimeout(readSuggestions, suggestions.value ? 0 : FACES_FIRST_MS);
 }
 
 export async function refreshJobs() {

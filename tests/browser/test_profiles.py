@@ -1,0 +1,82 @@
+"""People kept for other films: saved, linked, taught by photos, and what teaches nothing."""
+
+from __future__ import annotations
+
+import cv2
+import pytest
+from playwright.sync_api import expect
+
+from refrestore.evaluate.demo import group_photo, portrait_photo
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+ASTRONAUT = 7
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Return photos: another one of the astronaut, one of somebody else, one of nobody."""
+    other = portrait_photo()[:, ::-1]
+    group = group_photo()
+    height, width = group.shape[:2]
+    nearest = group[int(0.2 * height) : int(0.6 * height), int(0.05 * width) : int(0.27 * width)]
+    made = {"mirrored": other, "somebody": nearest, "nobody": portrait_photo()[400:]}
+    for name, picture in made.items():
+        cv2.imwrite(str(tmp_path / f"{name}.jpg"), picture[..., ::-1])
+    return lambda name: tmp_path / f"{name}.jpg"
+
+
+def save(review, identity, name):
+    page = review.page
+    review.go(f"people/{identity}")
+    page.get_by_test_id("save-profile").click()
+    page.get_by_test_id("profile-name").fill(name)
+    page.keyboard.press("Enter")
+    review.done("is saved as the profile")
+    expect(page.get_by_test_id("profile-line")).to_contain_text(name)
+
+
+def test_somebody_is_saved_unlinked_and_linked_again(review):
+    page = review.page
+    save(review, ASTRONAUT, "Eileen")
+    assert review.people()[ASTRONAUT].profile == "Eileen"
+    assert len(review.store.load("Eileen").references) == review.people()[ASTRONAUT].references
+    page.get_by_test_id("unlink").click()
+    review.done("linked to no profile")
+    assert review.people()[ASTRONAUT].profile is None
+    page.get_by_test_id("link").click()
+    pick = page.locator('[data-testid="pick-profile"][data-profile="Eileen"]')
+    expect(pick).to_be_enabled()
+    pick.click()
+    review.done("linked to Eileen")
+    assert review.people()[ASTRONAUT].profile == "Eileen"
+    page.keyboard.press("Control+z")
+    expect(page.get_by_test_id("unlink")).to_have_count(0)
+    assert review.people()[ASTRONAUT].profile is None
+
+
+def test_photos_are_checked_who_they_show(review, photos):
+    page = review.page
+    review.watched.allow("409", "400")
+    save(review, ASTRONAUT, "Eileen")
+    before = review.store.load("Eileen")
+    page.get_by_test_id("view-profiles").click()
+    profile = page.locator('[data-testid="profile"][data-profile="Eileen"]')
+    expect(profile.locator("img.picture").first).to_be_visible()
+    profile.get_by_test_id("photo-input").set_input_files(
+        [photos("mirrored"), photos("somebody"), photos("nobody")]
+    )
+    lines = profile.get_by_test_id("photo")
+    expect(lines).to_have_count(3)
+    states = ["added", "refused", "refused"]
+    for line, state, words in zip(
+        lines.all(), states, ["", "This is not Eileen", "was not added"], strict=True
+    ):
+        expect(line).to_have_attribute("data-state", state)
+        expect(line).to_contain_text(words)
+    after = review.store.load("Eileen")
+    assert len(after.references) >= len(before.references)
+    taught = [one for one in after.references if one.source.startswith("photo added")]
+    assert len(taught) == 1
+    expect(profile).to_contain_text(f"{len(after.references)} close-ups")
+    assert before.similarity(taught[0]) > 0.3
