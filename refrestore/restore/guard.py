@@ -94,7 +94,7 @@ class GuardSettings:
     clear_sharpness: float = 0.1
     stranger: float = 0.22
     unlike: tuple[tuple[float, float], ...] = ((16, 0.10), (32, 0.20), (64, 0.26))
-    unreadable: float = 28.0
+    unreadable: float = 32.0
     rival_margin: float = 0.05
     tolerance: float = 0.02
 
