@@ -32,7 +32,7 @@ FIRST_KEY = "REFRESTORE_FIRST"
 """Metadata key: the presentation timestamp of the segment's first picture in source ticks."""
 
 MARGIN = 1024
-"""Ticks before the first picture, room for decoding timestamps that precede it."""
+"""Ticks before the first picture: no picture is decoded that much earlier than it is shown."""
 
 
 class SegmentWriter:
@@ -60,6 +60,7 @@ class SegmentWriter:
         self._encoder = encoder
         self._temporary = self.path.with_name(f".{self.path.name}.partial")
         self._ticks: list[int] = []
+        self._packets = 0
         with self._guarded():
             self._container = av.open(str(self._temporary), "w", format=SEGMENT_FORMAT)
             self._stream = encoder.add_stream(self._container)
@@ -152,12 +153,11 @@ class SegmentWriter:
         assert packet.pts is not None
         base = (packet.time_base or 1 / self._encoder.rate) * self._encoder.rate
         shown = round(packet.pts * base)
-        decoded = shown if packet.dts is None else round(packet.dts * base)
-        offset = MARGIN - self._ticks[0]
-        packet.pts = self._ticks[shown] + offset
-        # Before the first picture the encoder counts backwards; so do the ticks.
-        earlier = self._ticks[0] + decoded
-        packet.dts = (self._ticks[decoded] if decoded >= 0 else earlier) + offset
+        packet.pts = self._ticks[shown] - self._ticks[0] + MARGIN
+        # Counted here: x265 makes up those of a segment of one picture or two, and Matroska
+        # wants them in order only, never after their picture, and does not keep them.
+        packet.dts = self._packets
+        self._packets += 1
         packet.duration = 1
         packet.time_base = SEGMENT_TICK
         packet.stream = self._stream

@@ -73,6 +73,36 @@ def test_split_one_and_merge_the_two_by_dragging(review):
     assert (back["identities"], back["tracks"]) == (start["identities"], start["tracks"])
 
 
+def test_questions_that_arrive_do_not_move_what_is_dragged(review):
+    fresh = split(review, SPLIT)
+    page = review.page
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/api/suggestions", hold)
+    page.reload()
+    one, other = (review.card(i).locator(".card-face") for i in (fresh, SPLIT))
+    expect(one).to_be_visible()
+    start, end = one.bounding_box(), other.bounding_box()
+    page.mouse.move(start["x"] + 50, start["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 60, start["y"] + 60, steps=3)
+    page.wait_for_timeout(600)
+    (asked,) = held
+    with page.expect_response("**/api/suggestions") as answer:
+        asked.continue_()
+    assert answer.value.json()["merges"]
+    page.wait_for_timeout(200)
+    assert other.bounding_box() == end
+    page.mouse.move(end["x"] + 50, end["y"] + 50, steps=3)
+    page.mouse.up()
+    dialog = page.get_by_test_id("merge-dialog")
+    expect(dialog.locator("img")).to_have_count(2)
+    expect(page.get_by_test_id("suggestions")).to_be_visible()
+
+
 def test_merge_by_keyboard_and_insist_where_they_are_seen_together(review):
     page = review.page
     review.watched.allow("409")

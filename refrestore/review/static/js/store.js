@@ -3,6 +3,7 @@
 
 import { Refusal, get, post } from "./api.js";
 import { batch, computed, signal } from "./lib.js";
+import { atRest } from "./pointer.js";
 
 /** @typedef {import("./types.js").Card} Card */
 
@@ -45,7 +46,9 @@ async function read() {
 
 async function readSuggestions() {
   try {
-    suggestions.value = await get("suggestions");
+    const found = await get("suggestions");
+    await atRest(); // they move the cards that come after them
+    suggestions.value = found;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
   }
