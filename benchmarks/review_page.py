@@ -6,7 +6,8 @@ The project is made up: 2,000 tracks of 100 people, one of whom has 1,010 tracks
 cut from the two photos of the demo film. `refrestore review` is started on it and a real Chromium
 opens it at 1280 x 800, without a GPU. `first_view` is the time from the navigation to the frame in
 which every card in the window has its face painted, in the browser's own clock: `cold` is the first
-view after a start of the server, by the one-time address and with nothing cached, `again` a reload;
+view after a start of the server, by the one-time address and with nothing cached in the browser
+(the server begins with the first faces when it starts), `again` a reload;
 `server_cpu_ms` is what the server computed for a cold one, which other load does not change.
 `scrolling` notes what `requestAnimationFrame` sees while the wheel turns: milliseconds between
 frames, and tasks of over 50 ms. `person_view` is the time from a press on a card to the frame in

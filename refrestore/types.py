@@ -381,6 +381,8 @@ class Identity:
         Name of the profile it is linked to, if any.
     strength
         How far the render restores it, 0..1.
+    not_profiles
+        Names of profiles that the user said are somebody else's, ascending.
     """
 
     id: int
@@ -392,3 +394,4 @@ class Identity:
     references: int
     profile: str | None = None
     strength: float = 1.0
+    not_profiles: tuple[str, ...] = ()

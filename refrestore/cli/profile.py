@@ -253,7 +253,8 @@ def match(
         return
     for entry in entries:
         who = entry.get("picture") or f"{entry['identity']} {entry['name']}"
-        near = f" (nearest {entry['nearest']})" if not entry["profile"] and profiles else ""
+        unsure = entry["nearest"] and not entry["profile"]
+        near = f" (nearest {entry['nearest']})" if unsure else ""
         print_line(
             f"{who}: {entry['profile'] or 'unknown'}{near}, similarity {entry['similarity']:.2f}, "
             f"ahead by {entry['margin']:.2f}"

@@ -194,7 +194,7 @@ class Album:
             if not references:
                 continue
             self._origins.update({id(reference): plan.video for reference in references})
-            place = self._find(centroid)
+            place = self._find(identity, centroid)
             if place is None:
                 name = f"{identity.name} of {plan.video.name}"
                 met = Profile(
@@ -213,7 +213,7 @@ class Album:
         """Return, per identity of a video, a profile of the close-ups others have of them."""
         lent = {}
         for identity, centroid, _ in self._clear(plan):
-            place = self._find(centroid)
+            place = self._find(identity, centroid)
             if place is None:
                 continue
             person = self._people[place]
@@ -235,9 +235,12 @@ class Album:
                     continue
                 yield identity, centroid, project.references(identity.id)
 
-    def _find(self, centroid: FloatArray) -> int | None:
+    def _find(self, identity: Identity, centroid: FloatArray) -> int | None:
         found = match(
-            centroid, self._people, recogniser=self._network.name, digest=self._network.digest
+            centroid,
+            [person for person in self._people if person.name not in identity.not_profiles],
+            recogniser=self._network.name,
+            digest=self._network.digest,
         )
         names = [person.name for person in self._people]
         return None if found.name is None else names.index(found.name)

@@ -21,7 +21,8 @@ def check_apart(project: Decisions, identities: Sequence[Identity]) -> None:
     Raises
     ------
     ApartError
-        When two are on screen in one frame, or the user told them apart.
+        When two are on screen in one frame, the user told them apart, or said of one that it is
+        not the profile of the other.
     """
     for one, other in combinations(identities, 2):
         frame = _meeting(project, one.tracks, other.tracks)
@@ -31,6 +32,14 @@ def check_apart(project: Decisions, identities: Sequence[Identity]) -> None:
                 f"{frame} ({project.timeline().seconds(frame):.3f} s), so they are two people: "
                 "split the wrong tracks off first, or merge with force."
             )
+    for one, other in combinations(identities, 2):
+        for person, linked in ((one, other), (other, one)):
+            if linked.profile is not None and linked.profile in person.not_profiles:
+                raise ApartError(
+                    f"You said that {person.name} ({person.id}) is not the profile "
+                    f"{linked.profile}, which {linked.name} ({linked.id}) is linked to: undo that, "
+                    "or merge with force."
+                )
     known = project.distinct()
     for one, other in combinations(identities, 2):
         if (min(one.id, other.id), max(one.id, other.id)) in known:
@@ -38,6 +47,13 @@ def check_apart(project: Decisions, identities: Sequence[Identity]) -> None:
                 f"You said that {one.id} and {other.id} are two people: undo that, or merge with "
                 "force."
             )
+
+
+def differ(one: Identity, other: Identity) -> bool:
+    """Say whether two identities are two people by what was said of them and profiles."""
+    if one.profile is not None and other.profile is not None:
+        return one.profile != other.profile
+    return one.profile in other.not_profiles or other.profile in one.not_profiles
 
 
 def check_tracks_apart(project: Decisions, tracks: Sequence[int], own: Sequence[int]) -> None:

@@ -90,6 +90,7 @@ class Decisions(ABC):
                 references=sum(references[track] for track in person.tracks),
                 profile=person.profile,
                 strength=person.strength,
+                not_profiles=tuple(sorted(person.not_profiles)),
             )
             for person in people.values()
         ]
@@ -275,13 +276,27 @@ class Decisions(ABC):
         return said
 
     def link_profile(self, identity_id: int, profile: str | None) -> None:
-        """Link an identity to a profile by name, or to none."""
+        """Link an identity to a profile by name, or to none; that it is not the profile's ends."""
         self._say("link", [identity_id], profile or None)
 
     def unlink_profiles(self, identity_ids: Iterable[int]) -> None:
         """Link several identities to no profile, all or none."""
         with self.together():
             self._say("link", identity_ids, None)
+
+    def deny_profile(self, identity_id: int, profile: str) -> None:
+        """Say that an identity is not a profile's person: it is not linked, suggested or matched.
+
+        The profile is known by its name, as a link's; only a link takes the word back.
+        """
+        with self.database.transaction(write=True):
+            if not profile or profile in self.identity(identity_id).not_profiles:
+                raise ProjectError(
+                    f"You said before that identity {identity_id} is not {profile}."
+                    if profile
+                    else "Name the profile that is somebody else's."
+                )
+            self._say("not_profile", [identity_id], profile)
 
     @contextmanager
     def together(self) -> Iterator[None]:

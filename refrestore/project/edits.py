@@ -24,6 +24,7 @@ EditAction = Literal[
     "state",
     "strength",
     "link",
+    "not_profile",
     "drop",
     "use",
 ]
@@ -77,12 +78,13 @@ class Edit:
     action
         `merge` (into `subject`), `split` (out, as `subject`), `move` (to `subject`), `keep` (with
         `subject`: rightly there), `distinct` (they are different people), `rename`, `state`,
-        `strength`, `link` (of `subject`), `drop` (never a reference), `use` (a reference again).
+        `strength`, `link`, `not_profile` (of `subject`), `drop` (never a reference), `use` (a
+        reference again).
     subject
         Identity id.
     anchors
         The tracks it is about, those of the subject (merge, move, keep, rename, state, strength,
-        link) included; or close-ups.
+        link, not_profile) included; or close-ups.
     value
         The name, the state, the strength in digits, the profile's name (None: no profile) or where
         a close-up is from.
@@ -145,6 +147,21 @@ class Person:
     state: IdentityState = "restore"
     profile: str | None = None
     strength: float = 1.0
+    not_profiles: frozenset[str] = frozenset()
+
+    def told(self, action: EditAction, value: str | None) -> Person:
+        """Return the person after one more word of the user."""
+        if action == "rename":
+            return replace(self, name=value)
+        if action == "state":
+            return replace(self, state=cast(IdentityState, value))
+        if action == "strength":
+            return replace(self, strength=float(value or 1))
+        others = self.not_profiles - {value or ""}
+        if action == "link":
+            return replace(self, profile=value, not_profiles=others)
+        profile = None if self.profile == value else self.profile
+        return replace(self, profile=profile, not_profiles=others | {value or ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,16 +338,7 @@ class _State:
             tracks = set(edit.tracks)
             concerned |= {i for i, held in self._held.items() if 2 * len(held & tracks) > len(held)}
         for one in concerned:
-            about = self._about(one)
-            if edit.action == "rename":
-                about = replace(about, name=edit.value)
-            elif edit.action == "state":
-                about = replace(about, state=cast(IdentityState, edit.value))
-            elif edit.action == "strength":
-                about = replace(about, strength=float(edit.value or 1))
-            else:
-                about = replace(about, profile=edit.value)
-            self._said[one] = about
+            self._said[one] = self._about(one).told(edit.action, edit.value)
         return True
 
     def _locate(self, identity: int, tracks: Sequence[int]) -> int | None:
@@ -376,8 +384,12 @@ class _State:
     def _inherit(self, target: int, other: int) -> None:
         """Let a merged identity fill in what the user has not said about the target."""
         mine, theirs = self._about(target), self._about(other)
+        profile = mine.profile or theirs.profile
         self._said[target] = replace(
-            mine, name=mine.name or theirs.name, profile=mine.profile or theirs.profile
+            mine,
+            name=mine.name or theirs.name,
+            profile=profile,
+            not_profiles=(mine.not_profiles | theirs.not_profiles) - {profile or ""},
         )
 
     def _about(self, identity: int) -> Person:

@@ -9,6 +9,7 @@ import numpy as np
 
 from refrestore.types import EMBEDDING_SIZE, DoubleArray, Track
 
+from .apart import differ
 from .presence import meeting
 from .profile_cosines import cosines
 from .project import Project
@@ -83,8 +84,8 @@ def suggest(
     """Return what is worth a look in a project.
 
     Left out is what cannot be (people on screen together), what the user has answered (people
-    told apart, tracks put or kept where they are), what is linked to two profiles, and what was
-    said to be no face.
+    told apart, tracks put or kept where they are), who is linked to two profiles or was said not
+    to be the other's, and what was said to be no face.
 
     Parameters
     ----------
@@ -99,8 +100,8 @@ def suggest(
     """
     with project.database.transaction():
         faces = [one for one in project.identities() if one.state != "not_a_face"]
+        known = {one.id: one for one in faces}
         people = {one.id: one.tracks for one in faces}
-        profile = {one.id: one.profile for one in faces}
         tracks = {track.id: track for track in project.tracks()}
         answered, settled = project.distinct(), project.settled_tracks()
         scan, info = project.scan_id(), project.scan_info()
@@ -113,7 +114,7 @@ def suggest(
         merges = [
             one
             for one in likely_merges(people, tracks, apart=answered, least=least)
-            if not _differ(*(profile[i] for i in one.identities))
+            if not differ(*(known[i] for i in one.identities))
             and possible(*(people[i] for i in one.identities))
         ]
         impurities = [
@@ -260,7 +261,3 @@ def _above(centres: DoubleArray, least: float) -> Iterator[tuple[int, int, float
         for row, other in zip(*np.nonzero(similarity >= least), strict=True):
             if start + row < other:
                 yield int(start + row), int(other), float(similarity[row, other])
-
-
-def _differ(one: str | None, other: str | None) -> bool:
-    return one is not None and other is not None and one != other

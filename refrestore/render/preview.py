@@ -132,7 +132,7 @@ class Previewer:
                 project.scan_id(),
                 project.distinct(),
                 project.dropped_close_ups(),
-                tuple((one.id, one.tracks, one.state, one.profile) for one in now),
+                tuple((o.id, o.tracks, o.state, o.profile, o.not_profiles) for o in now),
                 self.profiles,
             )
         if self._people is None or self._people[0] != made_of:

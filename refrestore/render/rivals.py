@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from refrestore.project import Project
+from refrestore.project.apart import differ
 from refrestore.project.presence import meeting
 from refrestore.project.profile_cosines import cosines
 from refrestore.project.suggestions import likely_impurities, likely_merges
@@ -191,12 +192,13 @@ def _likely_one(
         number: [track for track in own if track not in doubted] or own
         for number, own in held.items()
     }
-    profiles = {one.id: one.profile for one in people}
+    said = {one.id: one for one in people}
     scan = project.scan_id()
     for merge in likely_merges(sure, tracks, apart=project.distinct(), least=least):
         one, other = merge.identities
-        linked = {profiles[one], profiles[other]} - {None}
-        if len(linked) < 2 and meeting(project.database, scan, sure[one], sure[other]) is None:
+        if differ(said[one], said[other]):
+            continue
+        if meeting(project.database, scan, sure[one], sure[other]) is None:
             yield _pair(one, other)
 
 

@@ -10,6 +10,7 @@ from refrestore.project import CloseUp
 from refrestore.types import Identity, Track
 
 from .found import Found
+from .pictures import COVER
 from .reading import Likely, Reader, View
 from .shelf import Shelved
 
@@ -20,8 +21,6 @@ ENOUGH = 3
 
 JOINED_SECONDS = 0.2
 """Appearances this near each other are shown as one."""
-
-CARD, SMALL = 256, 256
 
 
 def card(reader: Reader, view: View, identity: Identity, likely: Likely | None) -> Json:
@@ -39,7 +38,7 @@ def card(reader: Reader, view: View, identity: Identity, likely: Likely | None) 
         "seconds": round(identity.seconds, 3),
         "faces": identity.faces,
         "tracks": len(identity.tracks),
-        "cover": _cover(found, identity, used),
+        "cover": _cover(view, identity),
         "close_ups": {
             "used": len(used),
             "total": len(close_ups),
@@ -57,6 +56,7 @@ def card(reader: Reader, view: View, identity: Identity, likely: Likely | None) 
         "likely_profile": None
         if likely.name is None
         else {"name": likely.name, "similarity": _rounded(likely.similarity)},
+        "not_profiles": list(identity.not_profiles),
         "strength": identity.strength,
         "appearances": joined(found.span(track) for track in identity.tracks),
     }
@@ -91,7 +91,7 @@ def close_up_of(view: View, one: CloseUp) -> Json:
         "pitch": round(one.pitch, 1),
         "quality": round(one.quality, 3),
         "used": one.used,
-        "url": close_up_url(view.found, one.id, SMALL),
+        "url": close_up_url(view.found, one.id, COVER),
         "source": "video" if one.frame is not None else one.source,
     }
 
@@ -147,10 +147,10 @@ def cover_url(shelved: Shelved) -> str | None:
     return f"/api/pictures/profiles/{quote(shelved.name, safe='')}/{shelved.stamp}/cover.jpg"
 
 
-def _cover(found: Found, identity: Identity, used: list[CloseUp]) -> str | None:
-    if used:
-        best = max(used, key=lambda one: one.quality)
-        return close_up_url(found, best.id, CARD)
+def _cover(view: View, identity: Identity) -> str | None:
+    found, best = view.found, view.cover(identity)
+    if best is not None:
+        return close_up_url(found, best.id, COVER)
     shown = [found.tracks[t] for t in identity.tracks if t in found.thumbnails]
     if not shown:
         return None

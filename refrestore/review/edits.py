@@ -16,6 +16,7 @@ from .schemas import (
     Merge,
     Move,
     NotAFace,
+    NotProfile,
     Rename,
     SetState,
     Split,
@@ -35,8 +36,9 @@ def make_edits(project: Project, edits: Sequence[Edit], profiles: ProfileStore) 
     created: list[int] = []
     with project.together():
         for edit in edits:
-            if isinstance(edit, Link) and edit.profile and edit.profile not in profiles.list():
-                raise ProfileError(f"There is no profile {edit.profile!r}.")
+            named = edit.profile if isinstance(edit, Link | NotProfile) else None
+            if named and named not in profiles.list():
+                raise ProfileError(f"There is no profile {named!r}.")
             created += _make(edit, project)
     return created
 
@@ -91,6 +93,12 @@ def _(edit: SetState, project: Project) -> list[int]:
 @_make.register
 def _(edit: Link, project: Project) -> list[int]:
     project.link_profile(edit.identity, edit.profile)
+    return []
+
+
+@_make.register
+def _(edit: NotProfile, project: Project) -> list[int]:
+    project.deny_profile(edit.identity, edit.profile)
     return []
 
 

@@ -14,6 +14,8 @@ from refrestore.project.files import encode_jpeg, read_image
 from refrestore.types import ImageArray
 
 SIZES = (112, 256, 512)
+COVER = 256
+"""Side of the picture of a person, a close-up or a profile, unless another is asked for; pixels."""
 
 KEPT_BYTES = 48_000_000
 """Small pictures held in memory: some 4,000 of 256 px."""

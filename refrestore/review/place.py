@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from refrestore.errors import RefrestoreError
 from refrestore.project import Project
 
 from .estimate import Planner
 from .failures import NotFoundError, StaleError
+from .found import Found
 from .jobs import Jobs
 from .photos import PhotoDesk
-from .pictures import PictureCache
+from .pictures import COVER, PictureCache, small_jpeg
 from .reading import Reader, View
 from .settings import ReviewSettings
 from .shelf import Shelf
 from .studio import Studio
 from .words import edit_words
+
+FIRST_FACES = 32
+"""Faces made small before the page asks: a window of 1920 x 1080 shows 28."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +51,25 @@ class Place:
         return cls(
             settings, project, shelf, reader, PictureCache(), Jobs(), studio, Planner(), photos
         )
+
+    def warm(self) -> None:
+        """Read what the first view shows, so that it need not wait for that."""
+        threading.Thread(target=self._first_faces, name="first faces", daemon=True).start()
+        self.reader.warm()
+
+    def _first_faces(self) -> None:
+        view = self.reader.view()
+        longest = sorted(view.identities.values(), key=lambda one: -one.seconds)
+        covers = [view.cover(identity) for identity in longest[:FIRST_FACES]]
+        with suppress(RefrestoreError):  # who asks for it is told
+            for cover in covers:
+                if cover is not None:
+                    self.close_up(view.found, cover.id, COVER)
+
+    def close_up(self, found: Found, number: int, size: int) -> bytes:
+        """Return the JPEG of a scan's close-up, `size` pixels wide and high."""
+        path = found.folder / found.close_up_files[number].file
+        return self.pictures.get((found.scan, number, size), lambda: small_jpeg(path, size))
 
     def close(self) -> None:
         """End what is under way; the project itself stays open."""

@@ -61,6 +61,11 @@ class View:
         """Identity by track."""
         return {track: one.id for one in self.identities.values() for track in one.tracks}
 
+    def cover(self, identity: Identity) -> CloseUp | None:
+        """Return a person's best close-up in use, None if there is none."""
+        used = (one for one in self.close_ups.get(identity.id, []) if one.used)
+        return max(used, key=lambda one: one.quality, default=None)
+
     def tracks_of(self, identity: Identity) -> list[Track]:
         """Return the tracks of a person."""
         return [self.found.tracks[track] for track in identity.tracks]

@@ -14,7 +14,7 @@ from refrestore.project.scanning import thumbnail_path
 
 from .failures import NotFoundError
 from .moments import moment_jpeg
-from .pictures import SIZES, small_jpeg
+from .pictures import COVER, SIZES
 from .place import Place
 
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -41,13 +41,11 @@ def picture_routes(place: Place) -> APIRouter:
         return FileResponse(path, media_type="image/jpeg", headers=FOR_EVER)
 
     @routes.get("/{scan}/close-ups/{number}.jpg")
-    def close_up(scan: int, number: int, size: int = 256) -> Response:
+    def close_up(scan: int, number: int, size: int = COVER) -> Response:
         found = place.view_of_scan(scan).found
         if size not in SIZES or number not in found.close_up_files:
             raise NotFoundError(f"There is no such picture of close-up {number}.")
-        path = found.folder / found.close_up_files[number].file
-        key = (scan, number, size)
-        return _jpeg(place.pictures.get(key, lambda: small_jpeg(path, size)))
+        return _jpeg(place.close_up(found, number, size))
 
     @routes.get("/{scan}/moment.jpg")
     def moment(scan: int, at: Annotated[float, Query(allow_inf_nan=False)]) -> Response:

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from refrestore.errors import RefrestoreError
 from refrestore.media.probe import probe
 
-from .cards import Json, card, close_up_of, thumbnail_url, track_of
+from .cards import Json, card, close_up_of, cover_url, thumbnail_url, track_of
 from .failures import NotFoundError
 from .place import Place
 from .reading import View
@@ -160,8 +160,14 @@ def _suggestions(place: Place) -> Json:
     view = place.reader.view()
     found = place.reader.suggestions(view)
     likely = place.reader.likely(view)
+    covers = {one.name: cover_url(one) for one in place.shelf.already()}
     profiles: list[dict[str, Any]] = [
-        {"identity": number, "name": one.name, "similarity": round(one.similarity, 4)}
+        {
+            "identity": number,
+            "name": one.name,
+            "similarity": round(one.similarity, 4),
+            "cover": covers.get(one.name),
+        }
         for number, one in likely.items()
         if one.name is not None
     ]

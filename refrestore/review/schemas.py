@@ -82,6 +82,14 @@ class Link(Entry):
     profile: Name | None
 
 
+class NotProfile(Entry):
+    """An identity is not a profile's person."""
+
+    do: Literal["not_profile"]
+    identity: Number
+    profile: Name
+
+
 class Distinct(Entry):
     """Identities are different people."""
 
@@ -119,6 +127,7 @@ Edit = Annotated[
     | Rename
     | SetState
     | Link
+    | NotProfile
     | Distinct
     | Keep
     | UseCloseUps

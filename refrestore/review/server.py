@@ -123,7 +123,7 @@ def serve(
                 f"Anybody who can reach {settings.host} and has the address below can see and "
                 "change this project, and what is sent is not encrypted."
             )
-        running.place.reader.warm()
+        running.place.warm()
         tell(running.url)
         if settings.open_browser:
             threading.Thread(target=_open, args=(running.url,), daemon=True).start()

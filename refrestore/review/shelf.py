@@ -16,10 +16,7 @@ from refrestore.project.profile import check_network
 from refrestore.project.profile_document import DOCUMENT
 from refrestore.types import Reference
 
-from .pictures import square_jpeg
-
-COVER = 256
-"""Side of a profile's picture, pixels."""
+from .pictures import COVER, square_jpeg
 
 Stamp = tuple[int, int, int]
 

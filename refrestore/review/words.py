@@ -37,6 +37,7 @@ def edit_words(edit: Edit, names: Names) -> str:
         "state": f"{_STATES.get(wanted, wanted)} {subject}",
         "strength": f"Strength of {subject}: {wanted}",
         "link": f"Link {subject} to {wanted}" if wanted else f"Unlink {subject}",
+        "not_profile": f"{subject} is not the profile {wanted}",
         "drop": f"Don't use a close-up of {subject}",
         "use": f"Use a close-up of {subject} again",
     }

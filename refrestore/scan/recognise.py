@@ -28,8 +28,9 @@ def match_identities(
 ) -> dict[int, Match]:
     """Match the people of a project with profiles: an open-set decision for each.
 
-    Two people who are on screen together, or whom the user told apart, are never the same profile:
-    the one that is linked to it has it, else the nearer one.
+    Nobody is matched with a profile that the user said is somebody else's. Two people who are on
+    screen together, or whom the user told apart, are never the same profile: the one that is linked
+    to it has it, else the nearer one.
 
     Parameters
     ----------
@@ -64,7 +65,10 @@ def match_identities(
         clear = [tracks[t] for t in identity.tracks if tracks[t].embedding is not None]
         if clear:
             found[number] = match(
-                pool_tracks(clear), profiles, recogniser=network.name, digest=network.digest
+                pool_tracks(clear),
+                [one for one in profiles if one.name not in identity.not_profiles],
+                recogniser=network.name,
+                digest=network.digest,
             )
     apart = _told_apart(project, identities, tracks)
     taken: dict[str, list[int]] = {}

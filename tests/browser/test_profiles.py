@@ -55,6 +55,45 @@ def test_somebody_is_saved_unlinked_and_linked_again(review):
     assert review.people()[ASTRONAUT].profile is None
 
 
+def test_no_to_a_profile_is_remembered_and_taken_back(review):
+    page = review.page
+    save(review, ASTRONAUT, "Eileen")
+    page.get_by_test_id("unlink").click()
+    review.done("linked to no profile")
+    review.go("people")
+    question = page.locator(f'[data-testid="suggestion"][data-key="profile {ASTRONAUT} Eileen"]')
+    faces = question.locator("img.picture")
+    expect(faces).to_have_count(2)
+    assert faces.evaluate_all(
+        "all => Promise.all(all.map(one => one.decode().then(() => one.naturalWidth > 0)))"
+    ) == [True, True]
+    expect(review.card(ASTRONAUT)).to_contain_text("Eileen?")
+    question.get_by_test_id("suggestion-no").click()
+    review.done("is not the profile Eileen; not asked again")
+    expect(question).to_have_count(0)
+    expect(review.card(ASTRONAUT)).not_to_contain_text("Eileen?")
+    assert review.people()[ASTRONAUT].not_profiles == ("Eileen",)
+    with page.expect_response("**/api/suggestions") as asked:
+        page.reload()
+    assert asked.value.json()["profiles"] == []
+    expect(review.card(ASTRONAUT)).to_be_visible()
+    expect(question).to_have_count(0)
+    page.keyboard.press("Control+z")
+    expect(page.get_by_test_id("announcement")).to_contain_text("is not the profile Eileen")
+    expect(question).to_be_visible()
+    review.go(f"people/{ASTRONAUT}")
+    page.get_by_test_id("deny-likely").click()
+    review.done("is not the profile Eileen")
+    expect(page.get_by_test_id("link-likely")).to_have_count(0)
+    page.get_by_test_id("link").click()
+    pick = page.locator('[data-testid="pick-profile"][data-profile="Eileen"]')
+    expect(pick).to_contain_text("Somebody else, you said")
+    pick.click()
+    review.done("linked to Eileen")
+    somebody = review.people()[ASTRONAUT]
+    assert (somebody.profile, somebody.not_profiles) == ("Eileen", ())
+
+
 def test_photos_are_checked_who_they_show(review, photos):
     page = review.page
     review.watched.allow("409", "400")

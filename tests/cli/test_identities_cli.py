@@ -85,11 +85,11 @@ def test_list_prints_the_documented_json(run):
     assert run.json("list") == {
         "identities": [
             {"id": 1, "name": "person 1", "state": "restore", "seconds": 4.0, "faces": 100,
-             "tracks": [1], "references": 1, "profile": None, "strength": 1.0},
+             "tracks": [1], "references": 1, "profile": None, "strength": 1.0, "not_profiles": []},
             {"id": 2, "name": "person 2", "state": "restore", "seconds": 4.0, "faces": 100,
-             "tracks": [2], "references": 0, "profile": None, "strength": 1.0},
+             "tracks": [2], "references": 0, "profile": None, "strength": 1.0, "not_profiles": []},
             {"id": 3, "name": "person 3", "state": "restore", "seconds": 4.0, "faces": 100,
-             "tracks": [3], "references": 0, "profile": None, "strength": 1.0},
+             "tracks": [3], "references": 0, "profile": None, "strength": 1.0, "not_profiles": []},
         ]
     }  # fmt: skip
 
@@ -157,6 +157,25 @@ def test_a_person_is_told_apart_and_tracks_are_sorted_out(run):
     run("ignore", 1, 2)
     undone = run.json("undo")
     assert [undone["undone"]["identity"], undone["together"][0]["identity"]] == [2, 1]
+
+
+def test_a_person_is_not_a_profiles_until_it_is_linked(run, tmp_path):
+    store = ProfileStore(tmp_path / "profiles")
+    store.save(Profile("Anna", (reference(),)))
+    where = ("--profiles-dir", store.directory)
+    with pytest.raises(ProfileError, match=r"no profile 'Ana' in .* \(it has: Anna\)"):
+        run("not-profile", 1, "Ana", *where)
+    (one,) = run.json("not-profile", 1, "Anna", *where)["identities"]
+    assert one["not_profiles"] == ["Anna"]
+    assert "not-profile 1 Anna\n" in run("edits").stdout
+    assert run.json("edits")["edits"][0]["action"] == "not_profile"
+    assert "  not Anna, as you said\n" in run("show", 1, *where).stdout
+    with pytest.raises(ProjectError, match="said before"):
+        run("not-profile", 1, "Anna", *where)
+    assert run("undo").stdout == "Undone: not-profile 1 Anna\n"
+    run("redo")
+    (one,) = run.json("link", 1, "Anna", *where)["identities"]
+    assert (one["profile"], one["not_profiles"]) == ("Anna", [])
 
 
 def test_what_is_no_face_is_named_one_way(run):

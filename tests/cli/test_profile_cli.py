@@ -93,6 +93,12 @@ def test_build_look_match_and_remove(run, film, store):
         (1, "Anna", "Anna"),
         (2, None, "Anna"),
     ]
+    with Project.open(film) as project:
+        project.deny_profile(1, "Anna")
+    assert "1 person 1: unknown, similarity 0.00" in run("match", "-p", film, "--link").stdout
+    with Project.open(film) as project:
+        assert project.identity(1).profile is None
+        project.undo()
     assert "2 person 2: unknown (nearest Anna)" in run("match", "-p", film, "--link").stdout
     with Project.open(film) as project:
         assert [one.profile for one in project.identities()] == ["Anna", None]

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refrestore.config import RenderSettings, RuntimeSettings
+from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
 from refrestore.engine.pictures import restore_pictures
-from refrestore.engine.run import plan_outputs, run
+from refrestore.engine.run import Album, plan_outputs, run
 from refrestore.errors import UsageError
 from refrestore.evaluate.degrade import Degradation, degrade
 from refrestore.evaluate.demo import CameraMove, View, group_photo, make_demo_film
 from refrestore.media.stills import write_picture
-from refrestore.project import ProfileStore
+from refrestore.project import ProfileStore, Project
 from refrestore.scan.build import build_profile
+from refrestore.scan.scan import scan
 
 LEFT_WOMAN = (slice(190, 460), slice(20, 250))
 """Rows and columns of one face of the photo, alone."""
@@ -50,6 +51,22 @@ def test_videos_lend_each_other_their_close_ups(films, tmp_path) -> None:
     ]
     lent = [source for source in sources if "near.mp4" in source]
     assert lent, "the far film was restored without the near film's close-ups"
+
+
+@pytest.mark.xdist_group("engine")
+def test_nobody_is_lent_a_profile_that_is_somebody_elses(films, tmp_path) -> None:
+    (plan,) = plan_outputs(films[:1], tmp_path / "out.mp4")
+    scan(plan.video, plan.project, settings=ScanSettings(), runtime=RuntimeSettings())
+    store = ProfileStore(tmp_path / "profiles")
+    with Project.open(plan.project) as project:
+        who = max(project.identities(), key=lambda one: one.references).id
+        people = [(project, who)]
+        anna = build_profile("Anna", from_projects=people, store=store, runtime=RuntimeSettings())
+        network = project.scan_info().network
+    assert Album([anna.profile], network).lend(plan)[who].name == "Anna"
+    with Project.open(plan.project) as project:
+        project.deny_profile(who, "Anna")
+    assert who not in Album([anna.profile], network).lend(plan)
 
 
 @pytest.mark.xdist_group("engine")

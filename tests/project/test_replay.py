@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrestore.project.edits import Outcome, Person, ResolvedEdit, replay, standing
+from refrestore.project.edits import (
+    CLOSE_UP_ACTIONS,
+    EditAction,
+    Outcome,
+    Person,
+    ResolvedEdit,
+    replay,
+    standing,
+)
 from refrestore.project.scanning import carry_ids
 
+ABOUT_PEOPLE = [one for one in get_args(EditAction) if one not in (*CLOSE_UP_ACTIONS, "strength")]
 AUTOMATIC = {1: (1, 2, 3), 2: (4, 5), 3: (6,), 4: (7, 8, 9)}
 
 
@@ -33,11 +43,7 @@ def histories(draw, length=8):
     for number in range(draw(st.integers(0, length))):
         now = replay(AUTOMATIC, edits)
         ids = sorted(now.people)
-        action = draw(
-            st.sampled_from(
-                ["merge", "split", "move", "keep", "distinct", "rename", "state", "link"]
-            )
-        )
+        action = draw(st.sampled_from(ABOUT_PEOPLE))
         subject = draw(st.sampled_from(ids))
         tracks = now.people[subject].tracks
         if action == "merge":
@@ -76,7 +82,7 @@ def histories(draw, length=8):
             value = draw(
                 st.sampled_from(["restore", "ignore", "not_a_face"])
                 if action == "state"
-                else st.sampled_from(["Anna", "Bert", None])
+                else st.sampled_from(["Anna", "Bert", *([] if action == "not_profile" else [None])])
             )
             edits.append(edit(number, action, subject, [(subject, tracks)], value))
     return edits
@@ -108,17 +114,25 @@ def test_every_edit_does_what_it_says(edits):
             subject = replace(subject, tracks=tuple(sorted(about)))
             if last.action == "merge":
                 merged = [before.people[holder] for holder, _ in last.groups]
+                profile = next((one.profile for one in merged if one.profile), None)
+                denied = {name for one in merged for name in one.not_profiles} - {profile}
                 subject = replace(
                     subject,
                     name=next((one.name for one in merged if one.name), None),
-                    profile=next((one.profile for one in merged if one.profile), None),
+                    profile=profile,
+                    not_profiles=frozenset(denied),
                 )
         elif last.action == "rename":
             subject = replace(subject, name=last.value)
         elif last.action == "state":
             subject = replace(subject, state=last.value)
         elif last.action == "link":
-            subject = replace(subject, profile=last.value)
+            denied = subject.not_profiles - {last.value}
+            subject = replace(subject, profile=last.value, not_profiles=denied)
+        elif last.action == "not_profile":
+            profile = None if subject.profile == last.value else subject.profile
+            denied = subject.not_profiles | {last.value}
+            subject = replace(subject, profile=profile, not_profiles=denied)
         else:
             assert last.action in ("keep", "distinct")  # they change nobody on their own scan
         expected[last.subject] = subject

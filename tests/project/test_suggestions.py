@@ -204,6 +204,12 @@ def test_what_is_no_face_or_of_two_profiles_is_left_out(film):
     film.link_profile(2, "berta")
     assert pairs(film, least=0.6) == []
     film.undo()
+    film.link_profile(2, None)
+    film.deny_profile(2, "berta")
+    assert pairs(film, least=0.6) == [(1, 2)]
+    film.deny_profile(2, "anna")
+    assert pairs(film, least=0.6) == []
+    film.undo()
     film.set_state(2, "not_a_face")
     assert {tuple(sorted(pair)) for pair in pairs(film, least=-1)} == {(3, 4), (1, 4)}
 

@@ -33,7 +33,7 @@ JOHNNY, ROBERT = 3, 4
 LIKE_JOHNNY = 6
 """Shot of the photo of Robert that is like Johnny (lite: 0.40, to himself 0.66)."""
 
-HELD = 8
+HELD = 4
 """Frames that a photo is shown for."""
 
 AROUND = 40
@@ -135,7 +135,13 @@ def test_a_person_in_two_pieces_is_no_rival_of_himself(film, tmp_path):
     # Whom the user tells apart, are two; whom he links to one profile, are one however unlike.
     project.tell_apart([robert, piece])
     assert gather_people(project, []).rivals.kin == set()
+    project.undo()
     project.link_profile(robert, "Robert")
+    project.deny_profile(piece, "Robert")
+    assert find_kin(project) == set()
+    project.undo()
+    assert find_kin(project) == {pair}
+    project.tell_apart([robert, piece])
     project.link_profile(johnny, "Robert")
     assert find_kin(project) == {(min(johnny, robert), max(johnny, robert))}
     project.set_state(piece, "not_a_face")

@@ -79,12 +79,39 @@ def test_a_person_is_saved_linked_and_recognised(real):
     card = real.card(who)
     assert card["profile"] is None
     assert card["likely_profile"]["name"] == "Anna Ö"
-    assert real.get("suggestions")["profiles"] == [
-        {"identity": who, "name": "Anna Ö", "similarity": card["likely_profile"]["similarity"]}
-    ]
+    (asked,) = real.get("suggestions")["profiles"]
+    assert asked == {
+        "identity": who,
+        "name": "Anna Ö",
+        "similarity": card["likely_profile"]["similarity"],
+        "cover": listed["cover"],
+    }
     real.edit({"do": "link", "identity": who, "profile": "Anna Ö"})
     real.edit({"do": "link", "identity": who, "profile": None})
     assert real.card(who)["profile"] is None
+
+
+def test_no_to_a_profile_lasts_until_it_is_linked(real):
+    who = people(real)[0]["id"]
+    real.post("profiles", {"name": "Anna", "identity": who})
+    real.undo()
+    before = real.get("suggestions")["profiles"]
+    assert [(one["identity"], one["name"]) for one in before] == [(who, "Anna")]
+    no = {"do": "not_profile", "identity": who, "profile": "Anna"}
+    assert real.edit(no)["said"] == [f"person {who} is not the profile Anna"]
+    card = real.card(who)
+    assert (card["likely_profile"], card["not_profiles"]) == (None, ["Anna"])
+    assert real.get("suggestions")["profiles"] == []
+    assert "said before" in real.edit(no, expect=400)["error"]
+    for wrong in ("Cleo", "", None):
+        real.edit({**no, "profile": wrong}, expect=400)
+    assert real.get(f"identities/{who}")["log"] == [f"person {who} is not the profile Anna"]
+    assert real.undo()["said"] == [f"person {who} is not the profile Anna"]
+    assert real.get("suggestions")["profiles"] == before
+    real.post("redo", {"version": real.get("version")["version"]})
+    real.edit({"do": "link", "identity": who, "profile": "Anna"})
+    assert real.card(who)["not_profiles"] == []
+    assert real.card(who)["profile"]["name"] == "Anna"
 
 
 def test_a_name_that_is_taken_is_added_to_only_if_asked(real, anna):

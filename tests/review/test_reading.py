@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from fractions import Fraction
 
 import numpy as np
@@ -94,6 +95,21 @@ def test_one_person_with_tracks_and_close_ups(page):
 def test_a_person_of_one_track_is_compared_with_nobody(page):
     page.edit({"do": "split", "identity": 1, "tracks": [1]})
     assert page.get("identities/5")["tracks"][0]["similarity"] is None
+
+
+def test_the_first_faces_are_made_before_somebody_asks(page):
+    cover = page.card(1)["cover"]
+    place = page.place
+    place.warm()
+    for thread in threading.enumerate():
+        if thread.name == "first faces":
+            thread.join()
+    found = place.reader.view().found
+    for one in found.close_up_files.values():
+        (found.folder / one.file).unlink()
+    assert page.http.get(cover).headers["content-type"] == "image/jpeg"
+    other = page.http.get(cover.replace("size=256", "size=512"))
+    assert "is missing" in other.json()["error"]
 
 
 def test_suggestions_are_answered(page):

@@ -144,6 +144,21 @@ def test_people_whom_the_user_told_apart_are_not_one_profile(people_of, tmp_path
         assert match_identities(project, [anna])[1].name is None
 
 
+def test_who_is_not_a_profile_is_never_matched_with_it_again(film):
+    anna = Profile("Anna", (reference(0, 1),), recogniser="net")
+    bert = Profile("Bert", (reference(1, 2),), recogniser="net")
+    twin = Profile("Twin", (reference(0, 5),), recogniser="net")
+    film.deny_profile(1, "Anna")
+    found = match_identities(film, [anna, bert], link=True)
+    assert (found[1].name, found[1].nearest) == (None, "Bert")
+    assert found[4].name == "Anna"  # whom it kept away as long as it was Anna
+    assert [one.profile for one in film.identities()] == [None, "Bert", None, "Anna"]
+    assert match_identities(film, [anna])[1] == (None, 0.0, 0.0, None)
+    assert match_identities(film, [anna, twin])[1].name == "Twin"
+    film.link_profile(1, "Anna")
+    assert match_identities(film, [anna])[1].name == "Anna"
+
+
 def test_who_is_linked_already_keeps_others_on_screen_away(film):
     anna = Profile("Anna", (reference(0, 1),), recogniser="net")
     film.link_profile(4, "Anna")  # the farther one of two who are on screen together

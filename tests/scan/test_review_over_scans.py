@@ -71,6 +71,7 @@ def test_decisions_survive_another_scan_and_can_all_be_undone(shared, runtime, t
         project.rename(named.id, "Angelica")
         project.set_state(ignored.id, "ignore")
         project.link_profile(linked.id, "eliza")
+        project.deny_profile(linked.id, "angelica")
         project.set_strength(linked.id, 0.5)
         project.not_faces(nothing.tracks)
         both = project.identity(one.id).tracks
@@ -99,6 +100,7 @@ def test_decisions_survive_another_scan_and_can_all_be_undone(shared, runtime, t
             assert (min(here, alone), max(here, alone)) in project.distinct()
             (eliza,) = places[linked.id].holders(project)
             assert people[eliza].profile == "eliza"
+            assert people[eliza].not_profiles == ("angelica",)
             assert people[eliza].strength == 0.5
             (poster,) = places[nothing.id].holders(project)
             assert people[poster].state == "not_a_face"

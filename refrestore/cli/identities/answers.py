@@ -11,7 +11,17 @@ from refrestore.cli import options
 from refrestore.cli.output import print_json, print_line
 from refrestore.errors import UsageError
 
-from .shared import Force, One, Several, Tracks, describe_edit, edit_words, open_project, tell
+from .shared import (
+    Force,
+    One,
+    Several,
+    Tracks,
+    describe_edit,
+    edit_words,
+    open_project,
+    profile_store,
+    tell,
+)
 
 if TYPE_CHECKING:
     from refrestore.project import Edit
@@ -35,6 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command("not-a-face")(not_a_face)
     app.command()(link)
     app.command()(unlink)
+    app.command("not-profile")(not_profile)
     app.command()(undo)
     app.command()(redo)
 
@@ -182,6 +193,20 @@ def unlink(identities: Several, project: options.ProjectFolder, json: options.Js
     with open_project(project) as opened:
         opened.unlink_profiles(identities)
         tell(opened, identities, json)
+
+
+def not_profile(
+    identity: One,
+    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Name of the profile.")],
+    project: options.ProjectFolder,
+    profiles_dir: options.ProfilesDir = None,
+    json: options.Json = False,
+) -> None:
+    """Say that a person is not a profile's, for good; only `link` takes that back."""
+    profile_store(profiles_dir).path(profile)
+    with open_project(project) as opened:
+        opened.deny_profile(identity, profile)
+        tell(opened, [identity], json)
 
 
 def undo(project: options.ProjectFolder, json: options.Json = False) -> None:

@@ -102,6 +102,8 @@ def show(
         )
         return
     print_identities([found])
+    if found.not_profiles:
+        print_line(f"  not {', '.join(found.not_profiles)}, as you said")
     for track in tracks:
         print_line(
             f"  track {track['id']}: {track['start']:.2f} to {track['end']:.2f} s, "

@@ -125,4 +125,4 @@ def edit_words(edit: Edit) -> str:
     if edit.action == "keep":
         return f"keep {tracks} with {edit.subject}"
     value = "" if edit.value is None else f" {edit.value}"
-    return f"{edit.action} {edit.subject}{value}"
+    return f"{edit.action.replace('_', '-')} {edit.subject}{value}"

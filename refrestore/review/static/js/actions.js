@@ -233,3 +233,14 @@ export function link(id, profile) {
     profile ? `${nameOf(id)} is linked to ${profile}.` : `${nameOf(id)} is linked to no profile.`,
   );
 }
+
+/**
+ * @param {number} id
+ * @param {string} profile
+ */
+export function notProfile(id, profile) {
+  return edit(
+    [{ do: "not_profile", identity: id, profile }],
+    `${nameOf(id)} is not the profile ${profile}; not asked again.`,
+  );
+}

@@ -10,6 +10,8 @@ import { STATES, counted, duration, percent, readiness } from "./words.js";
 
 const DRAGGED = "text/x-refrestore-person";
 
+const BADGES = { ignore: "Left alone", not_a_face: STATES.not_a_face };
+
 /**
  * A name that becomes a field when it is pressed. Enter keeps, Escape does not.
  * @param {{card: Card, tab?: number, big?: boolean}} props
@@ -32,6 +34,7 @@ export function NameField({ card, tab = 0, big = false }) {
       class=${`name plain ${card.named ? "" : "unnamed"} ${big ? "big" : ""}`}
       tabindex=${tab}
       aria-label=${`${card.name}: change the name`}
+      title=${card.name}
       data-testid="name"
       onClick=${() => {
         dropped.current = false;
@@ -102,7 +105,7 @@ function described(card) {
     counted(card.faces, "face"),
     readiness(card),
     card.profile ? `profile ${card.profile.name}` : "",
-    STATES[card.state],
+    card.state === "restore" ? STATES.restore : BADGES[card.state],
   ];
   return parts.filter(Boolean).join(", ");
 }
@@ -172,8 +175,7 @@ export function PersonCard({ card, chosen, choosing, current, onToggle, onOpen }
       }}
     >
       <${Picture} src=${sized(card.cover, 256)} />
-      ${card.state === "ignore" && html`<span class="badge">Left alone</span>`}
-      ${card.state === "not_a_face" && html`<span class="badge">${STATES.not_a_face}</span>`}
+      ${card.state !== "restore" && html`<span class="badge">${BADGES[card.state]}</span>`}
       ${over && html`<span class="drop-words">Merge</span>`}
     </a>
     <label class="tick" title="Select">

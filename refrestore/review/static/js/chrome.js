@@ -69,7 +69,7 @@ function Saved() {
 function Running() {
   const job = jobs.value.find((one) => one.kind === "render" && one.state === "running");
   if (!job) return null;
-  return html`<span class="count" aria-label="Rendering">
+  return html`<span class="count" title="Rendering">
     ${job.total ? percent(job.done / job.total) : "…"}
   </span>`;
 }

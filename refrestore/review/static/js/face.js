@@ -11,7 +11,7 @@ export function Face({ card, size = "small" }) {
   if (!card) return null;
   return html`<figure class=${`face ${size}`}>
     <${Picture} src=${sized(card.cover, size === "large" ? 256 : 112)} />
-    <figcaption class=${card.named ? "" : "quiet"}>${card.name}</figcaption>
+    <figcaption class=${card.named ? "" : "quiet"} title=${card.name}>${card.name}</figcaption>
   </figure>`;
 }
 

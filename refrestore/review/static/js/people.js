@@ -5,7 +5,7 @@ import { edit, merge, setState } from "./actions.js";
 import { PersonCard } from "./card.js";
 import { Icon } from "./icons.js";
 import { useKeys } from "./keys.js";
-import { computed, html, signal, useEffect, useRef } from "./lib.js";
+import { computed, html, signal, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
 import { announce } from "./notes.js";
 import { go } from "./router.js";
 import { byId, identities, project } from "./store.js";
@@ -35,6 +35,66 @@ export const chosen = signal(new Set());
 /** The card that the arrow keys start from. */
 const current = signal(0);
 
+const CARD_PX = { least: 208, row: 290 }; // with the gap, as in people.css
+const AT_A_TIME = 4;
+const FACES_FIRST_MS = 300;
+
+/** @type {Set<() => void> | null} cards still to be built; null once there were enough of them */
+let waiting = new Set();
+
+/** As many cards as a window shows, and a row more. */
+const first = () =>
+  Math.floor(innerWidth / CARD_PX.least) * (1 + Math.ceil(innerHeight / CARD_PX.row));
+
+/**
+ * Tell the style how wide a card is: those not looked at yet take the place they will need.
+ * @param {HTMLElement | null} list
+ */
+function tellWidth(list) {
+  if (!list) return undefined;
+  const tell = () => {
+    const [width] = getComputedStyle(list).gridTemplateColumns.split(" ");
+    list.style.setProperty("--card", width ?? "");
+  };
+  tell();
+  const observer = new ResizeObserver(tell);
+  observer.observe(list);
+  return () => observer.disconnect();
+}
+
+function buildSome() {
+  for (const build of [...(waiting ?? [])].slice(0, AT_A_TIME)) build();
+  if (waiting?.size) soon();
+  else waiting = null;
+}
+
+/** Go on when the browser has nothing better to do; Safari does not say when. */
+function soon() {
+  if ("requestIdleCallback" in window) requestIdleCallback(buildSome, { timeout: FACES_FIRST_MS });
+  else setTimeout(buildSome);
+}
+
+/**
+ * A card; on the first view, until there is time for it, an empty place of its size.
+ * @param {{place: number, card: Card}} props and all of a card's
+ */
+function Place({ place, ...props }) {
+  const [built, setBuilt] = useState(!waiting || place < first());
+  useEffect(() => {
+    if (built) return undefined;
+    const build = () => {
+      waiting?.delete(build);
+      setBuilt(true);
+    };
+    if (waiting) waiting.add(build);
+    else build();
+    return () => waiting?.delete(build);
+  }, []);
+  return built
+    ? html`<${PersonCard} ...${props} />`
+    : html`<li class="card" data-identity=${props.card.id}></li>`;
+}
+
 const shown = computed(() => {
   const fits = FILTERS.find(([key]) => key === filter.value)?.[2] ?? (() => true);
   const words = search.value.trim().toLowerCase();
@@ -58,6 +118,10 @@ function focusCard(id) {
   current.value = id;
   const face = document.querySelector(`[data-identity="${id}"] .card-face`);
   if (face instanceof HTMLElement) face.focus();
+  else if (waiting) {
+    for (const build of waiting) build();
+    requestAnimationFrame(() => focusCard(id));
+  }
 }
 
 /** @param {string} key */
@@ -196,8 +260,10 @@ function Summary() {
 export function People() {
   useCardKeys();
   const list = useRef(/** @type {HTMLElement | null} */ (null));
+  useLayoutEffect(() => tellWidth(list.current), []);
   useEffect(() => {
     document.title = `People · ${project.value?.name ?? ""}`;
+    setTimeout(soon, FACES_FIRST_MS);
   }, []);
   const cards = shown.value;
   if (!cards.some((card) => card.id === current.value)) current.value = cards[0]?.id ?? 0;
@@ -232,8 +298,9 @@ export function People() {
       }}
     >
       ${cards.map(
-        (card) => html`<${PersonCard}
+        (card, place) => html`<${Place}
           key=${card.id}
+          place=${place}
           card=${card}
           chosen=${chosen.value.has(card.id)}
           choosing=${chosen.value.size > 0}

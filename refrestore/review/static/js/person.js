@@ -1,7 +1,7 @@
 // @ts-check
 // One person: who it is, what is done with the face, the tracks and the close-ups.
 
-import { complain, edit, link, merge, setState } from "./actions.js";
+import { complain, edit, link, merge, notProfile, setState } from "./actions.js";
 import { get, sized } from "./api.js";
 import { Axis, Bars, middle } from "./bars.js";
 import { NameField, ProfileLine, Readiness } from "./card.js";
@@ -71,19 +71,25 @@ function StateChoice({ card }) {
 function ProfileChoice({ card }) {
   const likely = card.likely_profile;
   return html`<div class="profile-choice">
-    <${ProfileLine} card=${card} />
     ${
       card.profile &&
-      html`<button class="plain" data-testid="unlink" onClick=${() => void link(card.id, null)}>
-      Unlink
-    </button>`
+      html`<${ProfileLine} card=${card} />
+        <button class="plain" data-testid="unlink" onClick=${() => void link(card.id, null)}>
+          Unlink
+        </button>`
     }
     ${
       !card.profile &&
       likely &&
-      html`<button data-testid="link-likely" onClick=${() => void link(card.id, likely.name)}>
-      Link to ${likely.name}
-    </button>`
+      html`<div class="row">
+        <${ProfileLine} card=${card} />
+        <button data-testid="link-likely" onClick=${() => void link(card.id, likely.name)}>
+          Link to ${likely.name}
+        </button>
+        <button data-testid="deny-likely" onClick=${() => void notProfile(card.id, likely.name)}>
+          Not ${likely.name}
+        </button>
+      </div>`
     }
     ${
       !card.profile &&

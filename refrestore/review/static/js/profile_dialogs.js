@@ -11,6 +11,12 @@ import { counted } from "./words.js";
 /** @typedef {import("./types.js").Card} Card */
 /** @typedef {import("./types.js").Profile} Profile */
 
+/** @param {Card} card @param {Profile} profile */
+const said = (card, profile) =>
+  card.not_profiles.includes(profile.name)
+    ? "Somebody else, you said"
+    : counted(profile.references, "close-up");
+
 /** @param {Card} card */
 export async function chooseProfile(card) {
   /** @type {Profile[]} */
@@ -39,7 +45,7 @@ export async function chooseProfile(card) {
             <${Picture} src=${one.cover} />
             <span>
               ${one.name}
-              <small class="quiet">${one.sentence ?? counted(one.references, "close-up")}</small>
+              <small class="quiet">${one.sentence ?? said(card, one)}</small>
             </span>
           </button>`,
         )}

@@ -1,7 +1,7 @@
 // @ts-check
 // Questions that looking answers: the same person? somebody else? somebody known?
 
-import { edit, keepTracks, link, mergeNow, moveTracks } from "./actions.js";
+import { edit, keepTracks, link, mergeNow, moveTracks, notProfile } from "./actions.js";
 import { Face, Picture } from "./face.js";
 import { Icon } from "./icons.js";
 import { computed, html, signal } from "./lib.js";
@@ -75,16 +75,20 @@ function allAsked() {
       })),
     ...found.profiles
       .filter(({ identity }) => known(identity))
-      .map(({ identity, name, similarity }) => ({
+      .map(({ identity, name, similarity, cover }) => ({
         key: `profile ${identity} ${name}`,
-        faces: html`<${Face} card=${byId.value.get(identity)} size="large" />`,
+        faces: html`<${Face} card=${byId.value.get(identity)} size="large" />
+          <figure class="face large">
+            <${Picture} src=${cover} />
+            <figcaption class="quiet">profile ${name}</figcaption>
+          </figure>`,
         sentence:
           `${named(identity)} and the profile ${name} are ${similarity.toFixed(2)} alike: ` +
           "same person?",
         yes: "Yes, link",
-        no: "",
+        no: "No",
         onYes: () => link(identity, name),
-        onNo: () => undefined,
+        onNo: () => notProfile(identity, name),
       })),
   ];
 }
@@ -108,7 +112,7 @@ function Question({ one }) {
     <p>${one.sentence}</p>
     <div class="answers">
       <button class="main" data-testid="suggestion-yes" onClick=${one.onYes}>${one.yes}</button>
-      ${one.no && html`<button data-testid="suggestion-no" onClick=${one.onNo}>${one.no}</button>`}
+      <button data-testid="suggestion-no" onClick=${one.onNo}>${one.no}</button>
       <button class="plain" data-testid="suggestion-later" onClick=${() => putOff(one.key)}>
         Later
       </button>

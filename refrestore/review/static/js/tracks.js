@@ -29,11 +29,14 @@ const order = signal("sharp");
 /** Cosine below which a track deserves a look, as a word in the grid; no more than a hint. */
 const UNLIKE = 0.2;
 
-/** @param {Track} track */
+/**
+ * It begins with what the tile shows: who speaks to the machine says what they see.
+ * @param {Track} track
+ */
 function describe(track) {
-  const alike = track.similarity === null ? "" : `, ${track.similarity.toFixed(2)} like the others`;
-  const when = `${clock(track.start)} to ${clock(track.end)}`;
-  return `Track ${track.id}: ${when}, ${Math.round(track.size)} pixels${alike}`;
+  const alike = track.similarity === null ? "" : ` ${track.similarity.toFixed(2)} like the others`;
+  const size = `${Math.round(track.size)} pixels`;
+  return `${clock(track.start)}${alike}, to ${clock(track.end)}, ${size}, track ${track.id}`;
 }
 
 /** @param {Track} track */
@@ -41,7 +44,7 @@ function tile(track) {
   const odd = track.similarity !== null && track.similarity < UNLIKE && !track.settled;
   return html`<${Picture} src=${track.thumb} />
     <span class="tile-tick" aria-hidden="true"><${Icon} name="check" /></span>
-    <span class="tile-words" aria-hidden="true">
+    <span class="tile-words">
       <span>${clock(track.start)}</span>
       ${
         track.similarity !== null &&

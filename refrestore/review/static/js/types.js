@@ -38,6 +38,7 @@
  * @property {"good" | "some" | "none"} readiness
  * @property {{name: string, certainty: number | null, found: boolean} | null} profile
  * @property {{name: string, similarity: number} | null} likely_profile
+ * @property {string[]} not_profiles of whom somebody said that they are somebody else's
  * @property {number} strength 0 to 1
  * @property {[number, number][]} appearances seconds
  */
@@ -80,7 +81,8 @@
  * @property {{one: number, other: number, similarity: number}[]} merges
  * @property {{track: number, holder: number, nearer: number, similarity: number,
  *   thumb: string}[]} tracks
- * @property {{identity: number, name: string, similarity: number}[]} profiles
+ * @property {{identity: number, name: string, similarity: number,
+ *   cover: string | null}[]} profiles
  */
 
 /** @typedef {{id: number, time: string, words: string, undone: boolean}} LogEntry */
@@ -126,6 +128,7 @@
  *   | {do: "rename", identity: number, name: string}
  *   | {do: "state", identities: number[], state: State}
  *   | {do: "link", identity: number, profile: string | null}
+ *   | {do: "not_profile", identity: number, profile: string}
  *   | {do: "distinct", identities: number[]}
  *   | {do: "keep", tracks: number[]}
  *   | {do: "use", close_ups: number[]}
