@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
-
-# Tests share the cores, two at a time: OpenMP's barriers on busy cores cost many times what a
-# second thread gives. Before anything imports torch.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 REQUIRE_SHARED = os.environ.get("REFRESTORE_REQUIRE_SHARED") == "1"
+
+# Tests share the cores, two at a time: OpenMP's barriers on busy cores cost many times what a
+# second thread gives. Before anything imports torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Dozens of processes are started here. Where none may keep what it compiles, each compiles torch
+# anew, which takes longer than most tests; it is kept apart from the sources.
+if sys.dont_write_bytecode:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / "build" / "bytecode")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -52,13 +52,6 @@ this a face in the dark, all noise of the encoder, passes for a sharp one."""
 _MAD_TO_SIGMA = 1.4826
 """Standard deviation over the median absolute deviation of a normal distribution."""
 
-_AS_SHARP = 0.5
-"""Sharpness from which a face shows all that its size can: it varies from 0.3 to 1 in photographs
-(of 36 photos of 512 px, halved once, a tenth are below 0.72)."""
-
-_MOST_HALVINGS = 4
-_SMALLEST_RESOLVED = 12.0
-
 _SIZE_USELESS = 16.0
 _SIZE_ENOUGH = 256.0
 """Face sizes (display pixels) at which the size term is 0 and 1: a 256-px face fills a 512 crop."""
@@ -131,38 +124,6 @@ def sharpness(image: ImageArray, landmarks: FloatArray) -> FloatArray:
     """
     faces = _native_faces(image, landmarks) if len(landmarks) else []
     return np.array([_sharpness(face) for face in faces], np.float32)
-
-
-def resolved_size(image: ImageArray, landmarks: FloatArray, size: FloatArray) -> FloatArray:
-    """Return the size at which each face would still show all it shows, (N,) pixels.
-
-    A face of 260 px that was enlarged from 20 has a resolved size of about 20. The picture is
-    halved until faces are sharp (half of `sharpness` counts as all); the best of size times
-    sharpness is taken.
-
-    Parameters
-    ----------
-    image : (H, W, 3) uint8
-        RGB picture with square pixels.
-    landmarks : (N, 468, 2)
-        In pixels of the picture.
-    size : (N,)
-        Face size in pixels.
-    """
-    resolved = np.zeros(len(landmarks), np.float32)
-    if not len(landmarks):
-        return resolved
-    for halvings in range(_MOST_HALVINGS + 1):
-        factor = 0.5**halvings
-        rows = np.flatnonzero((size * factor >= _SMALLEST_RESOLVED) & (resolved < size * factor))
-        if not len(rows):
-            break
-        shape = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
-        small = np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA), np.uint8)
-        points = ((landmarks[rows] + 0.5) * factor - 0.5).astype(np.float32)
-        share = np.minimum(sharpness(small, points) / _AS_SHARP, 1)
-        resolved[rows] = np.maximum(resolved[rows], size[rows] * factor * share)
-    return np.maximum(resolved, np.minimum(size, _SMALLEST_RESOLVED)).astype(np.float32)
 
 
 def noise(image: ImageArray, landmarks: FloatArray) -> FloatArray:

@@ -20,6 +20,10 @@ FEW = 3
 """Faces from which on a set of them says how alike a person's faces are."""
 
 
+ALIKE_RANGE = (0.5, 1.4)
+"""How much less or more alike than usual a person's photos may be for `Cosines.blurred_of`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cosines:
     """What a recogniser's cosines to a profile's centroid are like.
@@ -43,6 +47,9 @@ class Cosines:
         out of an album; higher, fewer of a look-alike's are let in.
     people
         Least likeness (`profile.likeness`) of two sets, of `FEW` faces or more each, of one person.
+    blurred
+        Least similarity of a blurred face for which nobody vouches to a person whose photos are as
+        alike as `own` says. Not of this benchmark: docs/decisions/009.
     """
 
     strangers: NormalDist
@@ -51,6 +58,16 @@ class Cosines:
     belongs: float
     alike: float
     people: float
+    blurred: float
+
+    def blurred_of(self, alike: float | None) -> float:
+        """Return `blurred` for somebody whose photos are that similar to the mean of the others.
+
+        With the root of it, within `ALIKE_RANGE`; None where that is not known.
+        """
+        if alike is None:
+            return self.blurred
+        return self.blurred * sqrt(min(max(alike / self.own.mean, ALIKE_RANGE[0]), ALIKE_RANGE[1]))
 
     def own_of(self, faces: int) -> NormalDist:
         """Return the model of the person's own faces for a profile of so many.
@@ -74,6 +91,7 @@ _KNOWN: Mapping[str, Cosines] = MappingProxyType(
             belongs=0.40,
             alike=0.28,
             people=0.65,
+            blurred=0.26,
         ),
         "edgeface_xs.fp32": Cosines(
             strangers=NormalDist(-0.011, 0.121),
@@ -82,6 +100,7 @@ _KNOWN: Mapping[str, Cosines] = MappingProxyType(
             belongs=0.35,
             alike=0.26,
             people=0.55,
+            blurred=0.25,
         ),
     }
 )
@@ -94,6 +113,7 @@ _OTHER = Cosines(
     belongs=0.35,
     alike=0.26,
     people=0.60,
+    blurred=0.25,
 )
 """Not measured: for ArcFace-R50 and what else a user brings. It puts the threshold for one stranger
 in 2,000 at 0.40, which insightface's PrivateFrame and facefusion use with ArcFace-R50."""

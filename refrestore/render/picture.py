@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -13,8 +13,8 @@ import torch
 from refrestore.config import RenderSettings
 from refrestore.faces.align import FFHQ_TEMPLATE, similarity, transform
 from refrestore.faces.align import crops as cut_crops
-from refrestore.faces.quality import resolved_size
 from refrestore.project import Profile
+from refrestore.render.afar import UNREADABLE_SHARE, own_likeness, unreadable
 from refrestore.render.crops import arcface_crops, enlarged
 from refrestore.render.plan import need
 from refrestore.render.refine import to_uint8
@@ -28,7 +28,6 @@ from refrestore.restore.guard import (
     Choice,
     Judgement,
     Reason,
-    heed,
     judge,
     recognise,
 )
@@ -40,6 +39,11 @@ DETECT_SIZE = 1024
 PASSES = (1.0, 0.4, 0.2, 0.1)
 """A picture that somebody enlarged has large faces with the detail of small ones, which a detector
 finds only where they look small."""
+
+
+PLAINLY = 0.15
+"""Difference of likeness to a person, by which of two faces in a picture one is not theirs (in a
+mirror or a collage both may be)."""
 
 
 @dataclass(frozen=True)
@@ -115,19 +119,21 @@ def restore_picture(
     assert faces.landmarks is not None
     landmarks = transform(to_crop, faces.landmarks).astype(np.float32)
     crops = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-    beliefs, banks, centroid = _who(image, faces, profile, settings, toolbox)
+
+    def embed(images: ImageArray) -> FloatArray:
+        return models.recogniser.embed(arcface_crops(images, landmarks))
+
+    seen = _Seen(pixels, landmarks, embed(pixels))
+    beliefs, banks, centroid = _who(faces, seen, profile, settings, toolbox)
     plain = toolbox.restorer.restore(crops, landmarks, [None] * len(faces))
     guided = toolbox.restorer.restore(
         crops, landmarks, banks, references=max(1, settings.references)
     )
 
-    def embed(images: ImageArray) -> FloatArray:
-        return models.recogniser.embed(arcface_crops(images, landmarks))
-
     restored = embed(to_uint8(guided.images))
     restored[[bank is None for bank in banks]] = np.nan
     judgements = judge(
-        embed(pixels),
+        seen.embeddings,
         embed(to_uint8(plain.images)),
         restored,
         [centroid] * len(faces),
@@ -172,9 +178,17 @@ def _enlarged(image: ImageArray, scale: int) -> ImageArray:
     )
 
 
+class _Seen(NamedTuple):
+    """Faces as the recogniser sees them: crops, meshes in them, embeddings of those."""
+
+    crops: ImageArray
+    landmarks: FloatArray
+    embeddings: FloatArray
+
+
 def _who(
-    image: ImageArray,
     faces: Faces,
+    seen: _Seen,
     profile: Profile | None,
     settings: RenderSettings,
     toolbox: Toolbox,
@@ -184,20 +198,34 @@ def _who(
     if profile is None or not settings.references:
         return [Belief.CANNOT_TELL] * count, [None] * count, None
     assert faces.embedding is not None
-    assert faces.landmarks is not None
     assert faces.sharpness is not None
-    # The profile was named for the picture, not for each face in it.
-    resolved = resolved_size(image, faces.landmarks, faces.size)
+    blurred, least = _evidence(faces.embedding, seen, profile, toolbox)
     beliefs = recognise(
         faces.embedding,
         profile.centroid,
         size=faces.size,
         sharpness=faces.sharpness,
-        resolved=resolved,
+        blurred=blurred,
+        least=least,
     )
-    beliefs = heed(beliefs, faces.embedding @ profile.centroid, resolved)
     adapter, _ = usable(profile.adapter, toolbox.fusion, profile.name)
     bank = replace(ReferenceBank.from_references(profile.references), adapter=adapter)
     refused = REFUSED if toolbox.switches.guard else {}
     banks = [None if belief in refused else bank for belief in beliefs]
     return beliefs, banks, profile.centroid
+
+
+def _evidence(
+    embeddings: FloatArray, seen: _Seen, profile: Profile, toolbox: Toolbox
+) -> tuple[FloatArray, FloatArray]:
+    """Return how like the person each face is if it is blurred, and how like it must be, (N,) each.
+
+    The profile was named for the picture, not for each face in it, and people are in it once: who
+    is plainly less like the person than another face is somebody else.
+    """
+    unknown = unreadable(seen.crops, seen.landmarks, seen.embeddings, toolbox.models.recogniser)
+    near = embeddings @ profile.centroid
+    alike = np.where(unknown, np.maximum(near, embeddings @ toolbox.afar(profile)), near)
+    least = profile.cosines.blurred_of(own_likeness(profile.embeddings))
+    needed = np.maximum(np.where(unknown, UNREADABLE_SHARE, 1) * least, alike.max() - PLAINLY)
+    return alike.astype(np.float32), needed.astype(np.float32)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -17,6 +18,7 @@ from refrestore.models.runtime import available_cpus, torch_device, torch_dtype
 from refrestore.project import Profile
 from refrestore.project.network import Network
 from refrestore.project.profile_network import seen_by
+from refrestore.render.afar import centroid_from_afar
 from refrestore.render.people import Eyes
 from refrestore.render.switches import ALL_ON, Switches
 from refrestore.restore.fusion import load_fusion
@@ -24,6 +26,7 @@ from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.mask import FaceMask, load_mask
 from refrestore.restore.parser import load_parser
 from refrestore.restore.restorer import Restorer
+from refrestore.types import FloatArray
 
 MOST_WORKERS = 8
 """Faces restored side by side on a CPU; each takes about 250 MB."""
@@ -49,6 +52,9 @@ class Toolbox:
     models: FaceModels
     restorer: Restorer
     switches: Switches = ALL_ON
+    _afar: WeakKeyDictionary[Profile, FloatArray] = field(
+        default_factory=WeakKeyDictionary, init=False, repr=False
+    )
 
     @property
     def eyes(self) -> Eyes:
@@ -63,6 +69,13 @@ class Toolbox:
         """
         eyes = self.eyes
         return seen_by(profile, eyes.network, eyes.recogniser)[0]
+
+    def afar(self, profile: Profile) -> FloatArray:
+        """Return a fitted profile's centroid as seen from afar, (512,)."""
+        if profile not in self._afar:
+            found = centroid_from_afar(profile.references, self.models.recogniser)
+            self._afar[profile] = found
+        return self._afar[profile]
 
     @cached_property
     def fusion(self) -> str:

@@ -18,7 +18,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from refrestore.types import DoubleArray, FloatArray
+from refrestore.types import FloatArray
 
 
 class Belief(Enum):
@@ -74,16 +74,6 @@ class GuardSettings:
     stranger
         A clear face less similar than this to the person is somebody else (strangers reach
         0.16-0.25, a person to himself at least 0.4).
-    unlike
-        A blurred face for which nobody vouches must be at least this similar to the person,
-        by how many pixels it resolves (`faces.quality.resolved_size`): pairs of pixels and cosine,
-        and in proportion between. Lite, chosen on six people, measured on 13 others: shrunk to 24
-        px (resolving 15 to 43) 89 % pass, and 7 % of strangers; shrunk to 64 px and blurred (49 to
-        86) 95 % and 1.5 %, where 0.20 throughout let 3.4 % in. EdgeFace-XS tells them better.
-    unreadable
-        A face that resolves fewer pixels than this says nothing of who it is: with it, of six
-        development people's faces of 24 px 98 % of their own and 74 % of strangers' are not refused
-        (`heed` therefore takes one face of a picture at most).
     rival_margin
         A clear face that is nearer to another identity by more than this is that one's.
     tolerance
@@ -94,8 +84,6 @@ class GuardSettings:
     clear_size: float = 40.0
     clear_sharpness: float = 0.1
     stranger: float = 0.22
-    unlike: tuple[tuple[float, float], ...] = ((16, 0.10), (32, 0.20), (64, 0.26))
-    unreadable: float = 32.0
     rival_margin: float = 0.05
     tolerance: float = 0.02
 
@@ -129,7 +117,8 @@ def recognise(
     witness: FloatArray | None = None,
     size: NDArray[np.floating],
     sharpness: NDArray[np.floating],
-    resolved: NDArray[np.floating] | None = None,
+    blurred: NDArray[np.floating] | None = None,
+    least: NDArray[np.floating] | None = None,
     settings: GuardSettings | None = None,
 ) -> list[Belief]:
     """Say of N faces whether each is the person.
@@ -149,9 +138,11 @@ def recognise(
         Display pixels.
     sharpness : (N,)
         As in `Faces`.
-    resolved : (N,), optional
-        Resolved sizes in pixels; given for faces of which nobody said that they are the person.
-        One too blurred to judge must then be like the person at least a little.
+    blurred : (N,), optional
+        How like the person a face is where it is too blurred to judge, compared with what is as
+        blurred (`render.afar`); as it is otherwise.
+    least : (N,), optional
+        How like the person one too blurred to judge must be; given where nobody said that it is.
     """
     settings = settings or GuardSettings()
     similarity = embeddings @ centroid
@@ -163,12 +154,14 @@ def recognise(
     )
     clear = (size >= settings.clear_size) & (sharpness >= settings.clear_sharpness)
     clear &= np.isfinite(similarity)
-    least = _least(resolved, settings) if resolved is not None else np.full(len(size), -np.inf)
+    hazy = similarity if blurred is None else blurred
+    needed = np.full(len(embeddings), -np.inf) if least is None else least
     beliefs = []
-    rows = zip(clear, similarity, told, rival, least, strict=True)
-    for face_clear, own, by_others, other, needed in rows:
+    for face_clear, own, own_hazy, enough, by_others, other in zip(
+        clear, similarity, hazy, needed, told, rival, strict=True
+    ):
         if not face_clear:
-            beliefs.append(Belief.UNLIKE if own < needed else Belief.CANNOT_TELL)
+            beliefs.append(Belief.UNLIKE if own_hazy < enough else Belief.CANNOT_TELL)
         elif own < settings.stranger:
             beliefs.append(Belief.SOMEBODY_ELSE)
         elif other > by_others + settings.rival_margin:
@@ -176,45 +169,6 @@ def recognise(
         else:
             beliefs.append(Belief.SAME)
     return beliefs
-
-
-def heed(
-    beliefs: Sequence[Belief],
-    similarity: NDArray[np.floating],
-    resolved: NDArray[np.floating],
-    settings: GuardSettings | None = None,
-) -> list[Belief]:
-    """Return what is believed of a picture's N faces, given the user's word that one is the person.
-
-    Where no face can be the person by what it shows, the word is about the one most like them of
-    those that show nothing: the others stay strangers, as one person is in a picture once.
-
-    Parameters
-    ----------
-    beliefs
-        From `recognise`.
-    similarity : (N,)
-        To the person's centroid.
-    resolved : (N,)
-        Resolved sizes in pixels.
-    """
-    settings = settings or GuardSettings()
-    heeded = list(beliefs)
-    if all(belief in REFUSED for belief in beliefs):
-        unreadable = [
-            row
-            for row, belief in enumerate(beliefs)
-            if belief is Belief.UNLIKE and resolved[row] < settings.unreadable
-        ]
-        if unreadable:
-            heeded[max(unreadable, key=lambda row: float(similarity[row]))] = Belief.CANNOT_TELL
-    return heeded
-
-
-def _least(resolved: NDArray[np.floating], settings: GuardSettings) -> DoubleArray:
-    """Return the similarity (N,) that faces must have for which nobody vouches."""
-    sizes, least = zip(*settings.unlike, strict=True)
-    return np.asarray(np.interp(resolved, sizes, least))
 
 
 def judge(

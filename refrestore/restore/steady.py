@@ -36,6 +36,9 @@ CELL = 8
 AGREEMENT = 0.03
 """Difference of two cells, 0..1, at which a neighbour counts 1 / e."""
 
+MARGIN = 32
+"""Crop pixels around what is pasted that are looked at too: what moves in comes from there."""
+
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601."""
 
@@ -54,15 +57,19 @@ class Moment:
         Where it may be pasted.
     grey : (S / 2, S / 2) uint8
         What flow is found on.
+    extent
+        First and last row and column that may be pasted; None if none may.
     """
 
     frame: int
     restored: torch.Tensor
     mask: torch.Tensor
     grey: ImageArray = field(init=False)
+    extent: tuple[int, int, int, int] | None = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "grey", _grey(self.restored))
+        object.__setattr__(self, "extent", _extent(self.mask))
 
 
 def steadied(face: Moment, neighbours: Sequence[Moment]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,23 +82,51 @@ def steadied(face: Moment, neighbours: Sequence[Moment]) -> tuple[torch.Tensor, 
     neighbours
         Moments of the same track around it.
     """
-    if not neighbours:
+    pasted = _pasted([face, *neighbours])
+    if not neighbours or pasted is None:
         return face.restored, face.mask
-    size = face.restored.shape[-1]
-    mine = F.avg_pool2d(face.restored[None], CELL)
-    total = torch.cat([face.restored, face.mask[None]])
-    sum_of_weights = torch.ones_like(face.mask)
+    rows, columns = pasted
+    mine = face.restored[:, rows, columns]
+    total = torch.cat([mine, face.mask[None, rows, columns]])
+    mine = F.avg_pool2d(mine[None], CELL)
+    sum_of_weights = torch.ones_like(total[0])
     for other in neighbours:  # one at a time: a batch would leave the cache
-        motion = torch.from_numpy(_flow(face.grey, other.grey)).to(total.device)
-        picture = torch.cat([other.restored, other.mask[None]])[None]
-        placed = warp(picture, motion[None], stride=FLOW_STRIDE)
+        motion = torch.from_numpy(_flow(face.grey, other.grey, pasted)).to(total.device)
+        picture = torch.cat([other.restored[:, rows, columns], other.mask[None, rows, columns]])
+        placed = warp(picture[None], motion[None], stride=FLOW_STRIDE)
         apart = (F.avg_pool2d(placed[:, :3], CELL) - mine).abs().mean(1, keepdim=True)
         near = float(np.exp(-0.5 * ((other.frame - face.frame) / SIGMA) ** 2))
-        weight = stretch(torch.exp(-((apart / AGREEMENT) ** 2)) * near, size, size)[0, 0]
+        weight = torch.exp(-((apart / AGREEMENT) ** 2)) * near
+        weight = stretch(weight, *sum_of_weights.shape)[0, 0]
         total.addcmul_(placed[0], weight)
         sum_of_weights += weight
     total.div_(sum_of_weights)
-    return total[:3], total[3]
+    restored, mask = face.restored.clone(), face.mask.clone()
+    restored[:, rows, columns], mask[rows, columns] = total[:3], total[3]
+    return restored, mask
+
+
+def _extent(mask: torch.Tensor) -> tuple[int, int, int, int] | None:
+    seen = [torch.nonzero(mask.amax(axis)).ravel() for axis in (1, 0)]
+    if not len(seen[0]):
+        return None
+    rows, columns = ((int(line[0]), int(line[-1])) for line in seen)
+    return *rows, *columns
+
+
+def _pasted(moments: Sequence[Moment]) -> tuple[slice, slice] | None:
+    """Return rows and columns, whole cells, of what is pasted at any time, and `MARGIN` more."""
+    extents = [one.extent for one in moments if one.extent is not None]
+    if not extents:
+        return None
+    side = len(moments[0].mask)
+    top, bottom, left, right = zip(*extents, strict=True)
+    return _span(top, bottom, side), _span(left, right, side)
+
+
+def _span(first: Sequence[int], last: Sequence[int], side: int) -> slice:
+    start, stop = min(first) - MARGIN, max(last) + 1 + MARGIN
+    return slice(max(0, start // CELL * CELL), min(side, -(-stop // CELL) * CELL))
 
 
 def _grey(image: torch.Tensor) -> ImageArray:
@@ -101,11 +136,14 @@ def _grey(image: torch.Tensor) -> ImageArray:
     return result
 
 
-def _flow(this: ImageArray, other: ImageArray) -> FloatArray:
-    """Return where each pixel of a face is in another, (2, H, W): x and y offsets in crop pixels.
+def _flow(this: ImageArray, other: ImageArray, part: tuple[slice, slice]) -> FloatArray:
+    """Return where each pixel of a part of a face is in another, (2, h, w): x and y offsets.
 
-    OpenCV's DIS (Kroeger et al., ECCV 2016).
+    In crop pixels, as the part is; h and w are those of `this`. OpenCV's DIS (Kroeger et al.,
+    ECCV 2016).
     """
+    rows, columns = (slice(p.start // FLOW_STRIDE, p.stop // FLOW_STRIDE) for p in part)
+    this, other = (np.ascontiguousarray(grey[rows, columns]) for grey in (this, other))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     found = search.calc(this, other, np.zeros((*this.shape, 2), np.float32))
     planes = np.asarray(found, np.float32).transpose(2, 0, 1)

@@ -43,8 +43,8 @@ PATIENCE_MS = 120_000
 SHORTENED = {0: 0.5, 1: 0.8, 2: 0.5, 3: 0.5, 4: 0.4, 5: 0.4}
 """Shots of the demo film and how many seconds of each: close-ups of six people, one far shot."""
 
-WIDE = 0.9
-"""A moment of the far shot, seconds."""
+WIDE = 0.56
+"""A moment of the far shot, seconds: near its cut, where few neighbours are restored with it."""
 
 REPORTS_REFUSALS = """
 addEventListener("securitypolicyviolation", (event) =>

@@ -14,6 +14,18 @@ BARE = 6
 """Who is in the far shot only, with the others."""
 
 
+SEEN = """
+window.seen = [];
+requestAnimationFrame(function look() {
+  const list = document.querySelector(".cards");
+  if (list?.children.length)
+    seen.push([document.querySelectorAll("[data-testid=card]").length, list.offsetHeight]);
+  requestAnimationFrame(look);
+});
+"""
+"""Notes in each frame how many cards there are and how high their list is."""
+
+
 def split(review, identity):
     """Make the last track somebody else's on the page; return the new identity's id."""
     before = review.people()
@@ -54,6 +66,29 @@ def test_the_address_works_once(review, browse):
         page.goto(review.base)
         expect(page.get_by_test_id("locked")).to_contain_text("Open the address")
         expect(page.get_by_test_id("card")).to_have_count(0)
+
+
+def test_cards_out_of_sight_are_built_later_in_places_of_their_size(review):
+    page = review.page
+    count = len(review.people())
+    page.set_viewport_size({"width": 320, "height": 200})
+    page.add_init_script(SEEN)
+    page.reload()
+    expect(page.get_by_test_id("card")).to_have_count(count)
+    cards, heights = (set(one) for one in zip(*page.evaluate("() => window.seen"), strict=True))
+    assert min(cards) < count
+    assert max(heights) - min(heights) <= 1
+    # A key that comes before that finds everybody.
+    page.add_init_script("window.requestIdleCallback = () => 0")
+    page.reload()
+    expect(page.locator(".cards > li")).to_have_count(count)
+    expect(page.get_by_test_id("card")).not_to_have_count(count)
+    page.get_by_test_id("card").first.locator(".card-face").focus()
+    for _ in range(count):
+        page.keyboard.press("ArrowDown")
+    last = page.locator(".cards > li").last.locator(".card-face")
+    expect(last).to_be_focused()
+    expect(page.get_by_test_id("card")).to_have_count(count)
 
 
 def test_split_one_and_merge_the_two_by_dragging(review):

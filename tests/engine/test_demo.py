@@ -12,8 +12,8 @@ from refrestore.media.stills import read_picture
 from refrestore.project import Project
 
 MOVES = (
-    CameraMove(View(0.685, 0.455, 1.3), View(0.68, 0.45, 1.3), 0.6),
-    CameraMove(View(0.8, 0.42, 0.5), View(0.8, 0.43, 0.5), 0.4, far=True),
+    CameraMove(View(0.685, 0.455, 1.3), View(0.68, 0.45, 1.3), 0.4),
+    CameraMove(View(0.8, 0.42, 0.5), View(0.8, 0.43, 0.5), 0.16, far=True),
 )
 
 
@@ -28,7 +28,7 @@ def test_the_demo_writes_what_it_promises(tmp_path) -> None:
     assert made.result.page.stat().st_size > 0
     assert np.ptp(read_picture(made.faces)) > 100
     with VideoReader(scanned.film) as reader:
-        assert sum(1 for _ in reader) == 25
+        assert sum(1 for _ in reader) == 14
 
 
 @pytest.mark.xdist_group("engine")

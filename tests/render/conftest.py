@@ -8,16 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from refrestore.config import RuntimeSettings, ScanSettings
+from refrestore.config import (
+    EncoderSettings,
+    ExportSettings,
+    RenderSettings,
+    RuntimeSettings,
+    ScanSettings,
+)
 from refrestore.evaluate.demo import CameraMove, View, make_demo_film
 from refrestore.project import Project
+from refrestore.render.render import RenderResult, render
 from refrestore.scan.scan import scan
 
 MOVES = (
-    CameraMove(View(0.11, 0.37, 1.0), View(0.13, 0.38, 1.0), 0.56),
-    CameraMove(View(0.20, 0.33, 0.5), View(0.22, 0.33, 0.5), 0.56, far=True),
+    CameraMove(View(0.11, 0.37, 1.0), View(0.13, 0.38, 1.0), 0.44),
+    CameraMove(View(0.20, 0.33, 0.5), View(0.22, 0.33, 0.5), 0.44, far=True),
 )
 SIZE = (250, 186)
+
+LOSSLESS = EncoderSettings(codec="ffv1")
+SETTINGS = RenderSettings(segment_seconds=0.3)
+EVERY = 3
+"""Frames between exported faces."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,16 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Scanned:
     make_demo_film(film, moves=MOVES, size=SIZE)
     scan(film, folder / "project", settings=ScanSettings(), runtime=RuntimeSettings())
     return Scanned(film, folder / "project")
+
+
+@pytest.fixture(scope="session")
+def rendered(scanned: Scanned, tmp_path_factory: pytest.TempPathFactory) -> RenderResult:
+    """Return an uninterrupted lossless render of the whole film, in segments, with its faces."""
+    folder = tmp_path_factory.mktemp("rendered")
+    export = ExportSettings(folder=folder / "new" / "faces", every=EVERY)
+    output = folder / "out.mkv"
+    with Project.open(scanned.project) as opened:
+        return render(opened, output, encoder=LOSSLESS, settings=SETTINGS, export=export)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refrestore.config import EncoderSettings, ExportSettings, RenderSettings
+from refrestore.config import ExportSettings, RenderSettings
 from refrestore.errors import DiskError
 from refrestore.faces.align import crops as cut_crops
 from refrestore.media.pixels import rgb
@@ -24,16 +24,15 @@ from refrestore.render.export import FaceExport, choose_faces, file_name, plans_
 from refrestore.render.exported import folder_name
 from refrestore.render.plan import TrackPlan
 from refrestore.render.refine import Refined
-from refrestore.render.render import RenderResult, render
+from refrestore.render.render import render
 from refrestore.render.segments import Segment
 from refrestore.render.work import gather
 from refrestore.types import Faces, Geometry, Identity
 
+from .conftest import EVERY, LOSSLESS, SETTINGS
+
 pytestmark = pytest.mark.xdist_group("render")
 
-LOSSLESS = EncoderSettings(codec="ffv1")
-SETTINGS = RenderSettings(segment_seconds=0.3)
-EVERY = 3
 FLAT = Geometry(64, 48)
 
 
@@ -51,19 +50,8 @@ def index_of(folder: Path) -> dict:
     return json.loads((folder / "index.json").read_text("utf-8"))
 
 
-@pytest.fixture(scope="module")
-def exported(scanned, tmp_path_factory) -> RenderResult:
-    """Return an uninterrupted render with its faces."""
-    folder = tmp_path_factory.mktemp("exported")
-    export = ExportSettings(folder=folder / "new" / "faces", every=EVERY)
-    with Project.open(scanned.project) as project:
-        return render(
-            project, folder / "out.mkv", encoder=LOSSLESS, settings=SETTINGS, export=export
-        )
-
-
-def test_every_face_is_there_three_times_and_in_the_index(exported) -> None:
-    index = index_of(exported.exported)
+def test_every_face_is_there_three_times_and_in_the_index(rendered) -> None:
+    index = index_of(rendered.exported)
     assert index["every"] == EVERY
     assert len(index["faces"]) > 4
     listed = {
@@ -71,23 +59,23 @@ def test_every_face_is_there_three_times_and_in_the_index(exported) -> None:
         for face in index["faces"]
         for kind in ("cropped", "restored", "compare")
     }
-    assert set(files_of(exported.exported)) == listed | {"index.json"}
+    assert set(files_of(rendered.exported)) == listed | {"index.json"}
     assert len(listed) == 3 * len(index["faces"])
     for person in index["people"]:
         assert person["faces"] == sum(
             face["identity"] == person["identity"] for face in index["faces"]
         )
-    assert not list(exported.output.parent.glob(".*"))
-    assert not list(exported.exported.parent.glob(".*"))
+    assert not list(rendered.output.parent.glob(".*"))
+    assert not list(rendered.exported.parent.glob(".*"))
 
 
-def test_a_face_is_its_own_persons_at_its_own_time(scanned, exported) -> None:
+def test_a_face_is_its_own_persons_at_its_own_time(scanned, rendered) -> None:
     with VideoReader(scanned.film) as reader:
         frames = {frame.index: frame for frame in reader}
     geometry = probe(scanned.film).geometry
     with Project.open(scanned.project) as project:
         owner = {track: one.id for one in project.identities() for track in one.tracks}
-        for face in index_of(exported.exported)["faces"]:
+        for face in index_of(rendered.exported)["faces"]:
             frame = frames[face["frame"]]
             assert owner[face["track"]] == face["identity"]
             assert face["time"] == pytest.approx(float(frame.time), abs=1e-5)
@@ -96,7 +84,7 @@ def test_a_face_is_its_own_persons_at_its_own_time(scanned, exported) -> None:
             )
             row = project.faces([face["track"]], face["frame"], face["frame"] + 1)
             wanted = cut_crops(rgb(frame), storage_to_crop(row.keypoints, geometry))[0]
-            folder = exported.exported / face["folder"]
+            folder = rendered.exported / face["folder"]
             cropped, restored, compare = (
                 read_picture(folder / kind / face["file"])
                 for kind in ("cropped", "restored", "compare")
@@ -109,8 +97,8 @@ def test_a_face_is_its_own_persons_at_its_own_time(scanned, exported) -> None:
             np.testing.assert_array_equal(restored[:4], cropped[:4])
 
 
-def test_the_index_says_why(exported) -> None:
-    index = index_of(exported.exported)
+def test_the_index_says_why(rendered) -> None:
+    index = index_of(rendered.exported)
     guided = [face for face in index["faces"] if face["references"]]
     assert guided
     for face in guided:
@@ -157,7 +145,7 @@ def stopped(project: Project, output: Path, export: ExportSettings | None) -> Pa
 
 @pytest.mark.parametrize("before", [EVERY, None])
 def test_a_resumed_render_exports_what_an_uninterrupted_one_does(
-    scanned, exported, tmp_path, before
+    scanned, rendered, tmp_path, before
 ) -> None:
     """Also where the first run exported nothing."""
     first = None if before is None else ExportSettings(folder=tmp_path / "one", every=before)
@@ -176,8 +164,8 @@ def test_a_resumed_render_exports_what_an_uninterrupted_one_does(
         export = ExportSettings(folder=tmp_path / "two", every=EVERY)
         render(project, output, encoder=LOSSLESS, settings=SETTINGS, export=export, progress=watch)
     assert any(again) == (before != EVERY), "a segment was rendered again, or was not"
-    assert files_of(tmp_path / "two") == files_of(exported.exported)
-    for one, other in zip(pictures_of(output), pictures_of(exported.output), strict=True):
+    assert files_of(tmp_path / "two") == files_of(rendered.exported)
+    for one, other in zip(pictures_of(output), pictures_of(rendered.output), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 
-from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
+from refrestore.config import RenderSettings, RuntimeSettings
 from refrestore.errors import MediaError, ProfileError, ProjectError
 from refrestore.media.planes import plane_views
 from refrestore.media.probe import probe
@@ -28,11 +28,11 @@ from refrestore.render.toolbox import open_toolbox
 from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.restorer import Restorer
 
+from .conftest import LOSSLESS, SETTINGS
+
 pytestmark = pytest.mark.xdist_group("render")
 
 STANDIN = Path(__file__).resolve().parents[2] / "models" / "standin" / "gfpgan_standin.safetensors"
-
-LOSSLESS = EncoderSettings(codec="ffv1")
 
 
 def planes_of(video: Path) -> list[list[np.ndarray]]:
@@ -50,16 +50,8 @@ def audio_of(video: Path) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
 
 
-@pytest.fixture(scope="module")
-def restored(scanned, tmp_path_factory):
-    """Return a lossless restoration of the whole film with its report."""
-    output = tmp_path_factory.mktemp("restored") / "out.mkv"
-    with Project.open(scanned.project) as opened:
-        return render(opened, output, encoder=LOSSLESS)
-
-
-def test_faces_change_and_nothing_else_does(scanned, restored) -> None:
-    source, result = planes_of(scanned.film), planes_of(restored.output)
+def test_faces_change_and_nothing_else_does(scanned, rendered) -> None:
+    source, result = planes_of(scanned.film), planes_of(rendered.output)
     assert len(source) == len(result)
     with Project.open(scanned.project) as opened:
         boxes = opened.faces()
@@ -73,21 +65,21 @@ def test_faces_change_and_nothing_else_does(scanned, restored) -> None:
             outside[rows, max(0, int(left - margin)) : int(right + margin)] = False
         np.testing.assert_array_equal(before[0][outside], after[0][outside])
         changed += int(np.any(before[0] != after[0]))
-    assert restored.summary["faces"] > 20
+    assert rendered.summary["faces"] > 20
     assert changed > 10
 
 
-def test_times_sound_and_shape_are_the_sources(scanned, restored) -> None:
+def test_times_sound_and_shape_are_the_sources(scanned, rendered) -> None:
     # Matroska counts in milliseconds; mp4 is held to exactness in tests/media.
-    for one, other in zip(times_of(scanned.film), times_of(restored.output), strict=True):
+    for one, other in zip(times_of(scanned.film), times_of(rendered.output), strict=True):
         assert abs(one - other) <= Fraction(1, 1000)
-    assert audio_of(scanned.film) == audio_of(restored.output)
-    assert probe(restored.output).geometry == probe(scanned.film).geometry
+    assert audio_of(scanned.film) == audio_of(rendered.output)
+    assert probe(rendered.output).geometry == probe(scanned.film).geometry
 
 
-def test_the_report_says_what_was_done(restored) -> None:
-    report = json.loads(restored.report.read_text())
-    assert report["frames"] == 28
+def test_the_report_says_what_was_done(rendered) -> None:
+    report = json.loads(rendered.report.read_text())
+    assert report["frames"] == 22
     assert report["stages"] == ["reference fusion"]
     assert any("no GFPGAN" in note for note in report["notes"])
     guided = [person for person in report["identities"] if person["references"]]
@@ -95,10 +87,10 @@ def test_the_report_says_what_was_done(restored) -> None:
     for person in guided:
         assert person["similarity"]["restored"] is not None
         assert all(reference["used"] > 0 for reference in person["references"])
-    page = restored.page.read_text()
+    page = rendered.page.read_text()
     assert page.count("data:image/jpeg;base64,") >= 4
     assert "http" not in page.replace("http-equiv", "")  # self-contained
-    assert not list(restored.output.parent.glob(".*refrestore"))
+    assert not list(rendered.output.parent.glob(".*refrestore"))
 
 
 def test_ignored_people_leave_every_sample_as_it_was(scanned, project, tmp_path) -> None:
@@ -123,10 +115,7 @@ with Project.open(Path(sys.argv[1])) as project:
 """
 
 
-def test_a_killed_render_goes_on_and_gives_the_same_frames(scanned, tmp_path) -> None:
-    settings = RenderSettings(segment_seconds=0.3)
-    with Project.open(scanned.project) as opened:
-        whole = render(opened, tmp_path / "whole.mkv", encoder=LOSSLESS, settings=settings)
+def test_a_killed_render_goes_on_and_gives_the_same_frames(scanned, rendered, tmp_path) -> None:
     output = tmp_path / "killed.mkv"
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(scanned.project), str(output)],
@@ -148,10 +137,10 @@ def test_a_killed_render_goes_on_and_gives_the_same_frames(scanned, tmp_path) ->
         seen.append(first.stat().st_mtime_ns)
 
     with Project.open(scanned.project) as opened:
-        result = render(opened, output, encoder=LOSSLESS, settings=settings, progress=watch)
+        result = render(opened, output, encoder=LOSSLESS, settings=SETTINGS, progress=watch)
     assert set(seen[:5]) == {kept}, "a finished segment was rendered again"
-    assert result.summary["faces"] == whole.summary["faces"]
-    for one, other in zip(planes_of(whole.output), planes_of(output), strict=True):
+    assert result.summary["faces"] == rendered.summary["faces"]
+    for one, other in zip(planes_of(rendered.output), planes_of(output), strict=True):
         for left, right in zip(one, other, strict=True):
             np.testing.assert_array_equal(left, right)
 

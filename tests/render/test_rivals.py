@@ -33,7 +33,7 @@ JOHNNY, ROBERT = 3, 4
 LIKE_JOHNNY = 6
 """Shot of the photo of Robert that is like Johnny (lite: 0.40, to himself 0.66)."""
 
-HELD = 4
+HELD = 5
 """Frames that a photo is shown for."""
 
 AROUND = 40
@@ -97,8 +97,12 @@ def film(scanned, tmp_path) -> Iterator[tuple[Project, int, int]]:
         yield project, johnny, robert
 
 
-def restored(project: Project, folder: Path) -> dict[int, dict]:
-    result = render(project, folder / "out.mp4", settings=RenderSettings(), runtime=RUNTIME)
+def from_shot(shot: int) -> RenderSettings:
+    return RenderSettings(start=Fraction(shot * HELD, 25))
+
+
+def restored(project: Project, folder: Path, shot: int = 0) -> dict[int, dict]:
+    result = render(project, folder / "out.mp4", settings=from_shot(shot), runtime=RUNTIME)
     report = json.loads(result.report.read_text())
     return {person["id"]: person for person in report["identities"]}
 
@@ -116,8 +120,8 @@ def test_the_user_is_refused_for_a_face_nearer_to_another(film, tmp_path, monkey
     # Without knowing of Robert the face is like Johnny enough.
     monkeypatch.setattr("refrestore.render.people.find_rivals", lambda *_: Rivals())
     monkeypatch.setattr("refrestore.render.people.find_astray", lambda *_: frozenset())
-    alone = restored(project, tmp_path)
-    assert alone[johnny]["beliefs"] == {"same person": 4}
+    alone = restored(project, tmp_path, LIKE_JOHNNY)
+    assert alone[johnny]["beliefs"] == {"same person": 1}
 
 
 @pytest.mark.shared
@@ -129,7 +133,7 @@ def test_a_person_in_two_pieces_is_no_rival_of_himself(film, tmp_path):
     rivals = gather_people(project, []).rivals
     assert rivals.kin == {pair}
     assert len(rivals.of(robert)) == len(rivals.of(piece)) == 1
-    people = restored(project, tmp_path)
+    people = restored(project, tmp_path, JOHNNY)
     assert people[robert]["beliefs"] == {"same person": 2}
     assert people[piece]["beliefs"] == {"same person": 1}
     # Whom the user tells apart, are two; whom he links to one profile, are one however unlike.
@@ -175,7 +179,8 @@ def test_a_scan_of_another_network_is_compared_by_its_close_ups(film, tmp_path):
     project.database.execute("UPDATE tracks SET embedding = NULL")
     old = {one.id: project.references(one.id) for one in project.identities()}
     project.database.execute("UPDATE reference_crops SET embedding = zeroblob(1024)")
-    summary = render(project, tmp_path / "out.mp4", runtime=RUNTIME).summary
+    settings = from_shot(JOHNNY)
+    summary = render(project, tmp_path / "out.mp4", settings=settings, runtime=RUNTIME).summary
     assert any("embedded again" in note for note in summary["notes"])
     people = {person["id"]: person for person in summary["identities"]}
     assert old[robert]

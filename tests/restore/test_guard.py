@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from refrestore.restore.guard import Belief, Choice, Reason, heed, judge, recognise
+from refrestore.restore.guard import Belief, Choice, Reason, judge, recognise
 
 PERSON = np.eye(512, dtype=np.float32)[0]
 OTHER = np.eye(512, dtype=np.float32)[1]
@@ -78,26 +78,29 @@ def test_who_is_refused_and_who_cannot_be_told():
     assert (refused.choice, refused.reason) == (Choice.UNREFERENCED, Reason.ANOTHER)
 
 
-def test_the_word_for_a_picture_is_about_one_face_that_shows_nothing():
-    unlike, other = Belief.UNLIKE, Belief.SOMEBODY_ELSE
-    similarity, resolved = np.array([0.02, 0.08, 0.09, 0.3]), np.array([12.0, 14, 60, 80])
-    said = heed([unlike, unlike, unlike, other], similarity, resolved)
-    assert said == [unlike, Belief.CANNOT_TELL, unlike, other]
-    for found in (Belief.SAME, Belief.CANNOT_TELL):  # the person is there already
-        beliefs = [unlike, unlike, found, other]
-        assert heed(beliefs, similarity, resolved) == beliefs
-    readable = [unlike, other]
-    assert heed(readable, similarity[2:], resolved[2:]) == readable
-    assert heed([], np.zeros(0), np.zeros(0)) == []
-
-
 def test_a_blurred_face_must_be_like_the_person_unless_somebody_vouches():
-    faces = like(0.05, 0.15, 0.15, 0.27)
+    faces = like(0.05, 0.18, 0.23, 0.27)
     size, sharpness = np.full(4, 200.0), np.zeros(4)
     vouched = recognise(faces, PERSON, size=size, sharpness=sharpness)
     assert vouched == [Belief.CANNOT_TELL] * 4
-    resolved = np.array([12.0, 12, 60, 60])
-    seen = recognise(faces, PERSON, size=size, sharpness=sharpness, resolved=resolved)
-    assert seen == [Belief.UNLIKE, Belief.CANNOT_TELL, Belief.UNLIKE, Belief.CANNOT_TELL]
+    for least, passed in ((0.2, 2), (0.17, 3), (0.25, 1)):
+        needed = np.full(4, least)
+        seen = recognise(faces, PERSON, size=size, sharpness=sharpness, least=needed)
+        assert seen == [Belief.UNLIKE] * (4 - passed) + [Belief.CANNOT_TELL] * passed
     refused = judge(faces[:1], like(0.06), like(0.9), [PERSON], beliefs=seen[:1])[0]
     assert (refused.choice, refused.reason) == (Choice.UNREFERENCED, Reason.UNLIKE)
+
+
+def test_a_blurred_face_may_be_like_the_person_from_afar_and_a_clear_one_may_not():
+    seen = recognise(
+        like(0.05, 0.3, 0.05, 0.05),
+        PERSON,
+        size=np.full(4, 200.0),
+        sharpness=np.array([0.0, 0.0, 0.0, 0.9]),
+        blurred=np.array([0.3, 0.3, 0.05, 0.3]),
+        least=np.full(4, 0.2),
+    )
+    assert seen == [
+        *(Belief.CANNOT_TELL, Belief.CANNOT_TELL, Belief.UNLIKE),
+        Belief.SOMEBODY_ELSE,
+    ]

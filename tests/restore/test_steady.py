@@ -61,3 +61,23 @@ def test_masks_fade_with_the_face() -> None:
     _, mask = steadied(face, [gone])
     middle = float(mask[250, 250])
     assert 0.5 < middle < 0.7
+
+
+def test_only_what_is_pasted_is_worked_on_and_it_comes_out_the_same() -> None:
+    mask = torch.zeros(512, 512)
+    mask[150:380, 170:330] = 1
+    whole = [moment(frame, (frame - 10) * 4, noise=0.05) for frame in (10, 9, 11)]
+    part = [Moment(one.frame, one.restored, mask) for one in whole]
+    expected, _ = steadied(whole[0], whole[1:])
+    image, faded = steadied(part[0], part[1:])
+    torch.testing.assert_close(image[:, mask > 0], expected[:, mask > 0], atol=0.02, rtol=0)
+    assert (image - part[0].restored)[:, mask > 0].abs().mean() > 0.005
+    far = (slice(None), slice(0, 100), slice(0, 512))
+    assert torch.equal(image[far], part[0].restored[far])
+    assert float(faded[0, 0]) == 0
+
+
+def test_a_mask_that_fails_for_a_frame_comes_from_its_neighbours() -> None:
+    gone = Moment(10, moment(10).restored, torch.zeros(512, 512))
+    _, mask = steadied(gone, [moment(9), moment(11)])
+    assert float(mask[250, 250]) > 0.5

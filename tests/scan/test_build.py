@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 import pytest
 
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import ProfileError, ProjectError, UsageError
+from refrestore.media.pixels import display_rgb
+from refrestore.media.reader import VideoReader
+from refrestore.media.simple import write_pictures
 from refrestore.project import Profile, Project, VideoSource
 from refrestore.scan.build import build_profile, pictures_in, update_profile
 from refrestore.scan.recognise import match_identities, match_pictures
@@ -198,9 +203,18 @@ def test_photos_of_somebody_else_are_refused(shared, store, tmp_path):
     assert [one.source for one in rejected] == [str(broken)]
 
 
+@pytest.fixture(scope="module")
+def clip(shared, tmp_path_factory):
+    """Return a second of somebody."""
+    clip = tmp_path_factory.mktemp("clip") / "again.mkv"
+    with VideoReader(shared / "data/clips/sample-videos__asl_gestures_again.mkv") as reader:
+        pictures = (display_rgb(frame) for frame in islice(reader, 10, 46))
+        write_pictures(clip, pictures, rate=Fraction(30), options={"crf": "14"})
+    return clip
+
+
 @pytest.mark.shared
-def test_from_a_video(shared, store, tmp_path):
-    clip = shared / "data" / "clips" / "sample-videos__asl_gestures_again.mkv"
+def test_from_a_video(clip, store):
     built = build_profile("Anna", videos=[clip], store=store, runtime=RUNTIME)
     assert built.profile.references
     assert clip.name in built.profile.references[0].source
@@ -330,7 +344,7 @@ def test_strangers_in_an_album(shared, store, pack):
 
 @pytest.mark.shared
 @pytest.mark.parametrize("pack", ["lite", "teachers"])
-def test_a_look_alike_and_a_film_of_somebody_else(shared, store, pack):
+def test_a_look_alike_and_a_film_of_somebody_else(shared, clip, store, pack):
     """Of all people here these two are the most alike to the lite recogniser."""
     runtime = next(one for one in packs(shared) if one.pack == pack)
     kate = pictures_of(shared, "Kate_Winslet", 0, 16)
@@ -338,7 +352,6 @@ def test_a_look_alike_and_a_film_of_somebody_else(shared, store, pack):
     for name, photos in (("Kate", kate), ("Megan", megan)):
         build_profile(name, photos=photos[:8], store=store, runtime=runtime)
     before = files(store.directory)
-    clip = shared / "data" / "clips" / "sample-videos__asl_gestures_again.mkv"
     for source in ({"photos": megan[8:]}, {"videos": [clip]}):
         with pytest.raises(ProfileError, match=r"shows .*nothing was taken from it"):
             update_profile("Kate", store=store, runtime=runtime, **source)

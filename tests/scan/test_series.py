@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -17,6 +18,9 @@ from refrestore.scan.recognise import match_identities
 from refrestore.scan.scan import scan
 
 RATE = 30
+
+FIRST_FRAME, LENGTH = 10, 36
+"""Of each clip."""
 
 FIRST = {"eat": "Eve", "book": "Bob", "again": "Ada", "bird": "Bea"}
 SECOND = {"night": "Eve", "school": "Bob", "brother": "Ada", "milk": "Bea", "hungry": None}
@@ -32,7 +36,7 @@ def film_of(clips: Sequence[str], folder: Path, film: Path) -> None:
         stream = output.add_stream("libx264", RATE, {"crf": "14", "preset": "veryfast"})
         for clip in clips:
             with av.open(str(folder / f"sample-videos__asl_gestures_{clip}.mkv")) as source:
-                for frame in source.decode(video=0):
+                for frame in islice(source.decode(video=0), FIRST_FRAME, FIRST_FRAME + LENGTH):
                     if not count:
                         stream.width, stream.height = frame.width, frame.height
                         stream.pix_fmt = frame.format.name
