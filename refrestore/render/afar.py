@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from refrestore.faces.recogniser import Recogniser
 from refrestore.render.crops import arcface_crops
@@ -22,14 +21,13 @@ CROP = 24
 all together, beside the close-ups as they are, which are always compared (docs/decisions/009)."""
 
 
-UNREADABLE = 0.90
-"""Cosine of a face to itself from afar from which on it shows no more. Of six people, with lite:
-crops of 24 px (noise, JPEG, enlarged again) at least .89; of 32 px .87 in the middle; of 40 px .90
-at most; of 64 px, blurred, .87 at most."""
+READABLE, UNREADABLE = 0.80, 0.90
+"""Cosines of a face to itself from afar up to which it shows more, and from which on it does not.
+Of six people, with lite: crops of 24 px (noise, JPEG, enlarged again) at least .89; of 32 px .87 in
+the middle; of 40 px .77; of 64 px, blurred, .72 and at most .87."""
 
-
-UNREADABLE_SHARE = 0.75
-"""What is asked of an unreadable face, of the likeness asked of a blurred one: there a stranger's
+UNREADABLE_SHARE = 0.6
+"""What is asked of an unreadable face, of the likeness asked of a readable one: there a stranger's
 references cost nothing that can be measured, and one's own help most."""
 
 
@@ -50,8 +48,8 @@ def centroid_from_afar(references: Sequence[Reference], recogniser: Recogniser) 
 
 def unreadable(
     crops: ImageArray, landmarks: FloatArray, embeddings: FloatArray, recogniser: Recogniser
-) -> NDArray[np.bool_]:
-    """Say of faces whether they show no more than they would from afar, (N,).
+) -> FloatArray:
+    """Return how far faces show no more than they would from afar, (N,) in 0..1.
 
     Parameters
     ----------
@@ -63,8 +61,9 @@ def unreadable(
         The recogniser's of these crops.
     """
     shrunk = np.stack([_from_afar(crop) for crop in crops])
-    afar = recogniser.embed(arcface_crops(shrunk, landmarks))
-    return np.asarray((embeddings * afar).sum(axis=1) >= UNREADABLE)
+    itself = (embeddings * recogniser.embed(arcface_crops(shrunk, landmarks))).sum(axis=1)
+    share: FloatArray = np.clip((itself - READABLE) / (UNREADABLE - READABLE), 0, 1)
+    return share.astype(np.float32)
 
 
 def own_likeness(embeddings: FloatArray) -> float | None:

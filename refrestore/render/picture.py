@@ -223,9 +223,9 @@ def _evidence(
     The profile was named for the picture, not for each face in it, and people are in it once: who
     is plainly less like the person than another face is somebody else.
     """
-    unknown = unreadable(seen.crops, seen.landmarks, seen.embeddings, toolbox.models.recogniser)
+    share = unreadable(seen.crops, seen.landmarks, seen.embeddings, toolbox.models.recogniser)
     near = embeddings @ profile.centroid
-    alike = np.where(unknown, np.maximum(near, embeddings @ toolbox.afar(profile)), near)
+    alike = near + share * np.maximum(embeddings @ toolbox.afar(profile) - near, 0)
     least = profile.cosines.blurred_of(own_likeness(profile.embeddings))
-    needed = np.maximum(np.where(unknown, UNREADABLE_SHARE, 1) * least, alike.max() - PLAINLY)
+    needed = np.maximum(least * (1 - (1 - UNREADABLE_SHARE) * share), alike.max() - PLAINLY)
     return alike.astype(np.float32), needed.astype(np.float32)

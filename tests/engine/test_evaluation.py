@@ -62,7 +62,7 @@ def runtime(shared) -> Iterator[RuntimeSettings]:
 @pytest.fixture(scope="module")
 def stills(album, runtime, tmp_path_factory) -> Evaluation:
     """Return an evaluation on one photo of each of two people."""
-    settings = EvaluationSettings(stills=(album,), photos=1, degradations=("24px",))
+    settings = EvaluationSettings(stills=(album,), photos=1, degradations=("64px",))
     return evaluate(tmp_path_factory.mktemp("stills") / "out", settings, runtime=runtime)
 
 
@@ -70,7 +70,7 @@ def stills(album, runtime, tmp_path_factory) -> Evaluation:
 @pytest.mark.xdist_group("evaluation")
 def test_stills(album, stills) -> None:
     result = stills
-    table, condition = result.table, "stills, 24px"
+    table, condition = result.table, "stills, 64px"
     assert table.conditions == [condition]
     assert table.count(condition) == 2
     keys = [row.key for row in table.rows_of(condition)]
@@ -84,7 +84,7 @@ def test_stills(album, stills) -> None:
     assert written["means"][condition]["ours-right"]["identity"] == pytest.approx(own, abs=1e-4)
     assert written["facts"]["command"].startswith("refrestore evaluate --stills")
     assert str(album) not in result.json.read_text()  # no folder of this machine
-    assert "### stills, 24px (2 faces)" in result.markdown.read_text()
+    assert "### stills, 64px (2 faces)" in result.markdown.read_text()
     page = result.page.read_text()
     assert page.count("data:image/jpeg;base64,") == 2 * 7
     assert "http://" not in page
@@ -96,7 +96,7 @@ def test_stills(album, stills) -> None:
 @pytest.mark.xdist_group("evaluation")
 def test_switches(album, stills, runtime, tmp_path) -> None:
     settings = EvaluationSettings(
-        stills=(album,), photos=1, degradations=("24px",), switches=True, gfpgan=STANDIN
+        stills=(album,), photos=1, degradations=("64px",), switches=True, gfpgan=STANDIN
     )
     result = evaluate(tmp_path / "out", settings, runtime=runtime)
     table = result.table

@@ -94,12 +94,13 @@ def test_a_face_from_afar_is_most_like_its_person_from_afar(toolbox, people) -> 
 
 def test_what_shows_no_more_than_it_would_from_afar(toolbox, people) -> None:
     recogniser = toolbox.models.recogniser
-    for side, expected in ((16, True), (64, False), (512, False)):
+    for side, least, most in ((16, 1, 1), (32, 0, 0.95), (64, 0, 0), (512, 0, 0)):
         for seed, one in enumerate(people):
             image, mesh = one.references[0].image, one.references[0].landmarks[None]
             crop = far_and_noisy(image, seed, side)[None]
             embedding = recogniser.embed(arcface_crops(crop, mesh))
-            assert list(unreadable(crop, mesh, embedding, recogniser)) == [expected], (side, seed)
+            (share,) = unreadable(crop, mesh, embedding, recogniser)
+            assert least <= share <= most, (side, seed)
 
 
 def picture_of(names: tuple[str, ...], side: int) -> ImageArray:
