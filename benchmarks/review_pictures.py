@@ -12,7 +12,6 @@ import argparse
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,16 +60,8 @@ def page_of(project: Path, home: Path) -> Iterator[str]:
         runtime=RuntimeSettings(profiles_dir=home / "profiles", device="cpu"),
         open_browser=False,
     )
-    with prepared(settings, home / "state") as running:
-        server = threading.Thread(
-            target=running.server.run, kwargs={"sockets": [running.listener]}, daemon=True
-        )
-        server.start()
-        try:
-            yield running.url
-        finally:
-            running.server.should_exit = True
-            server.join()
+    with prepared(settings, home / "state") as running, running.beside():
+        yield running.url
 
 
 def take(page: Page, target: Path) -> None:

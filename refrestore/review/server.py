@@ -50,6 +50,19 @@ class Running:
     place: Place
     session: Session
 
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Answer in a thread of its own until the block ends."""
+        thread = threading.Thread(
+            target=self.server.run, kwargs={"sockets": [self.listener]}, daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            self.server.should_exit = True
+            thread.join()
+
 
 @contextmanager
 def prepared(settings: ReviewSettings, state: Path | None = None) -> Iterator[Running]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -243,18 +242,13 @@ def served(chromium: Browser, scanned: Scanned, home: Path) -> Iterator[Review]:
         runtime=RuntimeSettings(profiles_dir=home / "profiles", device="cpu"),
         open_browser=False,
     )
-    with prepared(settings, home / "state") as running:
-        server = threading.Thread(
-            target=running.server.run, kwargs={"sockets": [running.listener]}, daemon=True
-        )
-        server.start()
-        try:
-            with window(chromium, running.url.split("/?")[0]) as watched:
-                store = ProfileStore(home / "profiles")
-                yield Review(watched, running.url, scanned.project, store)
-        finally:
-            running.server.should_exit = True
-            server.join()
+    with (
+        prepared(settings, home / "state") as running,
+        running.beside(),
+        window(chromium, running.url.split("/?")[0]) as watched,
+    ):
+        store = ProfileStore(home / "profiles")
+        yield Review(watched, running.url, scanned.project, store)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -147,18 +146,12 @@ def served(project: Path, home: Path, **settings: Any) -> Iterator[Page]:
         open_browser=False,
         **settings,
     )
-    with prepared(chosen, home / "state") as running:
-        thread = threading.Thread(
-            target=running.server.run, kwargs={"sockets": [running.listener]}, daemon=True
-        )
-        thread.start()
+    with prepared(chosen, home / "state") as running, running.beside():
         page = Page(running)
         try:
             yield page
         finally:
             page.http.close()
-            running.server.should_exit = True
-            thread.join()
 
 
 Serve = Callable[..., Page]
