@@ -227,5 +227,6 @@ def _evidence(
     near = embeddings @ profile.centroid
     alike = near + share * np.maximum(embeddings @ toolbox.afar(profile) - near, 0)
     least = profile.cosines.blurred_of(own_likeness(profile.embeddings))
-    needed = np.maximum(least * (1 - (1 - UNREADABLE_SHARE) * share), alike.max() - PLAINLY)
+    most = np.nanmax(alike, initial=-1)  # a face that cannot be embedded says nothing of the others
+    needed = np.maximum(least * (1 - (1 - UNREADABLE_SHARE) * share), most - PLAINLY)
     return alike.astype(np.float32), needed.astype(np.float32)
