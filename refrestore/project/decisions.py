@@ -290,12 +290,10 @@ class Decisions(ABC):
         The profile is known by its name, as a link's; only a link takes the word back.
         """
         with self.database.transaction(write=True):
-            if not profile or profile in self.identity(identity_id).not_profiles:
-                raise ProjectError(
-                    f"You said before that identity {identity_id} is not {profile}."
-                    if profile
-                    else "Name the profile that is somebody else's."
-                )
+            if not profile:
+                raise ProjectError("Name the profile that is somebody else's.")
+            if profile in self.identity(identity_id).not_profiles:
+                raise ProjectError(f"You said before that identity {identity_id} is not {profile}.")
             self._say("not_profile", [identity_id], profile)
 
     @contextmanager

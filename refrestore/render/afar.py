@@ -20,7 +20,6 @@ CROP = 24
 """Pixels a side to which the 512 of a close-up are shrunk. Of 16 to 96 one alone does as well as
 all together, beside the close-ups as they are, which are always compared (docs/decisions/009)."""
 
-
 READABLE, UNREADABLE = 0.80, 0.90
 """Cosines of a face to itself from afar up to which it shows more, and from which on it does not.
 Of six people, with lite: crops of 24 px (noise, JPEG, enlarged again) at least .89; of 32 px .87 in
@@ -28,7 +27,7 @@ the middle; of 40 px .77; of 64 px, blurred, .72 and at most .87."""
 
 UNREADABLE_SHARE = 0.6
 """What is asked of an unreadable face, of the likeness asked of a readable one: there a stranger's
-references cost nothing that can be measured, and one's own help most."""
+references change the likeness to the true face little (-.007 on average) and one's own help most."""
 
 
 def centroid_from_afar(references: Sequence[Reference], recogniser: Recogniser) -> FloatArray:

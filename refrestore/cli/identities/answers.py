@@ -31,6 +31,9 @@ NEW = 0
 """A new identity; those there are begin at 1."""
 
 
+OneProfile = Annotated[str, typer.Argument(metavar="PROFILE", help="Name of the profile.")]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the group."""
     app.command()(merge)
@@ -175,7 +178,7 @@ def not_a_face(
 
 def link(
     identity: One,
-    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Name of the profile.")],
+    profile: OneProfile,
     project: options.ProjectFolder,
     profiles_dir: options.ProfilesDir = None,
     json: options.Json = False,
@@ -197,7 +200,7 @@ def unlink(identities: Several, project: options.ProjectFolder, json: options.Js
 
 def not_profile(
     identity: One,
-    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="Name of the profile.")],
+    profile: OneProfile,
     project: options.ProjectFolder,
     profiles_dir: options.ProfilesDir = None,
     json: options.Json = False,
