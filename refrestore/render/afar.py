@@ -27,7 +27,7 @@ the middle; of 40 px .77; of 64 px, blurred, .72 and at most .87."""
 
 UNREADABLE_SHARE = 0.6
 """What is asked of an unreadable face, of the likeness asked of a readable one: there a stranger's
-references change the likeness to the true face little (-.007 on average) and one's own help most."""
+references change the likeness to the true face little (-.007 on average), one's own help most."""
 
 
 def centroid_from_afar(references: Sequence[Reference], recogniser: Recogniser) -> FloatArray:
