@@ -50,8 +50,9 @@ def test_bfloat16_is_close(network, faces, tmp_path):
     path = tmp_path / "small.safetensors"
     save_file(_contiguous(network), path)
     rough = GFPGAN.from_file(path, dtype=torch.bfloat16)
-    exact = network(faces)
-    result = rough(faces.bfloat16())
+    face = faces[:1]  # without AMX a convolution in bfloat16 takes seconds
+    exact = network(face)
+    result = rough(face.bfloat16())
     assert result.dtype == torch.bfloat16
     error = (result.float() - exact).abs()
     assert error.mean() < 0.02 * exact.abs().mean()

@@ -55,8 +55,9 @@ def test_calms_noise_and_keeps_the_low_frequencies(network, smooth):
 @torch.inference_mode()
 def test_half_precision_says_the_same(network, smooth):
     half = GFPGAN.from_file(WEIGHTS, dtype=torch.bfloat16)
-    there = half((smooth * 2 - 1).to(torch.bfloat16)).float()
-    assert (there - network(smooth * 2 - 1)).abs().mean() < 0.02
+    picture = smooth[:1] * 2 - 1  # without AMX a convolution in bfloat16 takes seconds
+    there = half(picture.to(torch.bfloat16)).float()
+    assert (there - network(picture)).abs().mean() < 0.02
 
 
 @torch.inference_mode()
