@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.metadata
+import importlib.util
 import io
 import logging
 import os
 import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from refrestore.config import Device
 from refrestore.errors import ModelError, UsageError
@@ -27,7 +30,26 @@ ORT_ERRORS_ONLY = 3
 
 ORT_FATAL_ONLY = 4
 
+CPU_COMMAND = "pip install 'refrestore[cpu]'"
+GPU_COMMAND = "pip install 'refrestore[gpu]'"
+
 _log = logging.getLogger(__name__)
+
+
+class Network(Protocol):
+    """An opened ONNX network: `onnxruntime.InferenceSession`, or OpenCV in its place."""
+
+    def get_inputs(self) -> Sequence[Any]:
+        """Return inputs; each has a `name` and a `shape`."""
+
+    def get_outputs(self) -> Sequence[Any]:
+        """Return outputs."""
+
+    def get_providers(self) -> list[str]:
+        """Return what computes, best first."""
+
+    def run(self, names: Sequence[str] | None, feed: Mapping[str, Any]) -> list[Any]:
+        """Compute outputs, all of them without `names`."""
 
 
 def torch_device(device: Device) -> torch.device:
@@ -85,8 +107,8 @@ def onnx_session(
     threads: int | None = None,
     *,
     graph: bytes | None = None,
-) -> onnxruntime.InferenceSession:
-    """Open an ONNX network.
+) -> Network:
+    """Open an ONNX network, in onnxruntime or, where that is not installed, in OpenCV.
 
     If CUDA was asked for, or is what `auto` chose for torch, and onnxruntime could not load it,
     the session runs on the CPU and a warning says so and why.
@@ -106,11 +128,28 @@ def onnx_session(
     Raises
     ------
     ModelError
-        If the file is not a network that onnxruntime opens.
+        If the file is not a network that can be opened.
     """
+    wants_cuda = device == "cuda" or (device == "auto" and _torch_has_cuda())
+    session: Network
+    if has_onnxruntime():
+        session = _onnxruntime_session(path, threads, graph, wants_cuda=wants_cuda)
+    else:
+        from .opencv import OpenCvNetwork
+
+        session = OpenCvNetwork(path, graph)
+    if wants_cuda and session_device(session) != "cuda":
+        _log.warning(
+            "CUDA was asked for, but %s runs on the CPU: %s.", Path(path).name, why_no_onnx_cuda()
+        )
+    return session
+
+
+def _onnxruntime_session(
+    path: Path, threads: int | None, graph: bytes | None, *, wants_cuda: bool
+) -> onnxruntime.InferenceSession:
     import onnxruntime
 
-    wants_cuda = device == "cuda" or (device == "auto" and _torch_has_cuda())
     # A CUDA provider that does not load is reported below, in one line instead of several.
     onnxruntime.set_default_logger_severity(ORT_FATAL_ONLY)
     providers: list[Any] = [CPU_PROVIDER]
@@ -119,7 +158,7 @@ def onnx_session(
         # The default, EXHAUSTIVE, times algorithms: slow for changing shapes, not reproducible.
         providers.insert(0, (CUDA_PROVIDER, {"cudnn_conv_algo_search": "HEURISTIC"}))
     try:
-        session = onnxruntime.InferenceSession(
+        return onnxruntime.InferenceSession(
             graph or str(path), session_options(threads), providers=providers
         )
     except Exception as error:  # onnxruntime's exceptions share no base class
@@ -127,13 +166,6 @@ def onnx_session(
         raise ModelError(f"{path} is not a network onnxruntime can open: {reason}") from error
     finally:
         onnxruntime.set_default_logger_severity(ORT_ERRORS_ONLY)
-    if wants_cuda and session_device(session) != "cuda":
-        _log.warning(
-            "CUDA was asked for, but onnxruntime runs %s on the CPU: %s.",
-            Path(path).name,
-            why_no_onnx_cuda(),
-        )
-    return session
 
 
 def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
@@ -152,43 +184,73 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
     return options
 
 
-def session_device(session: onnxruntime.InferenceSession) -> str:
+def session_device(session: Network) -> str:
     """Return where a session really runs: "cuda" or "cpu"."""
     return "cuda" if CUDA_PROVIDER in session.get_providers() else "cpu"
 
 
-def onnxruntime_packages() -> dict[str, str]:
+def has_onnxruntime() -> bool:
+    """Whether onnxruntime is installed; a folder left behind without its code does not count."""
+    spec = importlib.util.find_spec("onnxruntime")
+    return spec is not None and spec.origin is not None
+
+
+def onnxruntime_packages(folders: Iterable[str] | None = None) -> dict[str, str]:
     """Return installed onnxruntime distributions and their versions.
 
     `onnxruntime` beside `onnxruntime-gpu` is a trap: both install the same module, the last one
     wins, and if that is the plain one the GPU is lost without a word.
+
+    Parameters
+    ----------
+    folders
+        Where to look; by default on `sys.path`.
     """
+    where = list(sys.path if folders is None else folders)
     return {
         name: distribution.version
         for name in ("onnxruntime", "onnxruntime-gpu")
-        for distribution in importlib.metadata.distributions(name=name)
+        for distribution in importlib.metadata.distributions(name=name, path=where)
     }
 
 
+def gpu_onnxruntime_command(packages: Iterable[str]) -> str:
+    """Return the command that makes onnxruntime-gpu the one onnxruntime, given what is installed.
+
+    Both have to go before one comes: they own the same files.
+    """
+    installed = sorted(packages)
+    if installed == ["onnxruntime-gpu"]:
+        return "pip install --force-reinstall --no-deps onnxruntime-gpu"
+    if not installed:
+        return GPU_COMMAND
+    return f"pip uninstall -y {' '.join(installed)} && {GPU_COMMAND}"
+
+
 def why_no_onnx_cuda() -> str:
-    """Return the likeliest reason why onnxruntime has no CUDA here, as a clause."""
+    """Return the likeliest reason why onnxruntime has no CUDA here, as a clause with a command."""
+    packages = onnxruntime_packages()
+    command = gpu_onnxruntime_command(packages)
+    if not has_onnxruntime():
+        said = (
+            f"{', '.join(packages)} has lost its files" if packages else "there is no onnxruntime"
+        )
+        return f"{said}; run: {command}"
     import onnxruntime
 
-    packages = onnxruntime_packages()
     if CUDA_PROVIDER not in onnxruntime.get_available_providers():
         if len(packages) > 1:
-            return (
-                "onnxruntime and onnxruntime-gpu are both installed and the plain one won; "
-                "uninstall both, then install onnxruntime-gpu"
-            )
-        return f"this build ({', '.join(packages) or 'onnxruntime'}) has no CUDA provider"
+            both = "onnxruntime and onnxruntime-gpu are both installed and the plain one won"
+            return f"{both}; run: {command}"
+        build = ", ".join(packages) or "onnxruntime"
+        return f"this build ({build}) has no CUDA provider; run: {command}"
     if not _torch_has_cuda():
         return "no GPU is usable here"
     library = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
     try:
         ctypes.CDLL(str(library))
     except OSError as error:
-        return f"its CUDA libraries do not load ({error})"
+        return f"its CUDA libraries do not load ({error}); run: {GPU_COMMAND}"
     return f"onnxruntime-gpu {onnxruntime.__version__} does not work with this GPU or driver"
 
 
