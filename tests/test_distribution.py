@@ -99,9 +99,9 @@ def test_extras_are_imported_where_they_may_be():
     users = {module: [] for module in ("insightface", "facexlib", "gfpgan", "basicsr")}
     for path in sorted((ROOT / "refrestore").rglob("*.py")):
         text = path.read_text()
-        for module in users:
+        for module, paths in users.items():
             if module in text and module in imported(text):
-                users[module].append(path.relative_to(ROOT).as_posix())
+                paths.append(path.relative_to(ROOT).as_posix())
     assert users == {
         "insightface": ["refrestore/faces/normalisation.py"],  # only where it is installed
         "facexlib": [],

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from refrestore.errors import ModelError
 
+from .gpu import CPU_COMMAND
+
 if TYPE_CHECKING:
     import onnx
 
@@ -92,8 +94,7 @@ class OpenCvNetwork:
                 return [np.array(values) for values in self._net.forward(wanted)]
             except cv2.error as error:
                 raise ModelError(
-                    f"OpenCV cannot compute {self._path.name} ({error.err}); "
-                    "run: pip install 'refrestore[cpu]'"
+                    f"OpenCV cannot compute {self._path.name} ({error.err}); run: {CPU_COMMAND}"
                 ) from error
 
 

@@ -18,6 +18,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from refrestore.config import Device
 from refrestore.errors import ModelError, UsageError
 
+from .gpu import (
+    GPU_COMMAND,
+    OLDEST_PYTHON_FOR_GPU,
+    cuda_torch_advice,
+    gpu_onnxruntime_command,
+)
+
 if TYPE_CHECKING:
     import onnxruntime
     import torch
@@ -29,9 +36,6 @@ ORT_ERRORS_ONLY = 3
 """onnxruntime's log level for errors (0 verbose … 4 fatal)."""
 
 ORT_FATAL_ONLY = 4
-
-CPU_COMMAND = "pip install 'refrestore[cpu]'"
-GPU_COMMAND = "pip install 'refrestore[gpu]'"
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +69,10 @@ def torch_device(device: Device) -> torch.device:
     usable = torch.cuda.is_available()
     if device == "cuda" and not usable:
         reason = "finds no GPU" if torch.version.cuda else "is a build without CUDA"
-        raise UsageError(f"--device cuda was asked for, but torch {reason}; use auto or cpu.")
+        advice = "" if torch.version.cuda else f", or {cuda_torch_advice(None)}"
+        raise UsageError(
+            f"--device cuda was asked for, but torch {reason}; use auto or cpu{advice}."
+        )
     return torch.device("cuda" if usable and device != "cpu" else "cpu")
 
 
@@ -214,44 +221,37 @@ def onnxruntime_packages(folders: Iterable[str] | None = None) -> dict[str, str]
     }
 
 
-def gpu_onnxruntime_command(packages: Iterable[str]) -> str:
-    """Return the command that makes onnxruntime-gpu the one onnxruntime, given what is installed.
-
-    Both have to go before one comes: they own the same files.
-    """
-    installed = sorted(packages)
-    if installed == ["onnxruntime-gpu"]:
-        return "pip install --force-reinstall --no-deps onnxruntime-gpu"
-    if not installed:
-        return GPU_COMMAND
-    return f"pip uninstall -y {' '.join(installed)} && {GPU_COMMAND}"
-
-
 def why_no_onnx_cuda() -> str:
     """Return the likeliest reason why onnxruntime has no CUDA here, as a clause with a command."""
+    if sys.version_info[:2] < OLDEST_PYTHON_FOR_GPU:
+        oldest = ".".join(map(str, OLDEST_PYTHON_FOR_GPU))
+        return f"onnxruntime has no build for CUDA 13 before Python {oldest}"
     packages = onnxruntime_packages()
-    command = gpu_onnxruntime_command(packages)
-    if not has_onnxruntime():
-        said = (
-            f"{', '.join(packages)} has lost its files" if packages else "there is no onnxruntime"
-        )
-        return f"{said}; run: {command}"
-    import onnxruntime
-
-    if CUDA_PROVIDER not in onnxruntime.get_available_providers():
-        if len(packages) > 1:
-            both = "onnxruntime and onnxruntime-gpu are both installed and the plain one won"
-            return f"{both}; run: {command}"
-        build = ", ".join(packages) or "onnxruntime"
-        return f"this build ({build}) has no CUDA provider; run: {command}"
+    if lost := _why_no_cuda_provider(packages):
+        return f"{lost}; run: {gpu_onnxruntime_command(packages)}"
     if not _torch_has_cuda():
         return "no GPU is usable here"
+    import onnxruntime
+
     library = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
     try:
         ctypes.CDLL(str(library))
     except OSError as error:
         return f"its CUDA libraries do not load ({error}); run: {GPU_COMMAND}"
     return f"onnxruntime-gpu {onnxruntime.__version__} does not work with this GPU or driver"
+
+
+def _why_no_cuda_provider(packages: Mapping[str, str]) -> str | None:
+    named = ", ".join(packages)
+    if not has_onnxruntime():
+        return f"{named} has lost its files" if packages else "onnxruntime is not installed"
+    import onnxruntime
+
+    if CUDA_PROVIDER in onnxruntime.get_available_providers():
+        return None
+    if len(packages) > 1:
+        return "onnxruntime and onnxruntime-gpu are both installed and the plain one won"
+    return f"this build ({named or 'onnxruntime'}) has no CUDA provider"
 
 
 def _preload_cuda_libraries() -> None:
