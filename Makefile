@@ -56,8 +56,8 @@ browser: $(VENV)/.ready ## A Chromium for the browser tests
 
 requirements: $(UV) ## Pin anew
 	$(UV) pip compile -q requirements/bootstrap.in --universal --python-version 3.10 --generate-hashes --no-header -o requirements/bootstrap.txt
-	$(UV) pip compile -q pyproject.toml --extra review --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/run.txt
-	$(UV) pip compile -q pyproject.toml --extra dev --extra review --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/dev.txt
+	$(UV) pip compile -q pyproject.toml --extra gpu --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/run.txt
+	$(UV) pip compile -q pyproject.toml --extra dev --extra gpu --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/dev.txt
 	$(UV) pip compile -q requirements/gfpgan.in --no-deps --universal --python-version 3.10 --generate-hashes --no-header -o requirements/gfpgan.txt
 
 clean: ## Everything that was made

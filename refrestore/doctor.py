@@ -17,7 +17,13 @@ from typing import Any, Literal
 from refrestore.config import EncoderSettings, RuntimeSettings, profiles_directory
 from refrestore.errors import RefrestoreError
 from refrestore.models import ModelStore, torch_device, torch_dtype
-from refrestore.models.runtime import onnxruntime_packages, why_no_onnx_cuda
+from refrestore.models.gpu import (
+    CPU_COMMAND,
+    cuda_torch_advice,
+    gpu_onnxruntime_command,
+    nvidia_gpus,
+)
+from refrestore.models.runtime import has_onnxruntime, onnxruntime_packages, why_no_onnx_cuda
 from refrestore.models.selftest import onnx_self_test, torch_self_test
 
 State = Literal["ok", "warning", "error"]
@@ -28,12 +34,14 @@ MODULES = {
     "av": "av",
     "cv2": "opencv-python",
     "faiss": "faiss-cpu",
-    "insightface": "insightface",
+    "fastapi": "fastapi",
     "numpy": "numpy",
+    "onnx": "onnx",
     "safetensors": "safetensors",
     "scenedetect": "scenedetect",
     "scipy": "scipy",
     "torchvision": "torchvision",
+    "uvicorn": "uvicorn",
 }
 """Modules the main job imports, and the packages they come from."""
 
@@ -49,7 +57,7 @@ LITTLE_DISK = 2 << 30
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at: `error` means that the main job would not run."""
+    """One thing looked at: `error` means that the main job would not run, or not on the GPU."""
 
     name: str
     state: State
@@ -64,7 +72,7 @@ class Diagnosis:
 
     @property
     def ok(self) -> bool:
-        """Whether the main job would run."""
+        """Whether the main job would run, and on the GPU where there is one."""
         return all(check.state != "error" for check in self.checks)
 
     def as_json(self) -> dict[str, Any]:
@@ -139,9 +147,20 @@ def _version(package: str) -> str:
         return "?"
 
 
+def _gpus(settings: RuntimeSettings) -> list[str]:
+    """Return the GPUs that ought to be used."""
+    return [] if settings.device == "cpu" else nvidia_gpus()
+
+
 def _torch(settings: RuntimeSettings) -> Iterator[Check]:
     import torch
 
+    gpus = _gpus(settings)
+    if gpus and not torch.cuda.is_available():
+        advice = cuda_torch_advice(torch.version.cuda)
+        detail = f"{torch.__version__} does not use {', '.join(gpus)}; {advice}"
+        yield Check("torch", "error", detail)
+        return
     ran = torch_self_test(settings.device)
     place = torch_device(settings.device)
     dtype = str(torch_dtype(place)).removeprefix("torch.")
@@ -158,17 +177,20 @@ def _onnxruntime(settings: RuntimeSettings) -> Iterator[Check]:
     if len(packages) > 1:
         yield Check(
             "onnxruntime",
-            "warning",
+            "error" if _gpus(settings) else "warning",
             f"{named} are installed side by side and overwrite each other, which can cost the GPU; "
-            "uninstall both, then install onnxruntime-gpu alone",
+            f"run: {gpu_onnxruntime_command(packages)}",
         )
     ran = onnx_self_test(settings.device)
     wanted = torch_device(settings.device).type
-    if ran == wanted:
+    if ran != wanted:
+        detail = f"{named} computes on {ran}, not {wanted}: {why_no_onnx_cuda()}"
+        yield Check("onnxruntime", "error", detail)
+    elif has_onnxruntime():
         yield Check("onnxruntime", "ok", f"{named} computes on {ran}")
     else:
-        detail = f"{named} computes on {ran}, not {wanted}: {why_no_onnx_cuda()}"
-        yield Check("onnxruntime", "error" if settings.device == "cuda" else "warning", detail)
+        detail = f"not installed, OpenCV computes on {ran}; faster with it: {CPU_COMMAND}"
+        yield Check("onnxruntime", "ok", detail)
 
 
 def _encoders(_: RuntimeSettings) -> Iterator[Check]:

@@ -23,7 +23,7 @@ def doctor(
 ) -> None:
     """Check Python, torch, onnxruntime, encoders, models and folders.
 
-    Exit status 1 if the main job would not run.
+    Exit status 1 if the main job would not run, or would leave a GPU unused (unless --device cpu).
     """
     from refrestore.doctor import diagnose
 

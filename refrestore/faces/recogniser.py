@@ -1,4 +1,8 @@
-"""Identity embeddings of aligned faces, in batches."""
+"""Identity embeddings of aligned faces, in batches.
+
+ArcFace: Deng et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", CVPR 2019.
+Results are held to insightface's by tests/faces/test_oracles.py.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ import numpy as np
 from refrestore.config import Device
 from refrestore.errors import ModelError
 from refrestore.faces.align import ARCFACE_SIZE, ARCFACE_TEMPLATE, crops, similarity
+from refrestore.faces.normalisation import arcface_normalisation, zoo_normalisation
+from refrestore.faces.sessions import read_graph
 from refrestore.models.runtime import onnx_session, session_device
 from refrestore.types import EMBEDDING_SIZE, FloatArray, ImageArray
 
@@ -17,7 +23,7 @@ _CUDA_BATCH = 64
 
 
 class Recogniser:
-    """An ArcFace-style network, opened by insightface (which knows its normalisation).
+    """An ArcFace-style network.
 
     Parameters
     ----------
@@ -25,6 +31,8 @@ class Recogniser:
         ONNX file with a (N, 3, 112, 112) input and (N, 512) output.
     device, threads
         Where to run.
+    zoo
+        Ask insightface, where it is installed, how to normalise.
 
     Raises
     ------
@@ -32,14 +40,22 @@ class Recogniser:
         If the file is not such a network.
     """
 
-    def __init__(self, path: Path, device: Device = "cpu", threads: int | None = None) -> None:
-        from insightface.model_zoo.arcface_onnx import ArcFaceONNX
-
+    def __init__(
+        self,
+        path: Path,
+        device: Device = "cpu",
+        threads: int | None = None,
+        *,
+        zoo: bool = False,
+    ) -> None:
         session = onnx_session(path, device, threads)
         shape = session.get_inputs()[0].shape
         if list(shape[1:]) != [3, ARCFACE_SIZE, ARCFACE_SIZE]:
             raise ModelError(f"{path} is no recogniser: its input is {shape}, not (N, 3, 112, 112)")
-        self._network = ArcFaceONNX(str(path), session)
+        asked = zoo_normalisation(path, session, detector=False) if zoo else None
+        self._normalisation = asked or arcface_normalisation(read_graph(path))
+        self._session = session
+        self._input = session.get_inputs()[0].name
         self.batch = _CUDA_BATCH if session_device(session) == "cuda" else _BATCH
         if isinstance(shape[0], int):
             self.batch = shape[0]
@@ -47,10 +63,11 @@ class Recogniser:
     def embed(self, aligned: ImageArray) -> FloatArray:
         """Return unit embeddings (N, 512) float32 of (N, 112, 112, 3) uint8 RGB crops."""
         result = np.empty((len(aligned), EMBEDDING_SIZE), np.float32)
+        mean, spread = self._normalisation
         for start in range(0, len(aligned), self.batch):
             rows = slice(start, start + self.batch)
             planes = aligned[rows].transpose(0, 3, 1, 2).astype(np.float32)
-            result[rows] = self._network.forward(planes)
+            result[rows] = self._session.run(None, {self._input: (planes - mean) / spread})[0]
         result /= np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-12)
         return result
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from refrestore.config import Device
 from refrestore.errors import ModelError
-from refrestore.models.runtime import onnx_session
+from refrestore.models.runtime import Network, onnx_session
 
 if TYPE_CHECKING:
     import onnx
-    import onnxruntime
 
 
 def read_graph(path: Path) -> onnx.ModelProto:
@@ -43,6 +42,6 @@ def free_dimensions(model: onnx.ModelProto, axes: dict[int, str]) -> None:
 
 def open_session(
     path: Path, graph: onnx.ModelProto, device: Device, threads: int | None
-) -> onnxruntime.InferenceSession:
+) -> Network:
     """Open an edited graph of a file on the device asked for."""
     return onnx_session(path, device, threads, graph=graph.SerializeToString())

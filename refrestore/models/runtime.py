@@ -5,15 +5,25 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.metadata
+import importlib.util
 import io
 import logging
 import os
 import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from refrestore.config import Device
 from refrestore.errors import ModelError, UsageError
+
+from .gpu import (
+    GPU_COMMAND,
+    OLDEST_PYTHON_FOR_GPU,
+    cuda_torch_advice,
+    gpu_onnxruntime_command,
+)
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -30,6 +40,22 @@ ORT_FATAL_ONLY = 4
 _log = logging.getLogger(__name__)
 
 
+class Network(Protocol):
+    """An opened ONNX network: `onnxruntime.InferenceSession`, or OpenCV in its place."""
+
+    def get_inputs(self) -> Sequence[Any]:
+        """Return inputs; each has a `name` and a `shape`."""
+
+    def get_outputs(self) -> Sequence[Any]:
+        """Return outputs."""
+
+    def get_providers(self) -> list[str]:
+        """Return what computes, best first."""
+
+    def run(self, names: Sequence[str] | None, feed: Mapping[str, Any]) -> list[Any]:
+        """Compute outputs, all of them without `names`."""
+
+
 def torch_device(device: Device) -> torch.device:
     """Return torch's device for a setting; `auto` is CUDA where torch can use it.
 
@@ -43,7 +69,10 @@ def torch_device(device: Device) -> torch.device:
     usable = torch.cuda.is_available()
     if device == "cuda" and not usable:
         reason = "finds no GPU" if torch.version.cuda else "is a build without CUDA"
-        raise UsageError(f"--device cuda was asked for, but torch {reason}; use auto or cpu.")
+        advice = "" if torch.version.cuda else f", or {cuda_torch_advice(None)}"
+        raise UsageError(
+            f"--device cuda was asked for, but torch {reason}; use auto or cpu{advice}."
+        )
     return torch.device("cuda" if usable and device != "cpu" else "cpu")
 
 
@@ -85,8 +114,8 @@ def onnx_session(
     threads: int | None = None,
     *,
     graph: bytes | None = None,
-) -> onnxruntime.InferenceSession:
-    """Open an ONNX network.
+) -> Network:
+    """Open an ONNX network, in onnxruntime or, where that is not installed, in OpenCV.
 
     If CUDA was asked for, or is what `auto` chose for torch, and onnxruntime could not load it,
     the session runs on the CPU and a warning says so and why.
@@ -106,11 +135,28 @@ def onnx_session(
     Raises
     ------
     ModelError
-        If the file is not a network that onnxruntime opens.
+        If the file is not a network that can be opened.
     """
+    wants_cuda = device == "cuda" or (device == "auto" and _torch_has_cuda())
+    session: Network
+    if has_onnxruntime():
+        session = _onnxruntime_session(path, threads, graph, wants_cuda=wants_cuda)
+    else:
+        from .opencv import OpenCvNetwork
+
+        session = OpenCvNetwork(path, graph)
+    if wants_cuda and session_device(session) != "cuda":
+        _log.warning(
+            "CUDA was asked for, but %s runs on the CPU: %s.", Path(path).name, why_no_onnx_cuda()
+        )
+    return session
+
+
+def _onnxruntime_session(
+    path: Path, threads: int | None, graph: bytes | None, *, wants_cuda: bool
+) -> onnxruntime.InferenceSession:
     import onnxruntime
 
-    wants_cuda = device == "cuda" or (device == "auto" and _torch_has_cuda())
     # A CUDA provider that does not load is reported below, in one line instead of several.
     onnxruntime.set_default_logger_severity(ORT_FATAL_ONLY)
     providers: list[Any] = [CPU_PROVIDER]
@@ -119,7 +165,7 @@ def onnx_session(
         # The default, EXHAUSTIVE, times algorithms: slow for changing shapes, not reproducible.
         providers.insert(0, (CUDA_PROVIDER, {"cudnn_conv_algo_search": "HEURISTIC"}))
     try:
-        session = onnxruntime.InferenceSession(
+        return onnxruntime.InferenceSession(
             graph or str(path), session_options(threads), providers=providers
         )
     except Exception as error:  # onnxruntime's exceptions share no base class
@@ -127,13 +173,6 @@ def onnx_session(
         raise ModelError(f"{path} is not a network onnxruntime can open: {reason}") from error
     finally:
         onnxruntime.set_default_logger_severity(ORT_ERRORS_ONLY)
-    if wants_cuda and session_device(session) != "cuda":
-        _log.warning(
-            "CUDA was asked for, but onnxruntime runs %s on the CPU: %s.",
-            Path(path).name,
-            why_no_onnx_cuda(),
-        )
-    return session
 
 
 def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
@@ -152,44 +191,67 @@ def session_options(threads: int | None = None) -> onnxruntime.SessionOptions:
     return options
 
 
-def session_device(session: onnxruntime.InferenceSession) -> str:
+def session_device(session: Network) -> str:
     """Return where a session really runs: "cuda" or "cpu"."""
     return "cuda" if CUDA_PROVIDER in session.get_providers() else "cpu"
 
 
-def onnxruntime_packages() -> dict[str, str]:
+def has_onnxruntime() -> bool:
+    """Whether onnxruntime is installed; a folder left behind without its code does not count."""
+    spec = importlib.util.find_spec("onnxruntime")
+    return spec is not None and spec.origin is not None
+
+
+def onnxruntime_packages(folders: Iterable[str] | None = None) -> dict[str, str]:
     """Return installed onnxruntime distributions and their versions.
 
     `onnxruntime` beside `onnxruntime-gpu` is a trap: both install the same module, the last one
     wins, and if that is the plain one the GPU is lost without a word.
+
+    Parameters
+    ----------
+    folders
+        Where to look; by default on `sys.path`.
     """
+    where = list(sys.path if folders is None else folders)
     return {
         name: distribution.version
         for name in ("onnxruntime", "onnxruntime-gpu")
-        for distribution in importlib.metadata.distributions(name=name)
+        for distribution in importlib.metadata.distributions(name=name, path=where)
     }
 
 
 def why_no_onnx_cuda() -> str:
-    """Return the likeliest reason why onnxruntime has no CUDA here, as a clause."""
-    import onnxruntime
-
+    """Return the likeliest reason why onnxruntime has no CUDA here, as a clause with a command."""
+    if sys.version_info[:2] < OLDEST_PYTHON_FOR_GPU:
+        oldest = ".".join(map(str, OLDEST_PYTHON_FOR_GPU))
+        return f"onnxruntime has no build for CUDA 13 before Python {oldest}"
     packages = onnxruntime_packages()
-    if CUDA_PROVIDER not in onnxruntime.get_available_providers():
-        if len(packages) > 1:
-            return (
-                "onnxruntime and onnxruntime-gpu are both installed and the plain one won; "
-                "uninstall both, then install onnxruntime-gpu"
-            )
-        return f"this build ({', '.join(packages) or 'onnxruntime'}) has no CUDA provider"
+    if lost := _why_no_cuda_provider(packages):
+        return f"{lost}; run: {gpu_onnxruntime_command(packages)}"
     if not _torch_has_cuda():
         return "no GPU is usable here"
+    import onnxruntime
+
     library = Path(onnxruntime.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
     try:
         ctypes.CDLL(str(library))
     except OSError as error:
-        return f"its CUDA libraries do not load ({error})"
+        return f"its CUDA libraries do not load ({error}); run: {GPU_COMMAND}"
     return f"onnxruntime-gpu {onnxruntime.__version__} does not work with this GPU or driver"
+
+
+def _why_no_cuda_provider(packages: Mapping[str, str]) -> str | None:
+    named = ", ".join(packages)
+    if not has_onnxruntime():
+        return f"{named} has lost its files" if packages else "onnxruntime is not installed"
+    import onnxruntime
+
+    if CUDA_PROVIDER in onnxruntime.get_available_providers():
+        return None
+    if len(packages) > 1:
+        return "onnxruntime and onnxruntime-gpu are both installed and the plain one won"
+    return f"this build ({named or 'onnxruntime'}) has no CUDA provider"
 
 
 def _preload_cuda_libraries() -> None:

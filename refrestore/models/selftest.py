@@ -1,4 +1,4 @@
-"""Proof that torch and onnxruntime compute where they say they do, with nothing but themselves."""
+"""Proof that torch and ONNX networks compute where they say, with nothing but themselves."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write_tiny_network(path: Path) -> None:
 
 
 def onnx_self_test(device: Device) -> str:
-    """Run a convolution in onnxruntime and return where it ran, "cuda" or "cpu".
+    """Run a convolution as an ONNX network and return where it ran, "cuda" or "cpu".
 
     Raises
     ------
@@ -48,10 +48,10 @@ def onnx_self_test(device: Device) -> str:
         try:
             (result,) = session.run(None, {"x": x})
         except Exception as error:  # onnxruntime's exceptions share no base class
-            raise ModelError(f"onnxruntime cannot run a convolution: {error}") from error
+            raise ModelError(f"an ONNX network cannot run here: {error}") from error
     expected = sum(x[..., i : i + _SIDE - 2, j : j + _SIDE - 2] for i in range(3) for j in range(3))
     if not np.allclose(result, expected, atol=_TOLERANCE):
-        raise ModelError("onnxruntime computes a convolution wrongly; install it again.")
+        raise ModelError("a convolution comes out wrong; install onnxruntime again.")
     return session_device(session)
 
 

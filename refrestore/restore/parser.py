@@ -10,25 +10,15 @@ import torch.nn.functional as F  # noqa: N812  the field's name for it
 from torch import Tensor, nn
 
 from refrestore.errors import ModelError
+from refrestore.restore.parsenet import ParseNet
 from refrestore.types import FloatArray
 
 PARSER_SIZE = 512
 """Side of ParseNet's input in pixels."""
 
-CLASSES = 19
-"""Background, then CelebAMask-HQ's regions."""
-
 FACE_CLASSES = tuple(range(1, 13))
 """Skin, nose, glasses, eyes, brows, ears, mouth, lips; after them come hair, hat, earring, neck
 and clothes (the order is that of MASK_COLORMAP in facexlib's face_restoration_helper.py)."""
-
-
-def parse_net() -> nn.Module:
-    """Return facexlib's ParseNet, untrained."""
-    from facexlib.parsing.parsenet import ParseNet
-
-    network: nn.Module = ParseNet(in_size=PARSER_SIZE, out_size=PARSER_SIZE, parsing_ch=CLASSES)
-    return network
 
 
 class ParserMask:
@@ -37,7 +27,7 @@ class ParserMask:
     Parameters
     ----------
     network
-        `parse_net()`, trained; it is moved to `device` and `dtype`.
+        `ParseNet()`, trained; it is moved to `device` and `dtype`.
     """
 
     def __init__(
@@ -56,7 +46,7 @@ class ParserMask:
         pictures = faces.to(self.device).float() * 2 - 1
         if size != PARSER_SIZE:
             pictures = F.interpolate(pictures, size=PARSER_SIZE, mode="bilinear")
-        classes: Tensor = self.network(pictures.to(self.dtype))[0]
+        classes: Tensor = self.network(pictures.to(self.dtype))
         seen = classes.float().softmax(1)[:, list(FACE_CLASSES)].sum(1, keepdim=True)
         if size != PARSER_SIZE:
             seen = F.interpolate(seen, size=size, mode="bilinear")
@@ -67,7 +57,7 @@ class ParserMask:
 def load_parser(
     path: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> ParserMask:
-    """Open facexlib's ParseNet weights.
+    """Open ParseNet's weights as facexlib publishes them.
 
     Raises
     ------
@@ -76,7 +66,7 @@ def load_parser(
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        network = parse_net()
+        network = ParseNet()
         network.load_state_dict(state)
     except (OSError, pickle.UnpicklingError, EOFError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(

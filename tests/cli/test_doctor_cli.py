@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
@@ -12,6 +15,9 @@ from refrestore import doctor
 from refrestore.cli.doctor import register
 from refrestore.config import RuntimeSettings
 from refrestore.errors import ModelError
+from refrestore.models.runtime import onnxruntime_packages
+
+WITHOUT_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 
 
 @pytest.fixture
@@ -55,12 +61,67 @@ def test_broken_package(monkeypatch):
     assert "no-such-package" in check.detail
 
 
-def test_both_onnxruntimes(monkeypatch):
-    both = {"onnxruntime": "1.20", "onnxruntime-gpu": "1.20"}
-    monkeypatch.setattr(doctor, "onnxruntime_packages", lambda: both)
+@pytest.fixture
+def gpu(tmp_path, monkeypatch):
+    """Give this process an nvidia-smi that names a GPU."""
+    program = tmp_path / "bin/nvidia-smi"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'NVIDIA H200, 580.105.08'\n")
+    program.chmod(0o755)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
+def plain_beside(tmp_path, monkeypatch):
+    """Install plain onnxruntime, as far as its metadata says."""
+    info = tmp_path / "site/onnxruntime-1.32.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime\nVersion: 1.32.0\n")
+    monkeypatch.syspath_prepend(str(info.parent))
+
+
+@WITHOUT_CUDA
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_gpu_that_torch_does_not_use_fails(run, gpu, device):
+    result = run("--json", "--device", device)
+    assert result.exit_code == 1
+    details = {one["name"]: one for one in json.loads(result.stdout)["checks"]}
+    assert details["torch"]["state"] == "error"
+    assert "NVIDIA H200 (driver 580.105.08)" in details["torch"]["detail"]
+    assert "update the NVIDIA driver" in details["torch"]["detail"]
+
+
+def test_gpu_that_is_not_asked_for(run, gpu):
+    assert run("--json", "--device", "cpu").exit_code == 0
+
+
+MEND = "run: pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'refrestore[gpu]'"
+
+
+@pytest.mark.skipif(
+    "onnxruntime-gpu" not in onnxruntime_packages(), reason="needs the pinned environment"
+)
+def test_both_onnxruntimes(plain_beside):
     first, *_ = doctor._onnxruntime(RuntimeSettings(device="cpu"))
     assert first.state == "warning"
-    assert "uninstall both" in first.detail
+    assert MEND in first.detail
+
+
+@pytest.mark.skipif(
+    "onnxruntime-gpu" not in onnxruntime_packages(), reason="needs the pinned environment"
+)
+def test_both_onnxruntimes_beside_a_gpu_fail(plain_beside, gpu):
+    first, *_ = doctor._onnxruntime(RuntimeSettings())
+    assert first.state == "error"
+    assert MEND in first.detail
+
+
+def test_no_onnxruntime_is_said_and_no_error(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    (check,) = doctor._onnxruntime(RuntimeSettings(device="cpu"))
+    assert check.state == "ok"
+    assert "pip install 'refrestore[cpu]'" in check.detail
 
 
 def test_onnxruntime_without_the_gpu_that_torch_has(monkeypatch):
@@ -69,7 +130,7 @@ def test_onnxruntime_without_the_gpu_that_torch_has(monkeypatch):
 
     monkeypatch.setattr(doctor, "torch_device", lambda _: Cuda())
     monkeypatch.setattr(doctor, "onnx_self_test", lambda _: "cpu")
-    assert _states(doctor._onnxruntime, device="auto") == ["warning"]
+    assert _states(doctor._onnxruntime, device="auto") == ["error"]
     assert _states(doctor._onnxruntime, device="cuda") == ["error"]
 
 

