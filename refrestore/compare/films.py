@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from refrestore.errors import MediaError, UsageError
-from refrestore.media.probe import VideoInfo, film_stream, open_input, probe
+from refrestore.media.probe import VideoInfo, film_stream, open_film, probe
 from refrestore.media.reader import VideoReader, read_packets
 from refrestore.types import DoubleArray, Frame
 
@@ -129,19 +129,22 @@ def presentation_times(info: VideoInfo) -> DoubleArray:
         There is none.
     """
     times: list[float] = []
-    with open_input(info.path) as container:
+    untimed = 0
+    with open_film(info.path) as container:
         stream = film_stream(container, info.path)
         for packet in read_packets(container, [stream]):
             if packet.is_discard or not packet.size:
                 continue
             ticks = packet.dts if packet.pts is None else packet.pts
             if ticks is None:
-                times.append(float(info.start + len(times) / info.average_rate))
+                untimed += 1
             else:
                 times.append(float(ticks * packet.time_base))
-    if not times:
+    if not times and not untimed:
         raise MediaError(f"{info.path} has a video stream, but no picture in it.")
-    return np.sort(np.array(times))
+    # As `VideoReader` times them: those that the file does not time come first.
+    first = float(info.start) + np.arange(untimed) / float(info.average_rate)
+    return np.sort(np.concatenate([first, times]))
 
 
 def _check_aspect(one: VideoInfo, other: VideoInfo) -> None:

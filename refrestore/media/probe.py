@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,10 @@ FALLBACK_RATE = Fraction(25)
 
 PROBE_PACKETS = 500
 """Packets read in search of a first picture."""
+
+UNTIMED_PACKETS = 4096
+"""Packets read in search of a first time. Matroska stores times before 0, which libav does not
+tell, as 16-bit milliseconds: 33 seconds at most, 3,932 pictures at 120 a second."""
 
 StreamKind = Literal["video", "audio", "subtitle", "data", "attachment", "unknown"]
 
@@ -82,7 +87,8 @@ class VideoInfo:
     time_base
         Unit of its timestamps, seconds.
     start
-        Presentation time of the first picture, seconds.
+        Presentation time of the first picture, seconds; counted back from the first time that is
+        known, at the frame rate, where pictures without one come first.
     duration
         Of the film stream, seconds; None if the file does not tell.
     average_rate
@@ -133,13 +139,17 @@ def probe(path: str | Path) -> VideoInfo:
         The file is missing, empty, not a video, or has no video stream or no picture.
     """
     path = Path(path)
-    with open_input(path) as container:
+    with open_film(path) as container:
         stream = film_stream(container, path)
         picture = _first_picture(container, stream, path)
         context = stream.codec_context
         rate = stream.average_rate or stream.guessed_rate or FALLBACK_RATE
         time_base = stream.time_base or 1 / FALLBACK_RATE
-        start = ((stream.start_time if picture.pts is None else picture.pts) or 0) * time_base
+        start = (stream.start_time or 0) * time_base
+        if picture.pts is not None:
+            start = picture.pts * time_base
+        elif (counted := _counted_back(path, rate)) is not None:
+            start = counted
         duration = _duration(container, stream, start)
         frames = stream.frames or (None if duration is None else max(1, round(duration * rate)))
         full = picture.format.name.startswith("yuvj")
@@ -176,8 +186,27 @@ def probe(path: str | Path) -> VideoInfo:
         )
 
 
-def open_input(path: Path) -> av.container.InputContainer:
-    """Open a file for reading.
+def open_film(path: Path) -> av.container.InputContainer:
+    """Open a file for reading its film, with no other times than the file itself tells.
+
+    Times before 0 in Matroska libav leaves out, or fills in by guesses: rounded, or from 0 on.
+
+    Raises
+    ------
+    MediaError
+        As `open_input`.
+    """
+    container = open_input(path)
+    if "matroska" in container.format.name:
+        starts = [each.start_time for each in container.streams.video if not is_cover(each)]
+        if any(start is None or start < 0 for start in starts):
+            container.close()
+            return open_input(path, {"fflags": "+nofillin"})
+    return container
+
+
+def open_input(path: Path, options: dict[str, str] | None = None) -> av.container.InputContainer:
+    """Open a file for reading, with options of libavformat's.
 
     Raises
     ------
@@ -191,7 +220,7 @@ def open_input(path: Path) -> av.container.InputContainer:
     if path.stat().st_size == 0:
         raise MediaError(f"{path} is empty (0 bytes).")
     try:
-        return av.open(str(path), "r", metadata_errors="replace")
+        return av.open(str(path), "r", metadata_errors="replace", container_options=options)
     except PermissionError as error:
         raise MediaError(f"{path} may not be read: permission denied.") from error
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -260,6 +289,32 @@ def _first_picture(
             if count > PROBE_PACKETS:
                 break
     raise MediaError(f"{path} has a video stream, but no picture in it can be decoded.")
+
+
+def _counted_back(path: Path, rate: Fraction) -> Fraction | None:
+    """Return the first picture's time, counted back from the first that is known; None if none is.
+
+    What pictures are given, and in which order, only the decoder says; but it is asked only if a
+    packet promises a time (elementary streams have none at all).
+    """
+    with open_film(path) as container:
+        packets = islice(container.demux(film_stream(container, path)), UNTIMED_PACKETS)
+        with suppress(av.FFmpegError):
+            if all(packet.pts is None for packet in packets):
+                return None
+    with open_film(path) as container:
+        stream = film_stream(container, path)
+        stream.thread_type = "AUTO"
+        time_base, untimed = stream.time_base or 1 / FALLBACK_RATE, 0
+        with suppress(av.FFmpegError):
+            for packet in islice(container.demux(stream), UNTIMED_PACKETS):
+                with suppress(av.InvalidDataError):
+                    for picture in packet.decode():
+                        if picture.pts is not None:
+                            ticks = picture.pts - round(untimed / (rate * time_base))
+                            return ticks * time_base
+                        untimed += 1
+    return None
 
 
 def _duration(
