@@ -18,6 +18,7 @@ from av.stream import Disposition
 
 from refrestore.errors import MediaError
 from refrestore.media.colour import FULL, ColorTags
+from refrestore.moment import Timecode
 from refrestore.types import Geometry
 
 FINGERPRINT_BYTES = 1 << 20
@@ -107,6 +108,8 @@ class VideoInfo:
         Bytes.
     fingerprint
         Identifies the content: size and SHA-256 of the first and last MiB.
+    timecode
+        Of the first picture, where the file carries one.
     """
 
     path: Path
@@ -128,6 +131,7 @@ class VideoInfo:
     chapters: int
     size: int
     fingerprint: str
+    timecode: Timecode | None = None
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -183,6 +187,7 @@ def probe(path: str | Path) -> VideoInfo:
             chapters=len(chapters_of(container)),
             size=path.stat().st_size,
             fingerprint=fingerprint(path),
+            timecode=_timecode(container, stream),
         )
 
 
@@ -333,6 +338,17 @@ def _duration(
     elif container.duration is not None:
         end = Fraction(container.duration, av.time_base)
     return end - start if end > start else None
+
+
+def _timecode(container: av.container.InputContainer, film: av.VideoStream) -> Timecode | None:
+    """Return the timecode at which a film starts: its own, the file's, or that of a track."""
+    others = [stream.metadata for stream in container.streams if stream is not film]
+    for metadata in (film.metadata, container.metadata, *others):
+        for key, value in metadata.items():
+            if key.lower() == "timecode":
+                with suppress(ValueError):
+                    return Timecode.parse(value)
+    return None
 
 
 def _clockwise(counterclockwise: float) -> Literal[0, 90, 180, 270]:
