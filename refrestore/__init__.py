@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from refrestore.engine.pictures import restore_pictures
     from refrestore.engine.run import run
     from refrestore.errors import RefrestoreError
+    from refrestore.moment import parse_moment
     from refrestore.project import Profile, ProfileStore, Project
     from refrestore.render.picture import restore_picture
     from refrestore.render.preview import preview
@@ -49,6 +50,7 @@ _HOMES = {
     "Track": "types",
     "build_profile": "scan.build",
     "open_toolbox": "render.toolbox",
+    "parse_moment": "moment",
     "preview": "render.preview",
     "render_project": "render.render:render",
     "restore_picture": "render.picture",
@@ -74,6 +76,7 @@ __all__ = [
     "Track",
     "build_profile",
     "open_toolbox",
+    "parse_moment",
     "preview",
     "render_project",
     "restore_picture",

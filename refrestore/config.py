@@ -6,14 +6,21 @@ Field descriptions are the help texts of the command line.
 from __future__ import annotations
 
 import os
-from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from refrestore.errors import UsageError
+from refrestore.moment import Moment, parse_moment
 
 Device = Literal["auto", "cpu", "cuda"]
 PackName = Literal["lite", "full", "teachers"]
@@ -80,8 +87,10 @@ class RenderSettings(Settings):
     unfocused: bool = Field(False, description="Restore faces out of focus in the background too.")
     references: int = Field(5, ge=0, le=8, description="References used per face; 0 for none.")
     batch: int = Field(8, ge=1, description="Faces restored at a time.")
-    start: Fraction | None = Field(None, description="First presentation time, seconds.")
-    end: Fraction | None = Field(None, description="Presentation time to stop before, seconds.")
+    start: Moment | None = Field(
+        None, description="Where to begin; seconds count from the first frame."
+    )
+    end: Moment | None = Field(None, description="Where to stop before, counted in the same way.")
     segment_seconds: float = Field(
         10, gt=0, description="Longest segment between resumable points; cuts end one earlier."
     )
@@ -94,6 +103,15 @@ class RenderSettings(Settings):
         if self.background is not None and self.scale == 1:
             raise UsageError("--background enlarges the rest of the frame: give --scale 2 or 4.")
         return self
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _as_typed(cls, value: object) -> object:
+        return parse_moment(value) if isinstance(value, str) else value
+
+    @field_serializer("start", "end")
+    def _as_text(self, moment: Moment | None) -> str | None:
+        return None if moment is None else str(moment)
 
     @field_serializer("background")
     def _name_only(self, background: Path | None) -> str | None:

@@ -11,6 +11,7 @@ import refrestore
 ROOT = Path(refrestore.__file__).parent
 FLOORS = {
     "errors": 0,
+    "moment": 0,  # imports nothing
     "types": 1,
     "config": 1,
     "models": 2,  # opens what `faces` runs

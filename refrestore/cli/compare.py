@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -42,16 +41,16 @@ def compare(
         ),
     ] = None,
     start: Annotated[
-        Fraction | None,
+        Any,
         typer.Option(
             "--start",
             parser=parse_time,
             metavar="TIME",
-            help="Only from this time of IN on; if OUT is a part of IN, where it begins.",
+            help="Only from this time of IN on, as for render; if OUT is a part, where it begins.",
         ),
     ] = None,
     end: Annotated[
-        Fraction | None,
+        Any,
         typer.Option("--end", parser=parse_time, metavar="TIME", help="Stop before this time."),
     ] = None,
     device: options.DeviceOption = "auto",

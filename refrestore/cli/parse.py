@@ -6,34 +6,23 @@ from fractions import Fraction
 
 import typer
 
+from refrestore.moment import Moment, parse_moment
+
 SUFFIXES = {"k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
-MOST_TIME_PARTS = 3
-"""Hours, minutes, seconds."""
 
 
-def parse_time(text: str) -> Fraction:
-    """Return seconds of "75", "1:15", "0:01:15.5", exactly.
+def parse_time(text: str) -> Moment:
+    """Return the moment that was typed (`parse_moment`).
 
     Raises
     ------
     typer.BadParameter
-        If it is no time.
+        If it is none.
     """
-    parts = text.strip().split(":")
     try:
-        if len(parts) > MOST_TIME_PARTS:
-            raise ValueError
-        values = [Fraction(part) for part in parts]
-        if any(value < 0 for value in values[1:]):
-            raise ValueError
-    except (ValueError, ZeroDivisionError):
-        raise typer.BadParameter(
-            f"{text!r} is no time; write seconds (75.5) or hours:minutes:seconds (0:01:15.5)"
-        ) from None
-    seconds = Fraction(0)
-    for value in values:
-        seconds = seconds * 60 + value
-    return seconds
+        return parse_moment(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def parse_bitrate(text: str) -> int:

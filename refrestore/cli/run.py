@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,11 +43,18 @@ PixFmt = Annotated[
     str | None, typer.Option("--pix-fmt", help="Output pixel format; default the source's.")
 ]
 Start = Annotated[
-    Fraction | None,
-    typer.Option("--start", parser=parse_time, metavar="TIME", help="Seconds or h:mm:ss."),
+    # Typer takes no union; what is meant is Moment | None.
+    Any,
+    typer.Option(
+        "--start",
+        parser=parse_time,
+        metavar="TIME",
+        help="From the first frame on: seconds, h:mm:ss, a frame's number (123f, the first is 0f), "
+        "or the film's own timecode (10:00:03:12).",
+    ),
 ]
 End = Annotated[
-    Fraction | None,
+    Any,
     typer.Option("--end", parser=parse_time, metavar="TIME", help="Stop before this time."),
 ]
 DetectEvery = Annotated[
@@ -264,7 +270,10 @@ def render(
 def preview(
     project: options.ProjectFolder,
     at: Annotated[
-        Fraction, typer.Option("--at", parser=parse_time, metavar="TIME", help="Which moment.")
+        Any,
+        typer.Option(
+            "--at", parser=parse_time, metavar="TIME", help="Which moment; as for render --start."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for before.png and after.png.")

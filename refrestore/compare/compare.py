@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +22,7 @@ from refrestore.media.failures import writing
 from refrestore.media.join import join
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter
+from refrestore.moment import Moment
 from refrestore.project import Project
 from refrestore.scan.scan import scan
 from refrestore.types import Geometry, ImageArray, ProgressCallback
@@ -63,8 +63,8 @@ def compare(
     *,
     mode: Mode = "side",
     project: Path | None = None,
-    start: Fraction | None = None,
-    end: Fraction | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
     encoder: EncoderSettings | None = None,
     runtime: RuntimeSettings | None = None,
     progress: ProgressCallback | None = None,
@@ -87,7 +87,8 @@ def compare(
     project
         For faces: the project of the film before. Without, the film is scanned first.
     start, end
-        Only this part, times of the film before in seconds; of a render of a part, that part.
+        Only this part; seconds count from the first frame of the film before. Of a render of a
+        part, that part.
 
     Raises
     ------

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from refrestore.errors import MediaError, UsageError
-from refrestore.media.probe import VideoInfo, film_stream, open_input, probe
+from refrestore.media.moments import resolve_part
+from refrestore.media.probe import VideoInfo, film_stream, open_film, probe
 from refrestore.media.reader import VideoReader, read_packets
+from refrestore.moment import Moment
 from refrestore.types import DoubleArray, Frame
 
 ASPECT_TOLERANCE = 0.02
@@ -49,7 +51,8 @@ class Films:
     offset
         What leads from a time of `after` to the same moment's time of `before`, seconds.
     start, end
-        Times of `before`, seconds: pairs with `start <= time < end` are given; None for no limit.
+        Times of `before` as its container counts, seconds: pairs with `start <= time < end` are
+        given; None for no limit.
     first, stop
         Frame indices of `before` that this covers, half open.
     frames
@@ -81,7 +84,7 @@ class Films:
 
 
 def open_films(
-    before: Path, after: Path, *, start: Fraction | None = None, end: Fraction | None = None
+    before: Path, after: Path, *, start: Moment | None = None, end: Moment | None = None
 ) -> Films:
     """Check that two files show the same film, and find how their times belong together.
 
@@ -96,11 +99,12 @@ def open_films(
         They are one file, or there is nothing between `start` and `end`.
     """
     one, other = probe(before), probe(after)
+    within = resolve_part(start, end, one)
     if before.samefile(after):
         raise UsageError(f"{before} was given twice; give the film before and the film after.")
     _check_aspect(one, other)
     all_before, all_after = presentation_times(one), presentation_times(other)
-    part = _within(all_before, start, end)
+    part = _within(all_before, within.start, within.end)
     if not len(part):
         raise UsageError(f"{before} has no frame between --start and --end; nothing to compare.")
     slack = LENGTH_TOLERANCE / float(min(one.average_rate, other.average_rate))
@@ -113,11 +117,11 @@ def open_films(
         )
     base = all_before if whole else part
     offset = _offset(base[0] - all_after[0], one, other)
-    shown = _within(all_after + float(offset), start, end) if whole else all_after
+    shown = _within(all_after + float(offset), within.start, within.end) if whole else all_after
     if not len(shown):
         raise UsageError(f"{after} has no frame between --start and --end; nothing to compare.")
     first = int(np.searchsorted(all_before, part[0]))
-    return Films(one, other, offset, start, end, first, first + len(part), len(shown))
+    return Films(one, other, offset, within.start, within.end, first, first + len(part), len(shown))
 
 
 def presentation_times(info: VideoInfo) -> DoubleArray:
@@ -129,19 +133,22 @@ def presentation_times(info: VideoInfo) -> DoubleArray:
         There is none.
     """
     times: list[float] = []
-    with open_input(info.path) as container:
+    untimed = 0
+    with open_film(info.path) as container:
         stream = film_stream(container, info.path)
         for packet in read_packets(container, [stream]):
             if packet.is_discard or not packet.size:
                 continue
             ticks = packet.dts if packet.pts is None else packet.pts
             if ticks is None:
-                times.append(float(info.start + len(times) / info.average_rate))
+                untimed += 1
             else:
                 times.append(float(ticks * packet.time_base))
-    if not times:
+    if not times and not untimed:
         raise MediaError(f"{info.path} has a video stream, but no picture in it.")
-    return np.sort(np.array(times))
+    # As `VideoReader` times them: those that the file does not time come first.
+    first = float(info.start) + np.arange(untimed) / float(info.average_rate)
+    return np.sort(np.concatenate([first, times]))
 
 
 def _check_aspect(one: VideoInfo, other: VideoInfo) -> None:

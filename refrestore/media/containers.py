@@ -151,6 +151,11 @@ class OutputFile:
         return added
 
 
+def keeps_times_before_zero(container: str) -> bool:
+    """Return whether a container shows pictures of times before 0; QuickTime's edit lists cut."""
+    return container in _MATROSKA
+
+
 def needs_display_size(encoder: Encoder) -> bool:
     """Return whether `matroska.write_sample_aspect` must finish the file."""
     return encoder.container in _MATROSKA and encoder.geometry.sample_aspect != 1

@@ -11,7 +11,12 @@ from typing import Any
 import av
 
 from refrestore.errors import MediaError
-from refrestore.media.containers import OutputFile, clipped_chapters, needs_display_size
+from refrestore.media.containers import (
+    OutputFile,
+    clipped_chapters,
+    keeps_times_before_zero,
+    needs_display_size,
+)
 from refrestore.media.encoder import Encoder
 from refrestore.media.failures import writing
 from refrestore.media.files import publish
@@ -33,7 +38,8 @@ def join(
     """Write the output: the segments' packets, and those of all other streams as they are.
 
     Presentation times are the source's, exactly. With a range, everything in it is moved by one
-    amount, so that its first picture is at 0. The output appears under its name when complete.
+    amount, so that its first picture is at 0; so is a film that begins before 0, where the
+    container would cut off what is before. The output appears under its name when complete.
 
     Parameters
     ----------
@@ -57,7 +63,8 @@ def join(
     """
     output = Path(output)
     indices = [SegmentIndex.read(Path(segment)) for segment in segments]
-    timeline = _Timeline.of(indices, info, ranged=start is not None, end=end)
+    negative = keeps_times_before_zero(encoder.container)
+    timeline = _Timeline.of(indices, info, ranged=start is not None, end=end, negative=negative)
     temporary = output.with_name(f".{output.name}.partial")
     try:
         with writing(output):
@@ -72,7 +79,10 @@ def join(
 
 @dataclass(frozen=True, slots=True)
 class _Timeline:
-    """Timestamps of all pictures (source ticks, ascending) and what follows from them."""
+    """Timestamps of all pictures (source ticks, ascending) and what follows from them.
+
+    Everything is moved back by `shift`; packets before `first` and from `stop` on are left out.
+    """
 
     ticks: tuple[int, ...]
     delay: int
@@ -90,6 +100,7 @@ class _Timeline:
         *,
         ranged: bool,
         end: Fraction | None,
+        negative: bool,
     ) -> _Timeline:
         ticks: list[int] = []
         delay = 0
@@ -120,7 +131,7 @@ class _Timeline:
             ticks=tuple(ticks),
             delay=delay,
             unit=info.time_base,
-            shift=first if ranged else Fraction(0),
+            shift=first if ranged or (first < 0 and not negative) else Fraction(0),
             first=first if ranged else None,
             stop=end,
             last_duration=last,
@@ -146,7 +157,7 @@ def _write(
     info: VideoInfo,
 ) -> None:
     with open_segment(indices[0].path) as (_, film), open_input(info.path) as source:
-        chapters = clipped_chapters(source, timeline.first, timeline.stop)
+        chapters = clipped_chapters(source, timeline.shift or timeline.first, timeline.stop)
         output = OutputFile(temporary, source, info, film, encoder, chapters=chapters)
         try:
             output.write_header()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from av.stream import Disposition
 
 from refrestore.errors import MediaError
 from refrestore.media.colour import FULL, ColorTags
+from refrestore.moment import Timecode
 from refrestore.types import Geometry
 
 FINGERPRINT_BYTES = 1 << 20
@@ -27,6 +29,10 @@ FALLBACK_RATE = Fraction(25)
 
 PROBE_PACKETS = 500
 """Packets read in search of a first picture."""
+
+UNTIMED_PACKETS = 4096
+"""Packets read in search of a first time. Matroska stores times before 0, which libav does not
+tell, as 16-bit milliseconds: 33 seconds at most, 3,932 pictures at 120 a second."""
 
 StreamKind = Literal["video", "audio", "subtitle", "data", "attachment", "unknown"]
 
@@ -82,7 +88,8 @@ class VideoInfo:
     time_base
         Unit of its timestamps, seconds.
     start
-        Presentation time of the first picture, seconds.
+        Presentation time of the first picture, seconds; counted back from the first time that is
+        known, at the frame rate, where pictures without one come first.
     duration
         Of the film stream, seconds; None if the file does not tell.
     average_rate
@@ -101,6 +108,8 @@ class VideoInfo:
         Bytes.
     fingerprint
         Identifies the content: size and SHA-256 of the first and last MiB.
+    timecode
+        Of the first picture, where the file carries one.
     """
 
     path: Path
@@ -122,6 +131,7 @@ class VideoInfo:
     chapters: int
     size: int
     fingerprint: str
+    timecode: Timecode | None = None
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -133,13 +143,17 @@ def probe(path: str | Path) -> VideoInfo:
         The file is missing, empty, not a video, or has no video stream or no picture.
     """
     path = Path(path)
-    with open_input(path) as container:
+    with open_film(path) as container:
         stream = film_stream(container, path)
         picture = _first_picture(container, stream, path)
         context = stream.codec_context
         rate = stream.average_rate or stream.guessed_rate or FALLBACK_RATE
         time_base = stream.time_base or 1 / FALLBACK_RATE
-        start = ((stream.start_time if picture.pts is None else picture.pts) or 0) * time_base
+        start = (stream.start_time or 0) * time_base
+        if picture.pts is not None:
+            start = picture.pts * time_base
+        elif (counted := _counted_back(path, rate)) is not None:
+            start = counted
         duration = _duration(container, stream, start)
         frames = stream.frames or (None if duration is None else max(1, round(duration * rate)))
         full = picture.format.name.startswith("yuvj")
@@ -173,11 +187,31 @@ def probe(path: str | Path) -> VideoInfo:
             chapters=len(chapters_of(container)),
             size=path.stat().st_size,
             fingerprint=fingerprint(path),
+            timecode=_timecode(container, stream),
         )
 
 
-def open_input(path: Path) -> av.container.InputContainer:
-    """Open a file for reading.
+def open_film(path: Path) -> av.container.InputContainer:
+    """Open a file for reading its film, with no other times than the file itself tells.
+
+    Times before 0 in Matroska libav leaves out, or fills in by guesses: rounded, or from 0 on.
+
+    Raises
+    ------
+    MediaError
+        As `open_input`.
+    """
+    container = open_input(path)
+    if "matroska" in container.format.name:
+        starts = [each.start_time for each in container.streams.video if not is_cover(each)]
+        if any(start is None or start < 0 for start in starts):
+            container.close()
+            return open_input(path, {"fflags": "+nofillin"})
+    return container
+
+
+def open_input(path: Path, options: dict[str, str] | None = None) -> av.container.InputContainer:
+    """Open a file for reading, with options of libavformat's.
 
     Raises
     ------
@@ -191,7 +225,7 @@ def open_input(path: Path) -> av.container.InputContainer:
     if path.stat().st_size == 0:
         raise MediaError(f"{path} is empty (0 bytes).")
     try:
-        return av.open(str(path), "r", metadata_errors="replace")
+        return av.open(str(path), "r", metadata_errors="replace", container_options=options)
     except PermissionError as error:
         raise MediaError(f"{path} may not be read: permission denied.") from error
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -262,6 +296,32 @@ def _first_picture(
     raise MediaError(f"{path} has a video stream, but no picture in it can be decoded.")
 
 
+def _counted_back(path: Path, rate: Fraction) -> Fraction | None:
+    """Return the first picture's time, counted back from the first that is known; None if none is.
+
+    What pictures are given, and in which order, only the decoder says; but it is asked only if a
+    packet promises a time (elementary streams have none at all).
+    """
+    with open_film(path) as container:
+        packets = islice(container.demux(film_stream(container, path)), UNTIMED_PACKETS)
+        with suppress(av.FFmpegError):
+            if all(packet.pts is None for packet in packets):
+                return None
+    with open_film(path) as container:
+        stream = film_stream(container, path)
+        stream.thread_type = "AUTO"
+        time_base, untimed = stream.time_base or 1 / FALLBACK_RATE, 0
+        with suppress(av.FFmpegError):
+            for packet in islice(container.demux(stream), UNTIMED_PACKETS):
+                with suppress(av.InvalidDataError):
+                    for picture in packet.decode():
+                        if picture.pts is not None:
+                            ticks = picture.pts - round(untimed / (rate * time_base))
+                            return ticks * time_base
+                        untimed += 1
+    return None
+
+
 def _duration(
     container: av.container.InputContainer, stream: av.VideoStream, start: Fraction
 ) -> Fraction | None:
@@ -278,6 +338,17 @@ def _duration(
     elif container.duration is not None:
         end = Fraction(container.duration, av.time_base)
     return end - start if end > start else None
+
+
+def _timecode(container: av.container.InputContainer, film: av.VideoStream) -> Timecode | None:
+    """Return the timecode at which a film starts: its own, the file's, or that of a track."""
+    others = [stream.metadata for stream in container.streams if stream is not film]
+    for metadata in (film.metadata, container.metadata, *others):
+        for key, value in metadata.items():
+            if key.lower() == "timecode":
+                with suppress(ValueError):
+                    return Timecode.parse(value)
+    return None
 
 
 def _clockwise(counterclockwise: float) -> Literal[0, 90, 180, 270]:

@@ -14,7 +14,7 @@ from typing import Any
 import av
 
 from refrestore.errors import MediaError
-from refrestore.media.probe import VideoInfo, film_stream, open_input, probe
+from refrestore.media.probe import VideoInfo, film_stream, open_film, probe
 from refrestore.types import Frame
 
 MAX_READ_ERRORS = 100
@@ -155,15 +155,14 @@ class VideoReader:
 
     def _frames(self) -> Iterator[Frame]:
         info = self.info
-        previous: Fraction | None = None
+        clock = _Clock(info)
         index = -1
         pictures = self._entered() or self._pictures()
         if self._skipped:
             index = self._skipped - 1
         for picture in pictures:
             index += 1
-            time = _time_of(picture, info, previous)
-            previous = time
+            time = clock.time_of(picture)
             if self._end is not None and time >= self._end:
                 return
             if self._start is None or time >= self._start:
@@ -192,7 +191,7 @@ class VideoReader:
         return None
 
     def _pictures(self, seek: Fraction | None = None) -> Generator[av.VideoFrame, None, None]:
-        with open_input(self._path) as container:
+        with open_film(self._path) as container:
             stream = film_stream(container, self._path)
             stream.thread_type = "AUTO"
             time_base = self.info.time_base
@@ -256,17 +255,33 @@ def read_packets(
                 failed()
 
 
-def _time_of(picture: av.VideoFrame, info: VideoInfo, previous: Fraction | None) -> Fraction:
-    """Return the picture's time; where a file tells none or goes back, the next one possible."""
-    time_base = picture.time_base or info.time_base
-    if picture.pts is not None:
-        time = picture.pts * time_base
-        if previous is None or time > previous:
-            return time
-    if previous is None:
-        return info.start
-    ticks = max(1, round(1 / (info.average_rate * info.time_base)))
-    return previous + (ticks if picture.pts is None else 1) * info.time_base
+class _Clock:
+    """Gives every picture its time, each after the one before.
+
+    Pictures without a timestamp follow the last that has one at the frame rate; before the first
+    that has one they follow `VideoInfo.start`, which was counted back from it.
+    """
+
+    def __init__(self, info: VideoInfo) -> None:
+        self._unit = info.time_base
+        self._ticks = 1 / (info.average_rate * info.time_base)
+        self._known = info.start
+        self._untimed = 0
+        self._previous: Fraction | None = None
+
+    def time_of(self, picture: av.VideoFrame) -> Fraction:
+        """Return the picture's time; where a file tells none or goes back, the next possible."""
+        if picture.pts is None:
+            time = self._known + round(self._untimed * self._ticks) * self._unit
+        else:
+            time = picture.pts * (picture.time_base or self._unit)
+        if self._previous is not None and time <= self._previous:
+            time = self._previous + self._unit
+        if picture.pts is not None:
+            self._known, self._untimed = time, 0
+        self._untimed += 1
+        self._previous = time
+        return time
 
 
 _Queue = queue.Queue[Frame | _End]

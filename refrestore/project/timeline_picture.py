@@ -107,7 +107,7 @@ def write_timeline(project: Project, path: Path, *, most: int = MOST_PEOPLE) -> 
         info = project.scan_info()
         frames = max([shot.stop for shot in shots] + [info.frames or 0 if info else 0])
         extent = (timeline.seconds(0), timeline.seconds(frames))
-        cuts = [float(shot.start) for shot in shots[1:]]
+        cuts = timeline.cuts[1:]
     title = f"Who is on screen in {project.video.path.name}"
     if len(shown) < len(people):
         title += f" (the {len(shown)} longest of {len(people)} people)"

@@ -13,7 +13,7 @@ from .video import VideoSource
 
 
 class Timeline:
-    """Seconds of frames.
+    """Seconds of frames, counted from the first as all times that are shown or typed.
 
     The start of every shot is known exactly; between two of them frames are taken to be evenly
     spaced, which is exact where the frame rate is constant. Whoever needs the exact time of a
@@ -27,27 +27,34 @@ class Timeline:
         Gives start, rate and duration.
     frames
         Number of frames, None if unknown.
+
+    Attributes
+    ----------
+    cuts
+        Seconds at which the shots begin, the first at 0.
     """
 
     def __init__(self, shots: Sequence[Shot], video: VideoSource, frames: int | None) -> None:
         self._rate = float(video.rate) if video.rate > 0 else 25.0
+        zero = shots[0].start if shots else video.start
+        self.cuts = [float(shot.start - zero) for shot in shots]
         self._frames = np.array([shot.first for shot in shots] or [0], np.float64)
-        self._seconds = np.array([float(shot.start) for shot in shots] or [float(video.start)])
+        self._seconds = np.array(self.cuts or [0.0])
         end = shots[-1].stop if shots else frames
         if end and video.duration and end > self._frames[-1]:
-            finish = float(video.start + video.duration)
+            finish = float(video.start - zero + video.duration)
             if finish > self._seconds[-1]:
                 self._frames = np.append(self._frames, end)
                 self._seconds = np.append(self._seconds, finish)
 
     def seconds(self, frame: int) -> float:
-        """Return the presentation time of a frame in seconds."""
+        """Return the seconds from the first frame to a frame."""
         if frame >= self._frames[-1]:
             return float(self._seconds[-1] + (frame - self._frames[-1]) / self._rate)
         return float(np.interp(frame, self._frames, self._seconds))
 
     def seconds_of(self, frames: NDArray[np.int64]) -> DoubleArray:
-        """Return the presentation times of frames (N,), as `seconds` does of one."""
+        """Return the seconds of frames (N,), as `seconds` does of one."""
         after = self._seconds[-1] + (frames - self._frames[-1]) / self._rate
         inside = np.interp(frames, self._frames, self._seconds)
         seconds: DoubleArray = np.where(frames >= self._frames[-1], after, inside)

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from refrestore.config import RenderSettings
 from refrestore.errors import DiskError
 from refrestore.media.files import disk_error, write_file
+from refrestore.media.moments import Part
 from refrestore.media.stills import write_picture
 from refrestore.render.painted import Face
 from refrestore.render.plan import TrackPlan
@@ -67,20 +67,24 @@ def choose_faces(
 
 
 def plans_within(
-    plans: Sequence[TrackPlan], settings: RenderSettings, seconds: Callable[[int], float]
+    plans: Sequence[TrackPlan], part: Part, zero: Fraction, seconds: Callable[[int], float]
 ) -> Sequence[TrackPlan]:
     """Return the plans of the part that is rendered.
 
     Parameters
     ----------
+    part
+        In the container's times.
+    zero
+        Of the first frame in them.
     seconds
-        Presentation time of a frame index; where it is inexact (varying rates) a face at the
-        part's ends may be missed.
+        From the first frame to a frame of an index; where it is inexact (varying rates) a face at
+        the part's ends may be missed.
     """
-    if settings.start is None and settings.end is None:
+    if part.start is None and part.end is None:
         return plans
-    low = -np.inf if settings.start is None else float(settings.start)
-    high = np.inf if settings.end is None else float(settings.end)
+    low = -np.inf if part.start is None else float(part.start - zero)
+    high = np.inf if part.end is None else float(part.end - zero)
     parts = []
     for plan in plans:
         rows = np.flatnonzero([low <= seconds(frame) < high for frame in plan.faces.frame.tolist()])
@@ -98,10 +102,15 @@ class FaceExport:
         Of the whole film, so that what is chosen does not depend on where a render went on.
     every
         Stride in frames.
+    zero
+        Time of the film's first frame, from which the times of faces are counted.
     """
 
-    def __init__(self, plans: Sequence[TrackPlan], every: int) -> None:
+    def __init__(
+        self, plans: Sequence[TrackPlan], every: int, *, zero: Fraction = Fraction(0)
+    ) -> None:
         self.every = every
+        self.zero = zero
         self.wanted = choose_faces(plans, every)
 
     def finished(self, folder: Path) -> bool:
@@ -138,7 +147,8 @@ class SegmentFaces:
 
     def see(self, face: Face) -> None:
         """Write a face's pictures."""
-        name = file_name(face.identity, face.time, face.frame, face.track)
+        time = face.time - self._export.zero
+        name = file_name(face.identity, time, face.frame, face.track)
         pair = np.concatenate([face.before, face.after], axis=1)
         for kind, picture in zip(KINDS, (face.before, face.after, pair), strict=True):
             write_picture(self._partial / kind / name, picture)
@@ -147,7 +157,7 @@ class SegmentFaces:
                 "file": name,
                 "identity": face.identity,
                 "frame": face.frame,
-                "time": round(float(face.time), 6),
+                "time": round(float(time), 6),
                 "track": face.track,
                 "strength": round(face.strength, 4),
                 "reference_weight": round(face.guided, 4),

@@ -47,7 +47,7 @@ def publish_faces(
     segments
         Folders of the segments' faces.
     seconds
-        Presentation time of a frame index.
+        From the film's first frame to a frame of an index.
 
     Raises
     ------

@@ -14,6 +14,7 @@ import av
 from refrestore.config import RenderSettings
 from refrestore.media.compose import compose
 from refrestore.media.encoder import Encoder
+from refrestore.media.moments import Part
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter
 from refrestore.render.background import Background
@@ -53,6 +54,8 @@ class Job:
         What each track gets.
     tools, settings, encoder
         How.
+    part
+        Of the film that is rendered.
     background
         What enlarges the rest of the frame, or None.
     export
@@ -68,6 +71,7 @@ class Job:
     tools: Tools
     settings: RenderSettings
     encoder: Encoder
+    part: Part
     background: Background | None = None
     export: FaceExport | None = None
     watch: Watch | None = None
@@ -87,12 +91,10 @@ def render_segments(job: Job, folder: SegmentFolder, progress: Progress) -> list
     MediaError, DiskError
         As the reader and the writer do; finished segments stay.
     """
-    info, settings = job.info, job.settings
+    info, settings, part = job.info, job.settings, job.part
     with (
         FrameWindow(info.path, info, overlap=2 * CONTEXT) as ahead,
-        FrameWindow(
-            info.path, info, overlap=2 * REACH, start=settings.start, end=settings.end
-        ) as behind,
+        FrameWindow(info.path, info, overlap=2 * REACH, start=part.start, end=part.end) as behind,
     ):
         opening = behind.peek()
         if opening is None:

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from refrestore.config import RenderSettings, RuntimeSettings
-from refrestore.errors import UsageError
 from refrestore.media.compose import compose
+from refrestore.media.moments import no_such_moment, resolve_moment
 from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import VideoInfo, probe
 from refrestore.media.reader import VideoReader
+from refrestore.moment import Moment
 from refrestore.project import Profile, Project
 from refrestore.render.background import open_background
 from refrestore.render.paint import paint
@@ -61,7 +62,7 @@ class Preview:
     Parameters
     ----------
     time
-        Its presentation time, seconds.
+        Seconds from the film's first frame.
     before, after : (H, W, 3) uint8
         RGB at the output's display size.
     faces
@@ -143,7 +144,7 @@ class Previewer:
 
     def moment(
         self,
-        at: Fraction,
+        at: Moment,
         settings: RenderSettings,
         strengths: Mapping[int, float] | None = None,
     ) -> Preview:
@@ -159,7 +160,7 @@ class Previewer:
 
     def stretch(
         self,
-        at: Fraction,
+        at: Moment,
         seconds: Fraction,
         settings: RenderSettings,
         strengths: Mapping[int, float] | None = None,
@@ -172,7 +173,7 @@ class Previewer:
         Parameters
         ----------
         at
-            Presentation time from which on, seconds.
+            From which moment on; seconds count from the film's first frame.
         seconds
             How long; 0 for one frame.
         settings
@@ -185,7 +186,7 @@ class Previewer:
         Raises
         ------
         UsageError
-            If the video shows nothing at that time.
+            If the film shows nothing then.
         """
         report = progress or (lambda stage, done, total: None)
         frames, first, stop = self._read(at, seconds, report)
@@ -228,11 +229,13 @@ class Previewer:
             )
             shown = _shown(plans, one.frame.index, self.info.geometry, before)
             report("restore", one.frame.index - first + 1, stop - first)
-            yield Preview(one.frame.time, before, after, account.faces - counted, shown)
+            yield Preview(
+                one.frame.time - self.info.start, before, after, account.faces - counted, shown
+            )
             counted = account.faces
 
     def _read(
-        self, at: Fraction, seconds: Fraction, report: ProgressCallback
+        self, moment: Moment, seconds: Fraction, report: ProgressCallback
     ) -> tuple[list[Frame], int, int]:
         """Return the stretch's frames with their context, and its first index and its end."""
         behind: deque[Frame] = deque(maxlen=CONTEXT)
@@ -240,7 +243,9 @@ class Previewer:
         first = stop = -1
         geometry = self.info.geometry
         most = max(1, MOST_BYTES // (geometry.width * geometry.height * 2) - 2 * CONTEXT)
-        shots = [s for s in self._project.shots() if s.start <= at]
+        every = self._project.shots()
+        at = resolve_moment(moment, self.info, every)
+        shots = [s for s in every if s.start <= at]
         enter = (shots[-1].first, shots[-1].start) if shots else None
         # Faces are followed from cut to cut: nothing before the last one is needed.
         with VideoReader(self.info.path, info=self.info, enter=enter) as reader:
@@ -258,7 +263,7 @@ class Previewer:
                     break
                 frames.append(frame)
         if first < 0:
-            raise UsageError(f"{self.info.path.name} has no frame at or after {float(at):g} s.")
+            raise no_such_moment(moment, self.info, every)
         return frames, first, stop if stop >= 0 else frames[-1].index + 1
 
     def _plans(
@@ -295,7 +300,7 @@ def _told(frames: Sequence[Frame], report: ProgressCallback) -> Iterator[Frame]:
 
 def preview(
     project: Project,
-    at: Fraction,
+    at: Moment,
     *,
     settings: RenderSettings | None = None,
     runtime: RuntimeSettings | None = None,
@@ -308,7 +313,7 @@ def preview(
     Parameters
     ----------
     at
-        Seconds, as the container counts them.
+        Seconds from the film's first frame, a frame or a timecode.
 
     Raises
     ------

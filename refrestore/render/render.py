@@ -16,6 +16,7 @@ from refrestore.config import EncoderSettings, ExportSettings, RenderSettings, R
 from refrestore.errors import MediaError
 from refrestore.media.encoder import Encoder, resolve_encoder
 from refrestore.media.join import join
+from refrestore.media.moments import film_length, resolve_part
 from refrestore.media.probe import VideoInfo, probe
 from refrestore.project import Profile, Project
 from refrestore.render.background import Background, open_background
@@ -108,6 +109,8 @@ def render(
     began = time.monotonic()
     info = probe(video or project.video.path)
     project.check_video(info.fingerprint, info.path)
+    shots = project.shots()
+    part = resolve_part(settings.start, settings.end, info, shots)
     if export is not None:
         check_export_folder(export.folder)
     resolved = resolve_encoder(
@@ -130,11 +133,11 @@ def render(
         people.rivals,
         toolbox.switches,
     )
-    shots = project.shots()
     frames = shots[-1].stop if shots else project.video.frames or info.frames or 1
-    shown = plans_within(plans, settings, project.timeline().seconds)
-    faces = None if export is None else FaceExport(shown, export.every)
-    job = Job(info, shots, frames, plans, tools, settings, resolved, background, faces, watch)
+    timeline = project.timeline()
+    shown = plans_within(plans, part, info.start, timeline.seconds)
+    faces = None if export is None else FaceExport(shown, export.every, zero=info.start)
+    job = Job(info, shots, frames, plans, tools, settings, resolved, part, background, faces, watch)
     folder = SegmentFolder(output, _key(job, toolbox))
     report_progress = progress or (lambda stage, done, total: None)
     segments = render_segments(
@@ -142,14 +145,16 @@ def render(
     )
     if not segments:
         folder.remove()
-        raise MediaError(f"{info.path} has no frame between --start and --end; nothing to write.")
+        length = film_length(info, shots)
+        long = "" if length is None else f"; the film is {float(length):.2f} s long"
+        raise MediaError(f"{info.path} has no frame between --start and --end{long}.")
     join(
         [folder.video(segment) for segment in segments],
         resolved,
         info,
         output,
-        start=settings.start,
-        end=settings.end,
+        start=part.start,
+        end=part.end,
     )
     records = [SegmentRecord.read(folder.record(segment)) for segment in segments]
     report_progress("render", sum(record.frames for record in records), None)
@@ -161,7 +166,7 @@ def render(
         "wall_seconds": round(time.monotonic() - began, 2),
         "notes": _notes(plans, records, toolbox, people, background),
         "identities": summarise(
-            people.identities, plans, people.references, records, project.timeline().seconds
+            people.identities, plans, people.references, records, timeline.seconds
         ),
     }
     json_path = output.with_name(f"{output.stem}.report.json")
@@ -176,7 +181,7 @@ def render(
             people=people,
             plans=shown,
             settings=settings,
-            seconds=project.timeline().seconds,
+            seconds=timeline.seconds,
         )
     folder.remove()
     return RenderResult(output, json_path, page, report, export.folder if export else None)

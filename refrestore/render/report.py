@@ -140,7 +140,7 @@ def summarise(
     Parameters
     ----------
     seconds
-        Presentation time of a frame index.
+        From the film's first frame to a frame of an index.
     """
     samples = [sample for record in records for sample in record.samples]
     pictures = {

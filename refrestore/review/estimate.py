@@ -57,7 +57,7 @@ def expected(frames: int, faces: int, pixels: int) -> float:
 
 @dataclass(frozen=True)
 class Planned:
-    """When faces are restored: presentation times, seconds, one a face, ascending."""
+    """When faces are restored: seconds from the first frame, one a face, ascending."""
 
     times: np.ndarray[Any, np.dtype[np.float64]]
 

@@ -29,18 +29,19 @@ def moment_jpeg(info: VideoInfo, shots: Sequence[Shot], at: Fraction) -> bytes:
     shots
         Its shots: decoding begins at the cut before.
     at
-        Seconds, as the container counts them.
+        Seconds from the film's first frame.
 
     Raises
     ------
     NotFoundError
         When the film is over by then.
     """
-    before = [shot for shot in shots if shot.start <= at]
+    time = info.start + at
+    before = [shot for shot in shots if shot.start <= time]
     enter = (before[-1].first, before[-1].start) if before else None
     with _ONE_AT_A_TIME, VideoReader(info.path, info=info, enter=enter) as reader:
         for frame in reader:
-            if frame.time >= at:
+            if frame.time >= time:
                 height = min(MOST_HEIGHT, frame.geometry.display_size[1])
                 return encode_jpeg(display_rgb(frame, height=height))
     raise NotFoundError(f"The film is over at {float(at):g} s.")

@@ -169,10 +169,9 @@ def _frames(place: Place, start: float | None, end: float | None) -> int:
     video, found = place.project.video, place.reader.found()
     known = (found.info.frames if found.info else None) or video.frames or 0
     rate = float(video.rate) or 25.0
-    begin = float(video.start)
-    finish = begin + (known / rate if video.duration is None else float(video.duration))
-    low, high = max(begin, begin if start is None else start), finish if end is None else end
-    share = max(0.0, min(high, finish) - low) / max(finish - begin, 1e-9)
+    finish = known / rate if video.duration is None else float(video.duration)
+    low, high = max(0.0, start or 0.0), finish if end is None else end
+    share = max(0.0, min(high, finish) - low) / max(finish, 1e-9)
     return round(known * share)
 
 

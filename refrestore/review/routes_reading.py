@@ -81,10 +81,9 @@ def _project(place: Place) -> Json:
     project, view = place.project, place.reader.view()
     found, video = view.found, project.video
     width, height = video.geometry.display_size
-    start = float(video.start)
     seconds = None if video.duration is None else float(video.duration)
     frames = (found.info.frames if found.info else None) or video.frames
-    end = start + (seconds or (frames or 0) / float(video.rate or 25))
+    end = seconds or (frames or 0) / float(video.rate or 25)
     path = place.settings.video or video.path
     sentence = _trouble(place)
     names = _names(view)
@@ -118,8 +117,8 @@ def _project(place: Place) -> Json:
         "can_redo": group_words(project.redoable(), names),
         "pack": place.settings.runtime.pack,
         "output_name": default.name,
-        "shots": [round(float(shot.start), 3) for shot in found.shots],
-        "range": [round(start, 3), round(end, 3)],
+        "shots": [round(at, 3) for at in found.timeline.cuts],
+        "range": [0.0, round(end, 3)],
     }
 
 

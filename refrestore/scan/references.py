@@ -24,7 +24,7 @@ class Spooled:
     track
         Id of its track.
     time
-        Presentation time in seconds.
+        Seconds from the film's first frame.
     candidate
         All but the crop.
     file

@@ -239,7 +239,7 @@ class _Scan:
             if part.thumbnail is not None:
                 self._writer.add_thumbnail(part.track.id, part.thumbnail)
             self._candidates += [
-                self._spool.put(part.track.id, self._times[face.frame], face)
+                self._spool.put(part.track.id, self._times[face.frame] - self._info.start, face)
                 for face in part.candidates
             ]
             self.tracks.append(part.track)

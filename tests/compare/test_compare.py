@@ -22,6 +22,7 @@ from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
+from refrestore.moment import FrameNumber
 from refrestore.types import ImageArray
 
 LOSSLESS = EncoderSettings(codec="ffv1")
@@ -136,7 +137,8 @@ def test_a_part_that_was_rendered_alone(videos: Videos, remake: Remake, tmp_path
     source, result = videos("starts_late"), tmp_path / "part.mp4"
     start, end = times_of(source)[3], times_of(source)[9]
     remake(source, result, codec="libx264", start=start, end=end)
-    made = compare(source, result, tmp_path / "side.mkv", start=start, end=end, encoder=LOSSLESS)
+    typed = {"start": FrameNumber(3), "end": end - times_of(source)[0]}
+    made = compare(source, result, tmp_path / "side.mkv", **typed, encoder=LOSSLESS)
     assert made.frames == 6
     assert times_of(made.output)[0] == 0
     width, height = probe(source).geometry.display_size
@@ -203,7 +205,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     assert "exists already" in refusal(tmp_path, before, after, short)
     assert "no folder" in refusal(tmp_path, before, after, tmp_path / "no" / "side.mkv")
     assert "ends in" in refusal(tmp_path, before, after, tmp_path / "side.avi")
-    assert "--start" in refusal(tmp_path, before, after, side, start=Fraction(50))
+    assert "1.20 s long" in refusal(tmp_path, before, after, side, start=Fraction(50))
     assert "--mode faces" in refusal(tmp_path, before, after, side, project=tmp_path)
     nowhere = refusal(tmp_path, before, after, side, project=tmp_path / "p", mode="faces")
     assert "no project" in nowhere

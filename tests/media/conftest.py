@@ -48,6 +48,7 @@ KINDS = {
     "variable_rate": Kind(ticks=(0, 1, 2, 5, 6, 11, 13, 14, 40, 41)),
     "gap": Kind(".mp4", "libx264", ticks=(0, 1, 2, 3, 100, 101, 102)),
     "starts_late": Kind(".mp4", "libx264", ticks=tuple(range(500, 512)), sound_start=960_000),
+    "before_zero": Kind(".mkv", "libx264", ticks=tuple(range(-5, 10)), sound_start=-9600),
     "sound_first": Kind(".mkv", "libx264", ticks=tuple(range(5, 17))),
     "priming": Kind(".mp4", "libx264", sound_start=-1024),
     "aspect": Kind(aspect=Fraction(27, 20), size=(64, 36)),

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from refrestore.compare.films import presentation_times
 from refrestore.errors import MediaError
 from refrestore.media import VideoReader, probe
 from refrestore.media.simple import write_pictures
@@ -155,6 +156,41 @@ def test_film_that_starts_late(shared):
     assert reader.info.geometry.sample_aspect == Fraction(27, 20)
     assert reader.info.frames == 541
     assert [frame.time for frame in frames] == [20 + Fraction(n, 30) for n in range(30)]
+
+
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001), Fraction(120)])
+@pytest.mark.parametrize(
+    ("codec", "early"), [("libx264", 50), ("libx264", 1), ("mpeg4", 50), ("mpeg4", 5)]
+)
+def test_pictures_before_the_first_time_are_counted_back_from_it(tmp_path, rate, codec, early):
+    """Of times before 0 libav tells nothing where Matroska holds H.264."""
+    path = tmp_path / "early.mkv"
+    with av.open(str(path), "w", container_options={"avoid_negative_ts": "disabled"}) as output:
+        film = output.add_stream(codec, rate=rate, options={"bf": "2"})
+        film.width, film.height, film.pix_fmt = 64, 48, "yuv420p"
+        for number in range(-early, 30):
+            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90 + number, np.uint8))
+            picture.pts, picture.time_base = number, 1 / rate
+            output.mux(film.encode(picture))
+        output.mux(film.encode(None))
+    info = probe(path)
+    with VideoReader(path) as reader:
+        times = [frame.time for frame in reader]
+    assert len(times) == early + 30
+    assert info.start == times[0]
+    wrong = [abs(time - number / rate) for number, time in enumerate(times, -early)]
+    assert max(wrong) <= Fraction(1, 1000)  # Matroska's unit
+    with VideoReader(path, enter=(early + 20, times[early + 20])) as reader:
+        assert [frame.time for frame in reader][-10:] == times[-10:]
+    assert np.abs(presentation_times(info) - [float(time) for time in times]).max() <= 1e-3
+
+
+def test_an_elementary_stream_counts_from_zero(tmp_path):
+    path = tmp_path / "film.h264"
+    pictures = (np.full((32, 32, 3), number, np.uint8) for number in range(12))
+    write_pictures(path, pictures, rate=Fraction(25), options={"bf": "2"})
+    with VideoReader(path) as reader:
+        assert [frame.time for frame in reader] == [Fraction(n, 25) for n in range(12)]
 
 
 ENTERED = {

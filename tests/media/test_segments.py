@@ -327,6 +327,25 @@ def test_disk_that_is_certainly_too_small(videos, tmp_path, monkeypatch):
         encoder_for(videos("plain"), tmp_path / "out.mkv", codec="ffv1")
 
 
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov"])
+def test_a_film_from_before_zero_loses_nothing(name, videos, render, tmp_path):
+    """QuickTime shows nothing from before 0: picture and sound are moved together."""
+    source, output = videos("before_zero"), tmp_path / name
+    render(source, output, codec="libx264", preset="ultrafast")
+    with VideoReader(source) as reader, VideoReader(output) as again:
+        times, moved = ([frame.time for frame in each] for each in (reader, again))
+    assert times[0] == Fraction(-1, 5)
+    assert moved == [time - times[0] for time in times]
+    with av.open(str(source)) as one, av.open(str(output)) as other:
+        was = [(p.pts * p.time_base, bytes(p)) for p in one.demux(audio=0) if p.size]
+        found = [(p.pts * p.time_base, bytes(p)) for p in other.demux(audio=0) if p.size]
+    assert [payload for _, payload in found] == [payload for _, payload in was]
+    assert all(
+        abs(at - before - Fraction(1, 5)) < Fraction(2, 1000)
+        for (at, _), (before, _) in zip(found, was, strict=True)
+    )
+
+
 @pytest.mark.shared
 def test_film_end_to_end(shared, render, tmp_path):
     source = shared / "data/film/tears_of_steel_720p.mp4"

@@ -65,10 +65,10 @@ def test_a_track_of_nobody_can_be_given_to_somebody(project, make):
 
 def test_people_who_meet_are_not_one(scanned):
     with pytest.raises(
-        ProjectError, match=r"person 1 \(1\) and person 2 \(2\) are both .* frame 100 \(6\.000 s\)"
+        ProjectError, match=r"person 1 \(1\) and person 2 \(2\) are both .* frame 100 \(4\.000 s\)"
     ):
         scanned.merge([1, 2])
-    with pytest.raises(ProjectError, match=r"both on screen in frame 100 \(6\.000 s\)"):
+    with pytest.raises(ProjectError, match=r"both on screen in frame 100 \(4\.000 s\)"):
         scanned.move_tracks([2], 1)
     assert scanned.edits() == []
     assert scanned.merge([1, 2], force=True) == 1

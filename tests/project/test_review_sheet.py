@@ -82,11 +82,11 @@ def test_a_sheet_says_who_there_is_when_and_how_large(film, tmp_path):
         3, "Anna", "restore", None,
     )  # fmt: skip
     assert second["tracks"] == [
-        {"track": 2, "start": "0:06.0", "end": "0:14.0", "shot": 0, "size": 40},
-        {"track": 4, "start": "0:22.0", "end": "0:26.0", "shot": 0, "size": 40},
+        {"track": 2, "start": "0:04.0", "end": "0:12.0", "shot": 0, "size": 40},
+        {"track": 4, "start": "0:20.0", "end": "0:24.0", "shot": 0, "size": 40},
     ]
     assert [(one["close_up"], one["use"], one["at"]) for one in first["references"]] == [
-        (2, True, "0:08.0"), (1, True, "0:04.0"),
+        (2, True, "0:06.0"), (1, True, "0:02.0"),
     ]  # fmt: skip
     assert [one["track"] for one in content["nobody"]] == [6]
     assert "{track: 2, " in path.read_text()  # a track is one line, which can be moved
@@ -196,7 +196,7 @@ def people_of(content, number):
         (lambda c, p: p[1].update(tracks=[3]) or p[3].update(tracks=[1]),
          r"people\[0\].tracks\): none of identity 1's own tracks is left here"),
         (lambda c, p: p[1].update(tracks=[1, 2]) or p[2].update(tracks=[4]),
-         r"tracks\[1\]\): track 2 is on screen in frame 100 \(6.000 s\) together"),
+         r"tracks\[1\]\): track 2 is on screen in frame 100 \(4.000 s\) together"),
         (lambda c, p: p[1]["references"][0].update(close_up=9), r"there is no close-up 9"),
         (lambda c, p: p[1]["references"][0].update(close_up=1), r"close-up 1 is in the sheet"),
         (lambda c, p: p[1]["references"][0].update(use="no"), r"references\[0\].use\): 'no'"),

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refrestore.config import ExportSettings, RenderSettings
+from refrestore.config import ExportSettings
 from refrestore.errors import DiskError
 from refrestore.faces.align import crops as cut_crops
+from refrestore.media.moments import Part
 from refrestore.media.pixels import rgb
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
@@ -225,13 +226,13 @@ def test_a_long_film_is_thinned_evenly() -> None:
 
 def test_a_part_exports_what_is_in_it() -> None:
     plans = [plan(1, 5, np.ones(100)), plan(2, 5, np.ones(3), first=201)]
-    part = RenderSettings(start=Fraction(2), end=Fraction(4))
-    shown = plans_within(plans, part, lambda frame: frame / 25)
+    zero = Fraction(17, 10)
+    shown = plans_within(plans, Part(zero + 2, zero + 4), zero, lambda frame: frame / 25)
     assert [(one.track, int(one.faces.frame[0]), len(one.strength)) for one in shown] == [
         (1, 50, 50)
     ]
     assert choose_faces(shown, 25) == {1: {50, 75}}
-    assert plans_within(plans, RenderSettings(), lambda frame: frame / 25) is plans
+    assert plans_within(plans, Part(), zero, lambda frame: frame / 25) is plans
 
 
 def test_names_sort_by_person_and_time() -> None:

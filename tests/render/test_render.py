@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from refrestore.config import RenderSettings, RuntimeSettings
-from refrestore.errors import MediaError, ProfileError, ProjectError
+from refrestore.errors import ProfileError, ProjectError, UsageError
 from refrestore.media.planes import plane_views
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
@@ -157,7 +157,7 @@ def test_a_range_gives_its_frames_enlarged(scanned, tmp_path) -> None:
 
 def test_a_range_without_frames_is_refused(scanned, tmp_path) -> None:
     settings = RenderSettings(start=Fraction(50))
-    with Project.open(scanned.project) as opened, pytest.raises(MediaError, match="no frame"):
+    with Project.open(scanned.project) as opened, pytest.raises(UsageError, match="s long"):
         render(opened, tmp_path / "out.mp4", settings=settings)
     assert not list(tmp_path.iterdir())
 

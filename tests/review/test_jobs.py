@@ -103,8 +103,8 @@ def test_a_loop_of_one_person_leaves_the_others_as_they_were(real):
 def test_a_moment_that_is_not_there_fails_in_a_sentence(real, at):
     job = real.post("previews", {"at": at})["job"]
     said = real.finished(job)
-    assert said["state"] == ("done" if at < 0 else "failed")
-    assert at < 0 or "no frame" in said["sentence"]
+    assert said["state"] == "failed"
+    assert "film.mp4 has nothing at" in said["sentence"]
 
 
 def test_a_new_preview_takes_the_place_of_the_one_before(real):

@@ -20,7 +20,7 @@
  * @property {string} pack
  * @property {string} output_name
  * @property {number[]} shots seconds of the cuts
- * @property {[number, number]} range seconds, as the container counts
+ * @property {[number, number]} range seconds from the first frame
  */
 
 /**
