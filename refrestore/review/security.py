@@ -8,6 +8,7 @@ else runs.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable
@@ -44,6 +45,15 @@ OWN_HEADER = "x-refrestore"
 SMALL_BODY = 1_000_000
 PHOTO_BODY = 30_000_000
 """Most bytes of a request: of a photo, and of anything else."""
+
+CLOSE = {"Connection": "close"}
+"""What is left of a request's body is not read."""
+
+STALL_SECONDS = 10
+"""How long nothing may come of a request that has begun."""
+
+FIRST = "Open the address that refrestore printed."
+AGAIN = "refrestore was started again: open the address that it printed then."
 
 WILDCARDS = ("0.0.0.0", "::")
 
@@ -84,12 +94,17 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # the server leaves the body out
+            scope = {**scope, "method": "GET"}
+            if scope["path"] == "/":  # what only looks at an address does not use it up
+                scope["query_string"] = b""
         most = PHOTO_BODY if scope["path"].endswith("/photos") else SMALL_BODY
         await self._bounded(scope, receive, send, headers, most)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         path, method = scope["path"], scope["method"]
         host = headers.getlist("host")
+        cookies = "; ".join(headers.getlist("cookie"))
         api = path == "/api" or path.startswith("/api/")
         changes = method not in ("GET", "HEAD")
         elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
@@ -108,9 +123,9 @@ class Guard:
                 "There is no such page.",
             ),
             (
-                api and not self._session.knows("; ".join(headers.getlist("cookie"))),
+                api and not self._session.knows(cookies),
                 401,
-                "Open the address that refrestore printed.",
+                AGAIN if self._session.knew(cookies) else FIRST,
             ),
             (
                 (api and elsewhere) or (changes and foreign),
@@ -144,14 +159,18 @@ class Guard:
         if not said.isascii() or not said.isdigit() or int(said) > most:
             await _refused(413, sentence)(scope, receive, send)
             return
-        seen = 0
+        seen, more = 0, True
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, more
+            try:
+                message = await asyncio.wait_for(receive(), STALL_SECONDS if more else None)
+            except asyncio.TimeoutError:
+                raise HTTPException(408, "The rest of this never came.", CLOSE) from None
+            more = message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > most:
-                raise HTTPException(413, sentence)
+                raise HTTPException(413, sentence, CLOSE)
             return message
 
         await self._app(scope, counted, send)
@@ -174,8 +193,7 @@ def _is_address(name: str) -> bool:
 
 
 def _refused(status: int, sentence: str) -> Response:
-    # What is left of the request's body is not read.
-    return JSONResponse({"error": sentence}, status, headers={"Connection": "close"})
+    return JSONResponse({"error": sentence}, status, headers=CLOSE)
 
 
 def _with_headers(scope: Scope, send: Send) -> Send:
