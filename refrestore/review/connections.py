@@ -31,8 +31,8 @@ SHARE = 4
 
 ENOUGH_DESCRIPTORS = 4096
 
-QUEUE = 1024
-"""Connections that the system holds until they are accepted; the owner's may be the last."""
+QUEUE = 4096
+"""Connections that the system holds until they are accepted: one too many waits a second or three."""
 
 STRANGER_SECONDS = 10
 """How long a connection may be open without having shown the cookie."""

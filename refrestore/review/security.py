@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -88,9 +88,12 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        send = _with_headers(scope, send)
         headers = Headers(scope=scope)
-        refusal = self._refusal(scope, headers)
+        cookies = "; ".join(headers.getlist("cookie"))
+        known = self._session.knows(cookies)
+        # A stranger is answered once a connection, or one could ask a thousand times at once.
+        send = _with_headers(scope, send, {} if known else CLOSE)
+        refusal = self._refusal(scope, headers, None if known else self._unknown(cookies))
         if refusal is not None:
             await refusal(scope, receive, send)
             return
@@ -101,10 +104,12 @@ class Guard:
         most = PHOTO_BODY if scope["path"].endswith("/photos") else SMALL_BODY
         await self._bounded(scope, receive, send, headers, most)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+    def _unknown(self, cookies: str) -> str:
+        return AGAIN if self._session.knew(cookies) else FIRST
+
+    def _refusal(self, scope: Scope, headers: Headers, unknown: str | None) -> Response | None:
         path, method = scope["path"], scope["method"]
         host = headers.getlist("host")
-        cookies = "; ".join(headers.getlist("cookie"))
         api = path == "/api" or path.startswith("/api/")
         changes = method not in ("GET", "HEAD")
         elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
@@ -123,9 +128,9 @@ class Guard:
                 "There is no such page.",
             ),
             (
-                api and not self._session.knows(cookies),
+                api and unknown is not None,
                 401,
-                AGAIN if self._session.knew(cookies) else FIRST,
+                unknown or "",
             ),
             (
                 (api and elsewhere) or (changes and foreign),
@@ -196,13 +201,13 @@ def _refused(status: int, sentence: str) -> Response:
     return JSONResponse({"error": sentence}, status, headers=CLOSE)
 
 
-def _with_headers(scope: Scope, send: Send) -> Send:
+def _with_headers(scope: Scope, send: Send, more: Mapping[str, str]) -> Send:
     api = scope["path"].startswith("/api/")
 
     async def add(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
+            for name, value in {**HEADERS, **more}.items():
                 headers.setdefault(name, value)
             headers.setdefault("Cache-Control", "no-store" if api else "no-cache")
         await send(message)
