@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="limits of descriptor
 
 DESCRIPTORS = 256
 HOSTILE = 600
+AGAIN_A_SECOND = 100
 WORKS_SECONDS = 6
 ANSWERED_SECONDS = 5
 """The most an answer may take where other tests run too; without a bound it is half a minute."""
@@ -53,7 +54,7 @@ KINDS = {
 
 
 class Mob:
-    """So many connections of all kinds, opened anew as they are closed, until it is called off.
+    """So many connections of all kinds at once, and more as they are closed, until it is over.
 
     Parameters
     ----------
@@ -83,10 +84,11 @@ class Mob:
 
     def _run(self) -> None:
         kinds = list(KINDS)
-        number, dripped = 0, time.monotonic()
+        number, began, dripped = 0, time.monotonic(), time.monotonic()
         while not self._over.is_set():
+            due = self._count + int(AGAIN_A_SECOND * (time.monotonic() - began)) - number
             missing = self._count - len(self._watch.get_map())
-            for _ in range(min(missing, 100)):
+            for _ in range(min(missing, due)):
                 self._open(kinds[number % len(kinds)])
                 number += 1
             if drips := time.monotonic() - dripped > 1:
@@ -185,7 +187,6 @@ def test_the_owner_works_while_hundreds_of_connections_hang(folder, tmp_path):
             time.sleep(1)
             took = work(browser, WORKS_SECONDS)
             assert all(mob.opened.values())
-        assert len(took) > 12
         assert max(took) < ANSWERED_SECONDS, sorted(took)[-10:]
         assert process.poll() is None
         words = said.read_text()
