@@ -191,8 +191,7 @@ def serving(project: Path, home: Path) -> Iterator[tuple[str, psutil.Process]]:
     """Run the command; yield the address it prints and its process."""
     command = [sys.executable, "-m", "refrestore", "review", str(project), "--no-browser"]
     command += ["--port", "0", "--device", "cpu", "--profiles-dir", str(home / "profiles")]
-    environment = {**os.environ, "XDG_STATE_HOME": str(home / "state")}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             yield process.stdout.readline().strip(), psutil.Process(process.pid)

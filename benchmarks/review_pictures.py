@@ -60,8 +60,8 @@ def page_of(project: Path, home: Path) -> Iterator[str]:
         runtime=RuntimeSettings(profiles_dir=home / "profiles", device="cpu"),
         open_browser=False,
     )
-    with prepared(settings, home / "state") as running, running.beside():
-        yield running.url
+    with prepared(settings) as running, running.beside():
+        yield running.new_address()
 
 
 def take(page: Page, target: Path) -> None:

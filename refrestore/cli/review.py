@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import select
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -63,4 +68,30 @@ def review(
         video=video,
         open_browser=not no_browser,
     )
-    serve(settings, print_line, lambda sentence: typer.echo(sentence, err=True))
+    wishes = lines_typed(sys.stdin.fileno()) if sys.stdin and sys.stdin.isatty() else None
+    serve(settings, print_line, lambda sentence: typer.echo(sentence, err=True), wishes)
+
+
+def lines_typed(terminal: int) -> Iterator[None]:
+    """Come by whenever a line was typed, until no more can be.
+
+    Parameters
+    ----------
+    terminal
+        Its descriptor: reading from `sys.stdin` in a thread would hold a lock at the end.
+    """
+    while _ours(terminal) and os.read(terminal, 4096):
+        yield
+
+
+def _ours(terminal: int) -> bool:
+    """Wait for a line; say whether it is for this program."""
+    if os.name != "posix":
+        return True
+    try:
+        # Who reads in the background is stopped by the system.
+        while select.select([terminal], [], []) and os.tcgetpgrp(terminal) != os.getpgrp():
+            time.sleep(1)
+    except OSError:
+        return False
+    return True

@@ -22,12 +22,13 @@ from .session import Session
 STATIC = Path(__file__).parent / "static"
 
 COOKIE_SECONDS = 30 * 24 * 3600
+"""As long as a browser keeps it; the server that knows it ends before."""
 
 USED = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>refrestore</title>"
     "<link rel=icon href=/icon.svg>"
-    "<p>This address was used before or is not right: start <code>refrestore review</code> again "
-    "and open the address it prints."
+    "<p>This address was used before or is not right: each works once. Press Enter where "
+    "<code>refrestore review</code> runs, or start it again, and open the address it prints."
 )
 
 

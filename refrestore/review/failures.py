@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from refrestore.errors import ApartError, DiskError, RefrestoreError
@@ -60,6 +61,7 @@ def explain(app: FastAPI) -> None:
     app.add_exception_handler(RefrestoreError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _bug)
 
 
@@ -97,7 +99,13 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return _answer(error.status_code, f"{str(error.detail).rstrip('.')}.")
+    answer = _answer(error.status_code, f"{str(error.detail).rstrip('.')}.")
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _left(request: Request, error: Exception) -> JSONResponse:
+    return _answer(400, "The rest of this never came.")  # nobody is there to read it
 
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:

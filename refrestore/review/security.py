@@ -8,9 +8,10 @@ else runs.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -45,6 +46,15 @@ SMALL_BODY = 1_000_000
 PHOTO_BODY = 30_000_000
 """Most bytes of a request: of a photo, and of anything else."""
 
+CLOSE = {"Connection": "close"}
+"""What is left of a request's body is not read."""
+
+STALL_SECONDS = 10
+"""How long nothing may come of a request that has begun."""
+
+FIRST = "Open the address that refrestore printed."
+AGAIN = "refrestore was started again: open the address that it printed then."
+
 WILDCARDS = ("0.0.0.0", "::")
 
 
@@ -78,16 +88,26 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        send = _with_headers(scope, send)
         headers = Headers(scope=scope)
-        refusal = self._refusal(scope, headers)
+        cookies = "; ".join(headers.getlist("cookie"))
+        known = self._session.knows(cookies)
+        # A stranger is answered once a connection, or one could ask a thousand times at once.
+        send = _with_headers(scope, send, {} if known else CLOSE)
+        refusal = self._refusal(scope, headers, None if known else self._unknown(cookies))
         if refusal is not None:
             await refusal(scope, receive, send)
             return
+        if scope["method"] == "HEAD":  # the server leaves the body out
+            scope = {**scope, "method": "GET"}
+            if scope["path"] == "/":  # what only looks at an address does not use it up
+                scope["query_string"] = b""
         most = PHOTO_BODY if scope["path"].endswith("/photos") else SMALL_BODY
         await self._bounded(scope, receive, send, headers, most)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+    def _unknown(self, cookies: str) -> str:
+        return AGAIN if self._session.knew(cookies) else FIRST
+
+    def _refusal(self, scope: Scope, headers: Headers, unknown: str | None) -> Response | None:
         path, method = scope["path"], scope["method"]
         host = headers.getlist("host")
         api = path == "/api" or path.startswith("/api/")
@@ -108,9 +128,9 @@ class Guard:
                 "There is no such page.",
             ),
             (
-                api and not self._session.knows("; ".join(headers.getlist("cookie"))),
+                api and unknown is not None,
                 401,
-                "Open the address that refrestore printed.",
+                unknown or "",
             ),
             (
                 (api and elsewhere) or (changes and foreign),
@@ -144,14 +164,18 @@ class Guard:
         if not said.isascii() or not said.isdigit() or int(said) > most:
             await _refused(413, sentence)(scope, receive, send)
             return
-        seen = 0
+        seen, more = 0, True
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, more
+            try:
+                message = await asyncio.wait_for(receive(), STALL_SECONDS if more else None)
+            except asyncio.TimeoutError:
+                raise HTTPException(408, "The rest of this never came.", CLOSE) from None
+            more = message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > most:
-                raise HTTPException(413, sentence)
+                raise HTTPException(413, sentence, CLOSE)
             return message
 
         await self._app(scope, counted, send)
@@ -174,17 +198,16 @@ def _is_address(name: str) -> bool:
 
 
 def _refused(status: int, sentence: str) -> Response:
-    # What is left of the request's body is not read.
-    return JSONResponse({"error": sentence}, status, headers={"Connection": "close"})
+    return JSONResponse({"error": sentence}, status, headers=CLOSE)
 
 
-def _with_headers(scope: Scope, send: Send) -> Send:
+def _with_headers(scope: Scope, send: Send, more: Mapping[str, str]) -> Send:
     api = scope["path"].startswith("/api/")
 
     async def add(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
+            for name, value in {**HEADERS, **more}.items():
                 headers.setdefault(name, value)
             headers.setdefault("Cache-Control", "no-store" if api else "no-cache")
         await send(message)

@@ -7,10 +7,9 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import uvicorn
 
@@ -18,14 +17,10 @@ from refrestore.errors import UsageError
 from refrestore.project import Project
 
 from .app import create_app
+from .connections import QUEUE, BoundedServer
 from .place import Place
 from .session import Session
 from .settings import ReviewSettings
-
-BACKLOG = 128
-KEEP_ALIVE_SECONDS = 30
-STOP_SECONDS = 3
-"""How long answers under way may take when the server is stopped."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,19 +31,23 @@ class Running:
 
     Parameters
     ----------
-    url
-        With the token.
+    base
+        Where the page is.
     server, listener
         Who answers, and where.
     place, session
         What is served, and to whom.
     """
 
-    url: str
+    base: str
     server: uvicorn.Server
     listener: socket.socket
     place: Place
     session: Session
+
+    def new_address(self) -> str:
+        """Return an address that lets one browser in, once; the one before does not any more."""
+        return f"{self.base}/?token={self.session.new_token()}"
 
     @contextmanager
     def beside(self) -> Iterator[None]:
@@ -65,15 +64,13 @@ class Running:
 
 
 @contextmanager
-def prepared(settings: ReviewSettings, state: Path | None = None) -> Iterator[Running]:
+def prepared(settings: ReviewSettings) -> Iterator[Running]:
     """Open a project and a port for its page; both are closed at the end.
 
     Parameters
     ----------
     settings
         What and where.
-    state
-        Where session secrets are kept (`Session`).
 
     Raises
     ------
@@ -84,27 +81,14 @@ def prepared(settings: ReviewSettings, state: Path | None = None) -> Iterator[Ru
     """
     with Project.open(settings.project) as project, _listening(settings) as listener:
         port = listener.getsockname()[1]
-        session = Session(project.folder, port, state)
+        session = Session(port)
         place = Place.of(settings, project)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(place, session, settings.host, port),
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=STOP_SECONDS,
-            )
-        )
+        server = BoundedServer(create_app(place, session, settings.host, port), session)
         # The address has the token in it, and another library may give this logger a handler.
         logging.getLogger("uvicorn.access").disabled = True
-        url = f"http://{_shown(settings.host)}:{port}/?token={session.token}"
+        base = f"http://{_shown(settings.host)}:{port}"
         try:
-            yield Running(url, server, listener, place, session)
+            yield Running(base, server, listener, place, session)
         finally:
             place.close()
 
@@ -113,6 +97,7 @@ def serve(
     settings: ReviewSettings,
     tell: Callable[[str], None],
     warn: Callable[[str], None] = lambda sentence: None,
+    wishes: Iterable[object] | None = None,
 ) -> None:
     """Serve the page of a project until interrupted.
 
@@ -121,14 +106,16 @@ def serve(
     settings
         What and where.
     tell
-        Is told the address once the page can be opened.
+        Is told the address once the page can be opened, and another at each wish.
     warn
-        Is told what the user should know first.
+        Is told what the user should know.
+    wishes
+        Comes by whenever the user wants another address; waits meanwhile, in a thread of its own.
 
     Raises
     ------
-    ProjectError, UsageError, DiskError
-        As `prepared` and `Session`.
+    ProjectError, UsageError
+        As `prepared`.
     """
     with prepared(settings) as running:
         if not settings.loopback:
@@ -137,10 +124,21 @@ def serve(
                 "change this project, and what is sent is not encrypted."
             )
         running.place.warm()
-        tell(running.url)
+        url = running.new_address()
+        tell(url)
+        if wishes is None:
+            warn("This address works once, in one browser; start this again for another.")
+        else:
+            warn("This address works once, in one browser; press Enter for another.")
+            threading.Thread(target=_tell, args=(running, tell, wishes), daemon=True).start()
         if settings.open_browser:
-            threading.Thread(target=_open, args=(running.url,), daemon=True).start()
+            threading.Thread(target=_open, args=(url,), daemon=True).start()
         running.server.run(sockets=[running.listener])
+
+
+def _tell(running: Running, tell: Callable[[str], None], wishes: Iterable[object]) -> None:
+    for _ in wishes:
+        tell(running.new_address())
 
 
 def _listening(settings: ReviewSettings) -> socket.socket:
@@ -151,7 +149,7 @@ def _listening(settings: ReviewSettings) -> socket.socket:
         if sys.platform != "win32":  # there it would let two programs share a port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
-        listener.listen(BACKLOG)
+        listener.listen(QUEUE)
     except OSError as error:
         listener.close()
         raise UsageError(

@@ -243,12 +243,12 @@ def served(chromium: Browser, scanned: Scanned, home: Path) -> Iterator[Review]:
         open_browser=False,
     )
     with (
-        prepared(settings, home / "state") as running,
+        prepared(settings) as running,
         running.beside(),
-        window(chromium, running.url.split("/?")[0]) as watched,
+        window(chromium, running.base) as watched,
     ):
         store = ProfileStore(home / "profiles")
-        yield Review(watched, running.url, scanned.project, store)
+        yield Review(watched, running.new_address(), scanned.project, store)
 
 
 @contextmanager

@@ -69,14 +69,12 @@ def test_an_edit_on_what_is_out_of_date_is_refused_and_says_so(review):
 
 def start(project, home, port):
     """Start the command; return the process and the address it prints."""
-    environment = {**os.environ, "XDG_STATE_HOME": str(home / "state")}
     options = ["--no-browser", "--device", "cpu", "--port", str(port)]
     options += ["--profiles-dir", str(home / "profiles")]
     process = subprocess.Popen(
         [sys.executable, "-m", "refrestore", "review", str(project), *options],
         stdout=subprocess.PIPE,
         text=True,
-        env=environment,
     )
     return process, process.stdout.readline().strip()
 

@@ -96,7 +96,7 @@ class Page:
     def __init__(self, running: Running) -> None:
         self.running = running
         self.place = running.place
-        self.base = running.url.split("/?")[0]
+        self.base = running.base
         self.port = running.listener.getsockname()[1]
         session = running.session
         self.cookie = f"{session.cookie_name}={session.cookie}"
@@ -138,7 +138,7 @@ class Page:
 
 @contextmanager
 def served(project: Path, home: Path, **settings: Any) -> Iterator[Page]:
-    """Serve a project's page; profiles and secrets are kept in `home`."""
+    """Serve a project's page; profiles are kept in `home`."""
     chosen = ReviewSettings(
         project=project,
         port=settings.pop("port", 0),
@@ -146,7 +146,7 @@ def served(project: Path, home: Path, **settings: Any) -> Iterator[Page]:
         open_browser=False,
         **settings,
     )
-    with prepared(chosen, home / "state") as running, running.beside():
+    with prepared(chosen) as running, running.beside():
         page = Page(running)
         try:
             yield page

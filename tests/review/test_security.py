@@ -7,10 +7,8 @@ import http.client
 import io
 import json
 import logging
-import os
 import re
 import socket
-import stat
 import struct
 import zlib
 
@@ -18,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refrestore.review.security import POLICY, Guard
+from refrestore.review.security import AGAIN, FIRST, POLICY, Guard
 from refrestore.review.session import Session
 
 
@@ -90,7 +88,7 @@ def names(page):
 def test_nothing_is_told_without_the_cookie(page, path):
     status, _, body = raw(page, path=f"/api/{path}", cookie=False)
     assert status == 401
-    assert json.loads(body) == {"error": "Open the address that refrestore printed."}
+    assert json.loads(body) == {"error": FIRST}
 
 
 @pytest.mark.parametrize("path", WRITES)
@@ -110,7 +108,7 @@ def test_a_wrong_cookie_is_none(page, value):
 
 
 def token_of(page):
-    return page.running.url.split("token=")[1]
+    return page.running.new_address().split("token=")[1]
 
 
 def test_the_token_is_taken_once_and_gives_a_cookie_that_scripts_cannot_read(fresh):
@@ -121,7 +119,7 @@ def test_the_token_is_taken_once_and_gives_a_cookie_that_scripts_cannot_read(fre
     status, headers, _ = raw(fresh, path=f"/?token={token}", cookie=False)
     assert (status, headers["location"]) == (303, "/")
     cookie = headers["set-cookie"]
-    assert re.match(r"refrestore-[0-9a-f]{8}=[0-9a-f]{64}; ", cookie)
+    assert re.match(rf"refrestore-{fresh.port}=[0-9a-f]{{64}}; ", cookie)
     assert "HttpOnly" in cookie
     assert "samesite=strict" in cookie.lower()
     assert "Path=/" in cookie
@@ -445,28 +443,47 @@ def test_the_token_is_in_no_log(fresh, caplog):
     assert fresh.running.session.cookie not in caplog.text
 
 
-def test_secrets_are_the_user_s_alone(tmp_path):
-    one = Session(tmp_path / "a", 1, tmp_path / "state")
-    (file,) = (tmp_path / "state").iterdir()
-    if os.name == "posix":
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    again = Session(tmp_path / "a", 1, tmp_path / "state")
-    other = Session(tmp_path / "b", 1, tmp_path / "state")
-    port = Session(tmp_path / "a", 2, tmp_path / "state")
-    assert again.cookie == one.cookie
-    assert again.token != one.token
-    assert len({one.cookie, other.cookie, port.cookie}) == 3
-    assert len({one.cookie_name, other.cookie_name, port.cookie_name}) == 3
+def test_a_cookie_ends_with_its_server(serve, folder):
+    first = serve(folder)
+    again = serve(folder)  # as one that was started again on the same port
+    value = first.cookie.split("=")[1]
+    old = f"{again.running.session.cookie_name}={value}"
+    assert first.http.get("/api/version").status_code == 200
+    status, _, body = raw(again, cookie=False, Cookie=old)
+    assert (status, json.loads(body)["error"]) == (401, AGAIN)
+    assert raw(again, "POST", "/api/edits", b"{}", cookie=False, Cookie=old, **own(again))[0] == 401
 
 
-@pytest.mark.skipif(os.name != "posix", reason="permissions")
-def test_a_secret_that_others_could_read_is_made_anew(tmp_path):
-    one = Session(tmp_path / "a", 1, tmp_path / "state")
-    (file,) = (tmp_path / "state").iterdir()
-    file.chmod(0o644)
-    assert Session(tmp_path / "a", 1, tmp_path / "state").cookie != one.cookie
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+def test_a_new_address_lets_one_more_browser_in_and_ends_the_one_before(fresh):
+    first, second = token_of(fresh), token_of(fresh)
+    assert raw(fresh, path=f"/?token={first}", cookie=False)[0] == 403
+    assert raw(fresh, path=f"/?token={second}", cookie=False)[0] == 303
+    assert raw(fresh, path=f"/?token={second}", cookie=False)[0] == 403
+    assert raw(fresh, path=f"/?token={token_of(fresh)}", cookie=False)[0] == 303
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/js/main.js", "/nothing", "/api/version", "/api/nothing",
+     "/api/pictures/1/tracks/1.jpg", "/api/pictures/1/close-ups/1.jpg"],
+)  # fmt: skip
+@pytest.mark.parametrize("known", [True, False])
+def test_head_answers_as_get_without_a_body(page, path, known):
+    def said(method):
+        status, headers, body = raw(page, method, path, cookie=known)
+        return (status, {k: v for k, v in headers.items() if k != "date"}), body
+
+    (get, body), (head, nothing) = said("GET"), said("HEAD")
+    assert head == get
+    assert body
+    assert nothing == b""
+
+
+def test_who_only_looks_at_an_address_does_not_use_it_up(fresh):
+    token = token_of(fresh)
+    status, headers, _ = raw(fresh, "HEAD", f"/?token={token}", cookie=False)
+    assert (status, "set-cookie" in headers) == (200, False)
+    assert raw(fresh, path=f"/?token={token}", cookie=False)[0] == 303
 
 
 def test_on_all_addresses_names_are_refused_and_addresses_need_the_token_too(serve, folder):
@@ -477,7 +494,7 @@ def test_on_all_addresses_names_are_refused_and_addresses_need_the_token_too(ser
     assert raw(page, host=f"{socket.gethostname()}:{page.port}")[0] == 200
 
 
-def test_a_websocket_is_closed(tmp_path):
+def test_a_websocket_is_closed():
     async def never(*_):
         raise AssertionError
 
@@ -486,7 +503,7 @@ def test_a_websocket_is_closed(tmp_path):
     async def send(message):
         sent.append(message)
 
-    guard = Guard(never, Session(tmp_path, 1, tmp_path), "127.0.0.1", 1)
+    guard = Guard(never, Session(1), "127.0.0.1", 1)
     asyncio.run(guard({"type": "websocket", "path": "/"}, None, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
