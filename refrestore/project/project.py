@@ -13,6 +13,7 @@ Paths inside are relative: the folder can be copied elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -22,19 +23,19 @@ from typing import TypeVar
 import numpy as np
 
 from refrestore.config import ScanSettings
-from refrestore.errors import ProjectError
-from refrestore.media.files import disk_error
+from refrestore.errors import DiskError, ProjectError
+from refrestore.media.files import publish
 from refrestore.types import Faces, ImageArray, Reference, Shot, Track
 
 from . import columns
 from .close_ups import CloseUpDecisions
 from .database import Database
 from .files import read_image
+from .folder import FILE, LOCK, PARTIAL, making
 from .journal import Journal
 from .lock import FileLock
 from .network import Network
 from .scanning import (
-    LOCK,
     ScanWriter,
     leftovers,
     read_settings,
@@ -44,8 +45,6 @@ from .scanning import (
 )
 from .timing import Timeline
 from .video import VideoSource, pack_video, unpack_video
-
-FILE = "project.sqlite"
 
 _Result = TypeVar("_Result")
 
@@ -108,24 +107,23 @@ class Project(CloseUpDecisions):
         DiskError
             When it cannot be written.
         """
-        if (folder / FILE).exists():
+        if not _make(Path(folder), video):
             raise ProjectError(f"{folder} is a project already: open it or choose another folder.")
-        temporary = folder / f".{FILE}.partial"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(entry != temporary for entry in folder.iterdir()):
-                raise ProjectError(
-                    f"{folder} is not empty and not a project: choose an empty or new folder."
-                )
-            temporary.unlink(missing_ok=True)
-            Database.create(
-                temporary,
-                {"video": pack_video(video, folder), "scan": "0", "next_identity": "1"},
-            )
-            temporary.replace(folder / FILE)
-        except OSError as error:
-            raise disk_error(folder, error) from error
         return cls.open(folder)
+
+    @classmethod
+    def exists(cls, folder: Path) -> bool:
+        """Return whether a folder holds a project, whole or damaged.
+
+        Raises
+        ------
+        ProjectError
+            When the folder cannot be looked into.
+        """
+        try:
+            return (Path(folder) / FILE).is_file()
+        except OSError as error:
+            raise ProjectError(f"{folder} cannot be read ({error.strerror}).") from error
 
     @classmethod
     def open(cls, folder: Path) -> Project:
@@ -137,7 +135,7 @@ class Project(CloseUpDecisions):
             When there is none, it is damaged or of another schema.
         """
         folder = Path(folder)
-        if not (folder / FILE).is_file():
+        if not cls.exists(folder):
             raise ProjectError(
                 f"There is no project in {folder}: make one with "
                 f"`refrestore scan VIDEO -p {folder}`."
@@ -159,8 +157,8 @@ class Project(CloseUpDecisions):
         ProjectError
             As `create`, `open` and `check_video`.
         """
-        if not (Path(folder) / FILE).exists():
-            return cls.create(Path(folder), video)
+        if not cls.exists(folder):
+            _make(Path(folder), video)
         project = cls.open(folder)
         try:
             project.check_video(video.fingerprint, video.path)
@@ -371,14 +369,29 @@ class Project(CloseUpDecisions):
         return read()
 
     def _clean(self) -> None:
-        """Sweep away the remains of a scan that was killed."""
+        """Sweep away the remains of a scan that was killed, if there is room to do so."""
         current = self.scan_id()
         killed = self.database.rows("SELECT 1 FROM scans WHERE id <> ? LIMIT 1", (current,))
         if not self.database.writable or not (killed or leftovers(self.folder, current)):
             return
         lock = FileLock(self.folder / LOCK)
-        if lock.acquire():
-            try:
-                sweep(self.database, self.folder)
-            finally:
-                lock.release()
+        with suppress(DiskError):
+            if lock.acquire():
+                try:
+                    sweep(self.database, self.folder)
+                finally:
+                    lock.release()
+
+
+def _make(folder: Path, video: VideoSource) -> bool:
+    """Make a project in a folder; return False if there is one, made by another process or not."""
+    if Project.exists(folder):
+        return False
+    with making(folder) as free:
+        if free:
+            Database.create(
+                folder / PARTIAL,
+                {"video": pack_video(video, folder), "scan": "0", "next_identity": "1"},
+            )
+            publish(folder / PARTIAL, folder / FILE)
+    return free

@@ -11,6 +11,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from refrestore.config import ScanSettings
-from refrestore.errors import ProjectError
+from refrestore.errors import DiskError, ProjectError
 from refrestore.media.files import disk_error, write_file
 from refrestore.types import Faces, ImageArray, Reference, Shot, Track
 
@@ -28,13 +29,14 @@ from .anchors import mark, resolve
 from .database import SCANNED_TABLES, Database
 from .edits import Mark
 from .files import encode_jpeg, encode_png
+from .folder import LOCK, SCANS
 from .lock import FileLock
 
 if TYPE_CHECKING:
     from .project import Project
 
-SCANS = "scans"
-LOCK = "scan.lock"
+CROPS, THUMBNAILS = "references", "thumbnails"
+"""Folders in that of a scan."""
 
 
 class ScanWriter:
@@ -143,8 +145,8 @@ class ScanWriter:
         self._check_open()
         self._check_known([track_id])
         self._references += 1
-        name = f"references/{self._references:06d}.png"
-        write_file(self._folder / name, encode_png(reference.image))
+        name = f"{CROPS}/{self._references:06d}.png"
+        self._write(self._folder / name, encode_png(reference.image))
         self._database.execute(
             "INSERT INTO reference_crops (scan, track, file, frame, landmarks, embedding, pose, "
             "sharpness, quality, native_size, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -167,7 +169,7 @@ class ScanWriter:
         """Store the (H, W, 3) RGB picture that shows a track to people."""
         self._check_open()
         self._check_known([track_id])
-        write_file(thumbnail_path(self._folder, track_id), encode_jpeg(image))
+        self._write(thumbnail_path(self._folder, track_id), encode_jpeg(image))
 
     def set_identities(self, groups: Sequence[Sequence[int]]) -> None:
         """Say which tracks are one person: track ids per identity, disjoint.
@@ -207,13 +209,13 @@ class ScanWriter:
                     )
             self._database.set_meta("next_identity", str(max([fresh - 1, *identities]) + 1))
             self._database.set_meta("scan", str(self.id))
-        sweep(self._database, self._project.folder)
+        self._sweep()
         self._end()
 
     def abort(self) -> None:
         """Discard what was added; the old scan stays the project's."""
         if self._open:
-            sweep(self._database, self._project.folder)
+            self._sweep()
             self._end()
 
     def __enter__(self) -> ScanWriter:
@@ -237,10 +239,23 @@ class ScanWriter:
             raise
 
     def _make_folder(self) -> None:
+        mode = self._database.mode
+        mode |= (mode & 0o444) >> 2  # who may read files may enter the folder
         try:
-            self._folder.mkdir(parents=True)
+            self._folder.parent.mkdir(exist_ok=True, mode=mode)
+            for folder in (self._folder, *(self._folder / name for name in (CROPS, THUMBNAILS))):
+                folder.mkdir(mode=mode)
         except OSError as error:
             raise disk_error(self._folder, error) from error
+
+    def _write(self, path: Path, content: bytes) -> None:
+        self._database.check_there()  # or a folder that was deleted would be made again
+        write_file(path, content, mode=self._database.mode)
+
+    def _sweep(self) -> None:
+        """Remove what is in the way of nobody; without room it waits for the next opening."""
+        with suppress(DiskError, ProjectError):
+            sweep(self._database, self._project.folder)
 
     def _check_open(self) -> None:
         if not self._open:
@@ -328,7 +343,7 @@ def scan_folder(folder: Path, scan: int) -> Path:
 
 def thumbnail_path(scan: Path, track: int) -> Path:
     """Return the file of a track's thumbnail."""
-    return scan / "thumbnails" / f"{track:06d}.jpg"
+    return scan / THUMBNAILS / f"{track:06d}.jpg"
 
 
 def now() -> str:
