@@ -130,7 +130,10 @@ class Database:
         except OSError as error:
             raise disk_error(path, error) from error
         except sqlite3.Error as error:
-            raise DiskError(f"Cannot write {path} ({error}): choose another folder.") from error
+            path.unlink(missing_ok=True)
+            raise DiskError(
+                f"Cannot write {path} ({error}): make room or choose another folder."
+            ) from error
 
     def close(self) -> None:
         """Fold the write-ahead log into the file, so that the folder can be copied, and close."""

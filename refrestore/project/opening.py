@@ -12,9 +12,6 @@ from refrestore.errors import DiskError
 BUSY_SECONDS = 30.0
 """How long to wait for another process's write; ours last milliseconds."""
 
-MEMORY_FOLDER = "/dev/shm"
-"""Files in memory on Linux: room for a copy where every disk is full."""
-
 _DISK = ("full", "readonly", "disk I/O", "unable to open")
 """Parts of SQLite's messages that speak of the disk or of permissions, not of the content."""
 
@@ -98,28 +95,28 @@ def _for_reading(path: Path) -> sqlite3.Connection:
 
 
 def _copied(path: Path) -> sqlite3.Connection:
-    """Return a copy in memory, folded together where there is room."""
-    for place in (tempfile.gettempdir(), MEMORY_FOLDER):
-        copy = _copied_by_way_of(place, path)
-        if copy is not None:
-            return copy
-    raise DiskError(
-        f"The last edits of {path} cannot be read, as nothing can be written beside it or in "
-        f"{tempfile.gettempdir()}: make room."
-    )
-
-
-def _copied_by_way_of(place: str, path: Path) -> sqlite3.Connection | None:
+    """Return a copy in memory with all that is not folded into the file."""
     try:
-        with tempfile.TemporaryDirectory(prefix="refrestore-", dir=place) as folder:
+        if may_write(path):  # the disk is full
+            return _copied_alone(path)
+        with tempfile.TemporaryDirectory(prefix="refrestore-") as folder:
             copy_database(path, Path(folder) / path.name)
-            connection = _connect(Path(folder) / path.name, "mode=rw")
-            try:
-                return in_memory(connection)
-            finally:
-                connection.close()
-    except (OSError, sqlite3.OperationalError):
-        return None
+            return _copied_alone(Path(folder) / path.name)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise DiskError(
+            f"The last edits of {path} cannot be read ({error}), as nothing can be written beside "
+            "it: make room or copy the folder elsewhere."
+        ) from error
+
+
+def _copied_alone(path: Path) -> sqlite3.Connection:
+    connection = _connect(path, "mode=rw", timeout=0)
+    try:
+        # Whoever is alone keeps the index of the log in memory instead of in a file.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        return in_memory(connection)
+    finally:
+        connection.close()
 
 
 def in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -137,11 +134,11 @@ def _has_content(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
-def _connect(path: Path, options: str) -> sqlite3.Connection:
+def _connect(path: Path, options: str, *, timeout: float = BUSY_SECONDS) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.resolve().as_uri()}?{options}",
         uri=True,
-        timeout=BUSY_SECONDS,
+        timeout=timeout,
         isolation_level=None,
         check_same_thread=False,
     )
