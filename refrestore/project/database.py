@@ -15,8 +15,10 @@ from typing import Any
 from refrestore.errors import DiskError, ProjectError
 from refrestore.media.files import disk_error
 
+from .damage import DamageError, damaged
 from .folder import PRIVATE_FILE
 from .opening import BUSY_SECONDS, connect, in_memory, is_of_disk
+from .rows import meta_number, read_row
 
 APPLICATION_ID = 0x72665270
 """"rfRp", in the file's header, so that another program's database is not mistaken for ours."""
@@ -177,6 +179,38 @@ class Database:
         with self._mutex, self._explained():
             return self._connection.execute(query, values).fetchall()
 
+    def read(
+        self, table: str, names: str, rest: str = "", values: Sequence[Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        """Return rows of one table, each value checked and unpacked by `rows.read_row`.
+
+        Parameters
+        ----------
+        table
+            Its name.
+        names
+            The columns, separated by commas.
+        rest, values
+            What follows the table in the query, and what is bound in it.
+
+        Raises
+        ------
+        ProjectError
+            When a value cannot be right.
+        """
+        found = self.rows(f"SELECT {names} FROM {table} {rest}", values)
+        columns = names.split(", ")
+        with self.trusting():
+            return [read_row(table, columns, row) for row in found]
+
+    @contextmanager
+    def trusting(self) -> Iterator[None]:
+        """Say of `DamageError` raised inside which file it is in, and the way back."""
+        try:
+            yield
+        except DamageError as error:
+            raise damaged(self.path, error) from error
+
     def execute(self, query: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; return the id of the row it inserted."""
         with self._mutex, self._explained():
@@ -205,10 +239,29 @@ class Database:
 
     def meta(self, key: str) -> str:
         """Return a setting of the file."""
-        found = self.rows("SELECT value FROM meta WHERE key = ?", (key,))
+        found = self.read("meta", "key, value", "WHERE key = ?", (key,))
         if not found:
-            raise ProjectError(f"{self.path} is damaged ({key!r} is missing): scan again.")
-        return str(found[0][0])
+            raise damaged(self.path, f"meta: {key} is missing")
+        return str(found[0][1])
+
+    def number(self, key: str) -> int:
+        """Return a setting of the file that is a whole number."""
+        written = self.meta(key)
+        with self.trusting():
+            return meta_number(key, written)
+
+    def current_scan(self) -> int:
+        """Return the number of the current scan, 0 before the first."""
+        # In one query, or another process's new scan could come in between.
+        found = self.rows(
+            "SELECT EXISTS (SELECT 1 FROM scans WHERE id = CAST(value AS INTEGER)), value "
+            "FROM meta WHERE key = 'scan'"
+        )
+        with self.trusting():
+            number = meta_number("scan", found[0][1] if found else None)
+            if number and not found[0][0]:
+                raise DamageError(f"meta: scan {number} is the current one and is not there")
+        return number
 
     def set_meta(self, key: str, value: str) -> None:
         """Store a setting of the file."""
@@ -288,6 +341,4 @@ class Database:
                     f"{self.path} has been busy for {BUSY_SECONDS:.0f} s: "
                     "close the other program that uses it."
                 ) from error
-            raise ProjectError(
-                f"{self.path} is damaged ({text}): restore it from a copy or scan again."
-            ) from error
+            raise damaged(self.path, text) from error

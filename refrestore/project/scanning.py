@@ -7,7 +7,6 @@ are swept away when the project is next opened.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -194,7 +193,7 @@ class ScanWriter:
         """Make this the project's scan, in one step, and drop the old one."""
         self._check_open()
         with self._database.transaction(write=True):
-            fresh = int(self._database.meta("next_identity"))
+            fresh = self._project.next_identity()
             identities = carry_ids(
                 self._identities,
                 self._votes,
@@ -318,7 +317,7 @@ def carry_ids(
 
 def sweep(database: Database, folder: Path) -> None:
     """Remove what belongs to no current scan; the caller holds the scan lock."""
-    current = int(database.meta("scan"))
+    current = database.current_scan()
     if database.rows("SELECT 1 FROM scans WHERE id <> ? LIMIT 1", (current,)):
         with database.transaction(write=True):
             for table in SCANNED_TABLES:
@@ -349,19 +348,3 @@ def thumbnail_path(scan: Path, track: int) -> Path:
 def now() -> str:
     """Return the time as ISO 8601 in UTC."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def read_settings(text: str) -> ScanSettings:
-    """Return the settings of a scan; fields of another version of the program are dropped.
-
-    Raises
-    ------
-    ProjectError
-        When they cannot be understood.
-    """
-    try:
-        said = json.loads(text)
-        known = {key: value for key, value in said.items() if key in ScanSettings.model_fields}
-        return ScanSettings(**known)
-    except (ValueError, AttributeError) as error:
-        raise ProjectError(f"The scan's settings are damaged ({error}): scan again.") from error

@@ -246,4 +246,4 @@ def test_the_whole_way_on_a_small_disk(tmp_path, make):
         Database(folder / "project.sqlite").close()
         assert not write_ahead_log(folder / "project.sqlite").exists()
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", "-l", str(place)], check=True)
