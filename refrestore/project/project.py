@@ -247,7 +247,7 @@ class Project(CloseUpDecisions):
             f"{_CURRENT} ORDER BY id",
         )
         wanted = None if track_ids is None else set(track_ids)
-        return [Track(*row[:8], bool(row[8])) for row in rows if wanted is None or row[0] in wanted]
+        return [Track(*row) for row in rows if wanted is None or row[0] in wanted]
 
     def faces(
         self,

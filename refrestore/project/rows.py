@@ -66,6 +66,10 @@ def _crop_file(value: Any) -> str:
     return name
 
 
+def _flag(value: Any) -> bool:
+    return bool(whole(0, 1)(value))
+
+
 _SCAN = whole(1, MOST_SCANS)
 _FRAME, _STOP = whole(0, MOST_FRAMES - 1), whole(1, MOST_FRAMES)
 _ID = whole(0, MOST_IDS)
@@ -101,7 +105,7 @@ TABLES: Mapping[str, Mapping[str, Check]] = MappingProxyType(
             "embedding_weight": _SHARE,
             "quality": _SHARE,
             "size": finite(0, 1e6),
-            "weak": whole(0, 1),
+            "weak": _flag,
             "identity": optional(whole(1, MOST_IDS)),
         },
         "chunks": {
