@@ -41,7 +41,7 @@ def _root(
 
 
 def _mount() -> None:
-    for group in ("identities", "profile", "models"):
+    for group in ("identities", "profile", "project", "models"):
         app.add_typer(importlib.import_module(f"{__name__}.{group}").app, name=group)
     for module in ("run", "review", "image", "compare", "demo", "evaluate", "doctor"):
         importlib.import_module(f"{__name__}.{module}").register(app)

@@ -167,7 +167,7 @@ def _scan_once(
     progress: ProgressCallback | None,
 ) -> None:
     """Scan unless the project holds a finished scan with these settings and this recogniser."""
-    if plan.project.exists():
+    if Project.exists(plan.project):
         with Project.open(plan.project) as project:
             project.check_video(probe(plan.video).fingerprint, plan.video)
             info = project.scan_info()

@@ -9,10 +9,17 @@ from pathlib import Path
 from refrestore.errors import DiskError
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Write a file so that its name never shows a part of it, not even after a power cut.
 
     Folders on the way to it are made.
+
+    Parameters
+    ----------
+    path, content
+        What is written where.
+    mode
+        Who may read it, on POSIX; by default whoever may read any other file of the user.
 
     Raises
     ------
@@ -26,7 +33,7 @@ def write_file(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         # mkstemp makes files private; an output is as readable as any other the user writes.
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~_umask() if mode is None else mode)
         publish(Path(temporary), path)
     except OSError as error:
         if temporary is not None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from refrestore.types import FloatArray
 
-from .columns import CHUNK, decode_boxes
+from .columns import CHUNK
 from .database import Database
 from .edits import Mark
 
@@ -73,8 +73,10 @@ def find_close_up(database: Database, scan: int, one: Mark, *, exactly: bool) ->
         Whether it is in the marked frame; else up to `SAME_LOOK` frames away, the nearest.
     """
     reach = 0 if exactly else SAME_LOOK
-    rows = database.rows(
-        "SELECT id, track, frame FROM reference_crops WHERE scan = ? AND frame BETWEEN ? AND ?",
+    rows = database.read(
+        "reference_crops",
+        "id, track, frame",
+        "WHERE scan = ? AND frame BETWEEN ? AND ?",
         (scan, one.frame - reach, one.frame + reach),
     )
     found = []
@@ -91,12 +93,13 @@ def find_close_up(database: Database, scan: int, one: Mark, *, exactly: bool) ->
 
 def box_of(database: Database, scan: int, track: int, frame: int) -> FloatArray | None:
     """Return the box (4,) of a track's face in a frame, None where it has none."""
-    rows = database.rows(
-        "SELECT frame, box FROM chunks WHERE scan = ? AND track = ? AND first <= ? AND stop > ?",
+    rows = database.read(
+        "chunks",
+        "frame, box",
+        "WHERE scan = ? AND track = ? AND first <= ? AND stop > ?",
         (scan, track, frame, frame),
     )
-    for packed_frames, packed_boxes in rows:
-        frames, boxes = decode_boxes(packed_frames, packed_boxes)
+    for frames, boxes in rows:
         for here in np.flatnonzero(frames == frame):
             box: FloatArray = boxes[here]
             return box
@@ -105,14 +108,14 @@ def box_of(database: Database, scan: int, track: int, frame: int) -> FloatArray 
 
 def _resolve(database: Database, scan: int, one: Mark) -> int | None:
     low, high = one.frame - NEARBY_FRAMES, one.frame + NEARBY_FRAMES
-    rows = database.rows(
-        "SELECT track, frame, box FROM chunks "
+    rows = database.read(
+        "chunks",
+        "track, frame, box",
         "WHERE scan = ? AND first BETWEEN ? AND ? AND stop > ?",
         (scan, low - CHUNK, high, low),
     )
     best: tuple[int, float, int] | None = None
-    for track, packed_frames, packed_boxes in rows:
-        frames, boxes = decode_boxes(packed_frames, packed_boxes)
+    for track, frames, boxes in rows:
         away = np.abs(frames - one.frame)
         near = away <= NEARBY_FRAMES
         overlap = intersection_over_union(np.array([one.box], np.float32), boxes[near])[0]

@@ -67,9 +67,10 @@ class CloseUpDecisions(Decisions):
         with self.database.transaction():
             if identity_id is not None:
                 self.identity(identity_id)
-            rows = self.database.rows(
-                "SELECT id, track, frame, source, native_size, quality, sharpness, pose "
-                "FROM reference_crops WHERE scan = ?",
+            rows = self.database.read(
+                "reference_crops",
+                "id, track, frame, source, native_size, quality, sharpness, pose",
+                "WHERE scan = ?",
                 (self.scan_id(),),
             )
             outcome = self._outcome()
@@ -80,7 +81,7 @@ class CloseUpDecisions(Decisions):
             holder = holders.get(track)
             if identity_id is not None and holder != identity_id:
                 continue
-            yaw, pitch, _ = (float(angle) for angle in np.frombuffer(pose, "<f4"))
+            yaw, pitch, _ = (float(angle) for angle in pose)
             used = number not in dropped
             found.append(
                 CloseUp(

@@ -6,14 +6,17 @@ chunks of `CHUNK` frames: a frame range is read by decoding only the chunks it t
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refrestore.types import DENSE_LANDMARKS, EMBEDDING_SIZE, KEYPOINTS, Faces, FloatArray
+
+from .damage import DamageError
 
 CHUNK = 128
 """Frames a chunk spans at most: four to five seconds, about 100 KiB with landmarks."""
@@ -31,6 +34,9 @@ COLUMNS = (
 )
 """Columns of the table that are stored; `track` is the key of the row."""
 
+REQUIRED = ("frame", "box", "keypoints", "score")
+"""Those that every table has."""
+
 LANDMARK_RANGE = 4.0
 """Landmarks are stored as offsets from the box centre, in face sizes, within +-this."""
 
@@ -40,7 +46,7 @@ LANDMARK_STEPS = 32767
 ZLIB_LEVEL = 1
 """Level 6 saves 4 % more on landmarks and takes three times as long."""
 
-_PLAIN: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
+PLAIN: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
     "box": (np.dtype("<f4"), (4,)),
     "keypoints": (np.dtype("<f4"), (KEYPOINTS, 2)),
     "score": (np.dtype("<f4"), ()),
@@ -49,6 +55,13 @@ _PLAIN: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
     "sharpness": (np.dtype("<f4"), ()),
     "pose": (np.dtype("<f4"), (3,)),
 }
+"""Type and shape of a row of the columns that are stored as they are."""
+
+_UNKNOWN_ALLOWED = frozenset({"embedding", "quality", "sharpness", "pose"})
+"""Columns with NaN where nothing was measured."""
+
+_LARGEST = 1e6
+"""No picture is as wide as this, nothing measured as large."""
 
 
 def chunks(faces: Faces) -> Iterator[Faces]:
@@ -67,7 +80,7 @@ def encode(faces: Faces) -> dict[str, bytes | None]:
     kept exactly.
     """
     blobs: dict[str, bytes | None] = {"frame": _pack_steps(faces.frame[:, None].astype("<i4"))}
-    for name, (kind, _) in _PLAIN.items():
+    for name, (kind, _) in PLAIN.items():
         column = getattr(faces, name)
         blobs[name] = None if column is None else _deflate(column.astype(kind).tobytes())
     blobs["landmarks"] = None
@@ -76,67 +89,76 @@ def encode(faces: Faces) -> dict[str, bytes | None]:
     return blobs
 
 
-def decode(blobs: Mapping[str, bytes | None], track: int) -> Faces:
-    """Return the table whose columns `encode` packed.
+def unpack_frames(value: object) -> NDArray[np.int64]:
+    """Return the frames (N,) of a chunk.
 
     Raises
     ------
-    ValueError
-        When a blob is damaged.
+    DamageError
+        When they cannot be right, as all that follows.
     """
-    try:
-        return _decode(blobs, track)
-    except zlib.error as error:
-        raise ValueError(f"damaged column: {error}") from error
+    frames = _unpack_steps(value, "<i4", 1)[:, 0].astype(np.int64)
+    if not len(frames) or frames[0] < 0 or (np.diff(frames) <= 0).any():
+        raise DamageError("its frames do not ascend")
+    return frames
 
 
-def decode_boxes(frame: bytes, box: bytes) -> tuple[NDArray[np.int64], FloatArray]:
-    """Return frames (N,) and boxes (N, 4) of one chunk, without its other columns."""
-    frames = _unpack_steps(frame, "<i4", 1)[:, 0].astype(np.int64)
-    return frames, np.frombuffer(zlib.decompress(box), "<f4").reshape(-1, 4)
+def unpacker(name: str) -> Callable[[object], FloatArray | None]:
+    """Return what reads a column of `PLAIN`, (N, ...), or None where there is none."""
+    kind, tail = PLAIN[name]
+
+    def unpack(value: object) -> FloatArray | None:
+        if value is None:
+            return None
+        row = kind.itemsize * math.prod(tail)
+        rows = np.frombuffer(_inflate(value, row), kind).reshape(-1, *tail).astype(np.float32)
+        known = rows[~np.isnan(rows)] if name in _UNKNOWN_ALLOWED else rows
+        if not (np.abs(known) <= _LARGEST).all():
+            raise DamageError("it holds what cannot be measured")
+        return rows
+
+    return unpack
 
 
-def decode_poses(frame: bytes, pose: bytes) -> tuple[NDArray[np.int64], FloatArray]:
-    """Return frames (N,) and poses (N, 3) of one chunk, without its other columns."""
-    frames = _unpack_steps(frame, "<i4", 1)[:, 0].astype(np.int64)
-    return frames, np.frombuffer(zlib.decompress(pose), "<f4").reshape(-1, 3)
+def unpack_landmark_steps(value: object) -> NDArray[np.int16] | None:
+    """Return landmarks (N, 468, 2) in steps of the face's size, or None where there are none."""
+    if value is None:
+        return None
+    steps = _unpack_steps(value, "<i2", DENSE_LANDMARKS * 2)
+    return steps.reshape(-1, DENSE_LANDMARKS, 2).astype(np.int16)
+
+
+def check_chunk(chunk: Mapping[str, Any]) -> None:
+    """Refuse a chunk whose columns, as far as they were read, do not belong together."""
+    frame = chunk.get("frame")
+    if frame is None:
+        return
+    for name in COLUMNS:
+        column = chunk.get(name)
+        if column is not None and len(column) != len(frame):
+            raise DamageError(f"{name} is of {len(column)} faces, its frames of {len(frame)}")
+    for name in REQUIRED:
+        if name in chunk and chunk[name] is None:
+            raise DamageError(f"{name} is missing")
+    if "first" in chunk and (chunk["first"], chunk["stop"]) != (frame[0], frame[-1] + 1):
+        raise DamageError("its frames are others than it says")
+
+
+def table(chunk: Mapping[str, Any], track: int) -> Faces:
+    """Return the table of a track's chunk that was read; columns that were not are None."""
+    box, steps = chunk["box"], chunk.get("landmarks")
+    known = {name: chunk.get(name) for name in PLAIN}
+    return Faces(
+        frame=chunk["frame"],
+        track=np.full(len(chunk["frame"]), track, np.int64),
+        landmarks=None if steps is None else _restore(steps, box),
+        **known,  # type: ignore[arg-type]
+    )
 
 
 def pack_vector(vector: FloatArray | None) -> bytes | None:
     """Return an embedding as a float16 blob."""
     return None if vector is None else vector.astype("<f2").tobytes()
-
-
-def unpack_embedding(blob: bytes | None) -> FloatArray | None:
-    """Return the unit embedding in a float16 blob; rounding took it off the sphere by 1e-3."""
-    if blob is None:
-        return None
-    vector = np.frombuffer(blob, "<f2").astype(np.float32)
-    length = float(np.linalg.norm(vector))
-    unit: FloatArray = vector / np.float32(length) if length > 0 else vector
-    return unit
-
-
-def _decode(blobs: Mapping[str, bytes | None], track: int) -> Faces:
-    packed = blobs["frame"]
-    if packed is None:
-        raise ValueError("a chunk without frames")
-    frame = _unpack_steps(packed, "<i4", 1)[:, 0].astype(np.int64)
-    columns: dict[str, FloatArray | None] = {}
-    for name, (kind, tail) in _PLAIN.items():
-        blob = blobs[name]
-        columns[name] = (
-            None
-            if blob is None
-            else np.frombuffer(zlib.decompress(blob), kind)
-            .reshape(len(frame), *tail)
-            .astype(np.float32)
-        )
-    box, landmarks = columns["box"], blobs["landmarks"]
-    if landmarks is not None and box is not None:
-        steps = _unpack_steps(landmarks, "<i2", DENSE_LANDMARKS * 2)
-        columns["landmarks"] = _restore(steps.reshape(len(frame), DENSE_LANDMARKS, 2), box)
-    return Faces(frame=frame, track=np.full(len(frame), track, np.int64), **columns)  # type: ignore[arg-type]
 
 
 def _quantise(landmarks: FloatArray, box: FloatArray) -> NDArray[np.int16]:
@@ -172,13 +194,27 @@ def _pack_steps(rows: NDArray[np.signedinteger]) -> bytes:
     return _deflate(planes.tobytes())
 
 
-def _unpack_steps(blob: bytes, kind: str, width: int) -> NDArray[np.signedinteger]:
-    content = zlib.decompress(blob)
+def _unpack_steps(value: object, kind: str, width: int) -> NDArray[np.signedinteger]:
     item = np.dtype(kind).itemsize
+    content = _inflate(value, item * width)
     planes = np.frombuffer(content, np.uint8).reshape(item, -1)
     change = np.ascontiguousarray(planes.T).view(kind).reshape(-1, width)
     rows: NDArray[np.signedinteger] = np.cumsum(change, axis=0, dtype=kind)
     return rows
+
+
+def _inflate(value: object, row: int) -> bytes:
+    """Return what `_deflate` packed: whole rows of so many bytes, no more than a chunk has."""
+    if not isinstance(value, bytes):
+        raise DamageError("it holds no packed column")
+    unpacking = zlib.decompressobj()
+    try:
+        content = unpacking.decompress(value, CHUNK * row + 1)
+    except zlib.error as error:
+        raise DamageError("it cannot be unpacked") from error
+    if not unpacking.eof or not content or len(content) % row or len(content) > CHUNK * row:
+        raise DamageError("it has another size than it should")
+    return content
 
 
 def _deflate(content: bytes) -> bytes:

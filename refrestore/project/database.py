@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,14 +13,17 @@ from types import MappingProxyType
 from typing import Any
 
 from refrestore.errors import DiskError, ProjectError
+from refrestore.media.files import disk_error
+
+from .damage import DamageError, damaged
+from .folder import PRIVATE_FILE
+from .opening import BUSY_SECONDS, connect, in_memory, is_of_disk
+from .rows import meta_number, read_row
 
 APPLICATION_ID = 0x72665270
 """"rfRp", in the file's header, so that another program's database is not mistaken for ours."""
 
 SCHEMA_VERSION = 2
-
-BUSY_SECONDS = 30.0
-"""How long to wait for another process's write; ours last milliseconds."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -89,12 +94,16 @@ class Database:
         self._mutex = threading.RLock()
         self._depth = 0
         self._closed = False
-        self.writable = _is_writable(path)
+        self._file: os.stat_result | None = None
         with self._explained():
-            self._connection = _connect(path, self.writable)
+            self._connection, self.writable = connect(path)
         try:
             with self._explained():
                 self._check(migrations)
+            self._file = path.stat()
+        except OSError as error:
+            self._connection.close()
+            raise disk_error(path, error) from error
         except BaseException:
             self._connection.close()
             raise
@@ -109,8 +118,10 @@ class Database:
             When it cannot be written.
         """
         try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE))
             connection = sqlite3.connect(path, isolation_level=None)
             try:
+                connection.execute("PRAGMA journal_mode = MEMORY")  # half a file is thrown away
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -118,8 +129,13 @@ class Database:
                 connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             finally:
                 connection.close()
+        except OSError as error:
+            raise disk_error(path, error) from error
         except sqlite3.Error as error:
-            raise DiskError(f"Cannot write {path} ({error}): choose another folder.") from error
+            path.unlink(missing_ok=True)
+            raise DiskError(
+                f"Cannot write {path} ({error}): make room or choose another folder."
+            ) from error
 
     def close(self) -> None:
         """Fold the write-ahead log into the file, so that the folder can be copied, and close."""
@@ -127,9 +143,15 @@ class Database:
             if self._closed:
                 return
             self._closed = True
-            if self.writable:
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._connection.close()
+            try:
+                if self.writable:
+                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.OperationalError as error:
+                if not is_of_disk(error):
+                    raise
+                # No room: it stays in the log beside the file, which is read as well.
+            finally:
+                self._connection.close()
 
     @contextmanager
     def transaction(self, *, write: bool = False) -> Iterator[None]:
@@ -138,6 +160,8 @@ class Database:
             if self._depth:
                 yield
                 return
+            if write:
+                self.check_there()
             self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             self._depth += 1
             try:
@@ -155,17 +179,89 @@ class Database:
         with self._mutex, self._explained():
             return self._connection.execute(query, values).fetchall()
 
+    def read(
+        self, table: str, names: str, rest: str = "", values: Sequence[Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        """Return rows of one table, each value checked and unpacked by `rows.read_row`.
+
+        Parameters
+        ----------
+        table
+            Its name.
+        names
+            The columns, separated by commas.
+        rest, values
+            What follows the table in the query, and what is bound in it.
+
+        Raises
+        ------
+        ProjectError
+            When a value cannot be right.
+        """
+        found = self.rows(f"SELECT {names} FROM {table} {rest}", values)
+        columns = names.split(", ")
+        with self.trusting():
+            return [read_row(table, columns, row) for row in found]
+
+    @contextmanager
+    def trusting(self) -> Iterator[None]:
+        """Say of `DamageError` raised inside which file it is in, and the way back."""
+        try:
+            yield
+        except DamageError as error:
+            raise damaged(self.path, error) from error
+
     def execute(self, query: str, values: Sequence[Any] = ()) -> int:
         """Run a statement; return the id of the row it inserted."""
         with self._mutex, self._explained():
+            if not self._depth:
+                self.check_there()
             return self._connection.execute(query, values).lastrowid or 0
+
+    def check_there(self) -> None:
+        """Refuse to go on with a file that is not in its place any more: nothing would be kept.
+
+        Raises
+        ------
+        ProjectError
+            When it was deleted, moved or replaced since it was opened.
+        """
+        if not self._is_there():
+            raise self._gone()
+
+    @property
+    def mode(self) -> int:
+        """Permissions of the file, which all others of the project have too, as SQLite's have."""
+        try:
+            return stat.S_IMODE(self.path.stat().st_mode) & 0o666
+        except OSError:
+            return PRIVATE_FILE
 
     def meta(self, key: str) -> str:
         """Return a setting of the file."""
-        found = self.rows("SELECT value FROM meta WHERE key = ?", (key,))
+        found = self.read("meta", "key, value", "WHERE key = ?", (key,))
         if not found:
-            raise ProjectError(f"{self.path} is damaged ({key!r} is missing): scan again.")
-        return str(found[0][0])
+            raise damaged(self.path, f"meta: {key} is missing")
+        return str(found[0][1])
+
+    def number(self, key: str) -> int:
+        """Return a setting of the file that is a whole number."""
+        written = self.meta(key)
+        with self.trusting():
+            return meta_number(key, written)
+
+    def current_scan(self) -> int:
+        """Return the number of the current scan, 0 before the first."""
+        # In one query, or another process's new scan could come in between.
+        found = self.rows(
+            "SELECT EXISTS (SELECT 1 FROM scans WHERE id = CAST(value AS INTEGER)), value "
+            "FROM meta WHERE key = 'scan'"
+        )
+        with self.trusting():
+            number = meta_number("scan", found[0][1] if found else None)
+            if number and not found[0][0]:
+                raise DamageError(f"meta: scan {number} is the current one and is not there")
+        return number
 
     def set_meta(self, key: str, value: str) -> None:
         """Store a setting of the file."""
@@ -200,18 +296,31 @@ class Database:
                 for step in range(self._version(), SCHEMA_VERSION):  # another process may have
                     migrations[step](self._connection)
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            if not self.writable:
-                self._connection.execute("PRAGMA query_only = ON")
+        if not self.writable:
+            self._connection.execute("PRAGMA query_only = ON")  # it may be a copy in memory
 
     def _version(self) -> int:
         return int(self.rows("PRAGMA user_version")[0][0])
 
     def _copy_to_memory(self) -> None:
         """Go on with a copy that can be converted, as the file itself cannot be written to."""
-        copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        self._connection.backup(copy)
+        copy = in_memory(self._connection)
         self._connection.close()
         self._connection = copy
+
+    def _is_there(self) -> bool:
+        if self._file is None:
+            return True
+        try:
+            return os.path.samestat(self._file, self.path.stat())
+        except OSError:
+            return False
+
+    def _gone(self) -> ProjectError:
+        return ProjectError(
+            f"The project {self.path.parent} was deleted, moved or replaced while it was in use: "
+            "what was done since is lost; put it back or begin again."
+        )
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -221,7 +330,9 @@ class Database:
             raise  # a bug, or use after close
         except sqlite3.Error as error:
             text = str(error)
-            if "full" in text or "readonly" in text or "disk I/O" in text:
+            if not self._is_there():
+                raise self._gone() from error
+            if is_of_disk(error):
                 raise DiskError(
                     f"Cannot write {self.path} ({text}): make room or check its permissions."
                 ) from error
@@ -230,34 +341,4 @@ class Database:
                     f"{self.path} has been busy for {BUSY_SECONDS:.0f} s: "
                     "close the other program that uses it."
                 ) from error
-            raise ProjectError(
-                f"{self.path} is damaged ({text}): restore it from a copy or scan again."
-            ) from error
-
-
-def _is_writable(path: Path) -> bool:
-    try:
-        with path.open("r+b"):
-            pass
-        probe = path.with_name(f"{path.name}.probe")
-        probe.touch()
-        probe.unlink(missing_ok=True)
-    except OSError:
-        return False
-    return True
-
-
-def _connect(path: Path, writable: bool) -> sqlite3.Connection:
-    # WAL needs to write beside the file even to read; `immutable` does without.
-    options = "mode=rw" if writable else "mode=ro&immutable=1"
-    connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?{options}",
-        uri=True,
-        timeout=BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    if writable:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-    return connection
+            raise damaged(self.path, text) from error

@@ -13,6 +13,7 @@ from refrestore.errors import ProjectError
 from refrestore.types import Identity, IdentityState
 
 from .apart import check_apart, check_tracks_apart
+from .damage import damaged
 from .database import Database
 from .edits import Edit, EditAction, Outcome, replay
 from .journal import Journal
@@ -57,7 +58,7 @@ class Decisions(ABC):
 
     def scan_id(self) -> int:
         """Return the number of the current scan, 0 before the first."""
-        return int(self.database.meta("scan"))
+        return self.database.current_scan()
 
     def identities(self) -> list[Identity]:
         """Return the identities after all edits, by ascending id."""
@@ -67,14 +68,14 @@ class Decisions(ABC):
             people = outcome.people
             spans = {
                 row[0]: row[1:]
-                for row in self.database.rows(
-                    "SELECT id, first, stop, faces FROM tracks WHERE scan = ?", (scan,)
+                for row in self.database.read(
+                    "tracks", "id, first, stop, faces", "WHERE scan = ?", (scan,)
                 )
             }
             references = Counter(
                 track
-                for number, track in self.database.rows(
-                    "SELECT id, track FROM reference_crops WHERE scan = ?", (scan,)
+                for number, track in self.database.read(
+                    "reference_crops", "id, track", "WHERE scan = ?", (scan,)
                 )
                 if number not in outcome.dropped
             )
@@ -120,11 +121,22 @@ class Decisions(ABC):
 
     def automatic_identity_of_track(self) -> dict[int, int]:
         """Return the identity id of each track that has one, as the scan found them."""
-        rows = self.database.rows(
-            "SELECT id, identity FROM tracks WHERE scan = ? AND identity IS NOT NULL ORDER BY id",
+        rows = self.database.read(
+            "tracks",
+            "id, identity",
+            "WHERE scan = ? AND identity IS NOT NULL ORDER BY id",
             (self.scan_id(),),
         )
         return dict(rows)
+
+    def next_identity(self) -> int:
+        """Return the first identity id that was never used."""
+        fresh = self.database.number("next_identity")
+        used = [*self.automatic_identity_of_track().values(), *self._journal.subjects()]
+        if fresh <= max(used, default=0):
+            # Given again it would mix the edits of two people.
+            raise damaged(self.database.path, f"meta, next_identity: {fresh} was used before")
+        return fresh
 
     def merge(self, identity_ids: Sequence[int], *, force: bool = False) -> int:
         """Make several identities one, that of the first id; return it.
@@ -362,7 +374,7 @@ class Decisions(ABC):
 
     def _separate(self, tracks: Iterable[int]) -> int:
         holders = self.identity_of_track()
-        fresh = int(self.database.meta("next_identity"))
+        fresh = self.next_identity()
         self.database.set_meta("next_identity", str(fresh + 1))
         self._log("split", fresh, {track: holders.get(track) for track in tracks})
         return fresh
@@ -388,7 +400,7 @@ class Decisions(ABC):
             raise ProjectError("Name at least one track.")
         known = {
             row[0]
-            for row in self.database.rows("SELECT id FROM tracks WHERE scan = ?", (self.scan_id(),))
+            for row in self.database.read("tracks", "id", "WHERE scan = ?", (self.scan_id(),))
         }
         unknown = [track for track in chosen if track not in known]
         if unknown:

@@ -14,6 +14,8 @@ from typing import Literal, cast, get_args
 
 from refrestore.types import IdentityState
 
+from .damage import DamageError
+
 EditAction = Literal[
     "merge",
     "split",
@@ -196,20 +198,30 @@ def standing(log: Iterable[tuple[int, str, int | None]]) -> tuple[list[int], lis
     ----------
     log
         (id, action, edit that an undo or redo is about) of each entry, oldest first.
+
+    Raises
+    ------
+    DamageError
+        When something is undone or redone that cannot be.
     """
     done: list[int] = []
     undone: list[int] = []
     for entry, action, about in log:
-        if action == "undo":
-            done.remove(cast(int, about))
-            undone.append(cast(int, about))
-        elif action == "redo":
-            undone.remove(cast(int, about))
-            done.append(cast(int, about))
-        else:
-            done.append(entry)
-            undone.clear()  # a new decision ends the branch that was undone
+        follow(entry, action, about, done, undone)
     return done, undone
+
+
+def follow(entry: int, action: str, about: int | None, done: list[int], undone: list[int]) -> None:
+    """Bring `done` and `undone`, as `standing` returns them, up to one more entry."""
+    if action not in ("undo", "redo"):
+        done.append(entry)
+        undone.clear()  # a new decision ends the branch that was undone
+        return
+    taken, given = (done, undone) if action == "undo" else (undone, done)
+    if about is None or about not in taken:
+        raise DamageError(f"log (id {entry}): it is an {action} of what was not to {action}")
+    taken.remove(about)
+    given.append(about)
 
 
 def replay(automatic: Mapping[int, Sequence[int]], edits: Iterable[ResolvedEdit]) -> Outcome:

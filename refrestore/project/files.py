@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from refrestore.errors import ProjectError
+from refrestore.faces.align import CROP_SIZE
 from refrestore.types import ImageArray
 
 THUMBNAIL_QUALITY = 88
@@ -54,6 +55,20 @@ def read_image(path: Path) -> ImageArray:
         raise ProjectError(f"{path} cannot be read ({error.strerror}).") from error
     if image is None:
         raise ProjectError(f"{path} is not a picture any more: scan the video again.")
+    return image
+
+
+def read_crop(path: Path) -> ImageArray:
+    """Read a close-up of a project, (512, 512, 3) RGB.
+
+    Raises
+    ------
+    ProjectError
+        When it is missing, damaged or of another size.
+    """
+    image = read_image(path)
+    if image.shape != (CROP_SIZE, CROP_SIZE, 3):
+        raise ProjectError(f"{path} is no close-up any more: scan the video again.")
     return image
 
 

@@ -19,7 +19,6 @@ from refrestore.faces.eyes import SHUT, eye_openness, open_level
 from refrestore.faces.hull import hull_polygon
 from refrestore.types import FloatArray, Identity, Reference
 
-from .columns import decode_poses
 from .profile_store import ProfileStore
 from .project import Project
 from .timing import Timeline
@@ -278,11 +277,12 @@ def _faces(project: Project, tracks: Sequence[int]) -> tuple[NDArray[np.int64], 
     scan = project.scan_id()
     frames, poses = [np.zeros(0, np.int64)], [np.zeros((0, 3), np.float32)]
     for track in tracks:
-        for packed_frames, packed_poses in project.database.rows(
-            "SELECT frame, pose FROM chunks WHERE scan = ? AND track = ? AND pose IS NOT NULL",
+        for frame, pose in project.database.read(
+            "chunks",
+            "frame, pose",
+            "WHERE scan = ? AND track = ? AND pose IS NOT NULL",
             (scan, track),
         ):
-            frame, pose = decode_poses(packed_frames, packed_poses)
             known = np.isfinite(pose).all(1)
             frames.append(frame[known])
             poses.append(pose[known])

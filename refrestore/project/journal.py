@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from refrestore.errors import ProjectError
 
 from .anchors import find_close_up, mark, resolve
-from .columns import decode_boxes
+from .damage import DamageError
 from .database import Database
 from .edits import (
     CLOSE_UP_ACTIONS,
@@ -23,6 +22,7 @@ from .edits import (
     ResolvedEdit,
     standing,
 )
+from .entries import edit_of, pack_edit, pack_turn, unpack_entry
 from .scanning import now
 
 
@@ -56,7 +56,7 @@ class Journal:
     def edits(self) -> list[Edit]:
         """Return every edit ever made, oldest first, `undone` where it is not in force."""
         entries = self._entries()
-        done, _ = standing((one.id, one.action, one.about) for one in entries)
+        done, _ = self._standing()
         in_force = set(done)
         return [
             one.edit if one.id in in_force else replace(one.edit, undone=True)
@@ -73,21 +73,7 @@ class Journal:
         value: str | None = None,
     ) -> None:
         """Add an edit."""
-        said: dict[str, Any] = {
-            "subject": subject,
-            "value": value,
-            "anchors": [
-                {
-                    "identity": anchor.identity,
-                    "track": anchor.track,
-                    "marks": [[one.frame, *one.box] for one in anchor.marks],
-                }
-                for anchor in anchors
-            ],
-        }
-        if self._group is not None:
-            said["group"] = self._group
-        self._write(scan, action, said)
+        self._write(scan, action, pack_edit(subject, anchors, value, self._group))
 
     def anchors(self, scan: int, tracks: Mapping[int, int | None]) -> list[Anchor]:
         """Return anchors of a scan's tracks; `tracks` says who holds each now."""
@@ -113,9 +99,17 @@ class Journal:
 
     def resolved(self, scan: int) -> list[ResolvedEdit]:
         """Return the edits in force, in terms of a scan's tracks."""
-        return [self._resolve(edit, scan) for edit in self.edits() if not edit.undone]
+        edits = [edit for edit in self.edits() if not edit.undone]
+        if all((scan, edit.id) in self._found for edit in edits):
+            return [self._found[scan, edit.id] for edit in edits]
+        known = {row[0] for row in self._database.read("tracks", "id", "WHERE scan = ?", (scan,))}
+        return [self._resolve(edit, scan, known) for edit in edits]
 
-    def _resolve(self, edit: Edit, scan: int) -> ResolvedEdit:
+    def subjects(self) -> set[int]:
+        """Return the identities that any edit was ever about."""
+        return {one.edit.subject for one in self._entries() if one.edit is not None}
+
+    def _resolve(self, edit: Edit, scan: int, known: Set[int]) -> ResolvedEdit:
         # Neither edits nor scans ever change, so what was found once stays found.
         key = (scan, edit.id)
         if key not in self._found and edit.action in CLOSE_UP_ACTIONS:
@@ -136,7 +130,7 @@ class Journal:
                     else resolve(self._database, scan, anchor.marks)
                 )
                 group = groups.setdefault(anchor.identity, {})
-                group.update(dict.fromkeys(track for track in here if track is not None))
+                group.update(dict.fromkeys(t for t in here if t is not None and t in known))
             self._found[key] = ResolvedEdit(
                 edit.id,
                 edit.action,
@@ -160,25 +154,25 @@ class Journal:
 
     def _turn(self, scan: int, action: str, edits: Sequence[Edit]) -> list[Edit]:
         for edit in edits:
-            self._write(scan, action, {"edit": edit.id})
+            self._write(scan, action, pack_turn(edit.id))
         return [replace(edit, undone=action == "undo") for edit in edits]
 
     def _marks(self, scan: int, track: int) -> tuple[Mark, ...]:
         # A track's faces are marked from its boxes alone; landmarks stay packed.
-        rows = self._database.rows(
-            "SELECT frame, box FROM chunks WHERE scan = ? AND track = ? ORDER BY first",
-            (scan, track),
+        parts = self._database.read(
+            "chunks", "frame, box", "WHERE scan = ? AND track = ? ORDER BY first", (scan, track)
         )
-        return mark([decode_boxes(frame, box) for frame, box in rows])
+        return mark(parts)
 
-    def _write(self, scan: int, action: str, said: Mapping[str, Any]) -> int:
+    def _write(self, scan: int, action: str, said: str) -> int:
         return self._database.execute(
             "INSERT INTO log (scan, time, action, payload) VALUES (?, ?, ?, ?)",
-            (scan, now(), action, json.dumps(said, ensure_ascii=False)),
+            (scan, now(), action, said),
         )
 
     def _standing(self) -> tuple[list[int], list[int]]:
-        return standing((one.id, one.action, one.about) for one in self._entries())
+        with self._database.trusting():
+            return standing((one.id, one.action, one.about) for one in self._entries())
 
     def _entries(self) -> list[_Entry]:
         """Return the whole log; what was read once is not read again."""
@@ -197,12 +191,13 @@ class Journal:
                     f"{self._database.path} has edits this refrestore does not know "
                     f"({sorted(unknown)[0]}): update refrestore."
                 )
-            self._read += [_Entry.of(row) for row in rows]
+            with self._database.trusting():
+                self._read += [_Entry.of(row) for row in rows]
             return list(self._read)
 
     def _rows(self, first: int) -> list[_Row]:
-        return self._database.rows(
-            "SELECT id, action, payload, scan, time FROM log WHERE id >= ? ORDER BY id", (first,)
+        return self._database.read(
+            "log", "id, action, payload, scan, time", "WHERE id >= ? ORDER BY id", (first,)
         )
 
 
@@ -221,9 +216,12 @@ class _Entry:
     @classmethod
     def of(cls, row: _Row) -> _Entry:
         entry, action, payload, scan, time = row
-        said = json.loads(payload)
+        try:
+            said = unpack_entry(action, payload)
+        except DamageError as error:
+            raise DamageError(f"log (id {entry}): {error}") from error
         turned = action in ("undo", "redo")
-        edit = None if turned else _edit(entry, action, said, scan, time)
+        edit = None if turned else edit_of(entry, scan, time, action, said)
         return cls(row, said.get("edit"), edit)
 
     @property
@@ -233,24 +231,3 @@ class _Entry:
     @property
     def action(self) -> str:
         return str(self.row[1])
-
-
-def _edit(entry: int, action: str, said: dict[str, Any], scan: int, time: str) -> Edit:
-    anchors = tuple(
-        Anchor(
-            one["identity"],
-            one["track"],
-            tuple(Mark(int(frame), (a, b, c, d)) for frame, a, b, c, d in one["marks"]),
-        )
-        for one in said["anchors"]
-    )
-    return Edit(
-        entry,
-        scan,
-        time,
-        cast(EditAction, action),
-        said["subject"],
-        anchors,
-        said["value"],
-        group=said.get("group"),
-    )

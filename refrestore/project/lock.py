@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -40,16 +41,19 @@ class FileLock:
         """
         try:
             # Not append mode: Windows locks bytes at the current position.
-            file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644), "r+")
+            file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
         except OSError as error:
             raise disk_error(self._path, error) from error
-        if not _lock(file):
+        try:
+            held = _lock(file)
+        except OSError as error:  # a file system without locks
+            file.close()
+            raise disk_error(self._path, error) from error
+        if not held:
             file.close()
             return False
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
         self._file = file
+        _sign(file)
         return True
 
     def acquire_or_refuse(self, project: Path) -> None:
@@ -107,6 +111,13 @@ class FileLock:
         except OSError:
             return ""
         return f" by process {text}" if text.isdigit() else ""
+
+
+def _sign(file: IO[str]) -> None:
+    """Say who holds the lock; where the disk is full it is held all the same."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), f"{os.getpid()}\n".encode())
 
 
 if sys.platform == "win32":

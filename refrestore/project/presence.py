@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from refrestore.types import FloatArray
 
 from .anchors import SAME_FACE, overlaps
-from .columns import decode_boxes
+from .damage import damaged
 from .database import Database
 
 
@@ -24,8 +24,8 @@ def meeting(
     """
     spans = {
         track: (first, stop)
-        for track, first, stop in database.rows(
-            "SELECT id, first, stop FROM tracks WHERE scan = ?", (scan,)
+        for track, first, stop in database.read(
+            "tracks", "id, first, stop", "WHERE scan = ?", (scan,)
         )
     }
     meetings = [
@@ -46,12 +46,10 @@ def _first_common(database: Database, scan: int, one: int, other: int) -> int | 
 
 
 def _boxes(database: Database, scan: int, track: int) -> tuple[NDArray[np.int64], FloatArray]:
-    parts = [
-        decode_boxes(*row)
-        for row in database.rows(
-            "SELECT frame, box FROM chunks WHERE scan = ? AND track = ? ORDER BY first",
-            (scan, track),
-        )
-    ]
+    parts = database.read(
+        "chunks", "frame, box", "WHERE scan = ? AND track = ? ORDER BY first", (scan, track)
+    )
+    if not parts:
+        raise damaged(database.path, f"chunks: track {track} has no faces")
     frames, boxes = zip(*parts, strict=True)
     return np.concatenate(frames), np.concatenate(boxes)

@@ -12,32 +12,33 @@ Paths inside are relative: the folder can be copied elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from refrestore.config import ScanSettings
-from refrestore.errors import ProjectError
-from refrestore.media.files import disk_error
+from refrestore.errors import DiskError, ProjectError
+from refrestore.media.files import publish
 from refrestore.types import Faces, ImageArray, Reference, Shot, Track
 
 from . import columns
 from .close_ups import CloseUpDecisions
+from .damage import damaged
 from .database import Database
-from .files import read_image
+from .files import read_crop, read_image
+from .folder import FILE, LOCK, PARTIAL, making
 from .journal import Journal
 from .lock import FileLock
 from .network import Network
 from .scanning import (
-    LOCK,
     ScanWriter,
     leftovers,
-    read_settings,
     scan_folder,
     sweep,
     thumbnail_path,
@@ -45,9 +46,12 @@ from .scanning import (
 from .timing import Timeline
 from .video import VideoSource, pack_video, unpack_video
 
-FILE = "project.sqlite"
-
 _Result = TypeVar("_Result")
+
+_NUMBER = "(SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'scan')"
+_CURRENT = f"WHERE scan = {_NUMBER}"
+_CURRENT_ONE = f"WHERE id = {_NUMBER}"
+"""The current scan, found in the query itself: another process may put a new one in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,24 +112,23 @@ class Project(CloseUpDecisions):
         DiskError
             When it cannot be written.
         """
-        if (folder / FILE).exists():
+        if not _make(Path(folder), video):
             raise ProjectError(f"{folder} is a project already: open it or choose another folder.")
-        temporary = folder / f".{FILE}.partial"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(entry != temporary for entry in folder.iterdir()):
-                raise ProjectError(
-                    f"{folder} is not empty and not a project: choose an empty or new folder."
-                )
-            temporary.unlink(missing_ok=True)
-            Database.create(
-                temporary,
-                {"video": pack_video(video, folder), "scan": "0", "next_identity": "1"},
-            )
-            temporary.replace(folder / FILE)
-        except OSError as error:
-            raise disk_error(folder, error) from error
         return cls.open(folder)
+
+    @classmethod
+    def exists(cls, folder: Path) -> bool:
+        """Return whether a folder holds a project, whole or damaged.
+
+        Raises
+        ------
+        ProjectError
+            When the folder cannot be looked into.
+        """
+        try:
+            return (Path(folder) / FILE).is_file()
+        except OSError as error:
+            raise ProjectError(f"{folder} cannot be read ({error.strerror}).") from error
 
     @classmethod
     def open(cls, folder: Path) -> Project:
@@ -137,7 +140,7 @@ class Project(CloseUpDecisions):
             When there is none, it is damaged or of another schema.
         """
         folder = Path(folder)
-        if not (folder / FILE).is_file():
+        if not cls.exists(folder):
             raise ProjectError(
                 f"There is no project in {folder}: make one with "
                 f"`refrestore scan VIDEO -p {folder}`."
@@ -159,8 +162,8 @@ class Project(CloseUpDecisions):
         ProjectError
             As `create`, `open` and `check_video`.
         """
-        if not (Path(folder) / FILE).exists():
-            return cls.create(Path(folder), video)
+        if not cls.exists(folder):
+            _make(Path(folder), video)
         project = cls.open(folder)
         try:
             project.check_video(video.fingerprint, video.path)
@@ -187,7 +190,9 @@ class Project(CloseUpDecisions):
     @property
     def video(self) -> VideoSource:
         """The video this project is about."""
-        return unpack_video(self.database.meta("video"), self.folder)
+        entry = self.database.meta("video")
+        with self.database.trusting():
+            return unpack_video(entry, self.folder)
 
     def check_video(self, fingerprint: str, path: Path | None = None) -> None:
         """Refuse another video.
@@ -219,46 +224,30 @@ class Project(CloseUpDecisions):
 
     def scan_info(self) -> ScanInfo | None:
         """Return what is known of the current scan, None before the first."""
-        rows = self.database.rows(
-            "SELECT id, settings, recogniser, started, frames, recogniser_digest FROM scans "
-            "WHERE id = (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'scan')"
+        rows = self.database.read(
+            "scans", "id, settings, recogniser, started, frames, recogniser_digest", _CURRENT_ONE
         )
         if not rows:
+            self.scan_id()  # which says so where there should be one
             return None
-        number, settings, *rest = rows[0]
-        return ScanInfo(number, read_settings(settings), *rest)
+        return ScanInfo(*rows[0])
 
     def shots(self) -> list[Shot]:
         """Return the shots, in order."""
-        rows = self.database.rows(
-            "SELECT number, first, stop, start FROM shots WHERE scan = "
-            "(SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'scan') ORDER BY number"
+        rows = self.database.read(
+            "shots", "number, first, stop, start", f"{_CURRENT} ORDER BY number"
         )
-        return [Shot(number, first, stop, Fraction(start)) for number, first, stop, start in rows]
+        return [Shot(*row) for row in rows]
 
     def tracks(self, track_ids: Iterable[int] | None = None) -> list[Track]:
         """Return all tracks or those asked for, by ascending id."""
-        rows = self.database.rows(
-            "SELECT id, shot, first, stop, embedding, embedding_weight, quality, size, weak "
-            "FROM tracks WHERE scan = "
-            "(SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'scan') ORDER BY id"
+        rows = self.database.read(
+            "tracks",
+            "id, shot, first, stop, embedding, embedding_weight, quality, size, weak",
+            f"{_CURRENT} ORDER BY id",
         )
         wanted = None if track_ids is None else set(track_ids)
-        return [
-            Track(
-                id=row[0],
-                shot=row[1],
-                first=row[2],
-                stop=row[3],
-                embedding=columns.unpack_embedding(row[4]),
-                embedding_weight=row[5],
-                quality=row[6],
-                size=row[7],
-                weak=bool(row[8]),
-            )
-            for row in rows
-            if wanted is None or row[0] in wanted
-        ]
+        return [Track(*row) for row in rows if wanted is None or row[0] in wanted]
 
     def faces(
         self,
@@ -277,25 +266,56 @@ class Project(CloseUpDecisions):
         """
         low = 0 if first is None else first
         high = np.iinfo(np.int64).max if stop is None else stop
-        names = ", ".join(columns.COLUMNS)
-        query = f"SELECT track, {names} FROM chunks WHERE scan = ? AND first < ? AND stop > ?"
+        wanted = None if track_ids is None else sorted(set(track_ids))
+        query = "WHERE scan = ? AND first < ? AND stop > ?"
         bounds = "" if first is None else f" AND first > {int(low) - columns.CHUNK}"
         with self.database.transaction():
             scan = self.scan_id()
-            if track_ids is None:
-                rows = self.database.rows(
-                    f"{query}{bounds} ORDER BY track, first", (scan, int(high), int(low))
-                )
+            if wanted is None:
+                values = (scan, int(high), int(low))
+                rows = self._chunks(f"{query}{bounds} ORDER BY track, first", values)
             else:
                 rows = [
                     row
-                    for track in sorted(set(track_ids))
-                    for row in self.database.rows(
+                    for track in wanted
+                    for row in self._chunks(
                         f"{query} AND track = ? ORDER BY first",
                         (scan, int(high), int(low), int(track)),
                     )
                 ]
-        return Faces.concatenate(self._decode(row, int(low), int(high)) for row in rows)
+            if first is None and stop is None:
+                counts = Counter[int]()
+                for row in rows:
+                    counts[row[0]] += len(row[1])
+                self.check_counts(counts, wanted)
+        tables = (
+            columns.table(dict(zip(columns.COLUMNS, row[1:], strict=True)), row[0]) for row in rows
+        )
+        return Faces.concatenate(
+            faces[(faces.frame >= low) & (faces.frame < high)] for faces in tables
+        )
+
+    def check_counts(
+        self, counts: Mapping[int, int], track_ids: Iterable[int] | None = None
+    ) -> None:
+        """Refuse faces that are not those the tracks say they have.
+
+        Parameters
+        ----------
+        counts
+            Faces that were read, by track.
+        track_ids
+            The tracks they were read of, by default all.
+        """
+        told = dict(self.database.read("tracks", "id, faces", _CURRENT))
+        asked = told if track_ids is None else {t: told[t] for t in track_ids if t in told}
+        for track in sorted({*asked, *counts}):
+            if counts.get(track, 0) != asked.get(track, 0):
+                raise damaged(
+                    self.database.path,
+                    f"chunks: track {track} has {counts.get(track, 0)} faces and should have "
+                    f"{asked.get(track, 0)}",
+                )
 
     def references(self, identity_id: int) -> list[Reference]:
         """Return the references of an identity's tracks, best first; dropped ones are left out.
@@ -327,38 +347,33 @@ class Project(CloseUpDecisions):
             rows = [
                 row
                 for track in tracks
-                for row in self.database.rows(
-                    "SELECT file, frame, landmarks, embedding, pose, sharpness, quality, "
-                    "native_size, source, id FROM reference_crops WHERE scan = ? AND track = ?",
+                for row in self.database.read(
+                    "reference_crops",
+                    "file, frame, landmarks, embedding, pose, sharpness, quality, native_size, "
+                    "source, id",
+                    "WHERE scan = ? AND track = ?",
                     (self.scan_id(), track),
                 )
                 if row[9] not in dropped
             ]
         return [
             Reference(
-                image=read_image(folder / row[0]),
+                image=read_crop(folder / row[0]),
                 frame=row[1],
-                landmarks=np.frombuffer(row[2], "<f4").reshape(-1, 2),
-                embedding=embedding,
-                pose=np.frombuffer(row[4], "<f4"),
+                landmarks=row[2],
+                embedding=row[3],
+                pose=row[4],
                 sharpness=row[5],
                 quality=row[6],
                 native_size=row[7],
                 source=row[8],
             )
             for row in sorted(rows, key=lambda row: (-row[6], row[9]))
-            if (embedding := columns.unpack_embedding(row[3])) is not None
         ]
 
-    def _decode(self, row: Sequence[object], low: int, high: int) -> Faces:
-        track, *blobs = row
-        try:
-            faces = columns.decode(dict(zip(columns.COLUMNS, blobs, strict=True)), track)  # type: ignore[arg-type]
-        except ValueError as error:
-            raise ProjectError(
-                f"{self.database.path} is damaged ({error}): scan the video again."
-            ) from error
-        return faces[(faces.frame >= low) & (faces.frame < high)]
+    def _chunks(self, rest: str, values: tuple[int, ...]) -> list[tuple[Any, ...]]:
+        names = ", ".join(("track", *columns.COLUMNS))
+        return self.database.read("chunks", names, rest, values)
 
     def _retry(self, read: Callable[[], _Result]) -> _Result:
         """Read once more if another process put a new scan in place while we read the old."""
@@ -371,14 +386,29 @@ class Project(CloseUpDecisions):
         return read()
 
     def _clean(self) -> None:
-        """Sweep away the remains of a scan that was killed."""
+        """Sweep away the remains of a scan that was killed, if there is room to do so."""
         current = self.scan_id()
         killed = self.database.rows("SELECT 1 FROM scans WHERE id <> ? LIMIT 1", (current,))
         if not self.database.writable or not (killed or leftovers(self.folder, current)):
             return
         lock = FileLock(self.folder / LOCK)
-        if lock.acquire():
-            try:
-                sweep(self.database, self.folder)
-            finally:
-                lock.release()
+        with suppress(DiskError):
+            if lock.acquire():
+                try:
+                    sweep(self.database, self.folder)
+                finally:
+                    lock.release()
+
+
+def _make(folder: Path, video: VideoSource) -> bool:
+    """Make a project in a folder; return False if there is one, made by another process or not."""
+    if Project.exists(folder):
+        return False
+    with making(folder) as free:
+        if free:
+            Database.create(
+                folder / PARTIAL,
+                {"video": pack_video(video, folder), "scan": "0", "next_identity": "1"},
+            )
+            publish(folder / PARTIAL, folder / FILE)
+    return free

@@ -7,10 +7,10 @@ are swept away when the project is next opened.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from refrestore.config import ScanSettings
-from refrestore.errors import ProjectError
+from refrestore.errors import DiskError, ProjectError
 from refrestore.media.files import disk_error, write_file
 from refrestore.types import Faces, ImageArray, Reference, Shot, Track
 
@@ -28,13 +28,14 @@ from .anchors import mark, resolve
 from .database import SCANNED_TABLES, Database
 from .edits import Mark
 from .files import encode_jpeg, encode_png
+from .folder import LOCK, SCANS
 from .lock import FileLock
 
 if TYPE_CHECKING:
     from .project import Project
 
-SCANS = "scans"
-LOCK = "scan.lock"
+CROPS, THUMBNAILS = "references", "thumbnails"
+"""Folders in that of a scan."""
 
 
 class ScanWriter:
@@ -143,8 +144,8 @@ class ScanWriter:
         self._check_open()
         self._check_known([track_id])
         self._references += 1
-        name = f"references/{self._references:06d}.png"
-        write_file(self._folder / name, encode_png(reference.image))
+        name = f"{CROPS}/{self._references:06d}.png"
+        self._write(self._folder / name, encode_png(reference.image))
         self._database.execute(
             "INSERT INTO reference_crops (scan, track, file, frame, landmarks, embedding, pose, "
             "sharpness, quality, native_size, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -167,7 +168,7 @@ class ScanWriter:
         """Store the (H, W, 3) RGB picture that shows a track to people."""
         self._check_open()
         self._check_known([track_id])
-        write_file(thumbnail_path(self._folder, track_id), encode_jpeg(image))
+        self._write(thumbnail_path(self._folder, track_id), encode_jpeg(image))
 
     def set_identities(self, groups: Sequence[Sequence[int]]) -> None:
         """Say which tracks are one person: track ids per identity, disjoint.
@@ -192,7 +193,7 @@ class ScanWriter:
         """Make this the project's scan, in one step, and drop the old one."""
         self._check_open()
         with self._database.transaction(write=True):
-            fresh = int(self._database.meta("next_identity"))
+            fresh = self._project.next_identity()
             identities = carry_ids(
                 self._identities,
                 self._votes,
@@ -207,13 +208,13 @@ class ScanWriter:
                     )
             self._database.set_meta("next_identity", str(max([fresh - 1, *identities]) + 1))
             self._database.set_meta("scan", str(self.id))
-        sweep(self._database, self._project.folder)
+        self._sweep()
         self._end()
 
     def abort(self) -> None:
         """Discard what was added; the old scan stays the project's."""
         if self._open:
-            sweep(self._database, self._project.folder)
+            self._sweep()
             self._end()
 
     def __enter__(self) -> ScanWriter:
@@ -237,10 +238,23 @@ class ScanWriter:
             raise
 
     def _make_folder(self) -> None:
+        mode = self._database.mode
+        mode |= (mode & 0o444) >> 2  # who may read files may enter the folder
         try:
-            self._folder.mkdir(parents=True)
+            self._folder.parent.mkdir(exist_ok=True, mode=mode)
+            for folder in (self._folder, *(self._folder / name for name in (CROPS, THUMBNAILS))):
+                folder.mkdir(mode=mode)
         except OSError as error:
             raise disk_error(self._folder, error) from error
+
+    def _write(self, path: Path, content: bytes) -> None:
+        self._database.check_there()  # or a folder that was deleted would be made again
+        write_file(path, content, mode=self._database.mode)
+
+    def _sweep(self) -> None:
+        """Remove what is in the way of nobody; without room it waits for the next opening."""
+        with suppress(DiskError, ProjectError):
+            sweep(self._database, self._project.folder)
 
     def _check_open(self) -> None:
         if not self._open:
@@ -303,7 +317,7 @@ def carry_ids(
 
 def sweep(database: Database, folder: Path) -> None:
     """Remove what belongs to no current scan; the caller holds the scan lock."""
-    current = int(database.meta("scan"))
+    current = database.current_scan()
     if database.rows("SELECT 1 FROM scans WHERE id <> ? LIMIT 1", (current,)):
         with database.transaction(write=True):
             for table in SCANNED_TABLES:
@@ -328,25 +342,9 @@ def scan_folder(folder: Path, scan: int) -> Path:
 
 def thumbnail_path(scan: Path, track: int) -> Path:
     """Return the file of a track's thumbnail."""
-    return scan / "thumbnails" / f"{track:06d}.jpg"
+    return scan / THUMBNAILS / f"{track:06d}.jpg"
 
 
 def now() -> str:
     """Return the time as ISO 8601 in UTC."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def read_settings(text: str) -> ScanSettings:
-    """Return the settings of a scan; fields of another version of the program are dropped.
-
-    Raises
-    ------
-    ProjectError
-        When they cannot be understood.
-    """
-    try:
-        said = json.loads(text)
-        known = {key: value for key, value in said.items() if key in ScanSettings.model_fields}
-        return ScanSettings(**known)
-    except (ValueError, AttributeError) as error:
-        raise ProjectError(f"The scan's settings are damaged ({error}): scan again.") from error

@@ -7,8 +7,18 @@ import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from refrestore.types import Geometry
+
+from .damage import DamageError
+from .values import field, fraction, json_object, optional, positive_fraction, text, whole
+
+_LONGEST_PATH = 32_768
+"""Windows' limit, the longest of all."""
+
+_LARGEST_SIDE = 2**20
+"""No codec knows larger pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +78,44 @@ def pack_video(video: VideoSource, folder: Path) -> str:
     )
 
 
-def unpack_video(text: str, folder: Path) -> VideoSource:
-    """Return the video of a project that is at `folder` now."""
-    said = json.loads(text)
-    path = Path(said["path"])
-    if said["relative"] is not None:
-        beside = folder / said["relative"]
-        path = Path(os.path.normpath(beside)) if beside.exists() else path
+def unpack_video(value: object, folder: Path) -> VideoSource:
+    """Return the video of a project that is at `folder` now.
+
+    Raises
+    ------
+    DamageError
+        When the entry cannot be right.
+    """
+    try:
+        return _unpack(json_object(value), folder)
+    except DamageError as error:
+        raise DamageError(f"meta, video: {error}") from error
+
+
+def _unpack(said: dict[str, Any], folder: Path) -> VideoSource:
+    path = Path(field(said, "path", text(_LONGEST_PATH)))
+    relative = field(said, "relative", optional(text(_LONGEST_PATH)))
+    if relative is not None:
+        beside = os.path.normpath(folder / relative)
+        path = Path(beside) if os.path.exists(beside) else path
+    fingerprint = field(said, "fingerprint", text(_LONGEST_PATH))
+    try:
+        geometry = Geometry(
+            field(said, "width", whole(1, _LARGEST_SIDE)),
+            field(said, "height", whole(1, _LARGEST_SIDE)),
+            field(said, "sample_aspect", positive_fraction),
+            field(said, "rotation", whole(0, 270)),  # type: ignore[arg-type]
+        )
+    except DamageError:
+        raise
+    except ValueError as error:
+        raise DamageError(str(error)) from error
     return VideoSource(
         path=path,
-        fingerprint=said["fingerprint"],
-        geometry=Geometry(
-            said["width"], said["height"], Fraction(said["sample_aspect"]), said["rotation"]
-        ),
-        start=Fraction(said["start"]),
-        rate=Fraction(said["rate"]),
-        frames=said["frames"],
-        duration=None if said["duration"] is None else Fraction(said["duration"]),
+        fingerprint=fingerprint,
+        geometry=geometry,
+        start=field(said, "start", fraction),
+        rate=field(said, "rate", fraction),
+        frames=field(said, "frames", optional(whole(0, 2**31))),
+        duration=field(said, "duration", optional(fraction)),
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from refrestore.config import RenderSettings
 from refrestore.project import Project
-from refrestore.project.columns import COLUMNS, decode
+from refrestore.project.columns import table
 from refrestore.types import KEYPOINTS, Faces
 
 FACE_CORE_SECONDS = 0.45
@@ -71,16 +71,21 @@ class Planned:
 def _outlines(project: Project) -> dict[int, Faces]:
     """Return each track's faces with the columns that a plan looks at, and no others."""
     parts: dict[int, list[Faces]] = {}
-    for track, *blobs in project.database.rows(
-        "SELECT track, frame, box, sharpness, pose FROM chunks WHERE scan = ? "
-        "ORDER BY track, first",
+    names = ("frame", "box", "sharpness", "pose")
+    rows = project.database.read(
+        "chunks",
+        ", ".join(("track", *names)),
+        "WHERE scan = ? ORDER BY track, first",
         (project.scan_id(),),
-    ):
-        packed = dict(zip(("frame", "box", "sharpness", "pose"), blobs, strict=True))
-        found = decode({**dict.fromkeys(COLUMNS), **packed}, track)
-        nothing = np.zeros(len(found), np.float32)
-        points = np.zeros((len(found), KEYPOINTS, 2), np.float32)
-        parts.setdefault(track, []).append(found.with_columns(score=nothing, keypoints=points))
+    )
+    for track, *columns in rows:
+        chunk = dict(zip(names, columns, strict=True))
+        count = len(chunk["frame"])
+        nothing = np.zeros(count, np.float32)
+        points = np.zeros((count, KEYPOINTS, 2), np.float32)
+        found = table({**chunk, "score": nothing, "keypoints": points}, track)
+        parts.setdefault(track, []).append(found)
+    project.check_counts({track: sum(map(len, own)) for track, own in parts.items()})
     return {track: Faces.concatenate(own) for track, own in parts.items()}
 
 

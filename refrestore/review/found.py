@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrestore.project import Project, Timeline
-from refrestore.project.columns import decode_poses
 from refrestore.project.network import Network
 from refrestore.project.scanning import scan_folder
 from refrestore.types import FloatArray, Shot, Track
@@ -45,7 +44,7 @@ class Found:
         self.shots: list[Shot] = project.shots()
         self.tracks: dict[int, Track] = {track.id: track for track in project.tracks()}
         self.counts: dict[int, int] = dict(
-            project.database.rows("SELECT id, faces FROM tracks WHERE scan = ?", (self.scan,))
+            project.database.read("tracks", "id, faces", "WHERE scan = ?", (self.scan,))
         )
         self.folder = scan_folder(project.folder, self.scan)
         ids = list(self.tracks)
@@ -77,8 +76,8 @@ class Found:
     @cached_property
     def close_up_files(self) -> dict[int, CloseUpFile]:
         """Pictures of close-ups by their id."""
-        rows = self.project.database.rows(
-            "SELECT id, track, file FROM reference_crops WHERE scan = ?", (self.scan,)
+        rows = self.project.database.read(
+            "reference_crops", "id, track, file", "WHERE scan = ?", (self.scan,)
         )
         return {number: CloseUpFile(track, file) for number, track, file in rows}
 
@@ -86,12 +85,12 @@ class Found:
     def poses(self) -> dict[int, Poses]:
         """Frames and poses of each track's faces, as far as they are known."""
         parts: dict[int, list[Poses]] = {}
-        for track, frames, poses in self.project.database.rows(
-            "SELECT track, frame, pose FROM chunks WHERE scan = ? AND pose IS NOT NULL "
-            "ORDER BY track, first",
+        for track, frame, pose in self.project.database.read(
+            "chunks",
+            "track, frame, pose",
+            "WHERE scan = ? AND pose IS NOT NULL ORDER BY track, first",
             (self.scan,),
         ):
-            frame, pose = decode_poses(frames, poses)
             known = np.isfinite(pose).all(1)
             parts.setdefault(track, []).append((frame[known], pose[known]))
         return {

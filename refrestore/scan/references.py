@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -11,6 +12,9 @@ from types import TracebackType
 import cv2
 import numpy as np
 
+from refrestore.errors import ProjectError, RefrestoreError
+from refrestore.media.files import disk_error
+from refrestore.project.folder import SPOOL
 from refrestore.scan.samples import Candidate, Closeup
 from refrestore.types import Reference
 
@@ -40,11 +44,15 @@ class Spooled:
 class Spool:
     """Crops of candidates on disk, gone when the context ends; memory stays flat."""
 
-    PREFIX = ".candidates-"
-
     def __init__(self, folder: Path) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix=self.PREFIX, dir=folder)
+        self._folder = folder
         self._count = 0
+        try:
+            self._directory = tempfile.TemporaryDirectory(
+                prefix=SPOOL, dir=folder, ignore_cleanup_errors=True
+            )
+        except OSError as error:
+            raise disk_error(folder, error) from error
 
     def __enter__(self) -> Spool:
         return self
@@ -58,7 +66,15 @@ class Spool:
         self._directory.cleanup()
 
     def put(self, track: int, time: Fraction, candidate: Candidate) -> Spooled:
-        """Write a candidate's crop to disk and return what stays in memory."""
+        """Write a candidate's crop to disk and return what stays in memory.
+
+        Raises
+        ------
+        DiskError
+            When there is no room for it.
+        ProjectError
+            When the project is not there any more.
+        """
         assert candidate.closeup is not None
         self._count += 1
         file = Path(self._directory.name) / f"{self._count:07d}.npz"
@@ -67,16 +83,40 @@ class Spool:
             ".png", candidate.closeup.image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1]
         )
         assert done
-        np.savez(file, png=png, landmarks=candidate.closeup.landmarks)
+        content = io.BytesIO()
+        np.savez(content, png=png, landmarks=candidate.closeup.landmarks)
+        try:
+            file.write_bytes(content.getbuffer())
+        except OSError as error:
+            raise self._lost(file, error) from error
         return Spooled(track, time, replace(candidate, closeup=None), file)
 
     @staticmethod
     def get(spooled: Spooled) -> Closeup:
-        """Read a candidate's crop."""
-        with np.load(spooled.file, allow_pickle=False) as content:
-            picture = cv2.imdecode(content["png"], cv2.IMREAD_COLOR)
-            assert picture is not None
-            return Closeup(np.ascontiguousarray(picture[..., ::-1]), content["landmarks"])
+        """Read a candidate's crop.
+
+        Raises
+        ------
+        ProjectError
+            When it is not there any more.
+        """
+        try:
+            with np.load(spooled.file, allow_pickle=False) as content:
+                picture = cv2.imdecode(content["png"], cv2.IMREAD_COLOR)
+                assert picture is not None
+                return Closeup(np.ascontiguousarray(picture[..., ::-1]), content["landmarks"])
+        except OSError as error:
+            raise _gone(spooled.file.parent.parent) from error
+
+    def _lost(self, file: Path, error: OSError) -> RefrestoreError:
+        return disk_error(file, error) if self._folder.exists() else _gone(self._folder)
+
+
+def _gone(folder: Path) -> ProjectError:
+    return ProjectError(
+        f"The project {folder} was deleted or moved while it was scanned: leave it in its place "
+        "and scan again."
+    )
 
 
 def to_reference(spooled: Spooled, source: str) -> Reference:

@@ -19,6 +19,7 @@ from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import VideoInfo, probe
 from refrestore.media.reader import VideoReader
 from refrestore.models.pack import load_face_pack
+from refrestore.project.folder import SPOOL
 from refrestore.project.pooling import pool_tracks
 from refrestore.project.project import Project
 from refrestore.project.scanning import ScanWriter
@@ -139,7 +140,7 @@ def scan_into(
 
     `view` tells how much of a close-up's face is seen; without it, all of each.
     """
-    for stale in folder.glob(f"{Spool.PREFIX}*"):  # left by a scan that was killed
+    for stale in folder.glob(f"{SPOOL}*"):  # left by a scan that was killed
         shutil.rmtree(stale, ignore_errors=True)
     with Spool(folder) as spool, VideoReader(info.path, info=info) as reader:
         run = _Scan(writer, info, models, settings, spool, view=view, progress=progress or _silent)
