@@ -11,6 +11,8 @@ import refrestore
 ROOT = Path(refrestore.__file__).parent
 FLOORS = {
     "errors": 0,
+    "plain_file": 0,
+    "plain_text": 0,
     "types": 1,
     "config": 1,
     "models": 2,  # opens what `faces` runs

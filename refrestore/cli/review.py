@@ -10,7 +10,7 @@ import typer
 from refrestore.errors import UsageError
 
 from . import options
-from .output import print_line
+from .output import print_line, print_note
 
 
 def register(app: typer.Typer) -> None:
@@ -63,4 +63,4 @@ def review(
         video=video,
         open_browser=not no_browser,
     )
-    serve(settings, print_line, lambda sentence: typer.echo(sentence, err=True))
+    serve(settings, print_line, print_note)
