@@ -7,13 +7,13 @@ here raises `OSError` with a reason that fits into a sentence.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import BinaryIO
 
 BROKEN_ZIP = (
     zipfile.BadZipFile,
@@ -60,7 +60,7 @@ def is_plain(path: Path) -> bool:
     return True
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> io.BufferedReader:
     """Open a plain file for reading; never waits.
 
     Raises
