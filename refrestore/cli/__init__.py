@@ -12,6 +12,10 @@ from pydantic import ValidationError
 
 from refrestore import __version__
 from refrestore.errors import RefrestoreError
+from refrestore.plain_text import plain
+
+from .output import prepare_streams
+from .usage import Root
 
 DEBUG_VARIABLE = "REFRESTORE_DEBUG"
 INTERRUPTED = 130
@@ -19,6 +23,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="refrestore",
+    cls=Root,
     help="Restore the faces of a video from the people's own close-ups.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -52,6 +57,7 @@ _mount()
 
 def main() -> None:
     """Run the command line; every expected error is one sentence and a non-zero exit."""
+    prepare_streams()
     try:
         app()
     except RefrestoreError as error:
@@ -67,5 +73,5 @@ def main() -> None:
 def _fail(message: str, code: int, error: BaseException) -> None:
     if os.environ.get(DEBUG_VARIABLE) == "1":
         raise error
-    sys.stderr.write(f"refrestore: {message}\n")
+    sys.stderr.write(f"refrestore: {plain(message)}\n")
     raise SystemExit(code)

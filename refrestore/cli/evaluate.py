@@ -109,7 +109,8 @@ def evaluate(
             }
         )
         return
-    print_line(result.table.markdown())
+    for row in result.table.markdown().splitlines():
+        print_line(row)
     for note in result.notes:
         print_line(note)
     reached = sum(goal.reached for goal in result.goals)

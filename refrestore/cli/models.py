@@ -9,7 +9,7 @@ import typer
 from refrestore.models import FileStatus, ModelStore
 
 from . import options
-from .output import print_json, print_line
+from .output import print_json, print_line, print_note
 from .progress import progress_reporter
 from .table import print_table
 
@@ -86,7 +86,7 @@ def fetch(
     """
     store = _store(models_dir)
     with progress_reporter(progress) as report:
-        paths = store.fetch(names, report, lambda line: typer.echo(line, err=True))
+        paths = store.fetch(names, report, print_note)
     if json:
         print_json({"files": [{"name": path.name, "path": str(path)} for path in paths]})
         return

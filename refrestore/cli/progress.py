@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from refrestore.plain_text import plain
 from refrestore.types import ProgressCallback
 
 ProgressMode = Literal["auto", "rich", "jsonl", "none"]
@@ -59,7 +60,7 @@ def progress_reporter(
 @contextmanager
 def _bars(stream: IO[str]) -> Iterator[ProgressCallback]:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _RateColumn(),
@@ -70,7 +71,7 @@ def _bars(stream: IO[str]) -> Iterator[ProgressCallback]:
 
         def report(stage: str, done: int, total: int | None) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
+                tasks[stage] = bars.add_task(plain(stage), total=total)
             bars.update(tasks[stage], completed=done, total=total)
 
         yield report

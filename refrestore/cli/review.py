@@ -15,7 +15,7 @@ import typer
 from refrestore.errors import UsageError
 
 from . import options
-from .output import print_line
+from .output import print_line, print_note
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +69,7 @@ def review(
         open_browser=not no_browser,
     )
     wishes = lines_typed(sys.stdin.fileno()) if sys.stdin and sys.stdin.isatty() else None
-    serve(settings, print_line, lambda sentence: typer.echo(sentence, err=True), wishes)
+    serve(settings, print_line, print_note, wishes)
 
 
 def lines_typed(terminal: int) -> Iterator[None]:

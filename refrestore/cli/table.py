@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from refrestore.plain_text import plain
+
 from .output import print_line
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under a header; every row has as many cells as the header."""
+    rows = [[plain(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         table = Table(*header, box=None, pad_edge=False)
         for row in rows:
             table.add_row(*row)
-        Console(markup=False, highlight=False).print(table)
+        Console(markup=False, emoji=False, highlight=False).print(table)
         return
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):

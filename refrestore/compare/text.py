@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from refrestore.plain_text import plain
 from refrestore.types import ImageArray
 
 BACKGROUND, TEXT, MUTED = (24, 24, 27), (240, 240, 240), (150, 150, 155)
@@ -45,7 +46,7 @@ def badge(text: str, height: int) -> ImageArray:
 
 
 def _shortened(text: str, letters: ImageFont.FreeTypeFont, width: float) -> str:
-    text = " ".join(text.split())
+    text = " ".join(plain(text).split())
     if letters.getlength(text) <= width:
         return text
     while text and letters.getlength(text + ELLIPSIS) > width:

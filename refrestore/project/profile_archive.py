@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from refrestore.errors import ProfileError
 from refrestore.media.files import write_file
+from refrestore.plain_file import BROKEN_ZIP, open_plain
 
 from .profile import Profile
 from .profile_document import (
@@ -28,7 +28,13 @@ SUFFIX = ".refprofile"
 MOST_MEMBERS = MOST_REFERENCES + 3
 
 MOST_BYTES = (MOST_MEMBERS + 1) * max(SIZE_LIMITS.values())
-"""A larger file is not even opened."""
+"""A larger file is not even read."""
+
+MOST_READ = 2 << 20
+"""Bytes read at a time: twice a member, and a directory of far more members than are allowed."""
+
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Of others, a header of a few bytes can ask for gigabytes."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MODE = (stat.S_IFREG | 0o644) << 16
@@ -62,9 +68,7 @@ def read_archive(path: Path) -> Profile:
         it must be.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ProfileError(f"{path} is too large for a profile.")
-        with zipfile.ZipFile(path) as archive:
+        with _open(path) as file, zipfile.ZipFile(file) as archive:
             members = _members(archive, path)
             reader = _ArchiveReader(archive, members, path)
             document = read_document(reader, str(path))
@@ -76,20 +80,25 @@ def read_archive(path: Path) -> Profile:
         raise ProfileError(f"There is no file {path}.") from error
     except OSError as error:
         raise ProfileError(f"{path} cannot be read ({error.strerror or error}).") from error
-    except _DAMAGE as error:
+    except BROKEN_ZIP as error:
         raise ProfileError(f"{path} is no undamaged profile file ({error}).") from error
 
 
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    struct.error,
-)
-"""What zipfile raises over files made to break it."""
+class _SparingFile(io.BufferedReader):
+    """Refuses to read much at a time, which only a directory of an endless number of files asks."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MOST_READ:
+            raise zipfile.BadZipFile("its directory is too large")
+        return super().read(size)
+
+
+def _open(path: Path) -> io.BufferedReader:
+    file = open_plain(path)
+    if os.fstat(file.fileno()).st_size > MOST_BYTES:
+        file.close()
+        raise ProfileError(f"{path} is too large for a profile.")
+    return _SparingFile(file.detach())
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
@@ -106,6 +115,8 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG) or info.flag_bits & 1:
             raise ProfileError(f"{name} in {path} is no plain file.")
+        if info.compress_type not in _COMPRESSIONS:
+            raise ProfileError(f"{name} in {path} is compressed as no file of a profile is.")
         if info.file_size > SIZE_LIMITS[name.rpartition(".")[2]]:
             raise ProfileError(f"{name} in {path} is too large ({info.file_size} bytes).")
         members[name] = info

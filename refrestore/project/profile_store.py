@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from refrestore.errors import ProfileError
 from refrestore.media.files import disk_error, write_file
+from refrestore.plain_file import read_plain
 from refrestore.types import FloatArray
 
 from .lock import FileLock
@@ -22,6 +24,8 @@ from .profile_archive import read_archive, write_archive
 from .profile_calibration import calibrated
 from .profile_cosines import cosines
 from .profile_document import DOCUMENT, check_name, pack, unpack, unpack_embeddings, without_frames
+
+_log = logging.getLogger(__name__)
 
 LOCK = ".lock"
 PARTIAL = ".partial-"
@@ -48,15 +52,14 @@ class ProfileStore:
         self.directory = Path(directory)
 
     def list(self) -> list[str]:
-        """Return the names of all profiles, in alphabetical order."""
-        self._recover()
-        if not self.directory.is_dir():
-            return []
-        return sorted(
-            unicodedata.normalize("NFC", entry.name)
-            for entry in self.directory.iterdir()
-            if not entry.name.startswith(".") and (entry / DOCUMENT).is_file()
-        )
+        """Return the names of all profiles, in alphabetical order, damaged ones among them.
+
+        Raises
+        ------
+        ProfileError
+            When the folder cannot be read.
+        """
+        return sorted(self._folders())
 
     def load(self, name: str) -> Profile:
         """Return a profile, all its files checked against their digests.
@@ -86,13 +89,14 @@ class ProfileStore:
         ProfileError
             When there is none of this name.
         """
-        folder = self.directory / check_name(name)
-        if not (folder / DOCUMENT).is_file():
-            known = self.list()
-            if not (folder / DOCUMENT).is_file():  # `list` may have brought it back
-                have = f"it has: {', '.join(known)}" if known else "it has none"
-                raise ProfileError(f"There is no profile {name!r} in {self.directory} ({have}).")
-        return folder
+        wanted = check_name(name)
+        if (self.directory / wanted / DOCUMENT).is_file():
+            return self.directory / wanted
+        known = self._folders()  # which may have brought it back
+        if wanted not in known:
+            have = f"it has: {', '.join(sorted(known))}" if known else "it has none"
+            raise ProfileError(f"There is no profile {name!r} in {self.directory} ({have}).")
+        return known[wanted]
 
     def save(self, profile: Profile, *, replace_existing: bool = False) -> Path:
         """Write a profile; return its folder.
@@ -163,7 +167,7 @@ class ProfileStore:
     def others(self, name: str, network: Network) -> dict[str, FloatArray]:
         """Return the (N, 512) embeddings of all other profiles of a network, by name.
 
-        Damaged profiles are left out: they say nothing, and are nothing to this one.
+        Damaged profiles are left out, with a warning: they are nothing to this one.
         """
         found = {}
         for other in self.list():
@@ -172,7 +176,8 @@ class ProfileStore:
                 continue
             try:
                 seen_by, embeddings = unpack_embeddings(_FolderReader(folder), str(folder))
-            except ProfileError:
+            except ProfileError as error:
+                _log.warning("%s The other profiles are calibrated without it.", error)
                 continue
             if seen_by.name == network.name and not seen_by.contradicts(network):
                 found[other] = embeddings
@@ -262,6 +267,22 @@ class ProfileStore:
             profile = replace(profile, name=check_name(name))
         self.save(profile, replace_existing=replace_existing)
         return profile
+
+    def _folders(self) -> dict[str, Path]:
+        """Return the folder of each profile; one without any file of a profile is damaged too."""
+        self._recover()
+        try:
+            return {
+                unicodedata.normalize("NFC", entry.name): entry
+                for entry in self.directory.iterdir()
+                if not entry.name.startswith(".") and entry.is_dir()
+            }
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise ProfileError(
+                f"The profiles in {self.directory} cannot be read ({error.strerror})."
+            ) from error
 
     def _write(self, folder: Path, files: Mapping[str, bytes]) -> None:
         partial = self.directory / f"{PARTIAL}{secrets.token_hex(8)}"
@@ -366,8 +387,7 @@ class _FolderReader:
 
     def __call__(self, name: str, limit: int) -> bytes:
         try:
-            with (self._folder / name).open("rb") as file:
-                content = file.read(limit + 1)
+            return read_plain(self._folder / name, limit)
         except FileNotFoundError as error:
             raise ProfileError(
                 f"{name} of {self._folder} is missing: restore it or build the profile again."
@@ -376,6 +396,3 @@ class _FolderReader:
             raise ProfileError(
                 f"{name} of {self._folder} cannot be read ({error.strerror})."
             ) from error
-        if len(content) > limit:
-            raise ProfileError(f"{name} of {self._folder} has more than {limit} bytes.")
-        return content

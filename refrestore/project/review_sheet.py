@@ -23,6 +23,8 @@ from pydantic import (
 
 from refrestore.errors import ProjectError, UsageError
 from refrestore.media.files import write_file
+from refrestore.plain_file import read_plain
+from refrestore.plain_text import json_text, plain
 from refrestore.types import Identity, IdentityState, Track
 
 from .close_ups import CloseUp
@@ -180,13 +182,14 @@ def write_sheet(project: Project, path: Path, *, overwrite: bool = False) -> Rev
                 entry[name] = [_without_none(line) for line in entry[name]]
     content["people"] = list(content["people"])
     if as_json:
-        text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+        text = json_text(content, indent=1) + "\n"
     else:
         # Only the innermost mappings on one line each: a track is a line that can be moved.
         text = yaml.safe_dump(
             content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000
         )
-        text = HEADER.format(video=sheet.project.video) + text.replace("\n- id: ", "\n\n- id: ")
+        header = HEADER.format(video=plain(str(sheet.project.video)))
+        text = header + text.replace("\n- id: ", "\n\n- id: ")
     write_file(path, text.encode())
     return sheet
 
@@ -284,12 +287,12 @@ def _is_json(path: Path) -> bool:
 def _read(path: Path) -> str:
     _is_json(path)
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UsageError(f"{path} is too large for a review sheet.")
-        return path.read_text(encoding="utf-8")
+        return read_plain(path, MOST_BYTES).decode()
     except FileNotFoundError as error:
         raise UsageError(f"There is no file {path}.") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
         raise UsageError(f"{path} cannot be read as text ({error}).") from error
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from refrestore.errors import UsageError
 from refrestore.media.files import write_file
+from refrestore.plain_text import plain
 from refrestore.types import Identity, ImageArray
 
 from .project import Project
@@ -241,8 +242,8 @@ def _draw_row(
     middle = 1 - (_TOP + (number + 0.5) * _ROW) / height
     words: dict[str, Any] = {"ha": "left", "va": "center", "parse_math": False}
     left = (_FACES + 0.12) / width
-    figure.text(left, middle + 0.09 / height, row.name, color=TEXT, size=10, **words)
-    figure.text(left, middle - 0.12 / height, row.facts, color=MUTED, size=8, **words)
+    figure.text(left, middle + 0.09 / height, plain(row.name), color=TEXT, size=10, **words)
+    figure.text(left, middle - 0.12 / height, plain(row.facts), color=MUTED, size=8, **words)
     if row.face is not None:
         side = 0.54
         box = (0.12 / width, middle - side / 2 / height, side / width, side / height)
@@ -263,7 +264,13 @@ def _draw_head(figure: Figure, title: str, height: float, colours: set[str]) -> 
     from matplotlib.patches import Patch
 
     figure.text(
-        0.12 / _WIDTH, 1 - 0.22 / height, title, color=TEXT, size=12, va="center", parse_math=False
+        0.12 / _WIDTH,
+        1 - 0.22 / height,
+        plain(title),
+        color=TEXT,
+        size=12,
+        va="center",
+        parse_math=False,
     )
     meanings = {
         RESTORED: "to be restored from close-ups",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import unicodedata
@@ -13,6 +12,7 @@ from typing import Any
 from refrestore import __version__
 from refrestore.config import RenderSettings
 from refrestore.media.files import disk_error, write_file
+from refrestore.plain_text import json_text
 from refrestore.render.export import KINDS, MOST_FACES, FaceExport, check_export_folder, read_record
 from refrestore.render.people import People
 from refrestore.render.plan import NOBODY, TrackPlan, reasons
@@ -83,7 +83,7 @@ def publish_faces(
             "faces": sorted(faces, key=lambda one: (one["identity"], one["frame"], one["track"])),
             "left_alone": sorted(left_alone, key=lambda one: (one["frame"], one["track"])),
         }
-        text = json.dumps(index, indent=2, ensure_ascii=False) + "\n"
+        text = json_text(index) + "\n"
         write_file(partial / INDEX, text.encode())
         if folder.exists():
             folder.rmdir()  # empty; not every system renames over it

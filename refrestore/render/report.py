@@ -16,6 +16,7 @@ import jinja2
 import numpy as np
 
 from refrestore.media.files import write_file
+from refrestore.plain_text import json_text, plain
 from refrestore.render.paint import WHOLE
 from refrestore.render.painted import Account
 from refrestore.render.plan import TrackPlan
@@ -229,13 +230,20 @@ def write_report(report: Mapping[str, Any], json_path: Path, html_path: Path) ->
         {key: value for key, value in person.items() if key not in ("pictures", "thumbnails")}
         for person in report["identities"]
     ]
-    plain = {**report, "identities": people}
-    write_file(json_path, (json.dumps(plain, indent=2, ensure_ascii=False) + "\n").encode())
+    shown = {**report, "identities": people}
+    write_file(json_path, (json_text(shown) + "\n").encode())
     template = resources.files("refrestore.render").joinpath("report.html.j2").read_text("utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown
+    )
     environment.filters["clock"] = _clock
     page = environment.from_string(template).render(report=report)
     write_file(html_path, page.encode())
+
+
+def _shown(value: Any) -> Any:
+    """Return what the page says: names and titles as plain text, markup of ours as it is."""
+    return plain(value) if type(value) is str else value
 
 
 def _clock(seconds: float) -> str:

@@ -88,7 +88,9 @@ class Adapter:
                 change, parts = self.tensors[name].float(), {name}
             elif {name + UP, name + DOWN} <= left:
                 up, down = self.tensors[name + UP].float(), self.tensors[name + DOWN].float()
-                if up.ndim != 2 or down.ndim != 2 or up.shape[1] != down.shape[0]:
+                fits = up.ndim == down.ndim == 2 and up.shape[1] == down.shape[0] <= value.numel()
+                # Before they are multiplied: two thin matrices can make a very large one.
+                if not fits or up.shape[0] * down.shape[1] != value.numel():
                     raise _unfit(name)
                 change, parts = up @ down, {name + UP, name + DOWN}
             else:
@@ -134,7 +136,13 @@ def usable(content: bytes | None, fusion: str, name: str) -> tuple[Adapter | Non
     """
     if content is None:
         return None, None
-    adapter = read_adapter(content)
+    try:
+        adapter = read_adapter(content)
+    except ProfileError as error:
+        raise ProfileError(
+            f"The profile {name} cannot be used as it was tuned: run `refrestore profile tune "
+            f"{name}` again, or `refrestore profile tune --forget {name}`."
+        ) from error
     if adapter.fusion == fusion:
         return adapter, None
     return None, (

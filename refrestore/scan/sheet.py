@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from refrestore.plain_text import plain
 from refrestore.project.project import Project
 from refrestore.types import Identity, ImageArray
 
@@ -39,12 +40,13 @@ def contact_sheet(project: Project) -> ImageArray:
     draw = ImageDraw.Draw(sheet)
     big, small = ImageFont.load_default(_BIG), ImageFont.load_default(_SMALL)
     title = f"{project.video.path.name}: {len(identities)} people"
-    draw.text((2 * _GAP, _GAP), title, _MUTED, font=small)
+    draw.text((2 * _GAP, _GAP), plain(title), _MUTED, font=small)
     for row, identity in enumerate(identities):
         top = _HEADER + row * (TILE + _GAP) + _GAP
-        draw.text((2 * _GAP, top + 8), f"{identity.id}  {identity.name}", _TEXT, font=big)
+        name = plain(f"{identity.id}  {identity.name}")
+        draw.text((2 * _GAP, top + 8), name, _TEXT, font=big)
         for line, text in enumerate(_facts(identity)):
-            draw.text((2 * _GAP, top + 32 + 16 * line), text, _MUTED, font=small)
+            draw.text((2 * _GAP, top + 32 + 16 * line), plain(text), _MUTED, font=small)
         for column, (face, framed) in enumerate(_faces(project, identity)):
             left = _LABEL + column * (TILE + _GAP)
             picture = Image.fromarray(face).resize((TILE, TILE), Image.Resampling.LANCZOS)

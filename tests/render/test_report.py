@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +12,7 @@ from refrestore.faces.align import FFHQ_TEMPLATE
 from refrestore.render.crops import inside, storage_to_crop
 from refrestore.render.paint import WHOLE, examples
 from refrestore.render.plan import TrackPlan
-from refrestore.render.report import SegmentRecord, summarise
+from refrestore.render.report import SegmentRecord, summarise, write_report
 from refrestore.render.work import gather
 from refrestore.types import Faces, Geometry, Identity
 
@@ -106,3 +107,24 @@ def test_a_record_survives_its_file(tmp_path) -> None:
     record = SegmentRecord(2, {3: 4}, {3: {0: 2}}, [], {7: {"frame": 1, "inside": 0.5}})
     record.write(tmp_path / "record.json")
     assert SegmentRecord.read(tmp_path / "record.json") == record
+
+
+def test_a_name_on_the_page_is_text_and_in_the_file_exact(tmp_path) -> None:
+    name = "A\x1b[2Jn\u202ena <b>\udcff"
+    report = {
+        "output": {"name": name, "width": 64, "height": 48},
+        "source": {"name": name},
+        "version": "1",
+        "notes": [name],
+        "faces": 0,
+        "frames": 5,
+        "identities": [],
+        "stages": [name],
+        "device": "cpu",
+        "precision": "float32",
+    }
+    write_report(report, tmp_path / "r.json", tmp_path / "r.html")
+    assert json.loads((tmp_path / "r.json").read_text("utf-8"))["notes"] == [name]
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert page.count("A\ufffd[2Jn\ufffdna &lt;b&gt;\ufffd") >= 4
+    assert not set(page) & {"\x1b", "\u202e"}

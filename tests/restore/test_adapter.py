@@ -1,6 +1,8 @@
 """Adapters: files, what they fit, and people with and without one in one batch."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,3 +151,26 @@ def test_an_adapter_for_other_weights_is_not_used():
     used, note = usable(made.content, "e" * 64, "Anna")
     assert used is None
     assert "refrestore profile tune Anna" in note
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits its memory")
+def test_two_thin_matrices_are_not_multiplied_to_a_huge_one():
+    """200,000 numbers that make ten thousand million: 40 GB, where the machine had them."""
+    import resource
+
+    plain = network()
+    name = next(one for one in adapter(plain).tensors if one.endswith(UP)).removesuffix(UP)
+    thin = {name + UP: torch.ones(100_000, 1).half(), name + DOWN: torch.ones(1, 100_000).half()}
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 30), limits[1]))
+    try:
+        with pytest.raises(ProfileError, match="does not fit"):
+            Adapter("f", thin).applied(plain)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+def test_a_damaged_adapter_is_named_by_its_profile():
+    with pytest.raises(ProfileError, match="profile tune --forget Anna"):
+        usable(b"no adapter", "f" * 64, "Anna")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from refrestore.cli import options
-from refrestore.cli.output import print_json, print_line
+from refrestore.cli.output import print_json, print_line, print_note
 from refrestore.cli.table import print_table
 
 from .shared import (
@@ -49,7 +49,7 @@ def list_identities(project: options.ProjectFolder, json: options.Json = False) 
             if not found:
                 print_line("Nobody was found." if opened.scan_info() else "Not scanned yet.")
         for lost in opened.unresolved():
-            typer.echo(lost.reason, err=True)
+            print_note(lost.reason)
 
 
 def show(
