@@ -25,6 +25,9 @@ from refrestore.moment import Moment, parse_moment
 Device = Literal["auto", "cpu", "cuda"]
 PackName = Literal["lite", "full", "teachers"]
 
+INSIGHTFACE_PACK = "~/.insightface/models/buffalo_l"
+"""insightface's own place (model_zoo.get_model, app.FaceAnalysis)."""
+
 MODELS_VARIABLE = "REFRESTORE_MODELS"
 PROFILES_VARIABLE = "REFRESTORE_PROFILES"
 
@@ -131,11 +134,12 @@ def models_directories(settings: RuntimeSettings) -> list[Path]:
     """Return the folders searched for model files, first match wins.
 
     The folder asked for, the environment variable's, the working tree's `models/`, the user's
-    data folder.
+    data folder, and where insightface keeps the pack that `full` takes two files from.
     """
     wanted = settings.models_dir or os.environ.get(MODELS_VARIABLE)
     folders = [Path(wanted)] if wanted else []
-    return [*folders, tree_directory("models"), user_data_path("refrestore") / "models"]
+    own = user_data_path("refrestore") / "models"
+    return [*folders, tree_directory("models"), own, Path(os.path.expanduser(INSIGHTFACE_PACK))]
 
 
 def profiles_directory(settings: RuntimeSettings) -> Path:

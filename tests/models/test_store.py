@@ -33,7 +33,7 @@ def test_order_of_folders(tmp_path, monkeypatch, entry):
 
     assert by_option.directories[0] == tmp_path / "option"
     assert by_variable.directories[0] == tmp_path / "variable"
-    assert by_variable.directories[-1] == user
+    assert by_variable.directories[-2] == user
     expected = _put(user, "net.onnx")
     assert by_option.locate("net.onnx") == expected
     expected = _put(tmp_path / "variable" / "lite", "net.onnx")
@@ -45,13 +45,25 @@ def test_order_of_folders(tmp_path, monkeypatch, entry):
     assert by_option.locate("net.onnx") == expected
 
 
+def test_a_pack_that_insightface_has_is_not_fetched_again(tmp_path, monkeypatch, entry):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    catalogue = Catalogue((entry("net.onnx", NET, url="https://x/net.onnx"),), tmp_path / "c.toml")
+    theirs = _put(tmp_path / ".insightface/models/buffalo_l", "net.onnx")
+    store = ModelStore(RuntimeSettings(), catalogue)
+    assert store.locate("net.onnx") == theirs
+    assert store.fetch(["net.onnx"]) == [theirs]
+    theirs.write_bytes(NET + b"!")
+    with pytest.raises(ModelError, match="SHA-256 differs"):
+        store.locate("net.onnx")
+
+
 def test_download_folder(tmp_path, monkeypatch):
     assert ModelStore(RuntimeSettings()).download_directory.name == "models"
     monkeypatch.setattr(store_module, "_working_tree", lambda: None)
     store = ModelStore(RuntimeSettings())
     user = Path(os.environ["XDG_DATA_HOME"]) / "refrestore" / "models"
     assert store.download_directory == user
-    assert store.directories[-1] == user
+    assert store.directories[-2] == user
     monkeypatch.setenv("REFRESTORE_MODELS", str(tmp_path))
     assert ModelStore(RuntimeSettings()).download_directory == tmp_path
 
