@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from refrestore.config import Device
 from refrestore.errors import ModelError, UsageError
+from refrestore.plain_file import check_plain
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -119,12 +120,17 @@ def onnx_session(
         # The default, EXHAUSTIVE, times algorithms: slow for changing shapes, not reproducible.
         providers.insert(0, (CUDA_PROVIDER, {"cudnn_conv_algo_search": "HEURISTIC"}))
     try:
+        if graph is None:
+            check_plain(path)
         session = onnxruntime.InferenceSession(
             graph or str(path), session_options(threads), providers=providers
         )
     except Exception as error:  # onnxruntime's exceptions share no base class
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"{path} is not a network onnxruntime can open: {reason}") from error
+        text = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
+        raise ModelError(
+            f"{path} is not a network onnxruntime can open ({text.splitlines()[0].rstrip('.')}); "
+            "`refrestore models verify` says which files are damaged."
+        ) from error
     finally:
         onnxruntime.set_default_logger_severity(ORT_ERRORS_ONLY)
     if wants_cuda and session_device(session) != "cuda":
