@@ -13,6 +13,8 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 BROKEN_ZIP = (
@@ -25,6 +27,9 @@ BROKEN_ZIP = (
     struct.error,
 )
 """What zipfile raises over files made to break it."""
+
+MOST_READ = 2 << 20
+"""Bytes of an archive that are read at a time: a directory of about 20,000 files has as many."""
 
 _KINDS = (
     (stat.S_ISDIR, "it is a folder"),
@@ -76,6 +81,30 @@ def open_plain(path: Path) -> io.BufferedReader:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no plain file")
     return os.fdopen(descriptor, "rb")
+
+
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip archive whose directory is of a size that can be read.
+
+    Raises
+    ------
+    OSError
+        As `open_plain`.
+    BROKEN_ZIP
+        If it is no archive.
+    """
+    with _SparingFile(open_plain(path).detach()) as file, zipfile.ZipFile(file) as archive:
+        yield archive
+
+
+class _SparingFile(io.BufferedReader):
+    """Refuses to read much at a time, which only a directory of an endless number of files asks."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MOST_READ:
+            raise zipfile.BadZipFile("its directory is too large")
+        return super().read(size)
 
 
 def read_plain(path: Path, limit: int) -> bytes:

@@ -17,6 +17,7 @@ from scipy.ndimage import convolve, correlate1d
 from scipy.special import gamma
 
 from refrestore.errors import ModelError
+from refrestore.plain_file import BROKEN_ZIP
 from refrestore.types import DoubleArray, ImageArray
 
 NIQE_FILE = "niqe_pris_params.npz"
@@ -65,7 +66,7 @@ class Niqe:
                 mean = np.asarray(stored["mu_pris_param"], np.float64).ravel()
                 covariance = np.asarray(stored["cov_pris_param"], np.float64)
                 window = np.asarray(stored["gaussian_window"], np.float64)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, KeyError, *BROKEN_ZIP) as error:
             raise ModelError(f"{path} does not hold NIQE's parameters.") from error
         return cls(mean, covariance, window)
 

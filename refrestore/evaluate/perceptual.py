@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from refrestore.errors import ModelError
+from refrestore.restore.weights import read_tensors
 from refrestore.types import ImageArray
 
 SQUEEZENET_FILE = "squeezenet1_1_caffe.pth"
@@ -129,7 +130,9 @@ def squeezenet_distance(path: Path) -> PerceptualDistance:
     """
     from torchvision.models import squeezenet1_1
 
-    layers = _features(squeezenet1_1(weights=None).features, _read(path), path, _SQUEEZENET_TAPS)
+    layers = _features(
+        squeezenet1_1(weights=None).features, read_tensors(path), path, _SQUEEZENET_TAPS
+    )
     name = "SqueezeNet distance"
     return PerceptualDistance(name, layers, _SQUEEZENET_TAPS, _CAFFE_MEAN, (1.0, 1.0, 1.0))
 
@@ -144,8 +147,10 @@ def lpips(backbone: Path, linear: Path) -> PerceptualDistance:
     """
     from torchvision.models import alexnet
 
-    layers = _features(alexnet(weights=None).features, _read(backbone), backbone, _ALEXNET_TAPS)
-    learnt = _read(linear)
+    layers = _features(
+        alexnet(weights=None).features, read_tensors(backbone), backbone, _ALEXNET_TAPS
+    )
+    learnt = read_tensors(linear)
     try:
         weights = [learnt[f"lin{tap}.model.1.weight"].flatten() for tap in range(5)]
     except KeyError as error:
@@ -162,16 +167,6 @@ def named_by_digest(path: Path) -> bool:
         found = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else None
         digest = found.hexdigest() if found else hashlib.sha256(file.read()).hexdigest()
     return digest.startswith(digits)
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ModelError(f"{path} is not a file of weights.") from error
-    if not isinstance(state, dict):
-        raise ModelError(f"{path} is not a file of weights.")
-    return state
 
 
 def _features(

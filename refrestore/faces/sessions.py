@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from refrestore.config import Device
 from refrestore.errors import ModelError
 from refrestore.models.runtime import Network, onnx_session
+from refrestore.plain_file import check_plain
 
 if TYPE_CHECKING:
     import onnx
@@ -24,14 +25,29 @@ def read_graph(path: Path) -> onnx.ModelProto:
     import onnx
 
     try:
-        return onnx.load(str(path))
+        check_plain(path)
+        model = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # protobuf's own, which has no typed name
-        raise ModelError(f"{path} is not a readable ONNX model: {error}") from error
+        reason = getattr(error, "strerror", None) or "it is damaged"
+        raise ModelError(
+            f"{path} is not a readable ONNX network ({reason}); `refrestore models verify` says "
+            "which files are damaged."
+        ) from error
+    if any(one.data_location == onnx.TensorProto.EXTERNAL for one in model.graph.initializer):
+        raise ModelError(f"{path} keeps its weights in other files, whose digests nobody checks.")
+    if not model.graph.input or not model.graph.output:
+        raise ModelError(f"{path} is no network: it has no inputs or no outputs.")
+    return model
 
 
 def free_dimensions(model: onnx.ModelProto, axes: dict[int, str]) -> None:
     """Make axes of the first input symbolic, and forget the shapes that followed from them."""
     shape = model.graph.input[0].type.tensor_type.shape
+    if len(shape.dim) <= max(axes):
+        raise ModelError(
+            f"The input {model.graph.input[0].name} of a network has {len(shape.dim)} axes, not "
+            f"{max(axes) + 1}: it is another network than its name says."
+        )
     for axis, name in axes.items():
         shape.dim[axis].dim_param = name
     for output in model.graph.output:

@@ -130,7 +130,7 @@ class Catalogue:
             raise ModelError(
                 f"The model catalogue {source} is damaged at {where}: {first['msg']}."
             ) from error
-        except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:  # no TOML, no text
             raise ModelError(f"The model catalogue {source} is damaged: {error}.") from error
         return cls(entries, source)
 

@@ -13,7 +13,6 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from refrestore.errors import DiskError, ModelError
+from refrestore.plain_file import BROKEN_ZIP, open_zip
 from refrestore.types import ProgressCallback
 
 from .catalogue import file_digest
@@ -286,7 +286,7 @@ def extract_member(archive: Path, member: str, target: Path, sha256: str) -> Pat
     temporary = target.with_name(target.name + ".part")
     with _disk_errors(target.parent):
         try:
-            with zipfile.ZipFile(archive) as packed:
+            with open_zip(archive) as packed:
                 found = [
                     entry
                     for entry in packed.infolist()
@@ -302,7 +302,7 @@ def extract_member(archive: Path, member: str, target: Path, sha256: str) -> Pat
                     f"{member} in {archive} is of another digest than the catalogue's; not used."
                 )
             temporary.replace(target)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        except BROKEN_ZIP as error:
             raise ModelError(f"{archive} is damaged ({error}); delete it and try again.") from error
         finally:
             temporary.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from refrestore.config import Device
 from refrestore.errors import ModelError, UsageError
+from refrestore.plain_file import check_plain
 
 from .gpu import (
     GPU_COMMAND,
@@ -165,12 +166,17 @@ def _onnxruntime_session(
         # The default, EXHAUSTIVE, times algorithms: slow for changing shapes, not reproducible.
         providers.insert(0, (CUDA_PROVIDER, {"cudnn_conv_algo_search": "HEURISTIC"}))
     try:
+        if graph is None:
+            check_plain(path)
         return onnxruntime.InferenceSession(
             graph or str(path), session_options(threads), providers=providers
         )
     except Exception as error:  # onnxruntime's exceptions share no base class
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"{path} is not a network onnxruntime can open: {reason}") from error
+        text = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
+        raise ModelError(
+            f"{path} is not a network onnxruntime can open ({text.splitlines()[0].rstrip('.')}); "
+            "`refrestore models verify` says which files are damaged."
+        ) from error
     finally:
         onnxruntime.set_default_logger_severity(ORT_ERRORS_ONLY)
 

@@ -19,6 +19,7 @@ from refrestore.config import (
     tree_directory,
 )
 from refrestore.errors import ModelError
+from refrestore.plain_file import is_plain
 from refrestore.types import ProgressCallback
 
 from .catalogue import LITE_FOLDER, Catalogue, ModelFile, file_digest
@@ -82,7 +83,7 @@ class ModelStore:
         candidates = (
             folder / sub / name for folder in self.directories for sub in ("", LITE_FOLDER)
         )
-        return next((path for path in candidates if path.is_file()), None)
+        return next(filter(is_plain, candidates), None)
 
     def locate(self, name: str) -> Path:
         """Return the verified path of a catalogue file.
@@ -123,6 +124,11 @@ class ModelStore:
             Its name in the catalogue.
         thorough
             Digest it now, whatever an earlier run found.
+
+        Raises
+        ------
+        ModelError
+            If the catalogue does not know it, or it cannot be read.
         """
         file = self.catalogue[name]
         path = self.find(name)
@@ -130,7 +136,13 @@ class ModelStore:
             return FileStatus(file, None, "missing")
         if file.sha256 is None:
             return FileStatus(file, path, "no digest")
-        same = self._digests.of(path, fresh=thorough) == file.sha256
+        try:
+            same = self._digests.of(path, fresh=thorough) == file.sha256
+        except OSError as error:
+            raise ModelError(
+                f"{path} cannot be read ({error.strerror}); repair it, or name another folder with "
+                "--models-dir."
+            ) from error
         return FileStatus(file, path, "present" if same else "wrong digest")
 
     def verify_all(self, names: Iterable[str] | None = None) -> list[FileStatus]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import stat
 import zipfile
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from refrestore.errors import ProfileError
 from refrestore.media.files import write_file
-from refrestore.plain_file import BROKEN_ZIP, open_plain
+from refrestore.plain_file import BROKEN_ZIP, check_plain, open_zip
 
 from .profile import Profile
 from .profile_document import (
@@ -29,9 +28,6 @@ MOST_MEMBERS = MOST_REFERENCES + 3
 
 MOST_BYTES = (MOST_MEMBERS + 1) * max(SIZE_LIMITS.values())
 """A larger file is not even read."""
-
-MOST_READ = 2 << 20
-"""Bytes read at a time: twice a member, and a directory of far more members than are allowed."""
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Of others, a header of a few bytes can ask for gigabytes."""
@@ -68,7 +64,9 @@ def read_archive(path: Path) -> Profile:
         it must be.
     """
     try:
-        with _open(path) as file, zipfile.ZipFile(file) as archive:
+        if check_plain(path).st_size > MOST_BYTES:
+            raise ProfileError(f"{path} is too large for a profile.")
+        with open_zip(path) as archive:
             members = _members(archive, path)
             reader = _ArchiveReader(archive, members, path)
             document = read_document(reader, str(path))
@@ -82,23 +80,6 @@ def read_archive(path: Path) -> Profile:
         raise ProfileError(f"{path} cannot be read ({error.strerror or error}).") from error
     except BROKEN_ZIP as error:
         raise ProfileError(f"{path} is no undamaged profile file ({error}).") from error
-
-
-class _SparingFile(io.BufferedReader):
-    """Refuses to read much at a time, which only a directory of an endless number of files asks."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > MOST_READ:
-            raise zipfile.BadZipFile("its directory is too large")
-        return super().read(size)
-
-
-def _open(path: Path) -> io.BufferedReader:
-    file = open_plain(path)
-    if os.fstat(file.fileno()).st_size > MOST_BYTES:
-        file.close()
-        raise ProfileError(f"{path} is too large for a profile.")
-    return _SparingFile(file.detach())
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:

@@ -8,7 +8,6 @@ background gives way by as much as a face shows.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,6 @@ import av
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the field's name for it
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from refrestore.config import RenderSettings, RuntimeSettings
 from refrestore.errors import MediaError, ModelError
@@ -30,6 +27,7 @@ from refrestore.models.catalogue import file_digest
 from refrestore.models.runtime import torch_device, torch_dtype
 from refrestore.render.painted import Painted
 from refrestore.restore.composite import Difference
+from refrestore.restore.weights import read_tensors, why
 from refrestore.types import FloatArray, Frame
 
 CPU_TILE, CUDA_TILE = 192, 512
@@ -215,12 +213,14 @@ def _described(path: Path) -> Any:
             "--background needs the package spandrel, which is not installed here; "
             "run: pip install 'refrestore[background]'"
         ) from error
-    weights = _weights(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ModelError(f"{path} needs a name that ends in {' or '.join(SUFFIXES)}.")
+    weights = read_tensors(path, "--background takes the published file of such a network")
     try:
         model = ModelLoader(device="cpu").load_from_state_dict(weights)
     except Exception as error:  # spandrel's own, and whatever building a network raises
         raise ModelError(
-            f"{path} holds no network that spandrel knows ({_first_line(error)}); "
+            f"{path} holds no network that spandrel knows ({why(error)}); "
             "give the weights of a Real-ESRGAN-type network."
         ) from error
     wanted = (
@@ -236,28 +236,3 @@ def _described(path: Path) -> Any:
             "by tile; give one of the Real-ESRGAN type."
         )
     return model
-
-
-def _weights(path: Path) -> dict[str, Any]:
-    """Read tensors and nothing else: no code of the file's is run."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise ModelError(f"{path} needs a name that ends in {' or '.join(SUFFIXES)}.")
-    if not path.is_file():
-        raise ModelError(f"There is no model file {path} (--background).")
-    try:
-        if path.suffix.lower() == ".safetensors":
-            return dict(load_file(path))
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError) as error:
-        raise ModelError(
-            f"{path} cannot be read as weights ({_first_line(error)}); it is damaged, or holds "
-            "more than tensors."
-        ) from error
-    if not isinstance(loaded, dict):
-        raise ModelError(f"{path} holds a {type(loaded).__name__}, not the weights of a network.")
-    return loaded
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return text[0].rstrip(".") if text else type(error).__name__

@@ -12,20 +12,18 @@ Two things differ from the official forward pass, neither in what it computes:
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from refrestore.errors import ModelError
 from refrestore.restore.stylegan import SLOPE, SMALLEST, Generator, resize
+from refrestore.restore.weights import VERIFY, read_tensors
 
 _BASE_CHANNELS = {4: 512, 8: 512, 16: 512, 32: 512}
 _SCALED_CHANNELS = {64: 256, 128: 128, 256: 64, 512: 32, 1024: 16}
@@ -98,11 +96,13 @@ class GFPGANConfig:
                 at_64 = weights["stylegan_decoder.to_rgbs.3.modulated_conv.weight"].shape[2]
                 multiplier = at_64 / (_SCALED_CHANNELS[64] * narrow)
             config = cls(2 ** (levels + 2), style_size, multiplier, narrow, mapping)
-            sft = weights["condition_scale.0.2.weight"].shape
+            if min(config.channels(narrow / 2).values()) < 1:
+                raise ValueError("a layer without channels")
+            rows, columns = weights["condition_scale.0.2.weight"].shape[:2]
             same = weights["final_linear.weight"].shape[0] == config.codes * style_size
         except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
             raise ModelError("the weights are not of a GFPGANv1Clean network.") from error
-        if not same or sft[0] != sft[1]:
+        if not same or rows != columns:
             raise ModelError("the weights are of an older GFPGAN; use version 1.3 or 1.4.")
         return config
 
@@ -241,8 +241,9 @@ class GFPGAN(nn.Module):
         ModelError
             If the file is not of this network.
         """
+        weights = read_tensors(path, f"{VERIFY}, `refrestore models fetch full` fetches it")
         try:
-            return cls.from_weights(_read(path), device=device, dtype=dtype)
+            return cls.from_weights(weights, device=device, dtype=dtype)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
 
@@ -261,11 +262,12 @@ class GFPGAN(nn.Module):
         ModelError
             If the state dict is not of this network.
         """
-        with torch.device("meta"):  # no random weights that are overwritten at once
-            network = cls(GFPGANConfig.of(weights))
+        config = GFPGANConfig.of(weights)
         try:
+            with torch.device("meta"):  # no random weights that are overwritten at once
+                network = cls(config)
             network.load_state_dict(weights, assign=True)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, ZeroDivisionError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise ModelError(f"the weights do not fit the GFPGAN network: {reason}") from error
         return network.for_inference(device, dtype)
@@ -350,19 +352,3 @@ def _condition(channels: int) -> nn.Sequential:
         nn.LeakyReLU(SLOPE, inplace=True),
         nn.Conv2d(channels, channels, 3, 1, 1),
     )
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ModelError("the file does not exist.") from error
-    except (OSError, EOFError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
-        raise ModelError("this is not a file of weights.") from error
-    if isinstance(content, dict):
-        content = content.get("params_ema", content.get("params", content))
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ModelError("the file holds no network weights.")
-    return content

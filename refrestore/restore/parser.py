@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from refrestore.errors import ModelError
 from refrestore.restore.parsenet import ParseNet
+from refrestore.restore.weights import read_tensors
 from refrestore.types import FloatArray
 
 PARSER_SIZE = 512
@@ -64,13 +64,13 @@ def load_parser(
     ModelError
         The file is missing, damaged or holds another network.
     """
+    state = read_tensors(path, "the face parser comes with `refrestore models fetch full`")
+    network = ParseNet()
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        network = ParseNet()
         network.load_state_dict(state)
-    except (OSError, pickle.UnpicklingError, EOFError, KeyError, TypeError, RuntimeError) as error:
+    except RuntimeError as error:
         raise ModelError(
-            f"The face parser {path} cannot be used ({type(error).__name__}); "
-            "run: refrestore models fetch full"
+            f"{path} holds another network than the face parser, which comes with "
+            "`refrestore models fetch full`."
         ) from error
     return ParserMask(network, device, dtype)

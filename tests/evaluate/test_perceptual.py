@@ -126,7 +126,7 @@ def test_files_of_something_else_are_refused(tmp_path, weights) -> None:
     backbone, *_ = weights
     (tmp_path / "text.pth").write_text("no weights")
     torch.save({"features.0.weight": torch.zeros(2)}, tmp_path / "other.pth")
-    with pytest.raises(ModelError, match="not a file of weights"):
+    with pytest.raises(ModelError, match="cannot be used as weights"):
         squeezenet_distance(tmp_path / "text.pth")
     with pytest.raises(ModelError, match="another network"):
         squeezenet_distance(backbone)

@@ -71,6 +71,7 @@ def test_select_takes_packs_and_names_once():
     [
         ("[[file]", "damaged"),
         ("[other]", "damaged"),
+        ("a = " + "[" * 5000, "damaged"),
         ("file = 3", "damaged"),
         (ENTRY.format(name="a") + "colour = 1", "damaged at colour"),
         (ENTRY.format(name="a") + 'sha256 = "A1"', "damaged at sha256"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 
 import pytest
 
@@ -231,6 +232,13 @@ class TestExtract:
         archive = make_zip({"net.onnx": self.CONTENT})
         content = bytearray(archive.read_bytes())
         content[40:60] = bytes(20)
+        archive.write_bytes(content)
+        with pytest.raises(ModelError, match="damaged"):
+            extract_member(archive, "net.onnx", tmp_path / "net.onnx", self.SHA256)
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("net.onnx", self.CONTENT)
+        content = bytearray(archive.read_bytes())
+        content[38:48] = b"\xff" * 10  # within what is compressed
         archive.write_bytes(content)
         with pytest.raises(ModelError, match="damaged"):
             extract_member(archive, "net.onnx", tmp_path / "net.onnx", self.SHA256)

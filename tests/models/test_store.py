@@ -211,3 +211,16 @@ def test_teachers_are_files_of_the_users(shared):
     assert pack.detector.name == "scrfd_2.5g_kps.onnx"
     assert pack.recogniser.name == "edgeface_xs.fp32.onnx"
     assert pack.fusion == load_pack(RuntimeSettings()).fusion
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that cannot be read")
+def test_what_cannot_be_read_is_one_sentence(make_store, tmp_path, entry):
+    store = make_store(entry("net.onnx", NET))
+    folder = store.download_directory
+    folder.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(folder / "net.onnx")
+    assert store.find("net.onnx") is None
+    (folder / "net.onnx").unlink()
+    (folder / "net.onnx").symlink_to("/proc/self/mem")  # a plain file whose first byte is an error
+    with pytest.raises(ModelError, match=r"net\.onnx cannot be read .*--models-dir"):
+        store.locate("net.onnx")

@@ -96,7 +96,7 @@ def test_only_a_plain_file_is_opened(store, tmp_path, monkeypatch, kind):
 
 
 def test_a_directory_of_countless_members_is_not_read(store, tmp_path):
-    """Half a million entries of 46 bytes, each of which would become an object of ten times that."""
+    """Half a million entries of 46 bytes, each of which would become an object ten times that."""
     entry = struct.pack(
         "<4s4B4HL2L5H2L", b"PK\1\2", *(0,) * 4, *(0,) * 4, 0, 0, 0, 1, *(0,) * 4, 0, 0
     )

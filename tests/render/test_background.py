@@ -210,16 +210,16 @@ def test_files_that_are_no_such_network_are_refused(tmp_path, monkeypatch) -> No
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert "There is no model file" in refused(tmp_path / "gone.pth")
+    assert "There is no file of weights" in refused(tmp_path / "gone.pth")
     assert "ends in" in refused(tmp_path / "model.onnx")
     for name in ("text.pth", "text.safetensors"):
         (tmp_path / name).write_bytes(b"no weights " * 100)
-        assert "cannot be read as weights" in refused(tmp_path / name)
+        assert "cannot be used as weights" in refused(tmp_path / name)
     evil = tmp_path / "evil.pth"
     evil.write_bytes(pickle.dumps(Evil()))
-    assert "cannot be read as weights" in refused(evil)
+    assert "cannot be used as weights" in refused(evil)
     torch.save({"params": Evil()}, evil)
-    assert "cannot be read as weights" in refused(evil)
+    assert "cannot be used as weights" in refused(evil)
     assert not (tmp_path / "evil-was-here").exists()
     torch.save({"some.weight": torch.zeros(3)}, tmp_path / "other.pth")
     assert "no network that spandrel knows" in refused(tmp_path / "other.pth")
