@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from refrestore.media.encoder import resolve_encoder
 from refrestore.media.probe import probe
 from refrestore.project import Profile, Project, match
 from refrestore.project.network import Network
-from refrestore.render.background import open_background
+from refrestore.project.workplace import OutputPlace
+from refrestore.render.background import Background, open_background
 from refrestore.render.export import check_export_folder
 from refrestore.render.people import clear_centroid
 from refrestore.render.render import RenderResult, render
@@ -111,11 +113,47 @@ def run(
     if plans[0].output.parent != output.parent:
         _make_folder(output)
     background = open_background(render_settings, runtime)
-    for plan in plans:
-        info = probe(plan.video)
-        resolve_encoder(encoder, info, scale=render_settings.scale, output=plan.output)
-        if background is not None:
-            background.check(info)
+    with ExitStack() as stack:
+        places = [stack.enter_context(OutputPlace(plan.output)) for plan in plans]
+        for plan, place in zip(plans, places, strict=True):
+            info = probe(plan.video)
+            resolve_encoder(
+                encoder,
+                info,
+                scale=render_settings.scale,
+                output=plan.output,
+                work=place.folder,
+            )
+            if background is not None:
+                background.check(info)
+        return _run(
+            plans,
+            places,
+            profiles=profiles,
+            scan_settings=scan_settings,
+            render_settings=render_settings,
+            encoder=encoder,
+            runtime=runtime,
+            background=background,
+            export=export,
+            progress=progress,
+        )
+
+
+def _run(
+    plans: Sequence[Plan],
+    places: Sequence[OutputPlace],
+    *,
+    profiles: Sequence[Profile],
+    scan_settings: ScanSettings,
+    render_settings: RenderSettings,
+    encoder: EncoderSettings,
+    runtime: RuntimeSettings,
+    background: Background | None,
+    export: ExportSettings | None,
+    progress: ProgressCallback | None,
+) -> list[RenderResult]:
+    """Scan all, recognise across all, render all."""
     toolbox = open_toolbox(runtime)
     network = toolbox.eyes.network
     for plan in plans:
@@ -125,7 +163,7 @@ def run(
     for plan in plans:
         album.meet(plan)
     results = []
-    for plan in plans:
+    for plan, place in zip(plans, places, strict=True):
         lent = album.lend(plan)
         with Project.open(plan.project) as opened:
             results.append(
@@ -141,6 +179,7 @@ def run(
                     background=background,
                     export=_own_folder(export, plan, len(plans)),
                     progress=progress,
+                    place=place,
                 )
             )
     return results
