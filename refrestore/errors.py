@@ -87,20 +87,21 @@ class Kept(str):
     goes_on: bool
 
     def __new__(cls, sentence: str, *, goes_on: bool) -> Kept:
-        """Return the note; the sentence has no full stop."""
+        """Return the note: a clause, in small letters and without a full stop."""
         made = super().__new__(cls, sentence)
         made.goes_on = goes_on
         return made
 
 
 @contextmanager
-def kept_if_broken_off(kept: Callable[[], Kept]) -> Iterator[None]:
+def kept_if_broken_off(kept: Callable[[], Kept | None]) -> Iterator[None]:
     """Say on whatever breaks the block off what is kept of it."""
     try:
         yield
     except BaseException as error:
-        # `add_note` does the same from Python 3.11 on.
-        error.__notes__ = [*getattr(error, "__notes__", ()), kept()]
+        if (note := kept()) is not None:
+            # `add_note` does the same from Python 3.11 on.
+            error.__notes__ = [*getattr(error, "__notes__", ()), note]
         raise
 
 

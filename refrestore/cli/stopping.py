@@ -82,7 +82,10 @@ class StopHandler:
     def _repeat(self) -> None:
         time.sleep(_AGAIN_SECONDS)
         assert self.number is not None
-        _thread.interrupt_main(signal.Signals(self.number))
+        if hasattr(signal, "pthread_kill"):  # wakes the main thread where it waits
+            signal.pthread_kill(threading.main_thread().ident or 0, self.number)
+        else:
+            _thread.interrupt_main(signal.Signals(self.number))
 
     def _unraisable(self, found: sys.UnraisableHookArgs) -> None:
         """Take what was raised where nothing can be: in a finaliser, in a callback of C code."""
@@ -135,9 +138,9 @@ def stopped_words(error: BaseException, command: str) -> str:
 
 def go_on(notes: Sequence[Kept], command: str) -> str:
     """Say what is kept, and which command goes on from there."""
-    kept = "; ".join(notes) or "Nothing is left half-done"
+    kept = "; ".join(notes) or "nothing is left half-done"
     verb = "go on with" if any(note.goes_on for note in notes) else "start it again with"
-    return f"{kept}; {verb}: {command}"
+    return f"{kept[0].upper()}{kept[1:]}; {verb}: {command}"
 
 
 def command_line(arguments: Sequence[str] | None = None) -> str:

@@ -14,7 +14,7 @@ from refrestore.config import (
     RuntimeSettings,
     ScanSettings,
 )
-from refrestore.errors import UsageError
+from refrestore.errors import Kept, UsageError, kept_if_broken_off
 from refrestore.media.encoder import resolve_encoder
 from refrestore.media.probe import probe
 from refrestore.project import Profile, Project, match
@@ -156,33 +156,44 @@ def _run(
     """Scan all, recognise across all, render all."""
     toolbox = open_toolbox(runtime)
     network = toolbox.eyes.network
-    for plan in plans:
-        _scan_once(plan, scan_settings, runtime, network, progress)
-    profiles = [toolbox.fitted(profile) for profile in profiles]
-    album = Album(profiles, network)
-    for plan in plans:
-        album.meet(plan)
-    results = []
-    for plan, place in zip(plans, places, strict=True):
-        lent = album.lend(plan)
-        with Project.open(plan.project) as opened:
-            results.append(
-                render(
-                    opened,
-                    plan.output,
-                    settings=render_settings,
-                    encoder=encoder,
-                    profiles=profiles,
-                    lent=lent,
-                    video=plan.video,
-                    toolbox=toolbox,
-                    background=background,
-                    export=_own_folder(export, plan, len(plans)),
-                    progress=progress,
-                    place=place,
+    scanned: list[Plan] = []
+    with kept_if_broken_off(lambda: _kept_scans(scanned, plans)):
+        for plan in plans:
+            _scan_once(plan, scan_settings, runtime, network, progress)
+            scanned.append(plan)
+        profiles = [toolbox.fitted(profile) for profile in profiles]
+        album = Album(profiles, network)
+        for plan in plans:
+            album.meet(plan)
+        results = []
+        for plan, place in zip(plans, places, strict=True):
+            lent = album.lend(plan)
+            with Project.open(plan.project) as opened:
+                results.append(
+                    render(
+                        opened,
+                        plan.output,
+                        settings=render_settings,
+                        encoder=encoder,
+                        profiles=profiles,
+                        lent=lent,
+                        video=plan.video,
+                        toolbox=toolbox,
+                        background=background,
+                        export=_own_folder(export, plan, len(plans)),
+                        progress=progress,
+                        place=place,
+                    )
                 )
-            )
     return results
+
+
+def _kept_scans(scanned: Sequence[Plan], plans: Sequence[Plan]) -> Kept | None:
+    if not scanned:
+        return None
+    if len(plans) == 1:
+        return Kept(f"the scan is kept in {scanned[0].project}", goes_on=True)
+    return Kept(f"{len(scanned)} of {len(plans)} scans are kept", goes_on=True)
 
 
 def _own_folder(export: ExportSettings | None, plan: Plan, videos: int) -> ExportSettings | None:

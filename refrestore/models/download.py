@@ -228,7 +228,7 @@ class Download:
     def _kept(self) -> Kept:
         size = self._size()
         if not size:
-            return Kept(f"Nothing of {self.target.name} has come yet", goes_on=False)
+            return Kept(f"nothing of {self.target.name} has come yet", goes_on=False)
         of = "" if self.bytes is None else f" of {self.bytes / 1e6:,.1f}"
         return Kept(f"{size / 1e6:,.1f}{of} MB are kept in {self.partial}", goes_on=True)
 

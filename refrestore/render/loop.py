@@ -170,6 +170,7 @@ class _SegmentRenderer:
                 seen.finish(segment, refined)
             self._source.check()
             record = SegmentRecord.of(count, account, refined.samples)
+            self._folder.sign()
             record.write(self._folder.record(segment))
         return True
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from refrestore.errors import Kept
-from refrestore.media.files import disk_error
+from refrestore.media.files import disk_error, write_file
 from refrestore.project.workplace import LOCK, remove
 from refrestore.types import Shot
 
@@ -92,11 +92,6 @@ class SegmentFolder:
     def _prepare(self) -> None:
         if self._stored().get("key") != self._key:
             self._empty()
-        manifest = self.path / MANIFEST
-        if not manifest.exists():
-            temporary = manifest.with_suffix(".tmp")
-            temporary.write_text(json.dumps({"key": self._key}))
-            temporary.replace(manifest)
 
     def _stored(self) -> Mapping[str, Any]:
         try:
@@ -104,6 +99,18 @@ class SegmentFolder:
         except (OSError, ValueError):
             return {}
         return stored if isinstance(stored, dict) else {}
+
+    def sign(self) -> None:
+        """Say whose segments these are, before the first is finished; else they are not kept.
+
+        Raises
+        ------
+        DiskError
+            It cannot be written.
+        """
+        manifest = self.path / MANIFEST
+        if not manifest.exists():
+            write_file(manifest, json.dumps({"key": self._key}).encode(), make_folders=False)
 
     def video(self, segment: Segment) -> Path:
         """Return where a segment's packets lie, or will."""
@@ -133,7 +140,7 @@ class SegmentFolder:
         """
         finished = [segment for segment in segments if self.finished(segment)]
         if not finished:
-            return Kept("No segment was finished, so nothing is kept", goes_on=False)
+            return Kept("no segment was finished", goes_on=False)
         frames, every = (sum(map(len, some)) for some in (finished, segments))
         many = len(finished) > 1 or all_of_it
         said = (

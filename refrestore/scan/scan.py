@@ -39,7 +39,7 @@ Progress = Callable[[str, int, int | None], None]
 
 _REPORT_EVERY = 10
 
-NOTHING_KEPT = Kept("A scan is not kept half-way; the project is as it was before", goes_on=False)
+NOTHING_KEPT = Kept("a scan is not kept half-way, and has changed nothing", goes_on=False)
 
 
 @dataclass(frozen=True, slots=True)

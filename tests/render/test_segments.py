@@ -55,6 +55,7 @@ def test_a_folder_of_another_render_is_emptied(tmp_path: Path) -> None:
     folder = SegmentFolder(tmp_path, digest(["a", 1]))
     folder.video(segment).write_bytes(b"packets")
     folder.record(segment).write_text("{}")
+    folder.sign()
     assert SegmentFolder(tmp_path, digest(["a", 1])).finished(segment)
     assert not SegmentFolder(tmp_path, digest(["a", 2])).finished(segment)
 
@@ -65,5 +66,6 @@ def test_a_damaged_manifest_starts_over(tmp_path: Path, content: str) -> None:
     folder = SegmentFolder(tmp_path, "k")
     folder.video(segment).write_bytes(b"packets")
     folder.record(segment).write_text("{}")
+    folder.sign()
     (folder.path / "manifest.json").write_text(content)
     assert not SegmentFolder(tmp_path, "k").finished(segment)

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 import refrestore
 
 SERVER = """
@@ -92,6 +94,8 @@ class Forge:
         """Start a command in a folder; `first` is Python that runs before it."""
         self._count += 1
         streams = [self._folder / f"{self._count}.{name}" for name in ("out", "err")]
+        for stream in streams:
+            stream.touch()
         program = Path(refrestore.__file__).with_name("__main__.py")
         pid = self.ask(
             words=[str(program), *map(str, words)],
@@ -119,3 +123,17 @@ def forge(folder: Path) -> Iterator[Forge]:
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+    """Return what starts commands, which must leave no temporary files."""
+    folder = tmp_path_factory.mktemp("forge")
+    temporary = folder / "tmp"
+    temporary.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(temporary))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        with forge(folder) as made:
+            yield made
+    assert not list(temporary.iterdir()), "temporary files were left"
