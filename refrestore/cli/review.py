@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from refrestore.errors import UsageError
+from refrestore.errors import Stopped, UsageError
 
 from . import options
 from .output import print_line, print_note
@@ -69,7 +70,12 @@ def review(
         open_browser=not no_browser,
     )
     wishes = lines_typed(sys.stdin.fileno()) if sys.stdin and sys.stdin.isatty() else None
-    serve(settings, print_line, print_note, wishes)
+    try:
+        serve(settings, print_line, print_note, wishes)
+    except Stopped as stop:
+        if stop.number != signal.SIGINT:
+            raise
+        print_note("The page is closed; every edit is kept.")  # the ordinary end
 
 
 def lines_typed(terminal: int) -> Iterator[None]:

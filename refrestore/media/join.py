@@ -34,6 +34,7 @@ def join(
     *,
     start: Fraction | None = None,
     end: Fraction | None = None,
+    work: Path | None = None,
 ) -> None:
     """Write the output: the segments' packets, and those of all other streams as they are.
 
@@ -53,6 +54,8 @@ def join(
         Path of the output.
     start, end
         The range that the segments cover, if not all: times in seconds, `start <= time < end`.
+    work
+        Folder for what is not complete, on the output's disk; the output's own if there is none.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def join(
     indices = [SegmentIndex.read(Path(segment)) for segment in segments]
     negative = keeps_times_before_zero(encoder.container)
     timeline = _Timeline.of(indices, info, ranged=start is not None, end=end, negative=negative)
-    temporary = output.with_name(f".{output.name}.partial")
+    temporary = (work or output.parent) / f".{output.name}.partial"
     try:
         with writing(output):
             _write(temporary, indices, timeline, encoder, info)

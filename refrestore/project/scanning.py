@@ -28,7 +28,7 @@ from .anchors import mark, resolve
 from .database import SCANNED_TABLES, Database
 from .edits import Mark
 from .files import encode_jpeg, encode_png
-from .folder import LOCK, SCANS
+from .folder import LOCK, SCANS, SPOOL
 from .lock import FileLock
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ScanWriter:
                 "VALUES (?, ?, ?, ?)",
                 (settings.model_dump_json(), recogniser, digest, now()),
             )
-            self._folder = scan_folder(project.folder, self.id)
+            self.folder = scan_folder(project.folder, self.id)
             self._make_folder()
         except BaseException:
             self._end()
@@ -145,7 +145,7 @@ class ScanWriter:
         self._check_known([track_id])
         self._references += 1
         name = f"{CROPS}/{self._references:06d}.png"
-        self._write(self._folder / name, encode_png(reference.image))
+        self._write(self.folder / name, encode_png(reference.image))
         self._database.execute(
             "INSERT INTO reference_crops (scan, track, file, frame, landmarks, embedding, pose, "
             "sharpness, quality, native_size, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -168,7 +168,7 @@ class ScanWriter:
         """Store the (H, W, 3) RGB picture that shows a track to people."""
         self._check_open()
         self._check_known([track_id])
-        self._write(thumbnail_path(self._folder, track_id), encode_jpeg(image))
+        self._write(thumbnail_path(self.folder, track_id), encode_jpeg(image))
 
     def set_identities(self, groups: Sequence[Sequence[int]]) -> None:
         """Say which tracks are one person: track ids per identity, disjoint.
@@ -241,11 +241,11 @@ class ScanWriter:
         mode = self._database.mode
         mode |= (mode & 0o444) >> 2  # who may read files may enter the folder
         try:
-            self._folder.parent.mkdir(exist_ok=True, mode=mode)
-            for folder in (self._folder, *(self._folder / name for name in (CROPS, THUMBNAILS))):
+            self.folder.parent.mkdir(exist_ok=True, mode=mode)
+            for folder in (self.folder, *(self.folder / name for name in (CROPS, THUMBNAILS))):
                 folder.mkdir(mode=mode)
         except OSError as error:
-            raise disk_error(self._folder, error) from error
+            raise disk_error(self.folder, error) from error
 
     def _write(self, path: Path, content: bytes) -> None:
         self._database.check_there()  # or a folder that was deleted would be made again
@@ -329,10 +329,11 @@ def sweep(database: Database, folder: Path) -> None:
 
 
 def leftovers(folder: Path, current: int) -> list[Path]:
-    """Return folders of scans other than the current one."""
+    """Return folders of scans other than the current one, and those of candidates (0.1.0)."""
     scans = folder / SCANS
     kept = scan_folder(folder, current)
-    return [entry for entry in scans.iterdir() if entry != kept] if scans.is_dir() else []
+    others = [entry for entry in scans.iterdir() if entry != kept] if scans.is_dir() else []
+    return [*others, *folder.glob(f"{SPOOL}*")]
 
 
 def scan_folder(folder: Path, scan: int) -> Path:

@@ -51,21 +51,21 @@ def test_a_video_without_shots_is_still_rendered() -> None:
 
 
 def test_a_folder_of_another_render_is_emptied(tmp_path: Path) -> None:
-    output = tmp_path / "film.mp4"
     segment = Segment(0, 0, 10)
-    folder = SegmentFolder(output, digest(["a", 1]))
+    folder = SegmentFolder(tmp_path, digest(["a", 1]))
     folder.video(segment).write_bytes(b"packets")
     folder.record(segment).write_text("{}")
-    assert SegmentFolder(output, digest(["a", 1])).finished(segment)
-    assert not SegmentFolder(output, digest(["a", 2])).finished(segment)
+    folder.sign()
+    assert SegmentFolder(tmp_path, digest(["a", 1])).finished(segment)
+    assert not SegmentFolder(tmp_path, digest(["a", 2])).finished(segment)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"key": 5}', "not json"])
 def test_a_damaged_manifest_starts_over(tmp_path: Path, content: str) -> None:
-    output = tmp_path / "film.mp4"
     segment = Segment(0, 0, 10)
-    folder = SegmentFolder(output, "k")
+    folder = SegmentFolder(tmp_path, "k")
     folder.video(segment).write_bytes(b"packets")
     folder.record(segment).write_text("{}")
+    folder.sign()
     (folder.path / "manifest.json").write_text(content)
-    assert not SegmentFolder(output, "k").finished(segment)
+    assert not SegmentFolder(tmp_path, "k").finished(segment)
