@@ -29,11 +29,14 @@ from refrestore.media.colour import (
     matrix_for,
     swscale_arguments,
 )
-from refrestore.media.containers import enlarged_matrix, format_of, streams_left_out
+from refrestore.media.containers import enlarged_matrix, format_of
 from refrestore.media.failures import reason, writing
 from refrestore.media.planes import BICUBIC, EXACT, convert
-from refrestore.media.probe import VideoInfo, open_input
+from refrestore.media.hdr import HdrMetadata
+from refrestore.media.preflight import Preflight, encoded_film
+from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter, open_segment
+from refrestore.media.sound import SoundPlan
 from refrestore.types import Geometry
 
 PROBE_FRAMES = 3
@@ -75,8 +78,14 @@ class Encoder:
         libav's name of the output format.
     left_out
         Indices of source streams that the container cannot hold.
+    sounds
+        Source streams that are converted, because the container cannot hold them as they are.
+    timecode
+        Of the source's first picture, or None.
+    hdr
+        HDR10 metadata, or None.
     notes
-        What the user should hear, one sentence each.
+        What is lost or changed, one sentence each, for the user to hear before the first frame.
     """
 
     codec: str
@@ -91,6 +100,9 @@ class Encoder:
     interlaced: bool
     container: str
     left_out: tuple[int, ...] = ()
+    sounds: tuple[SoundPlan, ...] = ()
+    timecode: str | None = None
+    hdr: HdrMetadata | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def add_stream(self, container: av.container.OutputContainer) -> av.VideoStream:
@@ -153,8 +165,8 @@ def resolve_encoder(
 ) -> Encoder:
     """Choose and try the encoder, and check everything that would stop the render later.
 
-    A few pictures are encoded beside the output, and the output's header with every stream that
-    is to be copied is written and thrown away.
+    A few pictures are encoded beside the output, and a file of them and the first packets of every
+    other stream is written, read again and thrown away.
 
     Parameters
     ----------
@@ -186,6 +198,8 @@ def resolve_encoder(
         codec, info.pixel_format, settings.pixel_format, (geometry.width, geometry.height)
     )
     options, bitrate = codec_options(settings, codec, pixel_format)
+    if info.hdr is not None:
+        options = info.hdr.encoder_options(codec.name, options)
     color = _output_color(info, pixel_format, scale)
     encoder = Encoder(
         codec=codec.name,
@@ -199,20 +213,16 @@ def resolve_encoder(
         color=color,
         interlaced=info.interlaced,
         container=container,
+        hdr=info.hdr,
         notes=() if note is None else (note,),
     )
-    left_out = _try(encoder, info, output)
+    encoder = _try(encoder, info, output)
     _check_room(encoder, info, output)
-    notes = [
-        f"{str(info.streams[index]).capitalize()} cannot be stored in {container} and is left out."
-        for index in left_out
-        if not info.streams[index].chapters
-    ]
-    return replace(encoder, left_out=left_out, notes=(*encoder.notes, *notes))
+    return encoder
 
 
-def _try(encoder: Encoder, info: VideoInfo, output: Path) -> tuple[int, ...]:
-    """Encode a few dark pictures and write a header; return the streams that must be left out."""
+def _try(encoder: Encoder, info: VideoInfo, output: Path) -> Encoder:
+    """Encode a few dark pictures and try them in the container with the other streams."""
     with (
         writing(output),
         tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder,
@@ -220,8 +230,8 @@ def _try(encoder: Encoder, info: VideoInfo, output: Path) -> tuple[int, ...]:
         path = Path(folder) / "probe.mkv"
         try:
             with SegmentWriter(path, encoder) as writer:
-                for index in range(PROBE_FRAMES):
-                    writer.write(_black(encoder), index * encoder.time_base)
+                for time in _trial_times(encoder, info):
+                    writer.write(_black(encoder), time)
         except DiskError:
             raise
         except (MediaError, av.FFmpegError, ValueError, MemoryError) as error:
@@ -231,8 +241,17 @@ def _try(encoder: Encoder, info: VideoInfo, output: Path) -> tuple[int, ...]:
                 f"{encoder.geometry.height} {encoder.pixel_format} here ({reason(cause)}); "
                 "try another --codec, --preset or --pix-fmt."
             ) from error
-        with open_segment(path) as (_, film), open_input(info.path) as source:
-            return streams_left_out(source, info, film, encoder)
+        with open_segment(path) as (_, stream):
+            film = encoded_film(path, stream, info, encoder.container)
+            said = f"encoded with {encoder.codec}"
+            return Preflight(info, film, said, Path(folder)).fitted(encoder)
+
+
+def _trial_times(encoder: Encoder, info: VideoInfo) -> list[Fraction]:
+    """Return times of pictures at the beginning of the film, at its rate or slower."""
+    first = round(info.start / encoder.time_base)
+    step = max(1, round(1 / (encoder.rate * encoder.time_base)))
+    return [(first + index * step) * encoder.time_base for index in range(PROBE_FRAMES)]
 
 
 def _black(encoder: Encoder) -> av.VideoFrame:

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 
 from refrestore.errors import MediaError
-from refrestore.media.containers import OutputFile, clipped_chapters, needs_display_size
-from refrestore.media.encoder import Encoder
+from refrestore.media.containers import needs_display_size
 from refrestore.media.failures import writing
 from refrestore.media.files import publish
 from refrestore.media.matroska import write_sample_aspect
-from refrestore.media.probe import VideoInfo, is_cover, open_input
-from refrestore.media.reader import read_packets
+from refrestore.media.mux import Span, mux
+from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentIndex, open_segment, segment_packets
+
+if TYPE_CHECKING:
+    from refrestore.media.encoder import Encoder
 
 
 def join(
@@ -57,11 +60,15 @@ def join(
     """
     output = Path(output)
     indices = [SegmentIndex.read(Path(segment)) for segment in segments]
-    timeline = _Timeline.of(indices, info, ranged=start is not None, end=end)
+    timeline = Timeline.of(
+        indices, info, ranged=start is not None, end=end, at_zero=encoder.container == "mxf"
+    )
     temporary = output.with_name(f".{output.name}.partial")
     try:
         with writing(output):
-            _write(temporary, indices, timeline, encoder, info)
+            with open_segment(indices[0].path) as (_, film):
+                packets = partial(film_packets, indices, timeline)
+                mux(temporary, info, encoder, film, packets, timeline.span)
             if needs_display_size(encoder):
                 write_sample_aspect(temporary, encoder.geometry)
             publish(temporary, output)
@@ -71,15 +78,13 @@ def join(
 
 
 @dataclass(frozen=True, slots=True)
-class _Timeline:
+class Timeline:
     """Timestamps of all pictures (source ticks, ascending) and what follows from them."""
 
     ticks: tuple[int, ...]
     delay: int
     unit: Fraction
-    shift: Fraction
-    first: Fraction | None
-    stop: Fraction | None
+    span: Span
     last_duration: int
 
     @classmethod
@@ -88,9 +93,19 @@ class _Timeline:
         indices: Sequence[SegmentIndex],
         info: VideoInfo,
         *,
-        ranged: bool,
-        end: Fraction | None,
-    ) -> _Timeline:
+        ranged: bool = False,
+        end: Fraction | None = None,
+        at_zero: bool = False,
+    ) -> Timeline:
+        """Return the timeline of segments.
+
+        Parameters
+        ----------
+        ranged, end
+            Whether they are a range, and where it ends.
+        at_zero
+            The container has no start of its own: the first picture is at 0 in any case.
+        """
         ticks: list[int] = []
         delay = 0
         for index in indices:
@@ -120,9 +135,7 @@ class _Timeline:
             ticks=tuple(ticks),
             delay=delay,
             unit=info.time_base,
-            shift=first if ranged else Fraction(0),
-            first=first if ranged else None,
-            stop=end,
+            span=Span(first if ranged or at_zero else Fraction(0), first if ranged else None, end),
             last_duration=last,
         )
 
@@ -138,36 +151,11 @@ class _Timeline:
         return following.get(tick, tick + self.last_duration) - tick
 
 
-def _write(
-    temporary: Path,
-    indices: Sequence[SegmentIndex],
-    timeline: _Timeline,
-    encoder: Encoder,
-    info: VideoInfo,
-) -> None:
-    with open_segment(indices[0].path) as (_, film), open_input(info.path) as source:
-        chapters = clipped_chapters(source, timeline.first, timeline.stop)
-        output = OutputFile(temporary, source, info, film, encoder, chapters=chapters)
-        try:
-            output.write_header()
-            others = _other_packets(source, output.streams, timeline)
-            waiting = next(others, None)
-            for packet in _film_packets(indices, timeline, output.film):
-                while waiting is not None and _decode_time(waiting) <= _decode_time(packet):
-                    output.container.mux(waiting)
-                    waiting = next(others, None)
-                output.container.mux(packet)
-            while waiting is not None:
-                output.container.mux(waiting)
-                waiting = next(others, None)
-        finally:
-            output.container.close()
-
-
-def _film_packets(
-    indices: Sequence[SegmentIndex], timeline: _Timeline, target: av.VideoStream
+def film_packets(
+    indices: Sequence[SegmentIndex], timeline: Timeline, target: av.VideoStream
 ) -> Iterator[Any]:
-    shift = round(timeline.shift / timeline.unit)
+    """Yield the packets of segments with the times they have in the output."""
+    shift = round(timeline.span.shift / timeline.unit)
     following = dict(zip(timeline.ticks, timeline.ticks[1:], strict=False))
     position = 0
     for index in indices:
@@ -180,40 +168,3 @@ def _film_packets(
                 packet.stream = target
                 position += 1
                 yield packet
-
-
-def _other_packets(
-    source: av.container.InputContainer, targets: dict[int, Any], timeline: _Timeline
-) -> Iterator[Any]:
-    """Yield packets of the copied streams, in the range and moved, payload untouched."""
-    streams = [source.streams[index] for index in targets]
-    carried = [stream for stream in streams if stream.type != "attachment"]
-    if not carried:
-        return
-    previous: dict[int, int] = {}
-    for packet in read_packets(source, carried):
-        if packet.pts is None and packet.dts is None:
-            continue
-        packet.pts = packet.dts if packet.pts is None else packet.pts
-        packet.dts = packet.pts if packet.dts is None else packet.dts
-        time = packet.pts * packet.time_base
-        cover = is_cover(packet.stream)
-        if not cover and timeline.first is not None and time < timeline.first:
-            continue
-        if timeline.stop is not None and time >= timeline.stop:
-            continue
-        shift = 0 if cover else round(timeline.shift / packet.time_base)
-        packet.pts -= shift
-        packet.dts -= shift
-        index = packet.stream_index
-        if index in previous and packet.dts <= previous[index]:
-            packet.dts = previous[index] + 1  # muxers end the file at a step back
-            packet.pts = max(packet.pts, packet.dts)
-        previous[index] = packet.dts
-        packet.stream = targets[index]
-        yield packet
-
-
-def _decode_time(packet: Any) -> Fraction:
-    time: Fraction = packet.dts * packet.time_base
-    return time

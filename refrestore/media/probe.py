@@ -17,6 +17,7 @@ from av.stream import Disposition
 
 from refrestore.errors import MediaError
 from refrestore.media.colour import FULL, ColorTags
+from refrestore.media.hdr import HdrMetadata, shown_differently
 from refrestore.types import Geometry
 
 FINGERPRINT_BYTES = 1 << 20
@@ -24,6 +25,9 @@ FINGERPRINT_BYTES = 1 << 20
 
 FALLBACK_RATE = Fraction(25)
 """Frames per second assumed where a file tells none (elementary streams)."""
+
+MAX_RATE = 1000
+"""Frames per second above which a file's average is its clock and not its pictures: raw DV."""
 
 PROBE_PACKETS = 500
 """Packets read in search of a first picture."""
@@ -101,6 +105,10 @@ class VideoInfo:
         Bytes.
     fingerprint
         Identifies the content: size and SHA-256 of the first and last MiB.
+    hdr
+        HDR10 metadata of the first picture, or None.
+    side_data
+        Which side data of `hdr.NAMES` it has.
     """
 
     path: Path
@@ -122,6 +130,8 @@ class VideoInfo:
     chapters: int
     size: int
     fingerprint: str
+    hdr: HdrMetadata | None = None
+    side_data: frozenset[str] = frozenset()
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -138,6 +148,8 @@ def probe(path: str | Path) -> VideoInfo:
         picture = _first_picture(container, stream, path)
         context = stream.codec_context
         rate = stream.average_rate or stream.guessed_rate or FALLBACK_RATE
+        if rate > MAX_RATE and stream.guessed_rate:
+            rate = stream.guessed_rate
         time_base = stream.time_base or 1 / FALLBACK_RATE
         start = ((stream.start_time if picture.pts is None else picture.pts) or 0) * time_base
         duration = _duration(container, stream, start)
@@ -173,6 +185,8 @@ def probe(path: str | Path) -> VideoInfo:
             chapters=len(chapters_of(container)),
             size=path.stat().st_size,
             fingerprint=fingerprint(path),
+            hdr=HdrMetadata.of(picture),
+            side_data=shown_differently(picture),
         )
 
 
