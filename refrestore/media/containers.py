@@ -154,7 +154,7 @@ class OutputFile:
         context.framerate = encoder.rate
         if encoder.container in _QUICKTIME and film.codec_context.name == "hevc":
             context.codec_tag = "hvc1"  # the only name of HEVC that Apple's players open
-        if encoder.container in _QUICKTIME and film.codec_context.name == "prores":
+        if film.codec_context.name == "prores":
             context.codec_tag = film.codec_context.codec_tag  # which of ProRes' kinds it is
         tags = {
             key: value

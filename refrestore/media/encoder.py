@@ -42,6 +42,9 @@ from refrestore.types import Geometry
 PROBE_FRAMES = 3
 """Enough for an encoder to open, take pictures and hand out packets when flushed."""
 
+IN_ORDER = {"libx264": {"bf": "0"}}
+"""What keeps encoders from pictures out of order, whose times libav's MXF muxer does not keep."""
+
 MAX_RATE_TERM = 60_000
 """MPEG-4 and its kin keep terms of the frame rate in 16 bits."""
 
@@ -200,6 +203,8 @@ def resolve_encoder(
     options, bitrate = codec_options(settings, codec, pixel_format)
     if info.hdr is not None:
         options = info.hdr.encoder_options(codec.name, options)
+    if container == "mxf":
+        options |= IN_ORDER.get(codec.name, {})
     color = _output_color(info, pixel_format, scale)
     encoder = Encoder(
         codec=codec.name,
@@ -208,7 +213,7 @@ def resolve_encoder(
         bitrate=bitrate,
         geometry=geometry,
         display_matrix=enlarged_matrix(info.display_matrix, scale),
-        rate=_nominal_rate(info.average_rate),
+        rate=nominal_rate(info.average_rate),
         time_base=info.time_base,
         color=color,
         interlaced=info.interlaced,
@@ -288,7 +293,8 @@ def _check_room(encoder: Encoder, info: VideoInfo, output: Path) -> None:
         )
 
 
-def _nominal_rate(rate: Fraction) -> Fraction:
+def nominal_rate(rate: Fraction) -> Fraction:
+    """Return frames per second as encoders take them."""
     limited = rate.limit_denominator(1001)
     if limited <= 0 or limited.numerator > MAX_RATE_TERM:
         limited = Fraction(min(max(1, round(rate)), MAX_RATE_TERM))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -63,12 +63,32 @@ def join(
     timeline = Timeline.of(
         indices, info, ranged=start is not None, end=end, at_zero=encoder.container == "mxf"
     )
+    with open_segment(indices[0].path) as (_, film):
+        packets = partial(film_packets, indices, timeline)
+        publish_joined(output, encoder, info, film, packets, timeline)
+
+
+def publish_joined(
+    output: Path,
+    encoder: Encoder,
+    info: VideoInfo,
+    film: av.VideoStream,
+    packets: Callable[[av.VideoStream], Iterator[Any]],
+    timeline: Timeline,
+) -> None:
+    """Write film and other streams to a file that appears under its name when complete.
+
+    Parameters
+    ----------
+    film
+        Stream from which the film's codec set-up is copied.
+    packets
+        Given the output's stream, yields the film's packets with final times.
+    """
     temporary = output.with_name(f".{output.name}.partial")
     try:
         with writing(output):
-            with open_segment(indices[0].path) as (_, film):
-                packets = partial(film_packets, indices, timeline)
-                mux(temporary, info, encoder, film, packets, timeline.span)
+            mux(temporary, info, encoder, film, packets, timeline.span)
             if needs_display_size(encoder):
                 write_sample_aspect(temporary, encoder.geometry)
             publish(temporary, output)
@@ -135,7 +155,12 @@ class Timeline:
             ticks=tuple(ticks),
             delay=delay,
             unit=info.time_base,
-            span=Span(first if ranged or at_zero else Fraction(0), first if ranged else None, end),
+            span=Span(
+                shift=first if ranged or at_zero else Fraction(0),
+                first=first if ranged else None,
+                stop=end,
+                film=(first, (ticks[-1] + last) * info.time_base),
+            ),
             last_duration=last,
         )
 
@@ -145,6 +170,10 @@ class Timeline:
             return self.ticks[position - self.delay]
         step = self.ticks[1] - self.ticks[0] if len(self.ticks) > 1 else self.last_duration
         return self.ticks[0] - (self.delay - position) * step
+
+    def following(self) -> dict[int, int]:
+        """Return the next picture's tick of every picture but the last."""
+        return dict(zip(self.ticks, self.ticks[1:], strict=False))
 
     def duration(self, tick: int, following: dict[int, int]) -> int:
         """Return how long the picture at a tick is shown."""
@@ -156,7 +185,7 @@ def film_packets(
 ) -> Iterator[Any]:
     """Yield the packets of segments with the times they have in the output."""
     shift = round(timeline.span.shift / timeline.unit)
-    following = dict(zip(timeline.ticks, timeline.ticks[1:], strict=False))
+    following = timeline.following()
     position = 0
     for index in indices:
         with open_segment(index.path) as (container, stream):

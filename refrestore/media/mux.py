@@ -34,11 +34,14 @@ class Span:
         Seconds taken from every time.
     first, stop
         Seconds in the source between which packets are taken; None for no bound.
+    film
+        Seconds in the source at which the film begins and ends.
     """
 
     shift: Fraction = Fraction(0)
     first: Fraction | None = None
     stop: Fraction | None = None
+    film: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +135,18 @@ def _other_packets(
     carried = [stream for stream in streams if stream.type != "attachment"]
     if not carried:
         return
-    aligned = span.shift if encoder.container == "mxf" else None  # has no start of its own
+    # MXF's streams begin and end as one; libav drops pictures after the end of a sound.
+    whole = encoder.container == "mxf"
+    first, stop = span.film if whole else (span.first, span.stop)
     converters = {
         plan.index: SoundConverter(
             plan,
             source.streams[plan.index],
             targets[plan.index],
             shift=span.shift,
-            first=aligned if span.first is None else span.first,
-            stop=span.stop,
+            first=first,
+            stop=stop,
+            filled=whole,
         )
         for plan in encoder.sounds
         if plan.index in targets

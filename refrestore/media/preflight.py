@@ -21,7 +21,7 @@ from refrestore.media.hdr import NAMES
 from refrestore.media.join import Timeline, film_packets
 from refrestore.media.matroska import write_sample_aspect
 from refrestore.media.mux import Span, Trial, mux
-from refrestore.media.probe import StreamInfo, VideoInfo, open_input, probe
+from refrestore.media.probe import StreamInfo, VideoInfo, film_stream, open_input, probe
 from refrestore.media.reader import read_packets
 from refrestore.media.segments import SegmentIndex, open_segment
 from refrestore.media.sound import SoundPlan, sound_plans
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 TRIAL_PACKETS = 8
 """Of each stream: muxers look at the first one or two, (E-)AC-3's at up to six."""
+
+TIME_SLACK = Fraction(1, 1000)
+"""Seconds by which a picture's time may be off: Matroska counts in them."""
 
 TRIAL_READ = 2000
 """Packets read at most in search of them; subtitles may begin late."""
@@ -172,9 +175,27 @@ class Preflight:
 
     def _write(self, encoder: Encoder, streams: Sequence[int]) -> None:
         film, trial = self._film, Trial(streams, TRIAL_PACKETS, TRIAL_READ)
-        mux(self._path, self._info, encoder, film.stream, film.packets, film.span, trial=trial)
+        times: list[Fraction] = []
+
+        def packets(target: av.VideoStream) -> Iterator[Any]:
+            for packet in film.packets(target):
+                times.append(packet.pts * packet.time_base)
+                yield packet
+
+        mux(self._path, self._info, encoder, film.stream, packets, film.span, trial=trial)
+        self._check_times(sorted(times))
         if needs_display_size(encoder):
             write_sample_aspect(self._path, encoder.geometry)
+
+    def _check_times(self, wanted: Sequence[Fraction]) -> None:
+        with open_input(self._path) as file:
+            stream = film_stream(file, self._path)
+            packets = [each for each in read_packets(file, [stream]) if each.pts is not None]
+            found = sorted(packet.pts * packet.time_base for packet in packets)
+        if len(found) != len(wanted) or any(
+            abs(one - other) > TIME_SLACK for one, other in zip(found, wanted, strict=True)
+        ):
+            raise ValueError("the times of its pictures are not kept")
 
     def _elsewhere(self, encoder: Encoder) -> str:
         """Return the end of a sentence: a suffix of a container that takes film and streams."""

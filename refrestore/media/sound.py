@@ -131,6 +131,8 @@ class SoundConverter:
         Seconds taken from every time.
     first, stop
         Range in the source's seconds, or None.
+    filled
+        Whether there is sound all over the range: silence where the source has none.
     """
 
     def __init__(
@@ -142,11 +144,13 @@ class SoundConverter:
         shift: Fraction,
         first: Fraction | None,
         stop: Fraction | None,
+        filled: bool = False,
     ) -> None:
         self._plan, self._target, self._decoder = plan, target, source.codec_context
         self._shift = shift
         self._least = None if first is None else self._place(first)
         self._stop = None if stop is None else self._place(stop)
+        self._filled = filled
         self._resampler: av.AudioResampler | None = None
         self._planar = f"{plan.sample_format.removesuffix('p')}p"
         self._next: int | None = None  # place of the next sample that is to be encoded
@@ -176,9 +180,20 @@ class SoundConverter:
         if self._resampler is not None:
             for resampled in self._resampler.resample(None):
                 yield from self._take(resampled)
+        if self._filled:
+            self._fill()
         yield from self._encode(last=True)
         if self._next is not None:
             yield from self._stamped(self._target.encode(None))
+
+    def _fill(self) -> None:
+        assert self._least is not None
+        assert self._stop is not None
+        self._next = self._least if self._next is None else self._next
+        lacking = self._stop - self._next - sum(part.shape[1] for part in self._waiting)
+        channels = av.AudioLayout(self._plan.layout).nb_channels
+        kind = {"s16p": np.int16, "s32p": np.int32, "fltp": np.float32}[self._planar]
+        self._waiting.append(np.zeros((channels, max(0, lacking)), kind))
 
     def _place(self, time: Fraction) -> int:
         return round((time - self._shift) * self._plan.rate)

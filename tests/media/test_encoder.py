@@ -10,7 +10,7 @@ from refrestore.config import EncoderSettings
 from refrestore.errors import DiskError, MediaError, RefrestoreError, UsageError
 from refrestore.media import VideoReader, probe, resolve_encoder, rgb
 from refrestore.media.codecs import PROFILES, choose_pixel_format, find_codec, video_encoders
-from refrestore.media.encoder import _nominal_rate
+from refrestore.media.encoder import nominal_rate
 
 
 def refused(kind, info, output, words, *, scale=1, **settings):
@@ -182,8 +182,8 @@ def test_gray_and_rgb_keep_their_look(videos, render, tmp_path):
 
 
 def test_rate_of_odd_sources():
-    assert _nominal_rate(Fraction(30000, 1001)) == Fraction(30000, 1001)
-    assert _nominal_rate(Fraction(90000)) == 60000
-    assert _nominal_rate(Fraction(1, 5000)) == 1
+    assert nominal_rate(Fraction(30000, 1001)) == Fraction(30000, 1001)
+    assert nominal_rate(Fraction(90000)) == 60000
+    assert nominal_rate(Fraction(1, 5000)) == 1
     for rate in (Fraction(359, 12), Fraction(10_000_019, 333_667)):
-        assert abs(_nominal_rate(rate) - rate) < 0.01
+        assert abs(nominal_rate(rate) - rate) < 0.01
