@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Literal
 
 from rich.console import Console
@@ -22,7 +24,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from refrestore.types import ProgressCallback
+from refrestore.types import Announce, ProgressCallback
 
 ProgressMode = Literal["auto", "rich", "jsonl", "none"]
 
@@ -36,28 +38,51 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.1f}/s", style="progress.data.speed")
 
 
+@dataclass(frozen=True)
+class Reporter:
+    """Shows how far the work is, and sentences that the user should hear before it begins."""
+
+    progress: ProgressCallback
+    show: Announce
+    _notes: list[str] = field(default_factory=list)
+
+    def note(self, note: str) -> None:
+        """Show a sentence."""
+        self._notes.append(note)
+        self.show(note)
+
+    def told(self, note: str) -> bool:
+        """Return whether a sentence was shown, alone or after a file's name."""
+        return any(shown == note or shown.endswith(f": {note}") for shown in self._notes)
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        """Show progress."""
+        self.progress(stage, done, total)
+
+
 @contextmanager
 def progress_reporter(
     mode: ProgressMode, stream: IO[str] | None = None
-) -> Iterator[ProgressCallback]:
-    """Yield the callback that shows progress in the way asked for.
+) -> Iterator[Reporter]:
+    """Yield what shows progress in the way asked for.
 
-    `auto` draws bars on a terminal and is silent elsewhere.
+    `auto` draws bars on a terminal and is silent elsewhere. Notes are shown in every way.
     """
     stream = stream or sys.stderr
     if mode == "auto":
         mode = "rich" if stream.isatty() else "none"
     if mode == "rich":
-        with _bars(stream) as callback:
-            yield callback
+        with _bars(stream) as reporter:
+            yield reporter
     elif mode == "jsonl":
-        yield _JsonLines(stream)
+        lines = _JsonLines(stream)
+        yield Reporter(lines, lines.note)
     else:
-        yield lambda stage, done, total: None
+        yield Reporter(lambda stage, done, total: None, partial(print, file=stream))
 
 
 @contextmanager
-def _bars(stream: IO[str]) -> Iterator[ProgressCallback]:
+def _bars(stream: IO[str]) -> Iterator[Reporter]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -73,11 +98,12 @@ def _bars(stream: IO[str]) -> Iterator[ProgressCallback]:
                 tasks[stage] = bars.add_task(stage, total=total)
             bars.update(tasks[stage], completed=done, total=total)
 
-        yield report
+        # Above the bars, as it is: names may hold what rich takes for markup.
+        yield Reporter(report, partial(bars.console.print, markup=False, highlight=False))
 
 
 class _JsonLines:
-    """One line an event: {"stage", "done", "total", "seconds", "rate", "remaining"}."""
+    """One line an event: {"stage", "done", "total", "seconds", "rate", "remaining"} or {"note"}."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -101,5 +127,12 @@ class _JsonLines:
             "rate": None if rate is None else round(rate, 3),
             "remaining": round((total - done) / rate, 1) if rate and total else None,
         }
+        self._write(event)
+
+    def note(self, note: str) -> None:
+        """Write a sentence that the user should hear."""
+        self._write({"note": note})
+
+    def _write(self, event: dict[str, object]) -> None:
         self._stream.write(json.dumps(event) + "\n")
         self._stream.flush()

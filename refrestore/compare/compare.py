@@ -25,7 +25,7 @@ from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter
 from refrestore.project import Project
 from refrestore.scan.scan import scan
-from refrestore.types import Geometry, ImageArray, ProgressCallback
+from refrestore.types import Announce, Geometry, ImageArray, ProgressCallback
 
 Mode = Literal["side", "split", "faces"]
 
@@ -68,6 +68,7 @@ def compare(
     encoder: EncoderSettings | None = None,
     runtime: RuntimeSettings | None = None,
     progress: ProgressCallback | None = None,
+    announce: Announce | None = None,
 ) -> Comparison:
     """Write a video that shows a film before and after.
 
@@ -86,6 +87,8 @@ def compare(
         people's faces, in a grid.
     project
         For faces: the project of the film before. Without, the film is scanned first.
+    announce
+        Is told what the output loses or changes, before its first frame is written.
     start, end
         Only this part, times of the film before in seconds; of a render of a part, that part.
 
@@ -113,6 +116,9 @@ def compare(
         layout, notes = _layout(films, mode, project, stack)
         info = _described(films, layout.size)
         resolved = resolve_encoder(settings, info, scale=1, output=output)
+        if announce is not None:
+            for note in resolved.notes:
+                announce(note)
         segment, count = work / "film", 0
         with SegmentWriter(segment, resolved) as writer:
             for pair in films.pairs():

@@ -24,7 +24,7 @@ from refrestore.render.people import clear_centroid
 from refrestore.render.render import RenderResult, render
 from refrestore.render.toolbox import open_toolbox
 from refrestore.scan.scan import scan
-from refrestore.types import FloatArray, Identity, ProgressCallback, Reference
+from refrestore.types import Announce, FloatArray, Identity, ProgressCallback, Reference
 
 PROJECT_SUFFIX = ".refrestore"
 """A run's project folder is the output's name with this suffix, beside the output."""
@@ -84,6 +84,7 @@ def run(
     runtime: RuntimeSettings | None = None,
     export: ExportSettings | None = None,
     progress: ProgressCallback | None = None,
+    announce: Announce | None = None,
 ) -> list[RenderResult]:
     """Restore videos from end to end.
 
@@ -95,6 +96,8 @@ def run(
     ----------
     export
         Faces to write as pictures; of several videos each gets a folder of its output's name.
+    announce
+        Is told what each output loses or changes, before its first frame is rendered.
 
     Raises
     ------
@@ -141,9 +144,16 @@ def run(
                     background=background,
                     export=_own_folder(export, plan, len(plans)),
                     progress=progress,
+                    announce=_named(announce, plan, len(plans)),
                 )
             )
     return results
+
+
+def _named(announce: Announce | None, plan: Plan, videos: int) -> Announce | None:
+    if announce is None or videos == 1:
+        return announce
+    return lambda note: announce(f"{plan.output.name}: {note}")
 
 
 def _own_folder(export: ExportSettings | None, plan: Plan, videos: int) -> ExportSettings | None:

@@ -84,6 +84,9 @@ PROFILES: Mapping[str, CodecProfile] = {
 _WHOLE_CHROMA = ("libx264", "libx265", "h264_", "hevc_")
 """Encoders that refuse sizes which their chroma planes do not divide."""
 
+PALETTE_COLOURS = "bgra"
+"""What the samples of a palette are."""
+
 SUGGESTIONS = 4
 """Encoders named where one was misspelt."""
 
@@ -217,6 +220,8 @@ def choose_pixel_format(
             f"it needs {X265_LEAST_WIDTH}, use libx264."
         )
     shown = f"{size[0]}x{size[1]} as {wanted or source}"
+    if av.VideoFormat(source).has_palette:
+        source = PALETTE_COLOURS
     if wanted is not None:
         try:
             av.VideoFormat(wanted)

@@ -17,7 +17,8 @@ from refrestore.media.containers import format_of
 from refrestore.media.encoder import Encoder, nominal_rate
 from refrestore.media.failures import writing
 from refrestore.media.join import Timeline, publish_joined
-from refrestore.media.preflight import TRIAL_PACKETS, Film, Preflight
+from refrestore.media.mux import Film
+from refrestore.media.preflight import TRIAL_PACKETS, Preflight
 from refrestore.media.probe import VideoInfo, film_stream, open_input
 from refrestore.media.reader import read_packets
 from refrestore.media.segments import SegmentIndex
@@ -77,8 +78,10 @@ def copy_film(encoder: Encoder, info: VideoInfo, output: Path) -> None:
     """
     timeline = _timeline(info, encoder.container)
     with open_input(info.path) as source:
-        film = film_stream(source, info.path)
-        publish_joined(output, encoder, info, film, partial(_packets, info, timeline), timeline)
+        film = Film(
+            film_stream(source, info.path), partial(_packets, info, timeline), timeline.span
+        )
+        publish_joined(output, encoder, info, film)
 
 
 def _timeline(info: VideoInfo, container: str) -> Timeline:

@@ -26,13 +26,14 @@ from refrestore.media.colour import (
     LIMITED,
     UNSPECIFIED,
     ColorTags,
+    is_rgb,
     matrix_for,
     swscale_arguments,
 )
 from refrestore.media.containers import enlarged_matrix, format_of
 from refrestore.media.failures import reason, writing
-from refrestore.media.planes import BICUBIC, EXACT, convert
 from refrestore.media.hdr import HdrMetadata
+from refrestore.media.planes import BICUBIC, EXACT, convert
 from refrestore.media.preflight import Preflight, encoded_film
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter, open_segment
@@ -54,7 +55,10 @@ COPIES = 2
 _INTERLACED_FLAGS = 1 << 18 | 1 << 29
 """AV_CODEC_FLAG_INTERLACED_DCT and AV_CODEC_FLAG_INTERLACED_ME."""
 
-_INTERLACED_CODECS = ("libx264", "mpeg2video", "mpeg4", "prores_ks", "dnxhd")
+_FIELDS_BY_PICTURE = ("ffv1",)
+"""Encoders that mark each picture as it comes."""
+
+_INTERLACED_CODECS = ("libx264", "mpeg2video", "mpeg4", "prores_ks")
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ class Encoder:
             return picture
         source = swscale_arguments(picture)
         target = source["src_color_range"]
-        if picture.format.is_rgb and not av.VideoFormat(self.pixel_format).is_rgb:
+        if is_rgb(picture.format) and not av.VideoFormat(self.pixel_format).is_rgb:
             target = LIMITED
         elif len(picture.format.components) < 3:
             # swscale takes every gray for full range; full to full copies the codes.
@@ -200,11 +204,17 @@ def resolve_encoder(
     pixel_format, note = choose_pixel_format(
         codec, info.pixel_format, settings.pixel_format, (geometry.width, geometry.height)
     )
+    notes = [] if note is None else [note]
     options, bitrate = codec_options(settings, codec, pixel_format)
     if info.hdr is not None:
         options = info.hdr.encoder_options(codec.name, options)
     if container == "mxf":
         options |= IN_ORDER.get(codec.name, {})
+    if info.interlaced and codec.name not in (*_INTERLACED_CODECS, *_FIELDS_BY_PICTURE):
+        notes.append(
+            f"The source is interlaced, which {codec.name} does not mark: players show both fields "
+            "of a picture at once."
+        )
     color = _output_color(info, pixel_format, scale)
     encoder = Encoder(
         codec=codec.name,
@@ -219,7 +229,7 @@ def resolve_encoder(
         interlaced=info.interlaced,
         container=container,
         hdr=info.hdr,
-        notes=() if note is None else (note,),
+        notes=tuple(notes),
     )
     encoder = _try(encoder, info, output)
     _check_room(encoder, info, output)
@@ -304,12 +314,12 @@ def nominal_rate(rate: Fraction) -> Fraction:
 def _output_color(info: VideoInfo, pixel_format: str, scale: int) -> ColorTags:
     """Return the source's tags, made explicit where keeping silent would change the colours."""
     color = info.color
-    was_rgb, is_rgb = (av.VideoFormat(name).is_rgb for name in (info.pixel_format, pixel_format))
+    was, becomes = (is_rgb(av.VideoFormat(name)) for name in (info.pixel_format, pixel_format))
     matrix = matrix_for(color.matrix, info.geometry.height)
-    if was_rgb and not is_rgb:
+    if was and not becomes:
         return replace(color, matrix=matrix, range=LIMITED)
-    if is_rgb:
-        return replace(color, matrix=0 if not was_rgb else color.matrix, range=FULL)
+    if becomes:
+        return replace(color, matrix=0 if not was else color.matrix, range=FULL)
     if scale != 1 and color.matrix == UNSPECIFIED:
         color = replace(color, matrix=matrix)  # players guess the matrix from the height
     return color

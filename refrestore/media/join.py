@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -16,7 +16,7 @@ from refrestore.media.containers import needs_display_size
 from refrestore.media.failures import writing
 from refrestore.media.files import publish
 from refrestore.media.matroska import write_sample_aspect
-from refrestore.media.mux import Span, mux
+from refrestore.media.mux import Film, Span, mux
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentIndex, open_segment, segment_packets
 
@@ -65,30 +65,20 @@ def join(
     )
     with open_segment(indices[0].path) as (_, film):
         packets = partial(film_packets, indices, timeline)
-        publish_joined(output, encoder, info, film, packets, timeline)
+        publish_joined(output, encoder, info, Film(film, packets, timeline.span))
 
 
 def publish_joined(
     output: Path,
     encoder: Encoder,
     info: VideoInfo,
-    film: av.VideoStream,
-    packets: Callable[[av.VideoStream], Iterator[Any]],
-    timeline: Timeline,
+    film: Film,
 ) -> None:
-    """Write film and other streams to a file that appears under its name when complete.
-
-    Parameters
-    ----------
-    film
-        Stream from which the film's codec set-up is copied.
-    packets
-        Given the output's stream, yields the film's packets with final times.
-    """
+    """Write film and other streams to a file that appears under its name when complete."""
     temporary = output.with_name(f".{output.name}.partial")
     try:
         with writing(output):
-            mux(temporary, info, encoder, film, packets, timeline.span)
+            mux(temporary, info, encoder, film)
             if needs_display_size(encoder):
                 write_sample_aspect(temporary, encoder.geometry)
             publish(temporary, output)

@@ -44,6 +44,25 @@ class Span:
     film: tuple[Fraction, Fraction] = (Fraction(0), Fraction(0))
 
 
+@dataclass(frozen=True)
+class Film:
+    """The film as it is to be written.
+
+    Parameters
+    ----------
+    stream
+        From which the codec set-up is copied.
+    packets
+        Given the output's stream, yields packets with final times, in decoding order.
+    span
+        Of the source.
+    """
+
+    stream: av.VideoStream
+    packets: Callable[[av.VideoStream], Iterator[Any]]
+    span: Span
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What a trial leaves out: all but some streams, all but the first packets of each.
@@ -67,9 +86,7 @@ def mux(
     target: Path,
     info: VideoInfo,
     encoder: Encoder,
-    film: av.VideoStream,
-    film_packets: Callable[[av.VideoStream], Iterator[Any]],
-    span: Span,
+    film: Film,
     *,
     trial: Trial | None = None,
 ) -> None:
@@ -77,10 +94,6 @@ def mux(
 
     Parameters
     ----------
-    film
-        Stream from which the film's codec set-up is copied.
-    film_packets
-        Given the output's stream, yields its packets with final times, in decoding order.
     trial
         What to leave out where the file is only a trial.
 
@@ -89,12 +102,13 @@ def mux(
     av.FFmpegError, OSError, ValueError, MediaError
         The container cannot hold that, or the file cannot be written.
     """
+    span = film.span
     with open_input(info.path) as source:
         output = OutputFile(
             target,
             source,
             info,
-            film,
+            film.stream,
             encoder,
             only=None if trial is None else trial.streams,
             chapters=clipped_chapters(source, span.first, span.stop),
@@ -104,7 +118,7 @@ def mux(
             output.write_header()
             others = _other_packets(source, output.streams, encoder, span, trial)
             waiting = next(others, None)
-            for packet in film_packets(output.film):
+            for packet in film.packets(output.film):
                 while waiting is not None and _decode_time(waiting) <= _decode_time(packet):
                     output.container.mux(waiting)
                     waiting = next(others, None)

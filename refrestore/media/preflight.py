@@ -5,8 +5,8 @@ A header alone tells too little: some muxers refuse at the first packet, some at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,10 @@ from refrestore.media.failures import is_lack_of_room, reason
 from refrestore.media.hdr import NAMES
 from refrestore.media.join import Timeline, film_packets
 from refrestore.media.matroska import write_sample_aspect
-from refrestore.media.mux import Span, Trial, mux
+from refrestore.media.mux import Film, Trial, mux
 from refrestore.media.probe import StreamInfo, VideoInfo, film_stream, open_input, probe
 from refrestore.media.reader import read_packets
-from refrestore.media.segments import SegmentIndex, open_segment
+from refrestore.media.segments import SegmentIndex
 from refrestore.media.sound import SoundPlan, sound_plans
 from refrestore.media.timecode import is_timecode_track, timecode_of
 
@@ -38,25 +38,6 @@ TIME_SLACK = Fraction(1, 1000)
 
 TRIAL_READ = 2000
 """Packets read at most in search of them; subtitles may begin late."""
-
-
-@dataclass(frozen=True)
-class Film:
-    """Where a trial's film comes from: the stream to declare, and its packets.
-
-    Parameters
-    ----------
-    stream
-        From which the codec set-up is copied.
-    packets
-        Given the output's stream, yields packets with final times.
-    span
-        Of the source.
-    """
-
-    stream: av.VideoStream
-    packets: Callable[[av.VideoStream], Iterator[Any]]
-    span: Span
 
 
 class Preflight:
@@ -182,7 +163,7 @@ class Preflight:
                 times.append(packet.pts * packet.time_base)
                 yield packet
 
-        mux(self._path, self._info, encoder, film.stream, packets, film.span, trial=trial)
+        mux(self._path, self._info, encoder, replace(film, packets=packets), trial=trial)
         self._check_times(sorted(times))
         if needs_display_size(encoder):
             write_sample_aspect(self._path, encoder.geometry)

@@ -214,6 +214,8 @@ class SoundConverter:
                 return  # before the range
             self._next, slack = at if self._least is None else self._least, Fraction(0)
         waiting = self._next + sum(part.shape[1] for part in self._waiting)
+        if self._stop is not None:
+            at = min(at, self._stop)  # a gap is filled to the end of the range at most
         off = at - waiting
         if off > slack:
             self._waiting.append(np.zeros((len(samples), off), samples.dtype))
