@@ -74,7 +74,7 @@ class ScanSettings(Settings):
 class EncoderSettings(Settings):
     """How the output is encoded."""
 
-    codec: str = Field("libx264", description="Encoder name as libav knows it.")
+    codec: str = Field("libx264", description="Encoder as libav or people name it.")
     crf: float | None = Field(None, ge=0, le=63, description="Constant quality; lower is better.")
     bitrate: int | None = Field(None, ge=1, description="Bits per second, instead of --crf.")
     preset: str | None = Field(None, description="Encoder preset.")

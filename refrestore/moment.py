@@ -18,6 +18,8 @@ _MOST_PARTS = 3
 _LONGEST = 40
 """Letters of a time; more would only be work for who adds them up."""
 
+_HOURS = 24
+
 DROPPED = 2
 """Numbers left out at every minute but each tenth, per 30 frames a second (SMPTE ST 12-1)."""
 
@@ -84,6 +86,21 @@ class Timecode:
         minutes = self.hours * 60 + self.minutes
         whole = (minutes * 60 + self.seconds) * rate + self.frames
         return whole - dropped * (minutes - minutes // 10)
+
+    def advanced(self, frames: int, rate: Fraction) -> Timecode:
+        """Return the timecode so many frames later, past midnight too, at a nominal rate."""
+        base = max(1, round(rate))
+        dropped = DROPPED * base // 30 if self.drop else 0
+        ten = base * 600 - 9 * dropped  # frames in ten minutes
+        count = (self.count(base, drop=self.drop) + frames) % (ten * 6 * _HOURS)
+        if dropped:
+            tens, rest = divmod(count, ten)
+            count += 9 * dropped * tens
+            if rest >= base * 60:  # the first of each ten minutes drops none
+                count += dropped * (1 + (rest - base * 60) // (base * 60 - dropped))
+        total, number = divmod(count, base)
+        hours, rest = divmod(total, 3600)
+        return Timecode(hours, rest // 60, rest % 60, number, self.drop)
 
 
 Moment = Fraction | FrameNumber | Timecode

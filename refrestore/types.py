@@ -40,6 +40,9 @@ EMBEDDING_SIZE = 512
 ProgressCallback = Callable[[str, int, "int | None"], None]
 """Called as `progress(stage, done, total)`; `total` is None where it is not known."""
 
+Announce = Callable[[str], None]
+"""Called with sentences the user should hear before work begins."""
+
 IdentityState = Literal["restore", "ignore", "not_a_face"]
 
 

@@ -75,6 +75,7 @@ def compare(
             end=end,
             runtime=runtime,
             progress=report,
+            announce=report.note,
         )
     if json:
         print_json(
@@ -89,4 +90,5 @@ def compare(
         return
     print_line(f"{made.output}: {made.frames} frames, {made.width}x{made.height}.")
     for note in made.notes:
-        print_line(note)
+        if not report.told(note):
+            print_line(note)

@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Any, Literal
 
 from rich.console import Console
@@ -24,7 +26,7 @@ from rich.text import Text
 
 from refrestore.errors import Stopped, kept_notes
 from refrestore.plain_text import plain
-from refrestore.types import ProgressCallback
+from refrestore.types import Announce, ProgressCallback
 
 ProgressMode = Literal["auto", "rich", "jsonl", "none"]
 
@@ -38,33 +40,53 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.1f}/s", style="progress.data.speed")
 
 
-@contextmanager
-def progress_reporter(
-    mode: ProgressMode, stream: IO[str] | None = None
-) -> Iterator[ProgressCallback]:
-    """Yield the callback that shows progress in the way asked for.
+@dataclass(frozen=True)
+class Reporter:
+    """Shows how far the work is, and sentences that the user should hear before it begins."""
 
-    `auto` draws bars on a terminal and is silent elsewhere.
+    progress: ProgressCallback
+    show: Announce
+    _notes: list[str] = field(default_factory=list)
+
+    def note(self, note: str) -> None:
+        """Show a sentence."""
+        self._notes.append(note)
+        self.show(note)
+
+    def told(self, note: str) -> bool:
+        """Return whether a sentence was shown, alone or after a file's name."""
+        return any(shown == note or shown.endswith(f": {note}") for shown in self._notes)
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        """Show progress."""
+        self.progress(stage, done, total)
+
+
+@contextmanager
+def progress_reporter(mode: ProgressMode, stream: IO[str] | None = None) -> Iterator[Reporter]:
+    """Yield what shows progress in the way asked for.
+
+    `auto` draws bars on a terminal and is silent elsewhere. Notes are shown in every way.
     """
     stream = stream or sys.stderr
     if mode == "auto":
         mode = "rich" if stream.isatty() else "none"
     if mode == "rich":
-        with _bars(stream) as callback:
-            yield callback
+        with _bars(stream) as reporter:
+            yield reporter
     elif mode == "jsonl":
         lines = _JsonLines(stream)
         try:
-            yield lines
+            yield Reporter(lines, lines.note)
         except Stopped as stop:
             lines.stopped(stop)
             raise
     else:
-        yield lambda stage, done, total: None
+        yield Reporter(lambda stage, done, total: None, partial(print, file=stream))
 
 
 @contextmanager
-def _bars(stream: IO[str]) -> Iterator[ProgressCallback]:
+def _bars(stream: IO[str]) -> Iterator[Reporter]:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -80,11 +102,12 @@ def _bars(stream: IO[str]) -> Iterator[ProgressCallback]:
                 tasks[stage] = bars.add_task(plain(stage), total=total)
             bars.update(tasks[stage], completed=done, total=total)
 
-        yield report
+        # Above the bars, as it is: names may hold what rich takes for markup.
+        yield Reporter(report, partial(bars.console.print, markup=False, highlight=False))
 
 
 class _JsonLines:
-    """One line an event: {"stage", "done", "total", "seconds", "rate", "remaining"}."""
+    """One line an event: {"stage", "done", "total", "seconds", "rate", "remaining"} or {"note"}."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -114,6 +137,10 @@ class _JsonLines:
         """Write the last line of a command that a signal ended."""
         kept = [str(note) for note in kept_notes(stop)]
         self._write({"stage": "stopped", "signal": stop.number, "kept": kept})
+
+    def note(self, note: str) -> None:
+        """Write a sentence that the user should hear."""
+        self._write({"note": note})
 
     def _write(self, event: dict[str, Any]) -> None:
         self._stream.write(json.dumps(event) + "\n")

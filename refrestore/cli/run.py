@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from refrestore.errors import UsageError
 from . import options
 from .output import print_json, print_line
 from .parse import parse_bitrate, parse_time
-from .progress import progress_reporter
+from .progress import Reporter, progress_reporter
 
 Scale = Annotated[int, typer.Option("--scale", help="Enlarge the picture 1, 2 or 4 times.")]
 Strength = Annotated[
@@ -28,7 +29,13 @@ MinFace = Annotated[
 Unfocused = Annotated[
     bool, typer.Option("--unfocused", help="Restore faces out of focus behind nearer ones too.")
 ]
-Codec = Annotated[str, typer.Option("--codec", help="Video encoder, as libav names it.")]
+Codec = Annotated[
+    str | None,
+    typer.Option(
+        "--codec",
+        help="h264 (default), h265, av1, vp9, prores, dnxhr, ffv1, or libav's name of an encoder.",
+    ),
+]
 Crf = Annotated[
     float | None, typer.Option("--crf", min=0, help="Constant quality; lower is better.")
 ]
@@ -113,7 +120,7 @@ def run(
     references: References = 5,
     min_face: MinFace = 16,
     unfocused: Unfocused = False,
-    codec: Codec = "libx264",
+    codec: Codec = None,
     crf: Crf = None,
     bitrate: Bitrate = None,
     preset: Preset = None,
@@ -162,12 +169,13 @@ def run(
             runtime=runtime,
             export=_export(export_faces, export_every),
             progress=report,
+            announce=report.note,
         )
     if json:
         print_json({"results": [_result(result) for result in results]})
         return
     for result in results:
-        _tell(result)
+        _tell(result, report)
 
 
 def scan(
@@ -213,7 +221,7 @@ def render(
     references: References = 5,
     min_face: MinFace = 16,
     unfocused: Unfocused = False,
-    codec: Codec = "libx264",
+    codec: Codec = None,
     crf: Crf = None,
     bitrate: Bitrate = None,
     preset: Preset = None,
@@ -260,11 +268,12 @@ def render(
             video=video,
             export=_export(export_faces, export_every),
             progress=report,
+            announce=report.note,
         )
     if json:
         print_json(_result(result))
         return
-    _tell(result)
+    _tell(result, report)
 
 
 def preview(
@@ -330,11 +339,18 @@ def preview(
 
 
 def _encoder(
-    codec: str, crf: float | None, bitrate: int | None, preset: str | None, pix_fmt: str | None
+    codec: str | None,
+    crf: float | None,
+    bitrate: int | None,
+    preset: str | None,
+    pix_fmt: str | None,
 ) -> EncoderSettings:
-    return EncoderSettings(
-        codec=codec, crf=crf, bitrate=bitrate, preset=preset, pixel_format=pix_fmt
-    )
+    """Return the settings asked for; `model_fields_set` tells which those are."""
+    given = {
+        "codec": codec, "crf": crf, "bitrate": bitrate, "preset": preset, "pixel_format": pix_fmt
+    }  # fmt: skip
+    asked = {name: value for name, value in given.items() if value is not None}
+    return EncoderSettings.model_validate(asked)
 
 
 def _export(folder: Path | None, every: int | None) -> ExportSettings | None:
@@ -359,16 +375,27 @@ def _result(result: Any) -> dict[str, Any]:
         "report": str(result.report),
         "page": str(result.page),
         "exported_faces": None if result.exported is None else str(result.exported),
-        **{key: result.summary[key] for key in ("frames", "faces", "wall_seconds", "notes")},
+        **{
+            key: result.summary[key]
+            for key in ("frames", "faces", "unreferenced", "wall_seconds", "notes")
+        },
         "identities": people,
     }
 
 
-def _tell(result: Any) -> None:
+def counted_faces(summary: Mapping[str, Any]) -> str:
+    """Return how many faces were restored from close-ups, and how many without."""
+    plain = summary["unreferenced"]
+    said = f"{summary['faces'] - plain} faces restored from close-ups"
+    return f"{said}, {plain} cleaned without" if plain else said
+
+
+def _tell(result: Any, report: Reporter) -> None:
     summary = result.summary
-    print_line(f"{result.output}: {summary['frames']} frames, {summary['faces']} faces restored.")
+    print_line(f"{result.output}: {summary['frames']} frames, {counted_faces(summary)}.")
     for note in summary["notes"]:
-        print_line(note)
+        if not report.told(note):
+            print_line(note)
     print_line(f"Report: {result.page}")
     if result.exported is not None:
         print_line(f"Faces: {result.exported}")

@@ -23,7 +23,7 @@ from refrestore.moment import Moment
 from refrestore.project import Project
 from refrestore.project.workplace import OutputPlace
 from refrestore.scan.scan import scan
-from refrestore.types import Geometry, ImageArray, ProgressCallback
+from refrestore.types import Announce, Geometry, ImageArray, ProgressCallback
 
 Mode = Literal["side", "split", "faces"]
 
@@ -66,6 +66,7 @@ def compare(
     encoder: EncoderSettings | None = None,
     runtime: RuntimeSettings | None = None,
     progress: ProgressCallback | None = None,
+    announce: Announce | None = None,
 ) -> Comparison:
     """Write a video that shows a film before and after.
 
@@ -84,6 +85,8 @@ def compare(
         people's faces, in a grid.
     project
         For faces: the project of the film before. Without, the film is scanned first.
+    announce
+        Is told what the output loses or changes, before its first frame is written.
     start, end
         Only this part; seconds count from the first frame of the film before. Of a render of a
         part, that part.
@@ -113,6 +116,9 @@ def compare(
         layout, notes = _layout(films, mode, project, stack)
         info = _described(films, layout.size)
         resolved = resolve_encoder(settings, info, scale=1, output=output, work=work)
+        if announce is not None:
+            for note in resolved.notes:
+                announce(note)
         segment, count = work / "film", 0
         with SegmentWriter(segment, resolved) as writer:
             for pair in films.pairs():

@@ -26,7 +26,7 @@ from refrestore.render.people import clear_centroid
 from refrestore.render.render import RenderResult, render
 from refrestore.render.toolbox import open_toolbox
 from refrestore.scan.scan import scan
-from refrestore.types import FloatArray, Identity, ProgressCallback, Reference
+from refrestore.types import Announce, FloatArray, Identity, ProgressCallback, Reference
 
 PROJECT_SUFFIX = ".refrestore"
 """A run's project folder is the output's name with this suffix, beside the output."""
@@ -86,6 +86,7 @@ def run(
     runtime: RuntimeSettings | None = None,
     export: ExportSettings | None = None,
     progress: ProgressCallback | None = None,
+    announce: Announce | None = None,
 ) -> list[RenderResult]:
     """Restore videos from end to end.
 
@@ -97,6 +98,8 @@ def run(
     ----------
     export
         Faces to write as pictures; of several videos each gets a folder of its output's name.
+    announce
+        Is told what each output loses or changes, before its first frame is rendered.
 
     Raises
     ------
@@ -137,6 +140,7 @@ def run(
             background=background,
             export=export,
             progress=progress,
+            announce=announce,
         )
 
 
@@ -152,6 +156,7 @@ def _run(
     background: Background | None,
     export: ExportSettings | None,
     progress: ProgressCallback | None,
+    announce: Announce | None,
 ) -> list[RenderResult]:
     """Scan all, recognise across all, render all."""
     toolbox = open_toolbox(runtime)
@@ -183,6 +188,7 @@ def _run(
                         export=_own_folder(export, plan, len(plans)),
                         progress=progress,
                         place=place,
+                        announce=_named(announce, plan, len(plans)),
                     )
                 )
     return results
@@ -194,6 +200,12 @@ def _kept_scans(scanned: Sequence[Plan], plans: Sequence[Plan]) -> Kept | None:
     if len(plans) == 1:
         return Kept(f"the scan is kept in {scanned[0].project}", goes_on=True)
     return Kept(f"{len(scanned)} of {len(plans)} scans are kept", goes_on=True)
+
+
+def _named(announce: Announce | None, plan: Plan, videos: int) -> Announce | None:
+    if announce is None or videos == 1:
+        return announce
+    return lambda note: announce(f"{plan.output.name}: {note}")
 
 
 def _own_folder(export: ExportSettings | None, plan: Plan, videos: int) -> ExportSettings | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import av
@@ -84,33 +84,67 @@ PROFILES: Mapping[str, CodecProfile] = {
 _WHOLE_CHROMA = ("libx264", "libx265", "h264_", "hevc_")
 """Encoders that refuse sizes which their chroma planes do not divide."""
 
+PALETTE_COLOURS = "bgra"
+"""What the samples of a palette are."""
+
+SUGGESTIONS = 4
+"""Encoders named where one was misspelt."""
+
 X265_LEAST_WIDTH = 64
 """Below its largest block, x265 (4.1) writes past its buffers and takes the process with it."""
 
-_PRORES_4444 = "4444"
+ALIASES: Mapping[str, str] = {
+    "h264": "libx264",
+    "x264": "libx264",
+    "avc": "libx264",
+    "h265": "libx265",
+    "x265": "libx265",
+    "hevc": "libx265",
+    "av1": "libsvtav1",
+    "vp9": "libvpx-vp9",
+    "prores": "prores_ks",
+    "dnxhr": "dnxhd",
+}
+"""What people call codecs, and the encoder that they mean; libav's own encoders of some of these
+names are slower and worse."""
+
+_HIDDEN_ALPHA = ("libvpx-vp9", "libx265")
+"""Encoders that keep alpha where players, and libav's own decoders, do not look for it."""
+
+_PROFILES_BY_FORMAT = {
+    "prores_ks": (("444", "4444"),),
+    "dnxhd": (("444", "dnxhr_444"), ("gbrp", "dnxhr_444"), ("10", "dnxhr_hqx")),
+}
+"""Encoders whose profile is chosen by words in the pixel format's name, the first that fits."""
 
 
 def find_codec(name: str) -> av.Codec:
-    """Return the video encoder of that name.
+    """Return the video encoder of that name, or what people mean by it.
 
     Raises
     ------
     UsageError
         There is none; the sentence names similar ones.
     """
+    known = sorted(set(PROFILES) & set(codecs_available))
+    meant = ALIASES.get(name.lower(), name)
     try:
-        codec = av.Codec(name, "w")
+        codec = av.Codec(meant, "w")
         if codec.type == "video":
             return codec
     except ValueError:
         pass
-    names = sorted(set(PROFILES) & set(codecs_available)) + video_encoders()
-    near = list(dict.fromkeys(difflib.get_close_matches(name, names, n=4, cutoff=0.5)))
-    known = near or sorted(set(PROFILES) & set(codecs_available))
+    # Encoders with known settings first, whichever name of theirs it is that is near.
+    near = [ALIASES.get(each, each) for each in _near(name.lower(), [*known, *ALIASES])]
+    near = list(dict.fromkeys([*near, *_near(name, video_encoders())]))[:SUGGESTIONS]
     raise UsageError(
         f"There is no video encoder {name!r}; {'did you mean' if near else 'there are'} "
-        f"{', '.join(known)}{'?' if near else '.'}"
+        f"{', '.join(near or known)}{'?' if near else '.'}"
     )
+
+
+def _near(name: str, names: Sequence[str]) -> list[str]:
+    return difflib.get_close_matches(name, names, n=SUGGESTIONS, cutoff=0.5)
 
 
 def video_encoders() -> list[str]:
@@ -152,8 +186,9 @@ def codec_options(
         quality = profile.quality if settings.crf is None else settings.crf
         options[profile.quality_option] = f"{quality:g}"
     preset = settings.preset or profile.preset
-    if name == "prores_ks" and settings.preset is None and "444" in pixel_format:
-        preset = _PRORES_4444
+    if settings.preset is None:
+        fitting = _PROFILES_BY_FORMAT.get(name, ())
+        preset = next((mode for word, mode in fitting if word in pixel_format), preset)
     if preset is not None and profile.preset_option is not None:
         options[profile.preset_option] = preset
     return options, settings.bitrate or 0
@@ -162,10 +197,11 @@ def codec_options(
 def choose_pixel_format(
     codec: av.Codec, source: str, wanted: str | None, size: tuple[int, int]
 ) -> tuple[str, str | None]:
-    """Return the pixel format to encode, and a sentence if it is not the source's.
+    """Return the pixel format to encode, and a sentence if something is lost by it.
 
     The source's where the encoder takes it, else the nearest of at least the same depth. Encoders
-    of H.264 and HEVC want whole chroma samples: at odd sizes a format with more of them is taken.
+    of H.264 and HEVC want whole chroma samples: at odd sizes a format with more of them is taken,
+    which is said too.
 
     Raises
     ------
@@ -175,7 +211,9 @@ def choose_pixel_format(
     formats = {
         each.name: each
         for each in codec.video_formats or []
-        if each.components and _takes_size(codec, each, size)
+        if each.components
+        and _takes_size(codec, each, size)
+        and not (codec.name in _HIDDEN_ALPHA and _has_alpha(each))
     }
     if codec.name == "libx265" and size[0] < X265_LEAST_WIDTH:
         raise UsageError(
@@ -183,6 +221,8 @@ def choose_pixel_format(
             f"it needs {X265_LEAST_WIDTH}, use libx264."
         )
     shown = f"{size[0]}x{size[1]} as {wanted or source}"
+    if av.VideoFormat(source).has_palette:
+        source = PALETTE_COLOURS
     if wanted is not None:
         try:
             av.VideoFormat(wanted)
@@ -193,14 +233,43 @@ def choose_pixel_format(
                 f"Encoder {codec.name} does not take {shown} (--pix-fmt); "
                 f"it takes {', '.join(formats)}."
             )
-        changed = wanted != source
-        return wanted, f"Encoded as {wanted}, the source is {source}." if changed else None
+        losses = losses_between(source, wanted, codec.name)
+        return wanted, f"Encoded as {wanted} as asked: {losses}." if losses else None
     if source in formats or not formats:
-        return source, None
+        losses = losses_between(source, source, codec.name)
+        return source, f"Encoder {codec.name} keeps {source} in part: {losses}." if losses else None
     nearest = min(formats.values(), key=lambda each: _distance(av.VideoFormat(source), each))
-    return nearest.name, (
-        f"Encoder {codec.name} does not take {shown}; {nearest.name} is encoded instead."
+    losses = losses_between(source, nearest.name, codec.name)
+    if not losses and source in (each.name for each in codec.video_formats or []):
+        losses = "not every player shows that"  # the size's fault
+    return nearest.name, losses and (
+        f"Encoder {codec.name} does not take {shown}; {nearest.name} is encoded instead: {losses}."
     )
+
+
+def losses_between(source: str, target: str, codec: str) -> str | None:
+    """Return what a conversion between pixel formats loses, in words; None if nothing."""
+    have, get = av.VideoFormat(source), av.VideoFormat(target)
+    depth, lower = bit_depth(have), bit_depth(get)
+    losses = []
+    if lower < depth:
+        losses.append(f"{depth} bits a sample become {lower}")
+    if _has_alpha(have) and (not _has_alpha(get) or codec in _HIDDEN_ALPHA):
+        losses.append("alpha is lost")
+    gray = len(get.components) < 3
+    if have.is_rgb and not get.is_rgb:
+        losses.append("RGB becomes gray" if gray else "RGB becomes YUV")
+    elif gray and len(have.components) >= 3:
+        losses.append("colour is lost")
+    if not gray and len(have.components) >= 3:
+        across, down = (b > a for a, b in zip(subsampling(have), subsampling(get), strict=True))
+        if across or down:
+            losses.append("colour becomes coarser")
+    return ", ".join(losses) or None
+
+
+def _has_alpha(pixel_format: av.VideoFormat) -> bool:
+    return any(component.is_alpha for component in pixel_format.components)
 
 
 def _takes_size(codec: av.Codec, pixel_format: av.VideoFormat, size: tuple[int, int]) -> bool:

@@ -62,9 +62,14 @@ def matrix_for(tagged: int, height: int) -> int:
     return _BT709 if height >= HIGH_DEFINITION_HEIGHT else _BT601
 
 
+def is_rgb(pixel_format: av.VideoFormat) -> bool:
+    """Return whether samples are RGB, or numbers of RGB colours in a palette."""
+    return bool(pixel_format.is_rgb or pixel_format.has_palette)
+
+
 def is_full_range(picture: av.VideoFrame) -> bool:
     """Return whether black is code 0; RGB always is, YUV and gray only if said so."""
-    if picture.format.is_rgb or picture.format.name.startswith("yuvj"):
+    if is_rgb(picture.format) or picture.format.name.startswith("yuvj"):
         return True
     return int(picture.color_range) == FULL
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -15,6 +14,7 @@ from refrestore.errors import MediaError, UsageError
 from refrestore.media.failures import reason
 from refrestore.media.matroska import PLACEHOLDER
 from refrestore.media.probe import StreamInfo, VideoInfo, chapters_of
+from refrestore.media.timecode import TAG, without_timecode
 
 if TYPE_CHECKING:
     from refrestore.media.encoder import Encoder
@@ -25,8 +25,9 @@ FORMATS: Mapping[str, str] = {
     ".m4v": "mp4",
     ".mov": "mov",
     ".webm": "webm",
+    ".mxf": "mxf",
 }
-"""Suffixes written; all of them keep variable frame rates and sample aspect ratios."""
+"""Suffixes written; all of them but MXF keep variable frame rates and any start."""
 
 MAX_TIMESCALE = 2**31 - 1
 """QuickTime keeps the movie's time unit in 32 bits; libav's option is signed."""
@@ -71,20 +72,22 @@ class OutputFile:
     Parameters
     ----------
     target
-        A path, or None for a file in memory that is only tried.
+        Where it is written.
     source, info
         The opened source and what it holds.
     film
         Stream of a segment, from which the film's codec set-up is copied.
     encoder
-        The encoder; it says which streams are left out.
+        The encoder; it says which streams are left out, and which are converted.
     only
         Indices of the streams to declare, when trying; default all that are not left out.
+    timecode
+        Of the first picture, or None.
     """
 
     def __init__(
         self,
-        target: Path | None,
+        target: Path,
         source: av.container.InputContainer,
         info: VideoInfo,
         film: av.VideoStream,
@@ -92,20 +95,29 @@ class OutputFile:
         *,
         only: Sequence[int] | None = None,
         chapters: Sequence[dict[str, Any]] = (),
+        timecode: str | None = None,
     ) -> None:
-        metadata = {key: each for key, each in source.metadata.items() if key not in STALE_TAGS}
+        tags = without_timecode(source.metadata)
+        metadata = {key: each for key, each in tags.items() if key not in STALE_TAGS}
         options = _muxer_options(encoder.container, metadata) | _movie_timescale(source, encoder)
-        file: Any = io.BytesIO() if target is None else str(target)
-        self.container = av.open(file, "w", format=encoder.container, container_options=options)
+        self.container = av.open(
+            str(target), "w", format=encoder.container, container_options=options
+        )
         self.container.metadata.update(metadata)
         self.streams: dict[int, Any] = {}
+        plans = {plan.index: plan for plan in encoder.sounds}
         for stream in source.streams:
             if stream.index == info.stream:
-                self.film = self._add_film(film, stream, info, encoder)
+                self.film = self._add_film(film, stream, info, encoder, timecode)
             elif stream.index in encoder.left_out or (
                 only is not None and stream.index not in only
             ):
                 continue
+            elif stream.index in plans:
+                added = plans[stream.index].add_stream(self.container)
+                added.metadata.update(stream.metadata)
+                added.disposition = stream.disposition.value
+                self.streams[stream.index] = added
             else:
                 self.streams[stream.index] = self._add(stream, info.streams[stream.index])
         if chapters:
@@ -128,7 +140,12 @@ class OutputFile:
         return added
 
     def _add_film(
-        self, film: av.VideoStream, source: Any, info: VideoInfo, encoder: Encoder
+        self,
+        film: av.VideoStream,
+        source: Any,
+        info: VideoInfo,
+        encoder: Encoder,
+        timecode: str | None,
     ) -> av.VideoStream:
         added = self.container.add_stream_from_template(film, opaque=True)
         added.time_base = info.time_base
@@ -137,11 +154,15 @@ class OutputFile:
         context.framerate = encoder.rate
         if encoder.container in _QUICKTIME and film.codec_context.name == "hevc":
             context.codec_tag = "hvc1"  # the only name of HEVC that Apple's players open
+        if film.codec_context.name == "prores":
+            context.codec_tag = film.codec_context.codec_tag  # which of ProRes' kinds it is
         tags = {
             key: value
-            for key, value in source.metadata.items()
+            for key, value in without_timecode(source.metadata).items()
             if key.split("-")[0] not in STALE_VIDEO_TAGS
         }
+        if timecode is not None:
+            tags[TAG] = timecode  # from which muxers write a timecode track
         if needs_display_size(encoder):
             tags["title"] = tags.get("title", "") + PLACEHOLDER
         added.metadata.update(tags)
@@ -149,6 +170,11 @@ class OutputFile:
         if encoder.display_matrix is not None:
             set_display_matrix(added, encoder.display_matrix)
         return added
+
+
+def begins_at_zero(container: str) -> bool:
+    """Return whether a container has no start of its own: its first picture is at 0."""
+    return container == "mxf"
 
 
 def keeps_times_before_zero(container: str) -> bool:
@@ -175,69 +201,6 @@ def set_display_matrix(stream: av.VideoStream, matrix: tuple[int, ...]) -> None:
             "install PyAV 18 or later."
         )
     stream.set_display_matrix(matrix)
-
-
-def streams_left_out(
-    source: av.container.InputContainer, info: VideoInfo, film: av.VideoStream, encoder: Encoder
-) -> tuple[int, ...]:
-    """Return data streams that the container cannot hold, after trying its header.
-
-    Such streams (a camera's telemetry, timecode tracks) are of no codec that a muxer knows.
-
-    Raises
-    ------
-    MediaError
-        It cannot hold the film, or a sound, subtitle or attachment stream.
-    """
-    left_out = []
-    others = [each for each in info.streams if each.index != info.stream]
-    for stream in others:
-        if stream.chapters:
-            left_out.append(stream.index)
-            continue
-        refused = _refusal(source, info, film, encoder, [stream.index])
-        if refused is None:
-            continue
-        film_refused = _refusal(source, info, film, encoder, [])
-        if film_refused is not None:
-            raise MediaError(
-                f"The film encoded with {encoder.codec} cannot be stored in "
-                f"{encoder.container}: {film_refused}."
-            )
-        if stream.kind not in ("data", "unknown"):
-            raise MediaError(
-                f"{str(stream).capitalize()} of {info.path} cannot be stored in "
-                f"{encoder.container}; give the output a name that ends in .mkv."
-            )
-        left_out.append(stream.index)
-    kept = [each.index for each in others if each.index not in left_out]
-    refused = _refusal(source, info, film, encoder, kept)
-    if refused is not None:
-        raise MediaError(
-            f"The streams of {info.path} cannot be stored in {encoder.container} "
-            f"with {encoder.codec}: {refused}."
-        )
-    return tuple(left_out)
-
-
-def _refusal(
-    source: av.container.InputContainer,
-    info: VideoInfo,
-    film: av.VideoStream,
-    encoder: Encoder,
-    only: Sequence[int],
-) -> str | None:
-    try:
-        output = OutputFile(None, source, info, film, encoder, only=only)
-        output.write_header()
-        output.container.close()
-    except (av.FFmpegError, ValueError) as error:
-        return reason(error)
-    except MediaError as error:
-        if error.__cause__ is None:
-            raise
-        return reason(error.__cause__)
-    return None
 
 
 def clipped_chapters(

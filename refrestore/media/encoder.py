@@ -26,18 +26,25 @@ from refrestore.media.colour import (
     LIMITED,
     UNSPECIFIED,
     ColorTags,
+    is_rgb,
     matrix_for,
     swscale_arguments,
 )
-from refrestore.media.containers import enlarged_matrix, format_of, streams_left_out
+from refrestore.media.containers import enlarged_matrix, format_of
 from refrestore.media.failures import reason, writing
+from refrestore.media.hdr import HdrMetadata
 from refrestore.media.planes import BICUBIC, EXACT, convert
-from refrestore.media.probe import VideoInfo, open_input
+from refrestore.media.preflight import Preflight, encoded_film
+from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter, open_segment
+from refrestore.media.sound import SoundPlan
 from refrestore.types import Geometry
 
 PROBE_FRAMES = 3
 """Enough for an encoder to open, take pictures and hand out packets when flushed."""
+
+IN_ORDER = {"libx264": {"bf": "0"}}
+"""What keeps encoders from pictures out of order, whose times libav's MXF muxer does not keep."""
 
 MAX_RATE_TERM = 60_000
 """MPEG-4 and its kin keep terms of the frame rate in 16 bits."""
@@ -48,7 +55,10 @@ COPIES = 2
 _INTERLACED_FLAGS = 1 << 18 | 1 << 29
 """AV_CODEC_FLAG_INTERLACED_DCT and AV_CODEC_FLAG_INTERLACED_ME."""
 
-_INTERLACED_CODECS = ("libx264", "mpeg2video", "mpeg4", "prores_ks", "dnxhd")
+_FIELDS_BY_PICTURE = ("ffv1",)
+"""Encoders that mark each picture as it comes."""
+
+_INTERLACED_CODECS = ("libx264", "mpeg2video", "mpeg4", "prores_ks")
 
 
 @dataclass(frozen=True)
@@ -75,8 +85,14 @@ class Encoder:
         libav's name of the output format.
     left_out
         Indices of source streams that the container cannot hold.
+    sounds
+        Source streams that are converted, because the container cannot hold them as they are.
+    timecode
+        Of the source's first picture, or None.
+    hdr
+        HDR10 metadata, or None.
     notes
-        What the user should hear, one sentence each.
+        What is lost or changed, one sentence each, for the user to hear before the first frame.
     """
 
     codec: str
@@ -91,6 +107,9 @@ class Encoder:
     interlaced: bool
     container: str
     left_out: tuple[int, ...] = ()
+    sounds: tuple[SoundPlan, ...] = ()
+    timecode: str | None = None
+    hdr: HdrMetadata | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def add_stream(self, container: av.container.OutputContainer) -> av.VideoStream:
@@ -131,7 +150,7 @@ class Encoder:
             return picture
         source = swscale_arguments(picture)
         target = source["src_color_range"]
-        if picture.format.is_rgb and not av.VideoFormat(self.pixel_format).is_rgb:
+        if is_rgb(picture.format) and not av.VideoFormat(self.pixel_format).is_rgb:
             target = LIMITED
         elif len(picture.format.components) < 3:
             # swscale takes every gray for full range; full to full copies the codes.
@@ -158,8 +177,8 @@ def resolve_encoder(
 ) -> Encoder:
     """Choose and try the encoder, and check everything that would stop the render later.
 
-    A few pictures are encoded beside the output, and the output's header with every stream that
-    is to be copied is written and thrown away.
+    A few pictures are encoded beside the output, and a file of them and the first packets of every
+    other stream is written, read again and thrown away.
 
     Parameters
     ----------
@@ -192,7 +211,17 @@ def resolve_encoder(
     pixel_format, note = choose_pixel_format(
         codec, info.pixel_format, settings.pixel_format, (geometry.width, geometry.height)
     )
+    notes = [] if note is None else [note]
     options, bitrate = codec_options(settings, codec, pixel_format)
+    if info.hdr is not None:
+        options = info.hdr.encoder_options(codec.name, options)
+    if container == "mxf":
+        options |= IN_ORDER.get(codec.name, {})
+    if info.interlaced and codec.name not in (*_INTERLACED_CODECS, *_FIELDS_BY_PICTURE):
+        notes.append(
+            f"The source is interlaced, which {codec.name} does not mark: players show both fields "
+            "of a picture at once."
+        )
     color = _output_color(info, pixel_format, scale)
     encoder = Encoder(
         codec=codec.name,
@@ -201,25 +230,21 @@ def resolve_encoder(
         bitrate=bitrate,
         geometry=geometry,
         display_matrix=enlarged_matrix(info.display_matrix, scale),
-        rate=_nominal_rate(info.average_rate),
+        rate=nominal_rate(info.average_rate),
         time_base=info.time_base,
         color=color,
         interlaced=info.interlaced,
         container=container,
-        notes=() if note is None else (note,),
+        hdr=info.hdr,
+        notes=tuple(notes),
     )
-    left_out = _try(encoder, info, output, work)
+    encoder = _try(encoder, info, output, work)
     _check_room(encoder, info, output)
-    notes = [
-        f"{str(info.streams[index]).capitalize()} cannot be stored in {container} and is left out."
-        for index in left_out
-        if not info.streams[index].chapters
-    ]
-    return replace(encoder, left_out=left_out, notes=(*encoder.notes, *notes))
+    return encoder
 
 
-def _try(encoder: Encoder, info: VideoInfo, output: Path, work: Path | None) -> tuple[int, ...]:
-    """Encode a few dark pictures and write a header; return the streams that must be left out."""
+def _try(encoder: Encoder, info: VideoInfo, output: Path, work: Path | None) -> Encoder:
+    """Encode a few dark pictures and try them in the container with the other streams."""
     with (
         writing(output),
         tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=work or output.parent) as folder,
@@ -227,8 +252,8 @@ def _try(encoder: Encoder, info: VideoInfo, output: Path, work: Path | None) -> 
         path = Path(folder) / "probe.mkv"
         try:
             with SegmentWriter(path, encoder) as writer:
-                for index in range(PROBE_FRAMES):
-                    writer.write(_black(encoder), index * encoder.time_base)
+                for time in _trial_times(encoder, info):
+                    writer.write(_black(encoder), time)
         except DiskError:
             raise
         except (MediaError, av.FFmpegError, ValueError, MemoryError) as error:
@@ -238,8 +263,17 @@ def _try(encoder: Encoder, info: VideoInfo, output: Path, work: Path | None) -> 
                 f"{encoder.geometry.height} {encoder.pixel_format} here ({reason(cause)}); "
                 "try another --codec, --preset or --pix-fmt."
             ) from error
-        with open_segment(path) as (_, film), open_input(info.path) as source:
-            return streams_left_out(source, info, film, encoder)
+        with open_segment(path) as (_, stream):
+            film = encoded_film(path, stream, info, encoder.container)
+            said = f"encoded with {encoder.codec}"
+            return Preflight(info, film, said, Path(folder)).fitted(encoder)
+
+
+def _trial_times(encoder: Encoder, info: VideoInfo) -> list[Fraction]:
+    """Return times of pictures at the beginning of the film, at its rate or slower."""
+    first = round(info.start / encoder.time_base)
+    step = max(1, round(1 / (encoder.rate * encoder.time_base)))
+    return [(first + index * step) * encoder.time_base for index in range(PROBE_FRAMES)]
 
 
 def _black(encoder: Encoder) -> av.VideoFrame:
@@ -276,7 +310,8 @@ def _check_room(encoder: Encoder, info: VideoInfo, output: Path) -> None:
         )
 
 
-def _nominal_rate(rate: Fraction) -> Fraction:
+def nominal_rate(rate: Fraction) -> Fraction:
+    """Return frames per second as encoders take them."""
     limited = rate.limit_denominator(1001)
     if limited <= 0 or limited.numerator > MAX_RATE_TERM:
         limited = Fraction(min(max(1, round(rate)), MAX_RATE_TERM))
@@ -286,12 +321,12 @@ def _nominal_rate(rate: Fraction) -> Fraction:
 def _output_color(info: VideoInfo, pixel_format: str, scale: int) -> ColorTags:
     """Return the source's tags, made explicit where keeping silent would change the colours."""
     color = info.color
-    was_rgb, is_rgb = (av.VideoFormat(name).is_rgb for name in (info.pixel_format, pixel_format))
+    was, becomes = (is_rgb(av.VideoFormat(name)) for name in (info.pixel_format, pixel_format))
     matrix = matrix_for(color.matrix, info.geometry.height)
-    if was_rgb and not is_rgb:
+    if was and not becomes:
         return replace(color, matrix=matrix, range=LIMITED)
-    if is_rgb:
-        return replace(color, matrix=0 if not was_rgb else color.matrix, range=FULL)
+    if becomes:
+        return replace(color, matrix=0 if not was else color.matrix, range=FULL)
     if scale != 1 and color.matrix == UNSPECIFIED:
         color = replace(color, matrix=matrix)  # players guess the matrix from the height
     return color

@@ -30,7 +30,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except (av.FFmpegError, OSError, ValueError) as error:
         code = getattr(error, "errno", None)
-        if code in _FULL:
+        if is_lack_of_room(error):
             raise DiskError(
                 f"No room left to write {path}: free some space on its disk and start again."
             ) from error
@@ -44,6 +44,11 @@ def writing(path: Path) -> Iterator[None]:
         if isinstance(error, (av.FFmpegError, OSError)):
             raise MediaError(f"{path} cannot be written ({reason(error)}).") from error
         raise
+
+
+def is_lack_of_room(error: BaseException) -> bool:
+    """Return whether a disk or quota is full."""
+    return getattr(error, "errno", None) in _FULL
 
 
 def reason(error: BaseException) -> str:

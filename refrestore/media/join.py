@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 
 from refrestore.errors import MediaError
 from refrestore.media.containers import (
-    OutputFile,
-    clipped_chapters,
+    begins_at_zero,
     keeps_times_before_zero,
     needs_display_size,
 )
-from refrestore.media.encoder import Encoder
 from refrestore.media.failures import writing
 from refrestore.media.files import publish
 from refrestore.media.matroska import write_sample_aspect
-from refrestore.media.probe import VideoInfo, is_cover, open_input
-from refrestore.media.reader import read_packets
+from refrestore.media.mux import Film, Span, mux
+from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentIndex, open_segment, segment_packets
+
+if TYPE_CHECKING:
+    from refrestore.media.encoder import Encoder
 
 
 def join(
@@ -66,12 +68,22 @@ def join(
     """
     output = Path(output)
     indices = [SegmentIndex.read(Path(segment)) for segment in segments]
-    negative = keeps_times_before_zero(encoder.container)
-    timeline = _Timeline.of(indices, info, ranged=start is not None, end=end, negative=negative)
+    timeline = Timeline.of(
+        indices, info, ranged=start is not None, end=end, container=encoder.container
+    )
+    with open_segment(indices[0].path) as (_, film):
+        packets = partial(film_packets, indices, timeline)
+        publish_joined(output, encoder, info, Film(film, packets, timeline.span), work=work)
+
+
+def publish_joined(
+    output: Path, encoder: Encoder, info: VideoInfo, film: Film, *, work: Path | None = None
+) -> None:
+    """Write film and other streams to a file that appears under its name when complete."""
     temporary = (work or output.parent) / f".{output.name}.partial"
     try:
         with writing(output):
-            _write(temporary, indices, timeline, encoder, info)
+            mux(temporary, info, encoder, film)
             if needs_display_size(encoder):
                 write_sample_aspect(temporary, encoder.geometry)
             publish(temporary, output)
@@ -81,18 +93,17 @@ def join(
 
 
 @dataclass(frozen=True, slots=True)
-class _Timeline:
+class Timeline:
     """Timestamps of all pictures (source ticks, ascending) and what follows from them.
 
-    Everything is moved back by `shift`; packets before `first` and from `stop` on are left out.
+    Everything is moved back by the span's shift; what is before its first or after its stop is
+    left out.
     """
 
     ticks: tuple[int, ...]
     delay: int
     unit: Fraction
-    shift: Fraction
-    first: Fraction | None
-    stop: Fraction | None
+    span: Span
     last_duration: int
 
     @classmethod
@@ -101,10 +112,19 @@ class _Timeline:
         indices: Sequence[SegmentIndex],
         info: VideoInfo,
         *,
-        ranged: bool,
-        end: Fraction | None,
-        negative: bool,
-    ) -> _Timeline:
+        container: str,
+        ranged: bool = False,
+        end: Fraction | None = None,
+    ) -> Timeline:
+        """Return the timeline of segments.
+
+        Parameters
+        ----------
+        container
+            libav's name of the output's: some have no start of their own, or none before 0.
+        ranged, end
+            Whether they are a range, and where it ends.
+        """
         ticks: list[int] = []
         delay = 0
         for index in indices:
@@ -130,13 +150,18 @@ class _Timeline:
         if info.duration is not None and end is None:
             rest = round((info.start + info.duration) / info.time_base) - ticks[-1]
             last = rest if 0 < rest < 10 * typical else typical
+        moved = ranged or begins_at_zero(container)
+        moved |= first < 0 and not keeps_times_before_zero(container)
         return cls(
             ticks=tuple(ticks),
             delay=delay,
             unit=info.time_base,
-            shift=first if ranged or (first < 0 and not negative) else Fraction(0),
-            first=first if ranged else None,
-            stop=end,
+            span=Span(
+                shift=first if moved else Fraction(0),
+                first=first if ranged else None,
+                stop=end,
+                film=(first, (ticks[-1] + last) * info.time_base),
+            ),
             last_duration=last,
         )
 
@@ -147,42 +172,21 @@ class _Timeline:
         step = self.ticks[1] - self.ticks[0] if len(self.ticks) > 1 else self.last_duration
         return self.ticks[0] - (self.delay - position) * step
 
+    def following(self) -> dict[int, int]:
+        """Return the next picture's tick of every picture but the last."""
+        return dict(zip(self.ticks, self.ticks[1:], strict=False))
+
     def duration(self, tick: int, following: dict[int, int]) -> int:
         """Return how long the picture at a tick is shown."""
         return following.get(tick, tick + self.last_duration) - tick
 
 
-def _write(
-    temporary: Path,
-    indices: Sequence[SegmentIndex],
-    timeline: _Timeline,
-    encoder: Encoder,
-    info: VideoInfo,
-) -> None:
-    with open_segment(indices[0].path) as (_, film), open_input(info.path) as source:
-        chapters = clipped_chapters(source, timeline.shift or timeline.first, timeline.stop)
-        output = OutputFile(temporary, source, info, film, encoder, chapters=chapters)
-        try:
-            output.write_header()
-            others = _other_packets(source, output.streams, timeline)
-            waiting = next(others, None)
-            for packet in _film_packets(indices, timeline, output.film):
-                while waiting is not None and _decode_time(waiting) <= _decode_time(packet):
-                    output.container.mux(waiting)
-                    waiting = next(others, None)
-                output.container.mux(packet)
-            while waiting is not None:
-                output.container.mux(waiting)
-                waiting = next(others, None)
-        finally:
-            output.container.close()
-
-
-def _film_packets(
-    indices: Sequence[SegmentIndex], timeline: _Timeline, target: av.VideoStream
+def film_packets(
+    indices: Sequence[SegmentIndex], timeline: Timeline, target: av.VideoStream
 ) -> Iterator[Any]:
-    shift = round(timeline.shift / timeline.unit)
-    following = dict(zip(timeline.ticks, timeline.ticks[1:], strict=False))
+    """Yield the packets of segments with the times they have in the output."""
+    shift = round(timeline.span.shift / timeline.unit)
+    following = timeline.following()
     position = 0
     for index in indices:
         with open_segment(index.path) as (container, stream):
@@ -194,40 +198,3 @@ def _film_packets(
                 packet.stream = target
                 position += 1
                 yield packet
-
-
-def _other_packets(
-    source: av.container.InputContainer, targets: dict[int, Any], timeline: _Timeline
-) -> Iterator[Any]:
-    """Yield packets of the copied streams, in the range and moved, payload untouched."""
-    streams = [source.streams[index] for index in targets]
-    carried = [stream for stream in streams if stream.type != "attachment"]
-    if not carried:
-        return
-    previous: dict[int, int] = {}
-    for packet in read_packets(source, carried):
-        if packet.pts is None and packet.dts is None:
-            continue
-        packet.pts = packet.dts if packet.pts is None else packet.pts
-        packet.dts = packet.pts if packet.dts is None else packet.dts
-        time = packet.pts * packet.time_base
-        cover = is_cover(packet.stream)
-        if not cover and timeline.first is not None and time < timeline.first:
-            continue
-        if timeline.stop is not None and time >= timeline.stop:
-            continue
-        shift = 0 if cover else round(timeline.shift / packet.time_base)
-        packet.pts -= shift
-        packet.dts -= shift
-        index = packet.stream_index
-        if index in previous and packet.dts <= previous[index]:
-            packet.dts = previous[index] + 1  # muxers end the file at a step back
-            packet.pts = max(packet.pts, packet.dts)
-        previous[index] = packet.dts
-        packet.stream = targets[index]
-        yield packet
-
-
-def _decode_time(packet: Any) -> Fraction:
-    time: Fraction = packet.dts * packet.time_base
-    return time

@@ -18,6 +18,8 @@ from av.stream import Disposition
 
 from refrestore.errors import MediaError
 from refrestore.media.colour import FULL, ColorTags
+from refrestore.media.hdr import HdrMetadata, shown_differently
+from refrestore.media.timecode import timecode_in
 from refrestore.moment import Timecode
 from refrestore.types import Geometry
 
@@ -26,6 +28,9 @@ FINGERPRINT_BYTES = 1 << 20
 
 FALLBACK_RATE = Fraction(25)
 """Frames per second assumed where a file tells none (elementary streams)."""
+
+MAX_RATE = 1000
+"""Frames per second above which a file's average is its clock and not its pictures: raw DV."""
 
 PROBE_PACKETS = 500
 """Packets read in search of a first picture."""
@@ -110,6 +115,10 @@ class VideoInfo:
         Identifies the content: size and SHA-256 of the first and last MiB.
     timecode
         Of the first picture, where the file carries one.
+    hdr
+        HDR10 metadata of the first picture, or None.
+    side_data
+        Which side data of `hdr.NAMES` it has.
     """
 
     path: Path
@@ -132,6 +141,8 @@ class VideoInfo:
     size: int
     fingerprint: str
     timecode: Timecode | None = None
+    hdr: HdrMetadata | None = None
+    side_data: frozenset[str] = frozenset()
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -148,6 +159,8 @@ def probe(path: str | Path) -> VideoInfo:
         picture = _first_picture(container, stream, path)
         context = stream.codec_context
         rate = stream.average_rate or stream.guessed_rate or FALLBACK_RATE
+        if rate > MAX_RATE and stream.guessed_rate:
+            rate = stream.guessed_rate
         time_base = stream.time_base or 1 / FALLBACK_RATE
         start = (stream.start_time or 0) * time_base
         if picture.pts is not None:
@@ -187,7 +200,9 @@ def probe(path: str | Path) -> VideoInfo:
             chapters=len(chapters_of(container)),
             size=path.stat().st_size,
             fingerprint=fingerprint(path),
-            timecode=_timecode(container, stream),
+            timecode=_timecode(container, stream, rate),
+            hdr=HdrMetadata.of(picture),
+            side_data=shown_differently(picture),
         )
 
 
@@ -340,14 +355,16 @@ def _duration(
     return end - start if end > start else None
 
 
-def _timecode(container: av.container.InputContainer, film: av.VideoStream) -> Timecode | None:
+def _timecode(
+    container: av.container.InputContainer, film: av.VideoStream, rate: Fraction
+) -> Timecode | None:
     """Return the timecode at which a film starts: its own, the file's, or that of a track."""
     others = [stream.metadata for stream in container.streams if stream is not film]
     for metadata in (film.metadata, container.metadata, *others):
-        for key, value in metadata.items():
-            if key.lower() == "timecode":
-                with suppress(ValueError):
-                    return Timecode.parse(value)
+        if (found := timecode_in(metadata)) is not None:
+            with suppress(ValueError):  # none of this rate
+                found.count(max(1, round(rate)), drop=found.drop)
+                return found
     return None
 
 

@@ -18,12 +18,16 @@ import av
 from refrestore.errors import MediaError
 from refrestore.media.failures import reason, writing
 from refrestore.media.files import publish
+from refrestore.media.matroska import PLACEHOLDER, write_hdr
 
 if TYPE_CHECKING:
     from refrestore.media.encoder import Encoder
 
 SEGMENT_FORMAT = "matroska"
-"""Holds every codec there is; its ticks are milliseconds, which are used as the source's ticks."""
+"""Holds every codec but one; its ticks are milliseconds, which are used as the source's ticks."""
+
+OTHER_FORMATS = {"dnxhd": "mov"}
+"""Encoders that Matroska has no name for, and what holds them; their pictures are all key ones."""
 
 SEGMENT_TICK = Fraction(1, 1000)
 """Matroska's default time base."""
@@ -62,9 +66,16 @@ class SegmentWriter:
         self._ticks: list[int] = []
         self._packets = 0
         with self._guarded():
-            self._container = av.open(str(self._temporary), "w", format=SEGMENT_FORMAT)
+            self._format = OTHER_FORMATS.get(encoder.codec, SEGMENT_FORMAT)
+            options = {"movflags": "use_metadata_tags"} if self._format == "mov" else {}
+            self._container = av.open(
+                str(self._temporary), "w", format=self._format, container_options=options
+            )
             self._stream = encoder.add_stream(self._container)
             self._stream.time_base = SEGMENT_TICK
+            self._says_hdr = encoder.hdr is not None and self._format == SEGMENT_FORMAT
+            if self._says_hdr:
+                self._stream.metadata["title"] = PLACEHOLDER
 
     def __enter__(self) -> SegmentWriter:
         return self
@@ -118,6 +129,8 @@ class SegmentWriter:
         self._encode(None)
         with self._guarded():
             self._container.close()
+            if self._says_hdr and self._encoder.hdr is not None:
+                write_hdr(self._temporary, self._encoder.hdr)
             publish(self._temporary, self.path)
 
     def abort(self) -> None:
@@ -156,7 +169,7 @@ class SegmentWriter:
         packet.pts = self._ticks[shown] - self._ticks[0] + MARGIN
         # Counted here: x265 makes up those of a segment of one picture or two, and Matroska
         # wants them in order only, never after their picture, and does not keep them.
-        packet.dts = self._packets
+        packet.dts = self._packets if self._format == SEGMENT_FORMAT else packet.pts
         self._packets += 1
         packet.duration = 1
         packet.time_base = SEGMENT_TICK

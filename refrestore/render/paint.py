@@ -193,6 +193,11 @@ class _Painter:
         before = torch.stack([face.before for face in faces])
         batch = self._work.select(np.array(rows))
         self._account.restored.update(batch.identity.tolist())
+        self._account.unreferenced.update(
+            int(identity)
+            for identity, face, weight in zip(batch.identity, faces, batch.guided, strict=True)
+            if not face.used or weight <= 0
+        )
         for place, row in enumerate(rows):
             self._show(row, frame, before[place], restored[place], masks[place])
         geometry = frame.geometry.scaled(self._scale)

@@ -91,6 +91,8 @@ class Account:
     ----------
     restored
         Faces restored per identity.
+    unreferenced
+        Those of them that no close-up helped.
     used
         Per identity, how often each row of its bank was used.
     pictures
@@ -98,6 +100,7 @@ class Account:
     """
 
     restored: Counter[int] = field(default_factory=Counter)
+    unreferenced: Counter[int] = field(default_factory=Counter)
     used: dict[int, Counter[int]] = field(default_factory=dict)
     pictures: dict[int, Example] = field(default_factory=dict)
 

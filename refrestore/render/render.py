@@ -14,6 +14,7 @@ import numpy as np
 from refrestore import __version__
 from refrestore.config import EncoderSettings, ExportSettings, RenderSettings, RuntimeSettings
 from refrestore.errors import MediaError, kept_if_broken_off
+from refrestore.media.copying import copy_film, resolve_copy
 from refrestore.media.encoder import Encoder, resolve_encoder
 from refrestore.media.join import join
 from refrestore.media.moments import film_length, resolve_part
@@ -28,10 +29,10 @@ from refrestore.render.people import People, gather_people
 from refrestore.render.plan import TrackPlan, plan_tracks
 from refrestore.render.refine import Tools
 from refrestore.render.report import SegmentRecord, summarise, write_report
-from refrestore.render.segments import SegmentFolder, digest
+from refrestore.render.segments import Segment, SegmentFolder, digest
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.bank import ReferenceBank
-from refrestore.types import ProgressCallback
+from refrestore.types import Announce, ProgressCallback
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,13 @@ def render(
     progress: ProgressCallback | None = None,
     watch: Watch | None = None,
     place: OutputPlace | None = None,
+    announce: Announce | None = None,
 ) -> RenderResult:
     """Restore a project's video.
 
     Everything that can fail early does: source, encoder, container, disk and models are tried
-    before the first frame. A render that was stopped goes on from its finished segments.
+    before the first frame. A render that was stopped goes on from its finished segments. Where no
+    face is restored and nothing else was asked for, the film is copied instead of encoded again.
 
     Parameters
     ----------
@@ -102,6 +105,9 @@ def render(
         Is shown every frame as it is finished.
     place
         The output's, where the caller has entered it already.
+    announce
+        Is told what the output loses or changes of the source, a sentence each, before the first
+        frame is rendered. The report's notes have it too.
 
     Raises
     ------
@@ -125,6 +131,7 @@ def render(
             export=export,
             progress=progress,
             watch=watch,
+            announce=announce,
         )
 
 
@@ -144,6 +151,7 @@ def _render(
     export: ExportSettings | None,
     progress: ProgressCallback | None,
     watch: Watch | None,
+    announce: Announce | None,
 ) -> RenderResult:
     settings = settings or RenderSettings()
     runtime = runtime or RuntimeSettings()
@@ -154,9 +162,8 @@ def _render(
     part = resolve_part(settings.start, settings.end, info, shots)
     if export is not None:
         check_export_folder(export.folder)
-    resolved = resolve_encoder(
-        encoder or EncoderSettings(), info, scale=settings.scale, output=output, work=work
-    )
+    encoder = encoder or EncoderSettings()
+    resolved = resolve_encoder(encoder, info, scale=settings.scale, output=output, work=work)
     background = background or open_background(settings, runtime)
     if background is not None:
         background.check(info)
@@ -181,33 +188,49 @@ def _render(
     job = Job(info, shots, frames, plans, tools, settings, resolved, part, background, faces, watch)
     folder = SegmentFolder(work, _key(job, toolbox))
     report_progress = progress or (lambda stage, done, total: None)
-    segments = render_segments(
-        job, folder, lambda done, _: report_progress("render", done, max(frames, done))
-    )
-    if not segments:
-        folder.remove()
-        length = film_length(info, shots)
-        long = "" if length is None else f"; the film is {float(length):.2f} s long"
-        raise MediaError(f"{info.path} has no frame between --start and --end{long}.")
-    with kept_if_broken_off(lambda: folder.kept(segments)):
-        join(
-            [folder.video(segment) for segment in segments],
-            resolved,
-            info,
-            output,
-            start=part.start,
-            end=part.end,
-            work=work,
+    said = Notes(announce)
+    as_it_is = AsItIs(info, output, work, settings, encoder)
+    nothing = not any(plan.restored_frames for plan in plans)
+    copied = as_it_is.copied(said) if nothing and export is None else None
+    segments: list[Segment] = []
+    if copied is None:
+        said.say(resolved.notes)
+        segments = render_segments(
+            job, folder, lambda done, _: report_progress("render", done, max(frames, done))
         )
-    records = [SegmentRecord.read(folder.record(segment)) for segment in segments]
+        if not segments:
+            folder.remove()
+            length = film_length(info, shots)
+            long = "" if length is None else f"; the film is {float(length):.2f} s long"
+            raise MediaError(f"{info.path} has no frame between --start and --end{long}.")
+        records = [SegmentRecord.read(folder.record(segment)) for segment in segments]
+        if not any(record.faces for record in records) and (not nothing or export is not None):
+            copied = as_it_is.copied(said)
+    else:
+        records = [SegmentRecord(frames)]
+    if copied is None:
+        with kept_if_broken_off(lambda: folder.kept(segments)):
+            join(
+                [folder.video(segment) for segment in segments],
+                resolved,
+                info,
+                output,
+                start=part.start,
+                end=part.end,
+                work=work,
+            )
     report_progress("render", sum(record.frames for record in records), None)
     report = {
-        **_facts(info, output, resolved, toolbox, settings),
+        **_facts(info, output, copied or resolved, toolbox, settings),
         "background": None if background is None else background.description(),
         "frames": sum(record.frames for record in records),
         "faces": sum(record.faces for record in records),
+        "unreferenced": sum(record.faces_without_references for record in records),
         "wall_seconds": round(time.monotonic() - began, 2),
-        "notes": _notes(plans, records, toolbox, people, background),
+        "notes": [
+            *said.notes,
+            *_notes(plans, records, toolbox, people, background, copied=copied is not None),
+        ],
         "identities": summarise(
             people.identities, plans, people.references, records, timeline.seconds
         ),
@@ -229,6 +252,63 @@ def _render(
             )
     folder.remove()
     return RenderResult(output, json_path, page, report, export.folder if export else None)
+
+
+class Notes:
+    """Sentences for the user: announced as they come, kept for the report.
+
+    Parameters
+    ----------
+    announce
+        Is told each of them once.
+    """
+
+    def __init__(self, announce: Announce | None) -> None:
+        self.notes: list[str] = []
+        self._announced: set[str] = set()
+        self._announce = announce or (lambda note: None)
+
+    def say(self, notes: Iterable[str], *, instead: bool = False) -> None:
+        """Say sentences that were not said yet, in the report after the others or instead."""
+        if instead:
+            self.notes.clear()
+        for note in notes:
+            self.notes.append(note)
+            if note not in self._announced:
+                self._announced.add(note)
+                self._announce(note)
+
+
+@dataclass(frozen=True)
+class AsItIs:
+    """The output that a film gives in which nothing is restored."""
+
+    info: VideoInfo
+    output: Path
+    work: Path
+    settings: RenderSettings
+    encoder: EncoderSettings
+
+    def copied(self, said: Notes) -> Encoder | None:
+        """Copy the film if that is what was asked for and the container takes it, and say so.
+
+        None if it must be encoded; the reason is said where the user did not give it.
+        """
+        settings = self.settings
+        ranged = settings.start is not None or settings.end is not None
+        if settings.scale != 1 or ranged or self.encoder.model_fields_set:
+            return None
+        try:
+            encoder = resolve_copy(self.info, self.output, work=self.work)
+            copy_film(encoder, self.info, self.output, work=self.work)
+        except MediaError as error:
+            said.say([f"No face needed restoration, but the film is encoded again: {error}"])
+            return None
+        said.say([COPIED, *encoder.notes], instead=True)
+        return encoder
+
+
+COPIED = "No face needed restoration; the film stream was copied, not encoded."
 
 
 def _key(job: Job, toolbox: Toolbox) -> str:
@@ -284,14 +364,15 @@ def _notes(
     toolbox: Toolbox,
     people: People,
     background: Background | None,
+    *,
+    copied: bool,
 ) -> list[str]:
     """Return what the reader should know first, in sentences."""
     notes = list(people.notes)
-    same = "" if background is not None else "; the output is the source"
     if not plans:
-        notes.append(f"No faces were found{same and f'{same}, encoded again'}.")
-    elif not any(record.faces for record in records):
-        notes.append(f"No face needed or allowed restoration{same}.")
+        notes.append("No faces were found.")
+    elif not copied and not any(record.faces for record in records):
+        notes.append("No face needed or allowed restoration.")
     if background is not None:
         notes.append(
             f"The whole frame was repainted by {background.name} ({background.architecture}), as "

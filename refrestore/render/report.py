@@ -44,6 +44,8 @@ class SegmentRecord:
         Written.
     restored
         Faces restored per identity.
+    unreferenced
+        Those of them that no close-up helped: cleaned, not given the person's own detail.
     used
         Per identity, how often each row of its bank was used.
     samples
@@ -58,11 +60,17 @@ class SegmentRecord:
     used: dict[int, dict[int, int]] = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
     pictures: dict[int, dict[str, Any]] = field(default_factory=dict)
+    unreferenced: dict[int, int] = field(default_factory=dict)
 
     @property
     def faces(self) -> int:
         """Faces restored."""
         return sum(self.restored.values())
+
+    @property
+    def faces_without_references(self) -> int:
+        """Faces that no close-up helped."""
+        return sum(self.unreferenced.values())
 
     @classmethod
     def of(cls, frames: int, account: Account, samples: Sequence[Sample]) -> SegmentRecord:
@@ -70,6 +78,7 @@ class SegmentRecord:
         return cls(
             frames=frames,
             restored=dict(account.restored),
+            unreferenced=dict(account.unreferenced),
             used={identity: dict(rows) for identity, rows in account.used.items()},
             samples=[_plain(sample) for sample in samples],
             pictures={
@@ -101,6 +110,7 @@ class SegmentRecord:
             used={key: numbered(rows) for key, rows in numbered(stored["used"]).items()},
             samples=stored["samples"],
             pictures=numbered(stored["pictures"]),
+            unreferenced=numbered(stored.get("unreferenced", {})),  # of an older release: none
         )
 
 
@@ -169,6 +179,9 @@ def summarise(
                 "seconds": round(identity.seconds, 3),
                 "faces": identity.faces,
                 "restored_faces": sum(record.restored.get(identity.id, 0) for record in records),
+                "unreferenced_faces": sum(
+                    record.unreferenced.get(identity.id, 0) for record in records
+                ),
                 "references": [
                     {"source": bank[row].source, "used": count}
                     for row, count in used.most_common()

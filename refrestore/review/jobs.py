@@ -76,6 +76,10 @@ class Job:
             self.stage, self._stage_from = stage, (time.monotonic(), done)
         self.done, self.total = done, total
 
+    def announce(self, note: str) -> None:
+        """Say something while the job runs."""
+        self.sentence = note if self.sentence is None else f"{self.sentence} {note}"
+
     def check(self) -> None:
         """Raise `CancelledError` if the job was cancelled."""
         if self._cancel.is_set():

@@ -122,8 +122,9 @@ def _order(place: Place, wanted: RenderRequest) -> RenderOrder:
         start=None if wanted.start is None else _exact(wanted.start),
         end=None if wanted.end is None else _exact(wanted.end),
     )
-    encoder = EncoderSettings(
-        crf=wanted.crf, **({} if wanted.codec is None else {"codec": wanted.codec})
+    given = {"crf": wanted.crf, "codec": wanted.codec}
+    encoder = EncoderSettings.model_validate(
+        {name: value for name, value in given.items() if value is not None}
     )
     frames = _frames(place, wanted.start, wanted.end)
     return RenderOrder(output, settings, encoder, frames)

@@ -177,10 +177,19 @@ class Studio:
             toolbox=toolbox,
             progress=progress,
             watch=_Shower(job),
+            announce=job.announce,
         )
         summary = {
             key: result.summary[key]
-            for key in ("frames", "faces", "wall_seconds", "notes", "output", "stages")
+            for key in (
+                "frames",
+                "faces",
+                "unreferenced",
+                "wall_seconds",
+                "notes",
+                "output",
+                "stages",
+            )
         }
         if resumed <= 1:
             self.measured.note(

@@ -1,0 +1,72 @@
+"""A film that needs no change: the same packets at the same times in another file."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import pytest
+
+from refrestore.errors import MediaError
+from refrestore.media import probe
+from refrestore.media.copying import copy_film, resolve_copy
+
+from .test_conformance import assert_same_packets, copied_packets, declared
+
+
+def film_packets(path):
+    info = probe(path)
+    with av.open(str(path)) as source:
+        return [
+            (packet.pts * packet.time_base, bytes(packet))
+            for packet in source.demux(source.streams[info.stream])
+            if packet.size
+        ]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
+@pytest.mark.parametrize(
+    "name",
+    ["plain", "b_frames", "gap", "starts_late", "aspect_mp4", "rotated_270", "ten_bit_hevc",
+     "priming", "chapters_mp4", "everything", "variable_rate", "interlaced"],
+)  # fmt: skip
+def test_every_packet_is_the_sources(name, suffix, videos, tmp_path):
+    source, output = videos(name), tmp_path / f"out{suffix}"
+    info = probe(source)
+    try:
+        encoder = resolve_copy(info, output)
+    except MediaError as error:
+        assert info.codec == "ffv1", error
+        assert suffix in (".mov", ".mp4"), error
+        assert str(error).endswith("ends in .mkv."), error
+        return
+    copy_film(encoder, info, output)
+    slack = Fraction(1, 1000) if suffix == ".mkv" else 0
+    found, wanted = film_packets(output), film_packets(source)
+    assert [data for _, data in found] == [data for _, data in wanted]
+    assert all(abs(a - b) <= slack for (a, _), (b, _) in zip(found, wanted, strict=True))
+    after = probe(output)
+    assert after.geometry == info.geometry
+    assert after.display_matrix == info.display_matrix
+    assert abs(after.duration - info.duration) <= slack
+    assert_same_packets(copied_packets(output), copied_packets(source), within=slack)
+    assert declared(output)[1:] == declared(source)[1:]
+    assert [path.name for path in tmp_path.iterdir()] == [output.name]
+
+
+def test_packets_without_times_are_not_copied(tmp_path):
+    """AVI tells when pictures are decoded, not when those out of order are shown."""
+    source = tmp_path / "film.avi"
+    with av.open(str(source), "w") as output:
+        stream = output.add_stream("mpeg4", rate=25, options={"bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(12):
+            output.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        output.mux(stream.encode())
+    with pytest.raises(MediaError, match="time of its own"):
+        resolve_copy(probe(source), tmp_path / "out.mp4")
+
+
+def test_pictures_out_of_order_are_not_copied_to_mxf(videos, tmp_path):
+    with pytest.raises(MediaError, match="another order"):
+        resolve_copy(probe(videos("b_frames")), tmp_path / "out.mxf")
