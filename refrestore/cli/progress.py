@@ -61,9 +61,7 @@ class Reporter:
 
 
 @contextmanager
-def progress_reporter(
-    mode: ProgressMode, stream: IO[str] | None = None
-) -> Iterator[Reporter]:
+def progress_reporter(mode: ProgressMode, stream: IO[str] | None = None) -> Iterator[Reporter]:
     """Yield what shows progress in the way asked for.
 
     `auto` draws bars on a terminal and is silent elsewhere. Notes are shown in every way.

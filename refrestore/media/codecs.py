@@ -211,7 +211,8 @@ def choose_pixel_format(
     formats = {
         each.name: each
         for each in codec.video_formats or []
-        if each.components and _takes_size(codec, each, size)
+        if each.components
+        and _takes_size(codec, each, size)
         and not (codec.name in _HIDDEN_ALPHA and _has_alpha(each))
     }
     if codec.name == "libx265" and size[0] < X265_LEAST_WIDTH:

@@ -60,9 +60,7 @@ def resolve_copy(info: VideoInfo, output: Path) -> Encoder:
         stream = film_stream(source, info.path)
         begin = timeline.ticks[:TRIAL_PACKETS]
         end = begin[-1] + timeline.duration(begin[-1], timeline.following())
-        span = replace(
-            timeline.span, film=(begin[0] * timeline.unit, end * timeline.unit)
-        )
+        span = replace(timeline.span, film=(begin[0] * timeline.unit, end * timeline.unit))
         film = Film(stream, packets, span)
         said = f"in {stream.codec_context.codec.canonical_name}"
         return Preflight(info, film, said, Path(folder)).fitted(encoder)

@@ -36,7 +36,7 @@ TRIAL_PACKETS = 8
 TIME_SLACK = Fraction(1, 1000)
 """Seconds by which a picture's time may be off: Matroska counts in them."""
 
-TRIAL_READ = 2000
+TRIAL_READ = 500
 """Packets read at most in search of them; subtitles may begin late."""
 
 
@@ -245,9 +245,7 @@ def encoded_film(segment: Path, stream: av.VideoStream, info: VideoInfo, contain
     """Return the film of a trial segment."""
     indices = [SegmentIndex.read(segment)]
     # The trial's few pictures do not last until the film's end.
-    timeline = Timeline.of(
-        indices, replace(info, duration=None), at_zero=container == "mxf"
-    )
+    timeline = Timeline.of(indices, replace(info, duration=None), at_zero=container == "mxf")
     return Film(stream, partial(film_packets, indices, timeline), timeline.span)
 
 

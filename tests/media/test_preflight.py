@@ -63,9 +63,7 @@ SOURCES = {
         Made("deep.mkv", "ffv1", "yuv444p16le", sound="flac"),
         Made("rgb.mov", "qtrle", "rgb24", sound="pcm_s16le"),
         Made("pal.dv", "dvvideo", "yuv420p", (720, 576), "pcm_s16le"),
-        Made(
-            "ntsc.avi", "dvvideo", "yuv411p", (720, 480), "pcm_s16le", rate=Fraction(30000, 1001)
-        ),
+        Made("ntsc.avi", "dvvideo", "yuv411p", (720, 480), "pcm_s16le", rate=Fraction(30000, 1001)),
         Made("coded.mov", "libx264", "yuv420p", sound="pcm_s16le", timecode="01:00:00:00"),
         Made("late.mkv", "ffv1", "yuv420p", sound="pcm_s16le", sound_delay=4800),
     )
@@ -197,7 +195,7 @@ def test_every_source_comes_out_whole_or_what_does_not_is_named(
         elif SOURCES[name].sound_delay:
             assert abs(start - Fraction(SOURCES[name].sound_delay, SAMPLES)) <= Fraction(1, 1000)
             wanted = tone(0, len(wave))
-        np.testing.assert_array_equal(wave[: 15_000], wanted[: len(wave)][:15_000])
+        np.testing.assert_array_equal(wave[:15_000], wanted[: len(wave)][:15_000])
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "prores_ks", "dnxhd"])
