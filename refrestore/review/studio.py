@@ -182,7 +182,13 @@ class Studio:
         summary = {
             key: result.summary[key]
             for key in (
-                "frames", "faces", "unreferenced", "wall_seconds", "notes", "output", "stages"
+                "frames",
+                "faces",
+                "unreferenced",
+                "wall_seconds",
+                "notes",
+                "output",
+                "stages",
             )
         }
         if resumed <= 1:
