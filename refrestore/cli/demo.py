@@ -10,6 +10,7 @@ import typer
 from . import options
 from .output import print_json, print_line
 from .progress import progress_reporter
+from .run import counted_faces
 from .table import print_table
 
 
@@ -60,7 +61,7 @@ def demo(
             }
         )
         return
-    print_line(f"Restored {made.result.summary['faces']} faces.")
+    print_line(f"Done: {counted_faces(made.result.summary)}.")
     labels = {
         "restored": "result",
         "report": "report",

@@ -43,7 +43,7 @@ TRIAL_PACKETS = 8
 TIME_SLACK = Fraction(1, 1000)
 """Seconds by which a picture's time may be off: Matroska counts in them."""
 
-TRIAL_READ = 2000
+TRIAL_READ = 500
 """Packets read at most in search of them; subtitles may begin late."""
 
 
