@@ -12,6 +12,7 @@ ROOT = Path(refrestore.__file__).parent
 FLOORS = {
     "errors": 0,
     "moment": 0,  # imports nothing
+    "names": 0,
     "types": 1,
     "config": 1,
     "models": 2,  # opens what `faces` runs

@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from refrestore import __version__
 from refrestore.errors import RefrestoreError
 
+from .names import path_failures
+
 DEBUG_VARIABLE = "REFRESTORE_DEBUG"
 INTERRUPTED = 130
 """Exit status after Ctrl-C, by the shells' convention (128 + SIGINT)."""
@@ -53,7 +55,8 @@ _mount()
 def main() -> None:
     """Run the command line; every expected error is one sentence and a non-zero exit."""
     try:
-        app()
+        with path_failures(sys.argv[1:]):
+            app()
     except RefrestoreError as error:
         _fail(str(error), error.exit_code, error)
     except ValidationError as error:

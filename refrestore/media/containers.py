@@ -13,6 +13,7 @@ import av
 
 from refrestore.errors import MediaError, UsageError
 from refrestore.media.failures import reason
+from refrestore.media.files import libav_url
 from refrestore.media.matroska import PLACEHOLDER
 from refrestore.media.probe import StreamInfo, VideoInfo, chapters_of
 
@@ -95,7 +96,7 @@ class OutputFile:
     ) -> None:
         metadata = {key: each for key, each in source.metadata.items() if key not in STALE_TAGS}
         options = _muxer_options(encoder.container, metadata) | _movie_timescale(source, encoder)
-        file: Any = io.BytesIO() if target is None else str(target)
+        file: Any = io.BytesIO() if target is None else libav_url(target)
         self.container = av.open(file, "w", format=encoder.container, container_options=options)
         self.container.metadata.update(metadata)
         self.streams: dict[int, Any] = {}
