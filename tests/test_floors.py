@@ -14,6 +14,7 @@ FLOORS = {
     "moment": 0,  # imports nothing
     "plain_file": 0,
     "plain_text": 0,
+    "names": 0,
     "types": 1,
     "config": 1,
     "models": 2,  # opens what `faces` runs

@@ -15,6 +15,7 @@ from refrestore import __version__
 from refrestore.errors import RefrestoreError, Stopped, kept_notes
 from refrestore.plain_text import plain
 
+from .names import path_failures
 from .output import prepare_streams
 from .stopping import (
     SIGNALLED,
@@ -69,7 +70,8 @@ def main() -> None:
     handler = StopHandler()
     handler.install()
     try:
-        app()
+        with path_failures(sys.argv[1:]):
+            app()
     except BaseException as error:
         if (stop := was_stopped(error)) is not None and not isinstance(error, SystemExit):
             _stop(error, stop)

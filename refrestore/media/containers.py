@@ -12,6 +12,7 @@ import av
 
 from refrestore.errors import MediaError, UsageError
 from refrestore.media.failures import reason
+from refrestore.media.files import libav_url
 from refrestore.media.matroska import PLACEHOLDER
 from refrestore.media.probe import StreamInfo, VideoInfo, chapters_of
 from refrestore.media.timecode import TAG, without_timecode
@@ -101,7 +102,7 @@ class OutputFile:
         metadata = {key: each for key, each in tags.items() if key not in STALE_TAGS}
         options = _muxer_options(encoder.container, metadata) | _movie_timescale(source, encoder)
         self.container = av.open(
-            str(target), "w", format=encoder.container, container_options=options
+            libav_url(target), "w", format=encoder.container, container_options=options
         )
         self.container.metadata.update(metadata)
         self.streams: dict[int, Any] = {}

@@ -1,12 +1,46 @@
-"""Files that are whole or not there."""
+"""Files: what their names say, and that they are whole or not there."""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
-from refrestore.errors import DiskError
+from refrestore.errors import DiskError, MediaError
+from refrestore.names import PATH_ERRORS, is_utf8, readable_name
+
+
+def libav_url(path: str | Path) -> str:
+    """Return a file's name for libav, which takes `a:b.mp4` alone for an address."""
+    return f"file:{os.fspath(path)}"
+
+
+def check_file(path: Path) -> os.stat_result:
+    """Return what the system says of a file that is to be read.
+
+    Raises
+    ------
+    MediaError
+        There is none of that name, or it is no file, or may not be looked at.
+    """
+    name = readable_name(path)
+    if not is_utf8(path):
+        raise MediaError(f"The name {name} is not UTF-8: rename the file first.")
+    if "\0" in os.fspath(path):
+        raise MediaError("A file's name cannot have a null character in it.")
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise MediaError(f"{name} is a link to a file that is not there.") from error
+        raise MediaError(f"There is no file {name}.") from error
+    except OSError as error:
+        reason = PATH_ERRORS.get(error.errno or 0) or error.strerror
+        raise MediaError(f"{name} cannot be opened: {reason}.") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise MediaError(f"{name} is not a file; give the path of a file.")
+    return found
 
 
 def write_file(

@@ -18,6 +18,7 @@ from av.stream import Disposition
 
 from refrestore.errors import MediaError
 from refrestore.media.colour import FULL, ColorTags
+from refrestore.media.files import check_file, libav_url
 from refrestore.media.hdr import HdrMetadata, shown_differently
 from refrestore.media.timecode import timecode_in
 from refrestore.moment import Timecode
@@ -233,14 +234,10 @@ def open_input(path: Path, options: dict[str, str] | None = None) -> av.containe
     MediaError
         It is missing, a folder, empty, or nothing that libav can read.
     """
-    if not path.exists():
-        raise MediaError(f"There is no file {path}.")
-    if not path.is_file():
-        raise MediaError(f"{path} is not a file; give the path of one video.")
-    if path.stat().st_size == 0:
+    if check_file(path).st_size == 0:
         raise MediaError(f"{path} is empty (0 bytes).")
     try:
-        return av.open(str(path), "r", metadata_errors="replace", container_options=options)
+        return av.open(libav_url(path), "r", metadata_errors="replace", container_options=options)
     except PermissionError as error:
         raise MediaError(f"{path} may not be read: permission denied.") from error
     except (av.FFmpegError, OSError, ValueError) as error:

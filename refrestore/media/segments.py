@@ -17,7 +17,7 @@ import av
 
 from refrestore.errors import MediaError
 from refrestore.media.failures import reason, writing
-from refrestore.media.files import publish
+from refrestore.media.files import libav_url, publish
 from refrestore.media.matroska import PLACEHOLDER, write_hdr
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class SegmentWriter:
             self._format = OTHER_FORMATS.get(encoder.codec, SEGMENT_FORMAT)
             options = {"movflags": "use_metadata_tags"} if self._format == "mov" else {}
             self._container = av.open(
-                str(self._temporary), "w", format=self._format, container_options=options
+                libav_url(self._temporary), "w", format=self._format, container_options=options
             )
             self._stream = encoder.add_stream(self._container)
             self._stream.time_base = SEGMENT_TICK
@@ -205,7 +205,7 @@ def open_segment(
         It is missing or damaged.
     """
     with _readable(path):
-        container = av.open(str(path), "r")
+        container = av.open(libav_url(path), "r")
     with container:
         if FIRST_KEY not in container.metadata or len(container.streams) != 1:
             raise MediaError(f"{path} is not a segment; remove it and render again.")
@@ -219,7 +219,7 @@ def segment_packets(
     offset = int(container.metadata[FIRST_KEY]) - MARGIN
     packets = container.demux(stream)
     while True:
-        with _readable(Path(container.name)):
+        with _readable(Path(container.name.removeprefix(libav_url("")))):
             packet = next(packets, None)
         if packet is None:
             return

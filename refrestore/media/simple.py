@@ -11,6 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from refrestore.media.files import libav_url
 from refrestore.types import ImageArray
 
 SOUND_BLOCK = 1024
@@ -43,7 +44,7 @@ def write_pictures(
         -1..1, encoded as AAC.
     """
     count = 0
-    where: str | BinaryIO = str(target) if isinstance(target, Path) else target
+    where: str | BinaryIO = libav_url(target) if isinstance(target, Path) else target
     with av.open(where, "w", format=container) as output:
         video: av.VideoStream | None = None
         audio = None if sound is None else output.add_stream("aac", rate=sound_rate)

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from refrestore.errors import MediaError, UsageError
 from refrestore.media.failures import writing
-from refrestore.media.files import publish
+from refrestore.media.files import check_file, publish
 from refrestore.types import ImageArray
 
 MAX_PIXELS = 200_000_000
@@ -34,8 +34,7 @@ def read_picture(path: str | Path) -> ImageArray:
         It is missing, damaged, no picture, or larger than `MAX_PIXELS`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MediaError(f"There is no picture {path}.")
+    check_file(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -11,6 +11,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
+from refrestore.media.files import libav_url
 from refrestore.types import ImageArray
 
 CODEC, OPTIONS = "libx264", {"crf": "15", "preset": "veryfast"}
@@ -34,7 +35,7 @@ class LoopWriter:
     """
 
     def __init__(self, path: Path, rate: Fraction) -> None:
-        self._output = av.open(str(path), "w", format="mp4", options=Muxed)
+        self._output = av.open(libav_url(path), "w", format="mp4", options=Muxed)
         self._rate = rate.limit_denominator(60_000)
         self._stream: Any = None
         self.count = 0

@@ -12,6 +12,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from refrestore.errors import MediaError
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.pose import mesh_keypoints
+from refrestore.media.files import check_file
+from refrestore.names import is_utf8, readable_name
 from refrestore.scan.closeups import closeup
 from refrestore.scan.harvest import MIN_SIZE
 from refrestore.types import Faces, ImageArray, Reference
@@ -68,6 +70,7 @@ def read_picture(path: Path) -> ImageArray:
     MediaError
         If it cannot be read.
     """
+    check_file(path)
     try:
         with Image.open(path) as picture:
             return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
@@ -98,12 +101,14 @@ def faces_of_pictures(
     """
     references, rejected = [], []
     for number, picture in enumerate(pictures, start=1):
-        source = str(picture) if isinstance(picture, Path) else f"picture {number}"
+        source = readable_name(picture) if isinstance(picture, Path) else f"picture {number}"
         try:
             image = read_picture(picture) if isinstance(picture, Path) else picture
             references.append(_reference(image, source, models, detect_size))
         except MediaError:
-            rejected.append(Rejected(source, "it cannot be read as a picture"))
+            odd = isinstance(picture, Path) and not is_utf8(picture)
+            reason = "its name is not UTF-8: rename it" if odd else "it cannot be read as a picture"
+            rejected.append(Rejected(source, reason))
         except _NotUsableError as error:
             rejected.append(Rejected(source, str(error)))
     return PictureFaces(tuple(references), tuple(rejected))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import ProfileError, UsageError
 from refrestore.faces.analyser import load_face_models
+from refrestore.media.files import check_file
 from refrestore.models.pack import load_face_pack
 from refrestore.project import Profile, Project
 from refrestore.project.network import Network
@@ -65,7 +66,9 @@ def pictures_in(paths: Iterable[Path]) -> list[Path]:
     Raises
     ------
     UsageError
-        When a path does not exist or a folder holds no picture.
+        When a folder holds no picture.
+    MediaError
+        When a path is neither a file nor a folder.
     """
     found: list[Path] = []
     for path in paths:
@@ -74,10 +77,9 @@ def pictures_in(paths: Iterable[Path]) -> list[Path]:
             if not inside:
                 raise UsageError(f"There is no picture in {path}.")
             found += inside
-        elif path.exists():
-            found.append(path)
         else:
-            raise UsageError(f"There is no file or folder {path}.")
+            check_file(path)
+            found.append(path)
     return found
 
 

@@ -60,8 +60,8 @@ def test_what_is_no_picture(tmp_path, monkeypatch):
     text.write_text("no picture")
     short.write_bytes(good.read_bytes()[:5000])
     for path, words in [
-        (tmp_path / "none.png", "no picture"),
-        (tmp_path, "no picture"),
+        (tmp_path / "none.png", "no file"),
+        (tmp_path, "not a file"),
         (text, "not a picture"),
         (short, "damaged"),
     ]:
