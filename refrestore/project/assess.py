@@ -11,10 +11,11 @@ from typing import Any
 from refrestore.errors import ProjectError
 
 from .damage import DamageError
-from .database import APPLICATION_ID, SCHEMA_VERSION
+from .database import SCHEMA_VERSION
 from .edits import LOG_ACTIONS, follow
 from .entries import Said, unpack_entry
 from .files import read_crop, read_image
+from .opening import APPLICATION_ID
 from .rows import TABLES, meta_number, read_row
 from .salvage import Row, Salvage
 from .scanning import THUMBNAILS, now, scan_folder

@@ -17,11 +17,8 @@ from refrestore.media.files import disk_error
 
 from .damage import DamageError, damaged
 from .folder import PRIVATE_FILE
-from .opening import BUSY_SECONDS, connect, in_memory, is_of_disk
+from .opening import APPLICATION_ID, BUSY_SECONDS, connect, in_memory, is_of_disk
 from .rows import meta_number, read_row
-
-APPLICATION_ID = 0x72665270
-""""rfRp", in the file's header, so that another program's database is not mistaken for ours."""
 
 SCHEMA_VERSION = 2
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from refrestore.errors import DiskError
 
+APPLICATION_ID = 0x72665270
+""""rfRp", in the file's header, so that another program's database is not mistaken for ours."""
+
 BUSY_SECONDS = 30.0
 """How long to wait for another process's write; ours last milliseconds."""
 
@@ -66,7 +69,9 @@ def copy_database(path: Path, target: Path) -> None:
 def _for_writing(path: Path) -> sqlite3.Connection:
     connection = _connect(path, "mode=rw")
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        # Nothing is changed in what may be another program's.
+        if connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,):
+            connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         _touch(connection)  # makes the files that WAL needs beside the database
     except BaseException:

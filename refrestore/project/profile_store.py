@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import shutil
+import stat
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from refrestore.media.files import disk_error, write_file
 from refrestore.plain_file import read_plain
 from refrestore.types import FloatArray
 
+from .folder import PRIVATE_FOLDER
 from .lock import FileLock
 from .network import Network
 from .profile import Profile, check_network, same_people
@@ -287,8 +289,12 @@ class ProfileStore:
     def _write(self, folder: Path, files: Mapping[str, bytes]) -> None:
         partial = self.directory / f"{PARTIAL}{secrets.token_hex(8)}"
         try:
+            # A new profile is its owner's; one that was shared on purpose stays shared.
+            mode = stat.S_IMODE(folder.stat().st_mode) if folder.exists() else PRIVATE_FOLDER
+            partial.mkdir(mode=mode)
             for file, content in files.items():
-                write_file(partial / file, content)
+                (partial / file).parent.mkdir(exist_ok=True, mode=mode)
+                write_file(partial / file, content, mode=mode & 0o666)
             self._put(partial, folder)
         except OSError as error:
             raise disk_error(folder, error) from error
@@ -316,7 +322,7 @@ class ProfileStore:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            self.directory.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
         except OSError as error:
             raise disk_error(self.directory, error) from error
         lock = FileLock(self.directory / LOCK)

@@ -120,8 +120,6 @@ def repair(folder: Path, video: VideoSource | None = None) -> Repaired:
     lock = FileLock(folder / LOCK)
     lock.acquire_or_refuse(folder)
     try:
-        if not check(folder).problems:
-            return Repaired(None)
         with tempfile.TemporaryDirectory(
             prefix=SPOOL, dir=folder, ignore_cleanup_errors=True
         ) as room:
@@ -140,8 +138,13 @@ class _Repair:
         self._next: list[str] = []
 
     def run(self) -> Repaired:
+        before = _state(self._path)
         with self._read() as salvage:
             found = assess(salvage, self._folder)
+            if not found.problems:
+                if not _opens(self._folder):
+                    return Repaired(None)
+                before = _state(self._path)  # opening may have folded the last edits in
             entry = self._entry(found)
             fresh = self._room / PARTIAL
             self._write(fresh, salvage, found, entry)
@@ -152,6 +155,11 @@ class _Repair:
             if copy.exists():
                 copy.chmod(stat.S_IMODE(self._path.stat().st_mode))
                 publish(copy, copy)
+        if _state(self._path) != before:
+            raise ProjectError(
+                f"{self._path} was changed while it was repaired: close the program that uses it "
+                "and repair it again."
+            )
         fresh.chmod(stat.S_IMODE(self._path.stat().st_mode))
         # What was not folded in belongs to the damaged file, and is in its copy.
         for suffix in ("-wal", "-shm", "-journal"):
@@ -181,7 +189,6 @@ class _Repair:
         if salvage is None or len(salvage.missing()) == len(TABLES):
             if salvage is not None:
                 salvage.close()
-            write_ahead_log(copy).unlink(missing_ok=True)
             copy_database(self._path, copy)
             renew_first_page(copy, self._room)
             salvage = _opened(copy)
@@ -290,6 +297,12 @@ class _Repair:
                 f"{self._path} cannot be repaired ({left[0].text}); it is as it was: scan into a "
                 "new folder."
             )
+
+
+def _state(path: Path) -> list[tuple[int, int]]:
+    """Return what changes with every edit that somebody else makes."""
+    files = [path, write_ahead_log(path)]
+    return [(one.stat().st_mtime_ns, one.stat().st_size) for one in files if one.exists()]
 
 
 def _opened(path: Path) -> Salvage | None:

@@ -142,7 +142,8 @@ class Salvage:
 def renew_first_page(path: Path, folder: Path) -> None:
     """Give a file the first page of a new project, which says where the tables begin.
 
-    All projects are made alike, so their tables begin in the same places.
+    All projects are made alike, so their tables begin in the same places. Pages that the file has
+    not any more are a new project's too.
 
     Parameters
     ----------
@@ -153,14 +154,16 @@ def renew_first_page(path: Path, folder: Path) -> None:
     """
     fresh = folder / "fresh.sqlite"
     Database.create(fresh, {})
-    page = bytearray(fresh.read_bytes()[:_PAGE])
+    content = bytearray(fresh.read_bytes())
     fresh.unlink()
     with path.open("r+b") as file:
-        pages = max(1, file.seek(0, 2) // len(page))
-        page[_HEADER_PAGES] = pages.to_bytes(4, "big")
-        page[_HEADER_FREE] = bytes(8)
+        size = file.seek(0, 2)
+        file.write(content[size:])
+        pages = max(size, len(content)) // _PAGE
+        content[_HEADER_PAGES] = pages.to_bytes(4, "big")
+        content[_HEADER_FREE] = bytes(8)
         file.seek(0)
-        file.write(page)
+        file.write(content[:_PAGE])
 
 
 def _text(content: bytes) -> str | bytes:

@@ -9,12 +9,13 @@ import pytest
 
 from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
 from refrestore.engine.pictures import restore_pictures
-from refrestore.engine.run import Album, plan_outputs, run
+from refrestore.engine.run import Album, _scan_once, plan_outputs, run
 from refrestore.errors import UsageError
 from refrestore.evaluate.degrade import Degradation, degrade
 from refrestore.evaluate.demo import CameraMove, View, group_photo, make_demo_film
 from refrestore.media.stills import write_picture
 from refrestore.project import ProfileStore, Project
+from refrestore.project.network import Network
 from refrestore.scan.build import build_profile
 from refrestore.scan.scan import scan
 
@@ -51,6 +52,19 @@ def test_videos_lend_each_other_their_close_ups(films, tmp_path) -> None:
     ]
     lent = [source for source in sources if "near.mp4" in source]
     assert lent, "the far film was restored without the near film's close-ups"
+
+
+@pytest.mark.xdist_group("engine")
+@pytest.mark.parametrize("left", [(), (".project.sqlite.partial-journal", "scan.lock")])
+def test_a_folder_without_a_project_is_scanned_into(films, tmp_path, left) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for name in left:
+        (folder / name).touch()
+    (plan,) = plan_outputs(films[1:], tmp_path / "out.mp4", folder)
+    _scan_once(plan, ScanSettings(), RuntimeSettings(), Network("", ""), None)
+    with Project.open(folder) as project:
+        assert project.scan_info() is not None
 
 
 @pytest.mark.xdist_group("engine")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -65,6 +66,27 @@ def assert_same(one: Profile, other: Profile) -> None:
             b.sharpness,
             b.native_size,
         )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+def test_a_new_profile_is_private_and_a_shared_one_stays_shared(store, anna, tmp_path):
+    def modes(folder: Path) -> set[tuple[bool, int]]:
+        found = [folder, *folder.rglob("*")]
+        return {(one.is_dir(), stat.S_IMODE(one.stat().st_mode)) for one in found}
+
+    folder = store.save(anna)
+    assert modes(store.directory) == {(True, 0o700), (False, 0o600)}
+    for entry in (folder, *folder.rglob("*")):
+        entry.chmod(0o750 if entry.is_dir() else 0o640)
+    store.change(anna.name, lambda one: replace(one, threshold=0.5))
+    assert modes(folder) == {(True, 0o750), (False, 0o640)}
+    # What is exported is to be given away: it is as readable as any other file of the user.
+    umask = os.umask(0o022)
+    try:
+        archive = store.export_file(anna.name, tmp_path / "anna.zip")
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(archive.stat().st_mode) == 0o644
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
