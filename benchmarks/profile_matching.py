@@ -24,13 +24,14 @@ from scipy.special import stdtrit
 
 from refrestore.config import RuntimeSettings
 from refrestore.faces.analyser import FaceModels, load_face_models
+from refrestore.media import read_picture
 from refrestore.models.pack import load_face_pack
 from refrestore.project import Profile
 from refrestore.project.profile import MATCH_MARGIN, MATCH_THRESHOLD, likeness
 from refrestore.project.profile_calibration import TAIL, calibrated, expected_own, left_out
 from refrestore.project.profile_cosines import cosines
 from refrestore.scan.agreement import one_person
-from refrestore.scan.photos import MIN_PHOTO_SHARPNESS, MIN_VISIBLE_QUALITY, read_picture
+from refrestore.scan.photos import MIN_PHOTO_SHARPNESS, MIN_VISIBLE_QUALITY
 from refrestore.types import Reference
 
 MOST_PHOTOS = 30

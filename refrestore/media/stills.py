@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -14,8 +15,16 @@ from refrestore.media.failures import writing
 from refrestore.media.files import check_file, publish
 from refrestore.types import ImageArray
 
-MAX_PIXELS = 200_000_000
-"""Largest picture read (200 megapixels, 600 MB as RGB): more is a mistake or an attack."""
+MAX_PIXELS = 160_000_000
+"""Largest picture read: the largest sensor (Phase One IQ4) has 151 megapixels; more is a mistake or
+an attack. Twice 4 bytes a pixel are held at a time where it is turned upright, 3 of them kept."""
+
+FACE_PIXELS = 40_000_000
+"""Most that are decoded where only faces are looked for: a face of 512 is a tenth of such a height.
+The most that takes, by `tests/media/test_stills.py`, is 650 MB (WebP)."""
+
+_STRIP = 256
+"""Rows turned into an array at a time: on the way Pillow holds them twice more, as bytes."""
 
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
@@ -23,37 +32,39 @@ _QUALITY = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}
 """Visually lossless: 95 is the most that Pillow's documentation advises for JPEG."""
 
 
-def read_picture(path: str | Path) -> ImageArray:
+def read_picture(path: str | Path, *, reduced: bool = False) -> ImageArray:
     """Return a picture file as (H, W, 3) uint8 RGB, upright as its EXIF orientation says.
 
     Transparent pictures are put on black; 16-bit ones are reduced to 8.
 
+    Parameters
+    ----------
+    path
+        The file.
+    reduced
+        Whether `FACE_PIXELS` are enough: a larger JPEG is decoded to a half, a quarter or an
+        eighth of its width and height, which costs no more memory than such a picture; others
+        are refused by their header.
+
     Raises
     ------
     MediaError
-        It is missing, damaged, no picture, or larger than `MAX_PIXELS`.
+        It is missing, damaged, no picture, or too large.
     """
     path = Path(path)
     check_file(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    raise MediaError(
-                        f"{path} is {opened.width}x{opened.height}, more than "
-                        f"{MAX_PIXELS // 1_000_000} megapixels; make it smaller first."
-                    )
-                upright = ImageOps.exif_transpose(opened)
-                return np.asarray(_as_rgb(upright), np.uint8).copy()
+        return _decoded(path, None, reduced)
+    except _TooLargeError as error:
+        raise MediaError(f"{path} {error}") from error
     except UnidentifiedImageError as error:
         raise MediaError(f"{path} is not a picture that can be read.") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except _DAMAGES as error:
         raise MediaError(f"{path} is damaged or truncated ({error}).") from error
 
 
-def decode_picture(content: bytes, *, formats: tuple[str, ...], most_pixels: int) -> ImageArray:
-    """Return a picture that came from elsewhere as `read_picture` does; its name is not needed.
+def decode_picture(content: bytes, *, formats: tuple[str, ...]) -> ImageArray:
+    """Return a picture that came from elsewhere as `read_picture` does, reduced.
 
     Parameters
     ----------
@@ -61,31 +72,21 @@ def decode_picture(content: bytes, *, formats: tuple[str, ...], most_pixels: int
         The file.
     formats
         Pillow's names of the formats that are tried; no other decoder sees the bytes.
-    most_pixels
-        Larger ones are refused by their header, before they are decoded.
 
     Raises
     ------
     MediaError
-        It is damaged, of another format or larger than that.
+        It is damaged, of another format or too large.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=formats) as opened:
-                if opened.width * opened.height > most_pixels:
-                    raise Image.DecompressionBombError
-                return np.asarray(_as_rgb(ImageOps.exif_transpose(opened)), np.uint8).copy()
-    except Image.DecompressionBombError as error:
-        raise MediaError(
-            f"The picture has more than {most_pixels // 1_000_000} megapixels; make it smaller "
-            "first."
-        ) from error
+        return _decoded(io.BytesIO(content), formats, reduced=True)
+    except _TooLargeError as error:
+        raise MediaError(f"The picture {error}") from error
     except UnidentifiedImageError as error:
         raise MediaError(
             f"This is no picture that can be read; {', '.join(formats)} can."
         ) from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except _DAMAGES as error:
         raise MediaError(f"The picture is damaged or truncated ({error}).") from error
 
 
@@ -113,6 +114,52 @@ def write_picture(path: str | Path, rgb: ImageArray) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+class _TooLargeError(Exception):
+    """How large a picture is and may be, as the end of a sentence."""
+
+
+_DAMAGES = (OSError, ValueError, SyntaxError)
+
+
+def _decoded(source: Path | BinaryIO, formats: tuple[str, ...] | None, reduced: bool) -> ImageArray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            opened = Image.open(source, formats=formats)
+        except Image.DecompressionBombError as error:
+            raise _TooLargeError(
+                f"has more than {MAX_PIXELS // 1_000_000} megapixels; make it smaller first."
+            ) from error
+        with opened:
+            _bound(opened, reduced)
+            ImageOps.exif_transpose(opened, in_place=True)
+            width, height = opened.size
+            rgb = np.empty((height, width, 3), np.uint8)
+            for top in range(0, height, _STRIP):
+                strip = opened.crop((0, top, width, min(height, top + _STRIP)))
+                rgb[top : top + _STRIP] = np.asarray(_as_rgb(strip))
+            return rgb
+
+
+def _bound(opened: Image.Image, reduced: bool) -> None:
+    """Refuse a picture by its header, or have its decoder make it smaller."""
+    width, height = opened.size
+    if width * height > MAX_PIXELS:
+        raise _TooLargeError(
+            f"is {width}x{height}, more than {MAX_PIXELS // 1_000_000} megapixels; make it "
+            "smaller first."
+        )
+    if not reduced or width * height <= FACE_PIXELS:
+        return
+    # A progressive JPEG is held whole before any of it is decoded.
+    if opened.format != "JPEG" or opened.info.get("progressive"):
+        raise _TooLargeError(
+            f"is {width}x{height}, and only a JPEG that is not progressive may have more than "
+            f"{FACE_PIXELS // 1_000_000} megapixels here; make it smaller first."
+        )
+    opened.draft(None, (-(-width // 2), -(-height // 2)))
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

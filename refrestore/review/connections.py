@@ -32,7 +32,7 @@ SHARE = 4
 ENOUGH_DESCRIPTORS = 4096
 
 QUEUE = 4096
-"""Connections that the system holds until they are accepted: one too many waits a second or three."""
+"""Connections that the system holds until they are accepted; one too many tries again after 1 s."""
 
 STRANGER_SECONDS = 10
 """How long a connection may be open without having shown the cookie."""

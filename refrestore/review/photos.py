@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 
-MOST_PIXELS = 100_000_000
-
 
 class PhotoDesk:
     """Takes photos for profiles, one at a time; the networks are opened at the first.
@@ -39,7 +37,8 @@ class PhotoDesk:
 
     def __init__(self, runtime: RuntimeSettings, store: ProfileStore) -> None:
         self._runtime, self._store = runtime, store
-        self._mutex = threading.Lock()
+        self.turn = asyncio.Lock()
+        """Whose photo is taken: held from before its bytes are read."""
 
     @cached_property
     def _sight(self) -> Sight:
@@ -71,33 +70,30 @@ class PhotoDesk:
         from refrestore.scan.networks import Source
         from refrestore.scan.photos import faces_of_pictures
 
-        with self._mutex:
-            profile = self._store.load(name)
-            network = self._sight.network
-            if profile.recogniser == network.name:
-                profile, _ = self._sight.fitted(profile)
-            check_network(profile, network)
-            image = decode_picture(
-                content, formats=tuple(FORMATS.values()), most_pixels=MOST_PIXELS
+        profile = self._store.load(name)
+        network = self._sight.network
+        if profile.recogniser == network.name:
+            profile, _ = self._sight.fitted(profile)
+        check_network(profile, network)
+        image = decode_picture(content, formats=tuple(FORMATS.values()))
+        found = faces_of_pictures([image], self._models)
+        if not found.references:
+            reason = found.rejected[0].reason
+            raise MediaError(f"The photo was not added: {reason}.")
+        today = datetime.now(timezone.utc).date().isoformat()
+        face = replace(found.references[0], source=f"photo added {today}")
+        similarity = profile.similarity(face)
+        if not profile.belongs(face):
+            raise ConflictError(
+                f"This is not {name}: its similarity is {similarity:.2f}, and "
+                f"{profile.cosines.belongs:.2f} is the least that the same person shows."
             )
-            found = faces_of_pictures([image], self._models)
-            if not found.references:
-                reason = found.rejected[0].reason
-                raise MediaError(f"The photo was not added: {reason}.")
-            today = datetime.now(timezone.utc).date().isoformat()
-            face = replace(found.references[0], source=f"photo added {today}")
-            similarity = profile.similarity(face)
-            if not profile.belongs(face):
-                raise ConflictError(
-                    f"This is not {name}: its similarity is {similarity:.2f}, and "
-                    f"{profile.cosines.belongs:.2f} is the least that the same person shows."
-                )
-            built = teach_profile(
-                name,
-                [Source("the photo", (face,), network)],
-                store=self._store,
-                sight=self._sight,
-            )
+        built = teach_profile(
+            name,
+            [Source("the photo", (face,), network)],
+            store=self._store,
+            sight=self._sight,
+        )
         said = (
             f"Added to {name}: a face of {face.native_size:.0f} px."
             if built.new

@@ -31,7 +31,8 @@ def profile_routes(place: Place) -> APIRouter:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in FORMATS:
             raise HTTPException(415, f"Photos are {', '.join(FORMATS.values())}.")
-        return await run_in_threadpool(_add_photo, place, name, await request.body())
+        async with place.photos.turn:
+            return await run_in_threadpool(_add_photo, place, name, await request.body())
 
     return routes
 

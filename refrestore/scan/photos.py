@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from refrestore.errors import MediaError
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.pose import mesh_keypoints
-from refrestore.media.files import check_file
+from refrestore.media.stills import read_picture
 from refrestore.names import is_utf8, readable_name
 from refrestore.scan.closeups import closeup
 from refrestore.scan.harvest import MIN_SIZE
@@ -62,22 +61,6 @@ class PictureFaces:
     rejected: tuple[Rejected, ...]
 
 
-def read_picture(path: Path) -> ImageArray:
-    """Read a picture file upright as (H, W, 3) uint8 RGB.
-
-    Raises
-    ------
-    MediaError
-        If it cannot be read.
-    """
-    check_file(path)
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
-        raise MediaError(f"{path} cannot be read as a picture ({_words(error)}).") from error
-
-
 def faces_of_pictures(
     pictures: Iterable[Path | ImageArray], models: FaceModels, *, detect_size: int = _DETECT_SIZE
 ) -> PictureFaces:
@@ -103,12 +86,14 @@ def faces_of_pictures(
     for number, picture in enumerate(pictures, start=1):
         source = readable_name(picture) if isinstance(picture, Path) else f"picture {number}"
         try:
-            image = read_picture(picture) if isinstance(picture, Path) else picture
+            image = read_picture(picture, reduced=True) if isinstance(picture, Path) else picture
             references.append(_reference(image, source, models, detect_size))
-        except MediaError:
+        except MediaError as error:
             odd = isinstance(picture, Path) and not is_utf8(picture)
-            reason = "its name is not UTF-8: rename it" if odd else "it cannot be read as a picture"
-            rejected.append(Rejected(source, reason))
+            reason = str(error).rstrip(".")
+            if reason.startswith(source):
+                reason = f"it{reason.removeprefix(source)}"
+            rejected.append(Rejected(source, "its name is not UTF-8: rename it" if odd else reason))
         except _NotUsableError as error:
             rejected.append(Rejected(source, str(error)))
     return PictureFaces(tuple(references), tuple(rejected))
@@ -155,7 +140,3 @@ def _the_face(found: Faces) -> Faces:
     if largest < MIN_SIZE:
         raise _NotUsableError(f"its face is too small ({largest:.0f} of {MIN_SIZE:.0f} pixels)")
     return found[order[:1]]
-
-
-def _words(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -81,3 +85,76 @@ def test_where_nothing_can_be_written(tmp_path):
     with pytest.raises(ValueError, match="uint8"):
         write_picture(tmp_path / "picture.png", gradient().astype(np.float32))
     assert list(tmp_path.iterdir()) == []
+
+
+LARGEST = 7740, 5160
+"""Just below what is decoded whole where only faces are looked for."""
+
+HUGE = 12_000, 8_300
+
+DECODE = """
+import sys
+from pathlib import Path
+from refrestore.media.stills import decode_picture
+
+def now(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1000
+
+content = Path(sys.argv[1]).read_bytes()
+before = now("VmRSS")
+picture = decode_picture(content, formats=("JPEG", "PNG", "WEBP"))
+shape = picture.shape
+del picture
+print(*shape[:2], now("VmHWM") - before, now("VmRSS") - before)
+"""
+
+
+def turned(path, kind, size, mode="RGB", **options):
+    """Write a picture that is to be shown turned by 90 degrees."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    colour = (90, 100, 110, 128)[: len(mode)]
+    Image.new(mode, size, colour).save(path, kind, exif=exif, **options)
+    return path
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+@pytest.mark.parametrize(
+    ("kind", "mode", "size", "most"),
+    [
+        ("JPEG", "RGB", HUGE, 400),
+        ("PNG", "RGBA", LARGEST, 500),
+        ("WEBP", "RGB", LARGEST, 850),
+    ],
+)
+def test_the_largest_pictures_take_a_bounded_memory_and_give_it_back(
+    tmp_path, kind, mode, size, most
+):
+    quick = {"PNG": {"compress_level": 1}, "WEBP": {"method": 0}}.get(kind, {})
+    path = turned(tmp_path / "picture", kind, size, mode, **quick)
+    command = [sys.executable, "-c", DECODE, str(path)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    height, width, peak, kept = map(float, said)
+    assert height > width
+    assert height * width > stills.FACE_PIXELS / 4
+    assert height * width <= stills.FACE_PIXELS
+    assert peak < most
+    assert kept < 100
+
+
+def test_a_picture_too_large_is_refused_by_its_header(tmp_path, monkeypatch):
+    monkeypatch.setattr(stills, "FACE_PIXELS", 1000)
+    formats = "JPEG", "PNG", "WEBP"
+    for kind, options in (("PNG", {}), ("WEBP", {}), ("JPEG", {"progressive": True})):
+        path = turned(tmp_path / kind, kind, (300, 200), **options)
+        content = path.read_bytes()
+        with pytest.raises(MediaError, match="300x200, and only a JPEG") as error:
+            stills.decode_picture(content, formats=formats)
+        assert str(error.value).endswith("make it smaller first.")
+        with pytest.raises(MediaError, match="300x200"):
+            read_picture(path, reduced=True)
+        assert read_picture(path).shape == (300, 200, 3)
+    path = turned(tmp_path / "plain", "JPEG", (300, 200))
+    assert read_picture(path, reduced=True).shape == (150, 100, 3)
+    assert read_picture(path).shape == (300, 200, 3)

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
+from refrestore.media import read_picture
 from refrestore.project import Project
 from refrestore.render.people import gather_people
 from refrestore.render.refine import GUARD_EVERY, Sample, Tools, _weights
@@ -23,7 +24,6 @@ from refrestore.render.rivals import Rivals, find_astray
 from refrestore.render.work import Work
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.guard import Belief, Choice, Judgement, Reason
-from refrestore.scan.photos import read_picture
 from refrestore.scan.scan import scan
 from refrestore.types import Faces, Identity, Track
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import selectors
 import socket
@@ -11,10 +12,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from refrestore.review import connections, security
 
@@ -192,6 +196,40 @@ def test_the_owner_works_while_hundreds_of_connections_hang(folder, tmp_path):
         words = said.read_text()
         assert "Traceback" not in words
         assert len(words.splitlines()) <= 8, words
+        browser.close()
+
+
+HUGE = 12_000, 8_300
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
+def test_photos_are_taken_one_at_a_time_and_leave_no_memory_behind(folder, tmp_path):
+    def photo(size):
+        content = io.BytesIO()
+        Image.new("RGB", size, (90, 90, 90)).save(content, "JPEG")
+        return content.getvalue()
+
+    with page_in_a_process(folder, tmp_path) as (process, url, _):
+
+        def memory(name):
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1000
+
+        def send(content):
+            headers = {"Content-Type": "image/jpeg"}
+            answer = browser.post("/api/profiles/Anna/photos", content=content, headers=headers)
+            assert answer.status_code == 400
+            assert "no face" in answer.json()["error"]
+
+        browser = owner(url)
+        profile = {"name": "Anna", "identity": 1}
+        assert browser.post("/api/profiles", json=profile).status_code == 200
+        send(photo((640, 480)))
+        before = memory("VmHWM")
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(send, [photo(HUGE)] * 6))
+        assert memory("VmHWM") - before < 500
+        assert memory("VmRSS") - before < 200
         browser.close()
 
 

@@ -3,11 +3,9 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
-from refrestore.errors import MediaError
 from refrestore.faces.analyser import load_face_models
-from refrestore.scan.photos import faces_of_pictures, read_picture
+from refrestore.scan.photos import faces_of_pictures
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +52,4 @@ def test_album(models, shared, tmp_path):
     assert "too small" in reasons["picture 3"]
     assert "too blurred" in reasons["picture 4"]
     assert "no face" in reasons["picture 5"]
-    assert "cannot be read" in reasons[str(text)]
-
-
-def test_pictures_are_read_upright(tmp_path):
-    picture = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(2, 4, 3))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # orientation: turn 90 degrees clockwise to show
-    picture.save(tmp_path / "turned.png", exif=exif)
-    upright = read_picture(tmp_path / "turned.png")
-    np.testing.assert_array_equal(upright, np.rot90(np.asarray(picture), -1))
-
-
-def test_missing_picture(tmp_path):
-    with pytest.raises(MediaError, match="cannot be read as a picture"):
-        read_picture(tmp_path / "nowhere.jpg")
+    assert reasons[str(text)] == "it is not a picture that can be read"
