@@ -117,11 +117,24 @@ def test_both_onnxruntimes_beside_a_gpu_fail(plain_beside, gpu):
     assert MEND in first.detail
 
 
-def test_no_onnxruntime_is_said_and_no_error(monkeypatch):
+@pytest.fixture
+def without_onnxruntime(monkeypatch):
+    """Take the module away, and the records of what is installed."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    hidden = [folder for folder in sys.path if not folder.endswith("site-packages")]
+    monkeypatch.setattr(sys, "path", hidden)
+
+
+def test_no_onnxruntime_is_said_and_no_error(without_onnxruntime):
     (check,) = doctor._onnxruntime(RuntimeSettings(device="cpu"))
     assert check.state == "ok"
     assert "pip install 'refrestore[cpu]'" in check.detail
+
+
+def test_onnxruntime_whose_files_an_uninstall_took(without_onnxruntime, plain_beside):
+    (check,) = doctor._onnxruntime(RuntimeSettings(device="cpu"))
+    assert check.state == "warning"
+    assert "run: pip install --force-reinstall --no-deps onnxruntime" in check.detail
 
 
 def test_onnxruntime_without_the_gpu_that_torch_has(monkeypatch):
