@@ -188,6 +188,10 @@ def _onnxruntime(settings: RuntimeSettings) -> Iterator[Check]:
         yield Check("onnxruntime", "error", detail)
     elif has_onnxruntime():
         yield Check("onnxruntime", "ok", f"{named} computes on {ran}")
+    elif packages:
+        command = f"pip install --force-reinstall --no-deps {' '.join(packages)}"
+        detail = f"{named} has lost its files, OpenCV computes on {ran}; run: {command}"
+        yield Check("onnxruntime", "warning", detail)
     else:
         detail = f"not installed, OpenCV computes on {ran}; faster with it: {CPU_COMMAND}"
         yield Check("onnxruntime", "ok", detail)

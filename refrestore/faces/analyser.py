@@ -30,16 +30,9 @@ _AGREED = 0.12
 _SECOND_LOOK = 0.8
 """What the mesh's agreement with itself is worth, beside the detector's with it."""
 
-_ZOO_PACK = "full"
-"""The pack whose detector and recogniser insightface publishes."""
-
 
 class FacePack(Protocol):
     """The files this room needs of a `models.Pack`."""
-
-    @property
-    def name(self) -> str:
-        """The pack's name."""
 
     @property
     def detector(self) -> Path:
@@ -160,9 +153,8 @@ def load_face_models(
     ModelError
         If a file is missing or is another kind of network.
     """
-    zoo = pack.name == _ZOO_PACK
     return FaceModels(
-        detector=Detector(pack.detector, device, threads, min_score=min_score, zoo=zoo),
+        detector=Detector(pack.detector, device, threads, min_score=min_score),
         landmarker=Landmarker(pack.landmarks, device, threads),
-        recogniser=Recogniser(pack.recogniser, device, threads, zoo=zoo),
+        recogniser=Recogniser(pack.recogniser, device, threads),
     )

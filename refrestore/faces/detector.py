@@ -30,8 +30,6 @@ class Detector:
         Faces below this confidence are dropped.
     passes
         Sizes to look at a picture in, as parts of the size asked for.
-    zoo
-        As `Scrfd`'s.
 
     Raises
     ------
@@ -47,9 +45,8 @@ class Detector:
         *,
         min_score: float = 0.5,
         passes: Sequence[float] = PASSES,
-        zoo: bool = False,
     ) -> None:
-        self._network = Scrfd(path, device, threads, zoo=zoo)
+        self._network = Scrfd(path, device, threads)
         self.min_score = min_score
         self._passes = tuple(passes)
 

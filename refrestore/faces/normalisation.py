@@ -30,6 +30,9 @@ ARCFACE = Normalisation(127.5, 127.5)
 
 NONE = Normalisation(0.0, 1.0)
 
+_PUBLISHED = frozenset({"det_10g.onnx", "w600k_r50.onnx"})
+"""insightface's own files in the pack `full`."""
+
 
 def arcface_normalisation(graph: onnx.ModelProto) -> Normalisation:
     """Return what an ArcFace-style network expects.
@@ -43,12 +46,13 @@ def arcface_normalisation(graph: onnx.ModelProto) -> Normalisation:
 
 
 def zoo_normalisation(path: Path, network: Network, *, detector: bool) -> Normalisation | None:
-    """Return what insightface's model zoo takes a file for, or None where it is not installed.
+    """Return what insightface's model zoo takes one of its files for; None where it has no say.
 
-    The packs it publishes are opened through it where it is; what it says is what the rules above
-    say of every file known (tests/faces/test_oracles.py), so results do not depend on it.
+    The files it publishes are opened through it where it is installed; what it says is what the
+    rules above say of every file known (tests/faces/test_oracles.py), so results do not depend on
+    it.
     """
-    if importlib.util.find_spec("insightface") is None:
+    if path.name not in _PUBLISHED or importlib.util.find_spec("insightface") is None:
         return None
     if detector:
         from insightface.model_zoo.scrfd import SCRFD as Opened  # noqa: N811

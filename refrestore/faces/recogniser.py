@@ -31,8 +31,6 @@ class Recogniser:
         ONNX file with a (N, 3, 112, 112) input and (N, 512) output.
     device, threads
         Where to run.
-    zoo
-        Ask insightface, where it is installed, how to normalise.
 
     Raises
     ------
@@ -40,19 +38,12 @@ class Recogniser:
         If the file is not such a network.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        device: Device = "cpu",
-        threads: int | None = None,
-        *,
-        zoo: bool = False,
-    ) -> None:
+    def __init__(self, path: Path, device: Device = "cpu", threads: int | None = None) -> None:
         session = onnx_session(path, device, threads)
         shape = session.get_inputs()[0].shape
         if list(shape[1:]) != [3, ARCFACE_SIZE, ARCFACE_SIZE]:
             raise ModelError(f"{path} is no recogniser: its input is {shape}, not (N, 3, 112, 112)")
-        asked = zoo_normalisation(path, session, detector=False) if zoo else None
+        asked = zoo_normalisation(path, session, detector=False)
         self._normalisation = asked or arcface_normalisation(read_graph(path))
         self._session = session
         self._input = session.get_inputs()[0].name

@@ -59,8 +59,6 @@ class Scrfd:
         ONNX file with nine outputs: scores, boxes, keypoints at strides 8, 16 and 32.
     device, threads
         Where to run.
-    zoo
-        Ask insightface, where it is installed, how to normalise.
 
     Raises
     ------
@@ -68,14 +66,7 @@ class Scrfd:
         If the file is not such a network.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        device: Device = "cpu",
-        threads: int | None = None,
-        *,
-        zoo: bool = False,
-    ) -> None:
+    def __init__(self, path: Path, device: Device = "cpu", threads: int | None = None) -> None:
         model = read_graph(path)
         if len(model.graph.output) != _OUTPUTS:
             raise ModelError(f"{path} is no SCRFD with keypoints: it has no {_OUTPUTS} outputs")
@@ -84,8 +75,7 @@ class Scrfd:
         free_dimensions(model, {**({0: "n"} if self._batched else {}), 2: "height", 3: "width"})
         self._session = open_session(path, model, device, threads)
         self._input = self._session.get_inputs()[0].name
-        asked = zoo_normalisation(path, self._session, detector=True) if zoo else None
-        self._normalisation = asked or SCRFD
+        self._normalisation = zoo_normalisation(path, self._session, detector=True) or SCRFD
 
     def candidates(self, canvas: ImageArray, min_score: float) -> list[Candidates]:
         """Return what is above a confidence, one entry a picture, in pixels of the canvas.

@@ -42,6 +42,10 @@ class OpenCvNetwork:
     graph
         Serialised graph to open in its place.
 
+    Notes
+    -----
+    Threads are OpenCV's own, all of them; answers are the same for any number.
+
     Raises
     ------
     ModelError

@@ -74,11 +74,12 @@ def gpu(tmp_path, monkeypatch):
 
 @pytest.fixture
 def plain_beside(tmp_path, monkeypatch):
-    """Install plain onnxruntime, as far as its metadata says."""
+    """Install plain onnxruntime, as far as its metadata says, in a folder that is returned."""
     info = tmp_path / "site/onnxruntime-1.32.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime\nVersion: 1.32.0\n")
     monkeypatch.syspath_prepend(str(info.parent))
+    return str(info.parent)
 
 
 @WITHOUT_CUDA
@@ -117,11 +118,23 @@ def test_both_onnxruntimes_beside_a_gpu_fail(plain_beside, gpu):
     assert MEND in first.detail
 
 
-def test_no_onnxruntime_is_said_and_no_error(monkeypatch):
+def test_no_onnxruntime_is_said_and_no_error(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr(
+        doctor, "onnxruntime_packages", lambda: onnxruntime_packages([str(tmp_path)])
+    )
     (check,) = doctor._onnxruntime(RuntimeSettings(device="cpu"))
     assert check.state == "ok"
     assert "pip install 'refrestore[cpu]'" in check.detail
+
+
+def test_onnxruntime_whose_files_an_uninstall_took(plain_beside, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    recorded = onnxruntime_packages([plain_beside])
+    monkeypatch.setattr(doctor, "onnxruntime_packages", lambda: recorded)
+    (check,) = doctor._onnxruntime(RuntimeSettings(device="cpu"))
+    assert check.state == "warning"
+    assert "run: pip install --force-reinstall --no-deps onnxruntime" in check.detail
 
 
 def test_onnxruntime_without_the_gpu_that_torch_has(monkeypatch):

@@ -22,7 +22,6 @@ pytestmark = pytest.mark.shared
 def pack(shared):
     models = shared / "models"
     return SimpleNamespace(
-        name="teachers",
         detector=models / "scrfd_2.5g_kps.onnx",
         landmarks=models / "face_landmark_468.onnx",
         recogniser=models / "edgeface_xs.fp32.onnx",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -15,9 +16,16 @@ from refrestore.config import tree_directory
 from refrestore.evaluate.demo import group_photo
 from refrestore.faces.align import ARCFACE_TEMPLATE, crops, similarity
 from refrestore.faces.analyser import load_face_models
-from refrestore.faces.normalisation import ARCFACE, NONE, arcface_normalisation
+from refrestore.faces.normalisation import (
+    ARCFACE,
+    NONE,
+    SCRFD,
+    arcface_normalisation,
+    zoo_normalisation,
+)
 from refrestore.faces.recogniser import Recogniser
 from refrestore.faces.scrfd import Scrfd, suppress
+from refrestore.models.runtime import onnx_session
 
 zoo = pytest.importorskip("insightface.model_zoo")
 
@@ -142,22 +150,35 @@ def test_networks_that_normalise_by_themselves_are_told_as_insightface_tells_the
 
 
 @pytest.mark.shared
-def test_full_pack_is_the_same_without_insightface(shared, monkeypatch):
+def test_full_pack_is_the_same_without_insightface(shared, tmp_path, monkeypatch):
     pack = SimpleNamespace(
-        name="full",
-        detector=shared / "models/scrfd_500m_kps.onnx",
-        recogniser=shared / "models/edgeface_xs.fp32.onnx",
+        detector=tmp_path / "det_10g.onnx",  # names by which the zoo is asked
+        recogniser=tmp_path / "w600k_r50.onnx",
         landmarks=LITE / "landmarks.onnx",
     )
+    shutil.copy(shared / "models/scrfd_500m_kps.onnx", pack.detector)
+    shutil.copy(shared / "models/edgeface_xs.fp32.onnx", pack.recogniser)
     photo = group_photo()
-    answers = []
-    for installed in (True, False):
-        if not installed:
-            monkeypatch.setitem(sys.modules, "insightface", None)
+
+    def compute():
         models = load_face_models(pack, "cpu", threads=1)
         faces = models.detector.detect([photo], [0], SIDE)
-        answers.append((faces, models.recogniser.embed_faces(photo, faces.keypoints)))
-    (with_zoo, known), (without, unknown) = answers
-    np.testing.assert_array_equal(with_zoo.box, without.box)
-    np.testing.assert_array_equal(known, unknown)
-    assert len(known) == 6
+        return faces.box, faces.keypoints, models.recogniser.embed_faces(photo, faces.keypoints)
+
+    with_zoo = compute()
+    monkeypatch.setitem(sys.modules, "insightface", None)
+    without = compute()
+    for one, other in zip(with_zoo, without, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(with_zoo[0]) == 6
+
+
+@pytest.mark.shared
+def test_the_zoo_is_asked_of_its_own_files(shared, tmp_path, monkeypatch):
+    path = tmp_path / "det_10g.onnx"
+    shutil.copy(shared / "models/scrfd_500m_kps.onnx", path)
+    session = onnx_session(path, "cpu", 1)
+    assert zoo_normalisation(path, session, detector=True) == SCRFD
+    assert zoo_normalisation(LITE / "detector.onnx", session, detector=True) is None
+    monkeypatch.setitem(sys.modules, "insightface", None)
+    assert zoo_normalisation(path, session, detector=True) is None
