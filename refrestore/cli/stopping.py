@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -102,13 +103,15 @@ def _numbers() -> list[signal.Signals]:
 def _indivisible(frame: FrameType | None) -> bool:
     """Say whether a stop here would leave a half: of a module, of a folder being made or removed.
 
-    Compiled modules print what interrupts their import, and cannot be imported twice.
+    Compiled modules print what interrupts them while they are imported, or give another reason.
     """
     while frame is not None:
-        name = frame.f_globals.get("__name__", "")
-        if name == "tempfile" or frame.f_code.co_filename.startswith("<frozen importlib"):
+        name, function = frame.f_globals.get("__name__", ""), frame.f_code.co_name
+        if name == "tempfile" or (name, function) in {("shutil", "rmtree"), ("threading", "start")}:
             return True
-        if (name, frame.f_code.co_name) in {("shutil", "rmtree"), ("threading", "start")}:
+        if function in ("create_module", "exec_module") and isinstance(
+            frame.f_locals.get("self"), ExtensionFileLoader
+        ):
             return True
         frame = frame.f_back
     return False

@@ -96,9 +96,13 @@ class OutputPlace:
             try:
                 self.folder.mkdir(exist_ok=True)
                 held = self._lock.acquire()
+            except FileExistsError:
+                if self.folder.exists():  # a file of that name
+                    raise
+                continue  # removed by the one before, between two steps
             except DiskError as error:
                 if isinstance(error.__cause__, FileNotFoundError):
-                    continue  # removed by the one before, between two steps
+                    continue
                 raise
             if not held:
                 raise DiskError(

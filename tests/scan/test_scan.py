@@ -118,7 +118,7 @@ def test_progress_and_leftovers(scanned):
     frames = [done for stage, done, _ in told if stage == "frames"]
     assert frames == sorted(frames)
     assert frames[-1] == summary.frames
-    assert not list(folder.glob(f"{SPOOL}*"))
+    assert not list(folder.rglob(f"{SPOOL}*"))
 
 
 def test_contact_sheet_shows_everybody(scanned):
