@@ -8,13 +8,33 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .archives import Archives
 from .campaign import Campaign, FaultClass, Report
 from .databases import Databases
+from .disk import Disk
+from .formats import Formats
 from .kills import Kills
+from .length import Length
 from .media import Media
+from .page import PageConnections, PageLoad, PageRequests
+from .signals import Signals
 from .tables import markdown, put_between_markers, table
+from .weights import Weights
 
-CLASSES: tuple[type[FaultClass], ...] = (Kills, Media, Databases)
+CLASSES: tuple[type[FaultClass], ...] = (
+    Kills,
+    Media,
+    Formats,
+    Disk,
+    Databases,
+    Archives,
+    Weights,
+    Signals,
+    Length,
+    PageConnections,
+    PageRequests,
+    PageLoad,
+)
 SEED = 20261128
 
 
@@ -26,8 +46,12 @@ def main() -> int:
     chosen = [one for one in CLASSES if not options.only or one.name in options.only]
     with Campaign(folder, options.seed, workers=options.workers, keep=options.keep) as campaign:
         for one in chosen:
-            count = one.reduced if options.reduced else round(one.full * options.scale / one.weight)
-            numbers = [options.trial] if options.trial is not None else list(range(max(1, count)))
+            count = round(one.full * options.scale / one.weight)
+            numbers = list(range(one.reduced if options.reduced else max(1, count)))
+            if options.trial is not None:
+                numbers = [options.trial]
+            if not numbers:
+                continue
             campaign.run(one(), numbers, report)
             print(table([row for row in report.rows if row.name == one.name]), flush=True)
     for failure in report.failed[: options.show]:

@@ -108,7 +108,12 @@ class FaultClass(ABC):
     """Whether trials are run one at a time, as they measure time or memory."""
 
     def prepare(self, trial: Trial) -> None:
-        """Make what all trials need, in a folder that is kept (trial 0's dice)."""
+        """Make what all trials need, in a folder that is kept."""
+        return None
+
+    def finish(self) -> str | None:
+        """End what `prepare` began; return what was wrong all along."""
+        return None
 
     @abstractmethod
     def row(self, number: int) -> str:
@@ -180,7 +185,12 @@ class Campaign:
         """Run trials of a class and add them to the report."""
         began = time.monotonic()
         kept = self._folder / fault.name / "material"
-        fault.prepare(Trial(fault.name, -1, self._seed, kept, self._servers[0], self._stock))
+        try:
+            fault.prepare(Trial(fault.name, -1, self._seed, kept, self._servers[0], self._stock))
+        except Exception as error:  # without its material no trial of the class has passed
+            report.rows.append(Row(fault.name, "not prepared", len(numbers), len(numbers)))
+            report.failed.append(Failure(f"{fault.name}: preparation", -1, str(error)[-2000:]))
+            return
         rows: dict[str, Row] = {}
         workers = 1 if fault.alone else len(self._servers)
         with ThreadPoolExecutor(workers) as pool:
@@ -193,6 +203,10 @@ class Campaign:
                 if wrong is not None:
                     row.failures += fault.weight
                     report.failed.append(Failure(f"{fault.name}: {name}", number, wrong))
+        wrong = fault.finish()
+        if wrong is not None:
+            rows["all along"] = Row(fault.name, "all along", 1, 1)
+            report.failed.append(Failure(f"{fault.name}: all of it", numbers[-1], wrong))
         report.rows += [rows[name] for name in sorted(rows)]
         report.seconds[fault.name] = time.monotonic() - began
 
@@ -260,9 +274,9 @@ PARTIAL = (".candidates-", "refrestore-review-", ".partial", ".tmp", "-journal",
 
 def leftovers(*folders: Path) -> list[str]:
     """Return names of what no ended command should leave."""
-    found = []
-    for folder in folders:
-        for path in folder.rglob("*"):
-            if any(mark in path.name for mark in PARTIAL):
-                found.append(path.relative_to(folder).as_posix())
-    return sorted(found)
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for folder in folders
+        for path in folder.rglob("*")
+        if any(mark in path.name for mark in PARTIAL)
+    )

@@ -1,4 +1,4 @@
-"""What many classes start from, made once a campaign: a film of real faces, its project, a profile."""
+"""What many classes start from, made once: a film of real faces, its project, a profile."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .zygote import Call, Zygote, command
 
 SIZE = (200, 150)
 CLOSE, FAR = 4, 3
-"""Frames of the film's two shots: restoring a face takes a good half second of one core, and hundreds
-of renders are killed and made again."""
+"""Frames of the film's two shots: restoring a face takes a good half second of one core, and
+hundreds of renders are killed and made again."""
 
 IDENTITIES = ("identities", "rename", "1", "Anna Müller")
 
@@ -56,15 +56,17 @@ class Stock:
         return path
 
 
-def make_film(path: str, close: int = CLOSE, far: int = FAR) -> None:
-    """Write the film."""
+def make_film(path: str, times: int = 1, empty: int = 0) -> None:
+    """Write the film, or one that shows the same several times with nobody in between."""
     from refrestore.evaluate.demo import RATE, CameraMove, View, make_demo_film
 
-    moves = (
-        CameraMove(View(0.12, 0.37, 1.0), View(0.13, 0.38, 1.0), float(close / RATE)),
-        CameraMove(View(0.12, 0.36, 0.6), View(0.13, 0.36, 0.6), float(far / RATE), far=True),
-    )
-    make_demo_film(Path(path), moves=moves, size=SIZE)
+    moves = [
+        CameraMove(View(0.12, 0.37, 1.0), View(0.13, 0.38, 1.0), float(CLOSE / RATE)),
+        CameraMove(View(0.12, 0.36, 0.6), View(0.13, 0.36, 0.6), float(FAR / RATE), far=True),
+    ]
+    if empty:
+        moves.append(CameraMove(View(0.5, 0.95, 3.0), View(0.55, 0.95, 3.0), float(empty / RATE)))
+    make_demo_film(Path(path), moves=moves * times, size=SIZE)
 
 
 def _quietly(*arguments: str) -> None:
