@@ -21,7 +21,7 @@ from refrestore.media.hdr import NAMES
 from refrestore.media.join import Timeline, film_packets
 from refrestore.media.matroska import write_sample_aspect
 from refrestore.media.mux import Film, Trial, mux
-from refrestore.media.probe import StreamInfo, VideoInfo, film_stream, open_input, probe
+from refrestore.media.probe import StreamInfo, VideoInfo, is_cover, open_input, probe
 from refrestore.media.reader import read_packets
 from refrestore.media.segments import SegmentIndex
 from refrestore.media.sound import SoundPlan, sound_plans
@@ -164,13 +164,17 @@ class Preflight:
                 yield packet
 
         mux(self._path, self._info, encoder, replace(film, packets=packets), trial=trial)
-        self._check_times(sorted(times))
+        info = self._info
+        films = [each for each in info.streams if each.kind == "video" and not each.cover]
+        before = sum(each.index < info.stream and each.index in streams for each in films)
+        self._check_times(sorted(times), before)
         if needs_display_size(encoder):
             write_sample_aspect(self._path, encoder.geometry)
 
-    def _check_times(self, wanted: Sequence[Fraction]) -> None:
+    def _check_times(self, wanted: Sequence[Fraction], before: int) -> None:
+        """Read the film's times again; so many other films are before it."""
         with open_input(self._path) as file:
-            stream = film_stream(file, self._path)
+            stream = [each for each in file.streams.video if not is_cover(each)][before]
             packets = [each for each in read_packets(file, [stream]) if each.pts is not None]
             found = sorted(packet.pts * packet.time_base for packet in packets)
         if len(found) != len(wanted) or any(
@@ -209,8 +213,9 @@ class Preflight:
                 )
 
     def _lost(self, encoder: Encoder, timecode: str | None, track: bool) -> list[str]:
-        """Read the last trial again and return a sentence on each thing that is not in it."""
+        """Read a trial of the film again and return a sentence on each thing that is not in it."""
         info, place = self._info, encoder.container
+        self._write(encoder, [])
         written = probe(self._path)
         lost = [NAMES[name] for name in sorted(info.side_data - written.side_data)]
         notes = [f"The source's {name} cannot be kept: {self._codec}, {place}." for name in lost]
