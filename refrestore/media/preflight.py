@@ -24,7 +24,7 @@ from refrestore.media.mux import Film, Trial, mux
 from refrestore.media.probe import (
     StreamInfo,
     VideoInfo,
-    film_stream,
+    is_cover,
     open_film,
     open_input,
     probe,
@@ -171,13 +171,17 @@ class Preflight:
                 yield packet
 
         mux(self._path, self._info, encoder, replace(film, packets=packets), trial=trial)
-        self._check_times(sorted(times))
+        info = self._info
+        films = [each for each in info.streams if each.kind == "video" and not each.cover]
+        before = sum(each.index < info.stream and each.index in streams for each in films)
+        self._check_times(sorted(times), before)
         if needs_display_size(encoder):
             write_sample_aspect(self._path, encoder.geometry)
 
-    def _check_times(self, wanted: Sequence[Fraction]) -> None:
+    def _check_times(self, wanted: Sequence[Fraction], before: int) -> None:
+        """Read the film's times again; so many other films are before it."""
         with open_film(self._path) as file:
-            stream = film_stream(file, self._path)
+            stream = [each for each in file.streams.video if not is_cover(each)][before]
             packets = [each for each in read_packets(file, [stream]) if each.pts is not None]
             found = sorted(packet.pts * packet.time_base for packet in packets)
         if keeps_times_before_zero(file.format.name.split(",")[0]):  # but libav does not read them
@@ -218,8 +222,9 @@ class Preflight:
                 )
 
     def _lost(self, encoder: Encoder, timecode: str | None, track: bool) -> list[str]:
-        """Read the last trial again and return a sentence on each thing that is not in it."""
+        """Read a trial of the film again and return a sentence on each thing that is not in it."""
         info, place = self._info, encoder.container
+        self._write(encoder, [])
         written = probe(self._path)
         lost = [NAMES[name] for name in sorted(info.side_data - written.side_data)]
         notes = [f"The source's {name} cannot be kept: {self._codec}, {place}." for name in lost]

@@ -380,6 +380,27 @@ def test_the_stream_and_a_container_that_takes_it_are_named(videos, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_second_film_is_copied(render, tmp_path):
+    """Whichever of the two is the larger, and at other times."""
+    source, output = tmp_path / "two.mkv", tmp_path / "out.mp4"
+    with av.open(str(source), "w") as file:
+        films: list[Any] = [file.add_stream("libx264", rate=rate) for rate in (10, 25)]
+        sizes = ((64, 48), (128, 96))
+        for film, size in zip(films, sizes, strict=True):
+            film.width, film.height, film.pix_fmt = *size, "yuv420p"
+        for film, size in zip(films, sizes, strict=True):
+            for _ in range(9):
+                file.mux(film.encode(av.VideoFrame(*size, "yuv420p")))
+            file.mux(film.encode())
+    encoder = render(source, output, codec="libx264", scale=1)
+    assert encoder.notes == ()
+    with av.open(str(source)) as one, av.open(str(output)) as other:
+        chosen = probe(source).stream
+        wanted = [bytes(p) for p in one.demux(one.streams.video[1 - chosen]) if p.size]
+        found = [bytes(p) for p in other.demux(other.streams.video[1 - chosen]) if p.size]
+    assert found == wanted
+
+
 def test_interlacing_that_is_not_marked_is_named(videos, tmp_path):
     info = probe(videos("interlaced"))
     settings = EncoderSettings(codec="av1", preset="10")
