@@ -54,12 +54,15 @@ def zoo_normalisation(path: Path, network: Network, *, detector: bool) -> Normal
     """
     if path.name not in _PUBLISHED or importlib.util.find_spec("insightface") is None:
         return None
-    if detector:
-        from insightface.model_zoo.scrfd import SCRFD as Opened  # noqa: N811
+    try:
+        if detector:
+            from insightface.model_zoo.scrfd import SCRFD as Opened  # noqa: N811
 
-        opened = Opened(session=network)
-    else:
-        from insightface.model_zoo.arcface_onnx import ArcFaceONNX
+            opened = Opened(session=network)
+        else:
+            from insightface.model_zoo.arcface_onnx import ArcFaceONNX
 
-        opened = ArcFaceONNX(str(path), network)
+            opened = ArcFaceONNX(str(path), network)
+    except ImportError:  # installed without what it needs, for its photo say
+        return None
     return Normalisation(float(opened.input_mean), float(opened.input_std))

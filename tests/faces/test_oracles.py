@@ -180,5 +180,7 @@ def test_the_zoo_is_asked_of_its_own_files(shared, tmp_path, monkeypatch):
     session = onnx_session(path, "cpu", 1)
     assert zoo_normalisation(path, session, detector=True) == SCRFD
     assert zoo_normalisation(LITE / "detector.onnx", session, detector=True) is None
+    monkeypatch.setitem(sys.modules, "insightface.model_zoo.scrfd", None)  # does not import
+    assert zoo_normalisation(path, session, detector=True) is None
     monkeypatch.setitem(sys.modules, "insightface", None)
     assert zoo_normalisation(path, session, detector=True) is None
