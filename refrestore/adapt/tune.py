@@ -187,7 +187,8 @@ def check_references(profile: Profile) -> None:
     if len(profile.references) < LEAST_REFERENCES:
         raise ProfileError(
             f"The profile {profile.name} has {len(profile.references)} close-ups, and tuning needs "
-            f"at least {LEAST_REFERENCES}: add some with `refrestore profile update`."
+            f"at least {LEAST_REFERENCES}: add some with `refrestore profile update "
+            f"{profile.name} --photos FOLDER`."
         )
 
 

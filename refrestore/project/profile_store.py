@@ -75,7 +75,7 @@ class ProfileStore:
         profile = unpack(_FolderReader(folder), str(folder))
         if profile.name != check_name(name):
             raise ProfileError(
-                f"The folder {folder} holds the profile {profile.name!r}: give it that name again."
+                f"The folder {folder} holds the profile {profile.name!r}: rename the folder so."
             )
         return profile
 
@@ -117,7 +117,7 @@ class ProfileStore:
             if folder.exists() and not replace_existing:
                 raise ProfileError(
                     f"There is a profile {name!r} in {self.directory} already: choose another "
-                    "name or ask for it to be replaced."
+                    "name, or replace it with --replace."
                 )
             self._write(folder, files)
         return folder

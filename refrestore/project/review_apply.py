@@ -56,7 +56,7 @@ def apply_sheet(
         if made and file.sheet.project.edits != now.edits:
             raise ProjectError(
                 f"{path} was written before the project's latest edits, which it would take back: "
-                "export the review again."
+                "export it again with `refrestore identities export-review`."
             )
     return made
 
@@ -71,7 +71,7 @@ def _check_stamp(file: SheetFile, project: Project) -> None:
     if (said.scan, said.scanned) != (now.scan, now.scanned):
         raise ProjectError(
             f"{file.path} is about another scan of {now.video}, whose tracks have other numbers: "
-            "export the review again."
+            "export it again with `refrestore identities export-review`."
         )
 
 
@@ -182,7 +182,8 @@ class _Change:
                         ("people", number, "tracks", row),
                         f"track {line.track} is on screen in frame {frame} "
                         f"({project.timeline().seconds(frame):.3f} s) together with another track "
-                        "of this person, so they are two people: leave it, or apply with force.",
+                        "of this person, so they are two people: leave it, or apply it with "
+                        "--force.",
                     )
 
     def _move(self, entries: list[tuple[int, PersonEntry]]) -> dict[int, int]:
@@ -223,7 +224,7 @@ class _Change:
         if not self._force and any((a, b) in told for a in ids for b in ids if a < b):
             raise UsageError(
                 f"you said that {' and '.join(map(str, ids))} are different people: undo that, or "
-                "apply with force."
+                "apply it with --force."
             )
         return True
 

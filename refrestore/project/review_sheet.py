@@ -173,7 +173,9 @@ def write_sheet(project: Project, path: Path, *, overwrite: bool = False) -> Rev
     """
     as_json = _is_json(path)
     if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists already: choose another name or overwrite it.")
+        raise UsageError(
+            f"{path} exists already: choose another name, or replace it with --overwrite."
+        )
     sheet = sheet_of(project)
     content = sheet.model_dump()
     for entry in (*content["people"], content):

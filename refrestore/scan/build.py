@@ -98,12 +98,15 @@ def build_profile(
         When something given cannot be read.
     """
     if not (from_projects or photos or videos):
-        raise UsageError("A profile is built from a project, photos or a video: name at least one.")
+        raise UsageError(
+            "A profile is built from a project (--from), photos (--photos) or a video (--video): "
+            "name at least one."
+        )
     name = check_name(name)
     if not replace_existing and name in store.list():
         raise ProfileError(
-            f"There is a profile {name!r} already: choose another name or ask for it to be "
-            "replaced."
+            f"There is a profile {name!r} already: choose another name, or replace it with "
+            "--replace."
         )
     sources, rejected = gather(
         from_projects=from_projects,

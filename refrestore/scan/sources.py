@@ -49,7 +49,7 @@ def gather(
         Without, the one who is on screen clearly longest. For the rest see `build_profile`.
     """
     if identity is not None and len(videos) != 1:
-        raise UsageError("An identity is named for one video; give exactly one.")
+        raise UsageError("An identity is named for one video (--video); give exactly one.")
     sources = [_of_project(project, number) for project, number in from_projects]
     rejected: list[Rejected] = []
     if photos:

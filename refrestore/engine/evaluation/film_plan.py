@@ -110,7 +110,7 @@ def plan_film(clips: Sequence[Path], near: float, far: float) -> FilmPlan:
     usable = [clip for clip in clips if (lengths[clip] or Fraction(0)) >= needed]
     if not usable:
         raise UsageError(
-            f"No clip is {needed:.1f} s long or longer; give longer ones, or ask for shorter shots."
+            f"No clip is {needed:.1f} s long or longer; give longer ones with --clips."
         )
     later = near + APART
     scenes = [Scene((Person(clip, 0.0, NEAR),), near) for clip in usable]
