@@ -11,13 +11,19 @@ TEST_JOBS ?= 2
 # (requirements/overrides.txt).
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes
 
-.PHONY: demo test lint lint-page venv browser requirements clean
+.PHONY: demo test faults lint lint-page venv browser requirements clean
 
 demo: $(VENV)/.ready ## Restore a film the project makes itself
 	$(BIN)/refrestore demo
 
 test: $(VENV)/.ready $(VENV)/.gfpgan browser ## All tests
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup
+
+# A full round, about 45 minutes of two cores; for less: make faults FAULTS="--reduced" (see --help).
+FAULTS ?= --scale 1.0 --json docs/reliability.json --markdown docs/reliability.md
+
+faults: $(VENV)/.ready ## Kills, damage, full disks and attacks (docs/reliability.md)
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 lint: $(VENV)/.ready ## Format, lint and types
 	$(BIN)/ruff format --check .

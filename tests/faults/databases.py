@@ -46,7 +46,7 @@ class Databases(FaultClass):
         "gives a right answer; `refrestore project repair` restores what can be restored, and "
         "what it has repaired opens."
     )
-    full, reduced = 300, 16
+    full, reduced = 300, 8
     rows: ClassVar[tuple[str, ...]] = ("rows changed", "rows changed", "bytes changed", "pictures")
 
     def row(self, number: int) -> str:

@@ -31,7 +31,7 @@ MIX = {
     "project creation": 4,
     "profile import": 4,
 }
-"""Of fifty trials."""
+"""Of fifty trials; the first turn has one of each."""
 
 EDITS = 400
 """Edits made one after another until the process is killed."""
@@ -54,12 +54,9 @@ class Kills(FaultClass):
         "packets (a scan: with the same project; edits: with each one that was acknowledged), "
         "and nothing is left behind."
     )
-    full, reduced = 500, 14
+    full, reduced = 500, len(MIX)
     schedule: ClassVar[list[str]] = [
-        name
-        for turn in range(max(MIX.values()))
-        for name, count in MIX.items()
-        if turn * count // max(MIX.values()) != (turn + 1) * count // max(MIX.values())
+        name for turn in range(max(MIX.values())) for name, count in MIX.items() if turn < count
     ]
 
     def row(self, number: int) -> str:

@@ -27,7 +27,7 @@ class Signals(FaultClass):
         "A command stopped by Ctrl-C or SIGTERM exits with 130 or 143, says in one sentence what "
         "was kept and which command goes on, and leaves no temporary files; that command works."
     )
-    full, reduced = 100, 8
+    full, reduced = 100, 4
     rows: ClassVar[tuple[str, ...]] = ("scan", "render", "run", "review")
 
     def row(self, number: int) -> str:

@@ -40,7 +40,7 @@ class Weights(FaultClass):
         "A weight file that is not what the catalogue says is not loaded; one that the user names "
         "is opened or refused in one sentence, and code in it is never run."
     )
-    full, reduced = 200, 12
+    full, reduced = 200, 8
     rows: ClassVar[tuple[str, ...]] = (
         "damaged, opened",
         "malicious pickle",
@@ -237,10 +237,10 @@ def _deep(dice: random.Random) -> bytes:
 
 
 def _bomb(dice: random.Random) -> bytes:
-    """A file of a few hundred kB that unpacks to 300 MB."""
+    """A file of a few hundred kB that unpacks to 100 MB."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", bytes(300_000_000))
+        archive.writestr("archive/data.pkl", bytes(100_000_000))
         archive.writestr("archive/version", "3\n")
     return buffer.getvalue()
 
