@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from refrestore.errors import MediaError, UsageError
 from refrestore.media.failures import writing
 from refrestore.media.files import publish
+from refrestore.plain_file import check_plain
 from refrestore.types import ImageArray
 
 MAX_PIXELS = 200_000_000
@@ -34,8 +35,12 @@ def read_picture(path: str | Path) -> ImageArray:
         It is missing, damaged, no picture, or larger than `MAX_PIXELS`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MediaError(f"There is no picture {path}.")
+    try:
+        check_plain(path)
+    except FileNotFoundError as error:
+        raise MediaError(f"There is no picture {path}.") from error
+    except OSError as error:
+        raise MediaError(f"{path} is not a picture that can be read ({error.strerror}).") from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from refrestore.errors import MediaError
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.pose import mesh_keypoints
+from refrestore.media.stills import read_picture
 from refrestore.scan.closeups import closeup
 from refrestore.scan.harvest import MIN_SIZE
 from refrestore.types import Faces, ImageArray, Reference
@@ -60,21 +60,6 @@ class PictureFaces:
     rejected: tuple[Rejected, ...]
 
 
-def read_picture(path: Path) -> ImageArray:
-    """Read a picture file upright as (H, W, 3) uint8 RGB.
-
-    Raises
-    ------
-    MediaError
-        If it cannot be read.
-    """
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
-        raise MediaError(f"{path} cannot be read as a picture ({_words(error)}).") from error
-
-
 def faces_of_pictures(
     pictures: Iterable[Path | ImageArray], models: FaceModels, *, detect_size: int = _DETECT_SIZE
 ) -> PictureFaces:
@@ -102,8 +87,9 @@ def faces_of_pictures(
         try:
             image = read_picture(picture) if isinstance(picture, Path) else picture
             references.append(_reference(image, source, models, detect_size))
-        except MediaError:
-            rejected.append(Rejected(source, "it cannot be read as a picture"))
+        except MediaError as error:
+            reason = str(error).removesuffix(".")
+            rejected.append(Rejected(source, f"it cannot be read as a picture ({reason})"))
         except _NotUsableError as error:
             rejected.append(Rejected(source, str(error)))
     return PictureFaces(tuple(references), tuple(rejected))
@@ -150,7 +136,3 @@ def _the_face(found: Faces) -> Faces:
     if largest < MIN_SIZE:
         raise _NotUsableError(f"its face is too small ({largest:.0f} of {MIN_SIZE:.0f} pixels)")
     return found[order[:1]]
-
-
-def _words(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

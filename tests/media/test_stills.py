@@ -61,7 +61,7 @@ def test_what_is_no_picture(tmp_path, monkeypatch):
     short.write_bytes(good.read_bytes()[:5000])
     for path, words in [
         (tmp_path / "none.png", "no picture"),
-        (tmp_path, "no picture"),
+        (tmp_path, "it is a folder"),
         (text, "not a picture"),
         (short, "damaged"),
     ]:

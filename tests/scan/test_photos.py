@@ -7,7 +7,8 @@ from PIL import Image
 
 from refrestore.errors import MediaError
 from refrestore.faces.analyser import load_face_models
-from refrestore.scan.photos import faces_of_pictures, read_picture
+from refrestore.media.stills import read_picture
+from refrestore.scan.photos import faces_of_pictures
 
 
 @pytest.fixture(scope="module")
@@ -67,5 +68,5 @@ def test_pictures_are_read_upright(tmp_path):
 
 
 def test_missing_picture(tmp_path):
-    with pytest.raises(MediaError, match="cannot be read as a picture"):
+    with pytest.raises(MediaError, match="There is no picture"):
         read_picture(tmp_path / "nowhere.jpg")
