@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refrestore.config import RenderSettings, RuntimeSettings
-from refrestore.errors import UsageError
+from refrestore.errors import MediaError, UsageError
 from refrestore.media.stills import read_picture, write_picture
 from refrestore.project import Profile
 from refrestore.render.picture import PictureResult, restore_picture
@@ -36,8 +36,10 @@ def restore_pictures(
     ------
     UsageError
         If an output would overwrite its source or another output.
-    RefrestoreError
-        If a picture cannot be read or written; those before it are done.
+    MediaError
+        If a picture cannot be read: with a warning that says why, after all the others are done.
+    DiskError
+        If one cannot be written; those before it are done.
     """
     several = len(photos) > 1 or output.is_dir()
     targets = [output / photo.name if several else output for photo in photos]
@@ -56,7 +58,19 @@ def restore_pictures(
         output.mkdir(parents=True, exist_ok=True)
     results = []
     for photo, target in zip(photos, targets, strict=True):
-        result = restore_picture(read_picture(photo), toolbox, profile=profile, settings=settings)
+        try:
+            picture = read_picture(photo)
+        except MediaError as error:
+            if not several:
+                raise
+            _log.warning("%s", error)
+            continue
+        result = restore_picture(picture, toolbox, profile=profile, settings=settings)
         write_picture(target, result.image)
         results.append((photo, target, result))
+    if len(results) < len(photos):
+        raise MediaError(
+            f"{len(photos) - len(results)} of {len(photos)} pictures could not be read; the others "
+            f"are in {output}."
+        )
     return results

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import stat
 import tempfile
 from pathlib import Path
 
 from refrestore.errors import DiskError, MediaError
 from refrestore.names import PATH_ERRORS, is_utf8, readable_name
+from refrestore.plain_file import check_plain
 
 
 def libav_url(path: str | Path) -> str:
@@ -30,17 +31,16 @@ def check_file(path: Path) -> os.stat_result:
     if "\0" in os.fspath(path):
         raise MediaError("A file's name cannot have a null character in it.")
     try:
-        found = path.stat()
+        return check_plain(path)
     except FileNotFoundError as error:
         if path.is_symlink():
             raise MediaError(f"{name} is a link to a file that is not there.") from error
         raise MediaError(f"There is no file {name}.") from error
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise MediaError(f"{name} is not a file: {error.strerror}.") from error
         reason = PATH_ERRORS.get(error.errno or 0) or error.strerror
         raise MediaError(f"{name} cannot be opened: {reason}.") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise MediaError(f"{name} is not a file; give the path of a file.")
-    return found
 
 
 def write_file(

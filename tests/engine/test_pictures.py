@@ -1,0 +1,66 @@
+"""Pictures of every kind in one album: one that cannot be read stops no other."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refrestore.config import RuntimeSettings
+from refrestore.engine.pictures import restore_pictures
+from refrestore.errors import MediaError
+from refrestore.faces.analyser import load_face_models
+from refrestore.models.pack import load_face_pack
+from refrestore.scan.photos import faces_of_pictures
+from refrestore.scan.sources import pictures_in
+
+GOOD = ("cmyk.jpg", "moving.gif", "moving.webp", "palette.png", "sixteen.png", "turned.jpg")
+
+
+@pytest.fixture
+def album(tmp_path):
+    folder = tmp_path / "album"
+    folder.mkdir()
+    grey = Image.new("RGB", (96, 64), (90, 90, 90))
+    grey.convert("CMYK").save(folder / "cmyk.jpg")
+    for name in ("moving.gif", "moving.webp"):
+        grey.save(folder / name, save_all=True, append_images=[Image.new("RGB", (96, 64))])
+    grey.convert("P").save(folder / "palette.png")
+    Image.fromarray(np.full((64, 96), 23130, np.uint16)).save(folder / "sixteen.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    grey.save(folder / "turned.jpg", exif=exif)
+    (folder / "empty.jpg").touch()
+    (folder / "text.png").write_text("no picture")
+    (folder / "folder.png").mkdir()
+    (folder / "gone.jpg").symlink_to(folder / "nowhere.jpg")
+    if sys.platform != "win32":
+        os.mkfifo(folder / "pipe.png")
+    return folder
+
+
+def test_each_bad_picture_of_an_album_is_named_with_its_reason(album):
+    pictures = pictures_in([album])
+    pack = load_face_pack(RuntimeSettings())
+    found = faces_of_pictures(pictures, load_face_models(pack, "cpu", threads=1))
+    reasons = {os.path.basename(one.source): one.reason for one in found.rejected}
+    assert set(reasons) == {picture.name for picture in pictures}
+    for name, reason in reasons.items():
+        assert ("no face was found" in reason) == (name in GOOD), reason
+    assert "it is a folder" in reasons["folder.png"]
+    assert "There is no picture" in reasons["gone.jpg"]
+
+
+def test_a_bad_picture_does_not_stop_the_others(album, tmp_path, caplog):
+    bad = [album / name for name in ("text.png", "folder.png", "empty.jpg")]
+    pictures = [bad[0], album / "palette.png", *bad[1:], album / "turned.jpg"]
+    with pytest.raises(MediaError, match="3 of 5 pictures could not be read; the others are in"):
+        restore_pictures(pictures, tmp_path / "out")
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert made == ["palette.png", "turned.jpg"]
+    assert [record.getMessage().split(" is ")[0] for record in caplog.records] == list(
+        map(str, bad)
+    )
