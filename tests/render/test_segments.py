@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refrestore.errors import kept_if_broken_off, kept_notes
 from refrestore.render.segments import Segment, SegmentFolder, digest, split
 from refrestore.types import Shot
 
@@ -69,3 +70,20 @@ def test_a_damaged_manifest_starts_over(tmp_path: Path, content: str) -> None:
     folder.sign()
     (folder.path / "manifest.json").write_text(content)
     assert not SegmentFolder(tmp_path, "k").finished(segment)
+
+
+def test_what_is_kept_is_said(tmp_path: Path) -> None:
+    segments = [Segment(0, 0, 1000), Segment(1, 1000, 1500)]
+    folder = SegmentFolder(tmp_path, "k")
+    assert folder.kept(segments) == "no segment was finished"
+    assert not folder.kept(segments).goes_on
+    folder.record(segments[0]).write_text("{}")
+    folder.video(segments[0]).write_bytes(b"packets")
+    said_on_the_way = kept_if_broken_off(lambda: folder.kept(segments))
+    with pytest.raises(KeyboardInterrupt) as broken, said_on_the_way:
+        raise KeyboardInterrupt
+    (said,) = kept_notes(broken.value)
+    assert said == f"1 of 2 segments (1,000 of 1,500 frames) are kept in {tmp_path}"
+    assert said.goes_on
+    part = folder.kept(segments, all_of_it=False)
+    assert part == f"1 segment (1,000 frames) is kept in {tmp_path}"
