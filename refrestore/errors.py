@@ -7,6 +7,8 @@ with `exit_code`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -54,3 +56,55 @@ class DiskError(RefrestoreError):
     """Not enough room, or no permission, where something must be written."""
 
     exit_code = 7
+
+
+class Stopped(BaseException):
+    """A signal asked the program to end; raised by the command line's handler only.
+
+    No `Exception`, so that nothing takes it for a failure of its own, and no `KeyboardInterrupt`,
+    which typer ends without a word.
+
+    Parameters
+    ----------
+    number
+        The signal's.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Kept(str):
+    """Says what is kept of work that was broken off: a note (PEP 678) of what broke it off.
+
+    Attributes
+    ----------
+    goes_on
+        Whether the same call goes on from there, or begins anew.
+    """
+
+    goes_on: bool
+
+    def __new__(cls, sentence: str, *, goes_on: bool) -> Kept:
+        """Return the note: a clause, in small letters and without a full stop."""
+        made = super().__new__(cls, sentence)
+        made.goes_on = goes_on
+        return made
+
+
+@contextmanager
+def kept_if_broken_off(kept: Callable[[], Kept | None]) -> Iterator[None]:
+    """Say on whatever breaks the block off what is kept of it."""
+    try:
+        yield
+    except BaseException as error:
+        if (note := kept()) is not None:
+            # `add_note` does the same from Python 3.11 on.
+            error.__notes__ = [*getattr(error, "__notes__", ()), note]
+        raise
+
+
+def kept_notes(error: BaseException) -> list[Kept]:
+    """Return what is kept, as far as it was said on an exception."""
+    return [note for note in getattr(error, "__notes__", ()) if isinstance(note, Kept)]

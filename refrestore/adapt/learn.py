@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import signal
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,9 +17,12 @@ from torch.nn import functional as F  # noqa: N812
 
 from refrestore.adapt.likeness import Likeness
 from refrestore.adapt.samples import Sample
+from refrestore.errors import Stopped
 from refrestore.restore.adapter import Adapter, Tuning
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.thought import Thought
+
+_log = logging.getLogger(__name__)
 
 BATCH = 4
 POOL, FIRST = 120, 16
@@ -205,8 +210,11 @@ def learn(
                 for part in [now.scaled(share) for share in SHARES]:
                     if (gain := check(part)) > best:
                         best, adapter, worse = gain, part, 0
-    except KeyboardInterrupt:
-        pass  # what did best so far is judged as if the time were over
+    except (KeyboardInterrupt, Stopped) as stop:
+        if isinstance(stop, Stopped) and stop.number != signal.SIGINT:
+            raise  # not by hand: there may be no time to judge
+        # What did best so far is judged as if the time were over.
+        _log.warning("Learning has ended; what did best so far is judged (Ctrl-C: not even that).")
     finally:
         lessons.close()
     return Course(adapter, steps, best, worse >= PATIENCE)

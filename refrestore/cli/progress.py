@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from rich.console import Console
 from rich.progress import (
@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from refrestore.errors import Stopped, kept_notes
 from refrestore.types import ProgressCallback
 
 ProgressMode = Literal["auto", "rich", "jsonl", "none"]
@@ -51,7 +52,12 @@ def progress_reporter(
         with _bars(stream) as callback:
             yield callback
     elif mode == "jsonl":
-        yield _JsonLines(stream)
+        lines = _JsonLines(stream)
+        try:
+            yield lines
+        except Stopped as stop:
+            lines.stopped(stop)
+            raise
     else:
         yield lambda stage, done, total: None
 
@@ -101,5 +107,13 @@ class _JsonLines:
             "rate": None if rate is None else round(rate, 3),
             "remaining": round((total - done) / rate, 1) if rate and total else None,
         }
+        self._write(event)
+
+    def stopped(self, stop: Stopped) -> None:
+        """Write the last line of a command that a signal ended."""
+        kept = [str(note) for note in kept_notes(stop)]
+        self._write({"stage": "stopped", "signal": stop.number, "kept": kept})
+
+    def _write(self, event: dict[str, Any]) -> None:
         self._stream.write(json.dumps(event) + "\n")
         self._stream.flush()

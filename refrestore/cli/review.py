@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from refrestore.errors import UsageError
+from refrestore.errors import Stopped, UsageError
 
 from . import options
 from .output import print_line
@@ -63,4 +64,9 @@ def review(
         video=video,
         open_browser=not no_browser,
     )
-    serve(settings, print_line, lambda sentence: typer.echo(sentence, err=True))
+    try:
+        serve(settings, print_line, lambda sentence: typer.echo(sentence, err=True))
+    except Stopped as stop:
+        if stop.number != signal.SIGINT:
+            raise
+        typer.echo("The page is closed; every edit is kept.", err=True)  # the ordinary end

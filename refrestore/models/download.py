@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from refrestore.errors import DiskError, ModelError
+from refrestore.errors import DiskError, Kept, ModelError, kept_if_broken_off
 from refrestore.types import ProgressCallback
 
 from .catalogue import file_digest
@@ -119,7 +119,8 @@ class Download:
             self.target.parent.mkdir(parents=True, exist_ok=True)
             self._check_room()
             resumed = self._size() > 0
-            self._transfer(progress)
+            with kept_if_broken_off(self._kept):
+                self._transfer(progress)
             if resumed and not self._is_right():
                 # The beginning may be of another version of the file: once more, from zero.
                 self._discard()
@@ -223,6 +224,13 @@ class Download:
             raise ModelError(f"{self.url} sends more than the {total} bytes it should; deleted.")
         if total is not None and done < total:
             raise _BrokenOffError(f"the connection ended at {done} of {total} bytes")
+
+    def _kept(self) -> Kept:
+        size = self._size()
+        if not size:
+            return Kept(f"nothing of {self.target.name} has come yet", goes_on=False)
+        of = "" if self.bytes is None else f" of {self.bytes / 1e6:,.1f}"
+        return Kept(f"{size / 1e6:,.1f}{of} MB are kept in {self.partial}", goes_on=True)
 
     def _size(self) -> int:
         return self.partial.stat().st_size if self.partial.is_file() else 0

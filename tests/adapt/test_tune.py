@@ -1,5 +1,6 @@
 """Tuning: what is kept, what is refused, and that nothing else of a profile changes."""
 
+import signal
 from dataclasses import fields, replace
 from itertools import count
 
@@ -14,7 +15,7 @@ from refrestore.adapt.samples import LEFT, TOP, WINDOW, Maker, crop_of
 from refrestore.adapt.tune import LEAST_REFERENCES, centroid, held_rows, tune_profile
 from refrestore.adapt.verdict import Marks, Verdict
 from refrestore.config import RuntimeSettings, tree_directory
-from refrestore.errors import ProfileError
+from refrestore.errors import ProfileError, Stopped
 from refrestore.faces.landmarker import Landmarker
 from refrestore.project import Profile, ProfileStore
 from refrestore.restore.adapter import DOWN, Tuning, read_adapter
@@ -135,18 +136,27 @@ def test_it_stops_when_nothing_helps(lesson):
     assert course.steps < 20
 
 
-def test_an_interrupt_keeps_what_was_good(lesson):
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), Stopped(signal.SIGINT)])
+def test_an_interrupt_keeps_what_was_good(lesson, interrupt):
     calls = []
 
     def check(adapter):
         calls.append(adapter.content)
         if len(calls) == 2:
-            raise KeyboardInterrupt
+            raise interrupt
         return 0.1
 
     course = taught(lesson, check)
     assert course.adapter is not None
     assert course.adapter.content == calls[0]
+
+
+def test_a_service_manager_does_not_wait_for_a_judgement(lesson):
+    def check(adapter):
+        raise Stopped(signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        taught(lesson, check)
 
 
 def test_somebody_elses_face_is_to_stay_as_it_was(lesson):
