@@ -34,6 +34,11 @@ def writing(path: Path) -> Iterator[None]:
             raise DiskError(
                 f"No room left to write {path}: free some space on its disk and start again."
             ) from error
+        if code == errno.ENOENT and not path.parent.is_dir():
+            raise DiskError(
+                f"The folder {path.parent} is gone, so {path.name} cannot be written: make it "
+                "again, or mount its disk, and start again."
+            ) from error
         if code in _FORBIDDEN:
             raise DiskError(f"{path} cannot be written: {reason(error)}.") from error
         if isinstance(error, (av.FFmpegError, OSError)):
