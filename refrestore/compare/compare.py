@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,11 +17,11 @@ from refrestore.config import EncoderSettings, RuntimeSettings, ScanSettings
 from refrestore.errors import DiskError, UsageError
 from refrestore.media.colour import LIMITED, matrix_for
 from refrestore.media.encoder import Encoder, resolve_encoder
-from refrestore.media.failures import writing
 from refrestore.media.join import join
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter
 from refrestore.project import Project
+from refrestore.project.workplace import OutputPlace
 from refrestore.scan.scan import scan
 from refrestore.types import Geometry, ImageArray, ProgressCallback
 
@@ -98,10 +96,11 @@ def compare(
     films = open_films(before, after, start=start, end=end)
     _check_output(output, films, mode, project)
     settings = encoder or EncoderSettings()
-    with _work_folder(output) as work, ExitStack() as stack:
+    with OutputPlace(output) as place, place.scratch() as work, ExitStack() as stack:
         if mode == "faces" and project is None:
             # What will not work is said before the film is scanned, not after.
-            resolve_encoder(settings, _described(films, (64, 64)), scale=1, output=output)
+            small = _described(films, (64, 64))
+            resolve_encoder(settings, small, scale=1, output=output, work=work)
             project = work / "project"
             scan(
                 films.before.path,
@@ -112,14 +111,14 @@ def compare(
             )
         layout, notes = _layout(films, mode, project, stack)
         info = _described(films, layout.size)
-        resolved = resolve_encoder(settings, info, scale=1, output=output)
+        resolved = resolve_encoder(settings, info, scale=1, output=output, work=work)
         segment, count = work / "film", 0
         with SegmentWriter(segment, resolved) as writer:
             for pair in films.pairs():
                 writer.write(_picture(layout.draw(pair), resolved), pair.time)
                 count += 1
                 report("compare", count, max(count, films.frames))
-        join([segment], resolved, info, output, start=films.start, end=films.end)
+        join([segment], resolved, info, output, start=films.start, end=films.end, work=work)
     return Comparison(output, count, *layout.size, notes=(*notes, *resolved.notes))
 
 
@@ -133,15 +132,6 @@ def _check_output(output: Path, films: Films, mode: Mode, project: Path | None) 
             raise UsageError(f"The output {output} is one of the films; give it another name.")
     if not output.parent.is_dir():
         raise DiskError(f"There is no folder {output.parent}; create it first.")
-
-
-@contextmanager
-def _work_folder(output: Path) -> Iterator[Path]:
-    """Give a folder beside the output that is gone afterwards."""
-    with writing(output):
-        folder = tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent)
-    with folder as path:
-        yield Path(path)
 
 
 def _layout(

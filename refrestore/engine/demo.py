@@ -14,14 +14,18 @@ from refrestore.engine.run import PROJECT_SUFFIX
 from refrestore.errors import ProjectError
 from refrestore.evaluate.demo import MOVES, CameraMove, far_moments, make_demo_film
 from refrestore.evaluate.demo.sheet import before_after, face_sheet, far_faces, stacked
+from refrestore.media.files import publish
 from refrestore.media.probe import probe
 from refrestore.media.stills import write_picture
 from refrestore.models.pack import load_pack
 from refrestore.project import Project
+from refrestore.project.workplace import OutputPlace
 from refrestore.render.render import RenderResult, render
 from refrestore.scan.scan import scan
 from refrestore.scan.sheet import contact_sheet
 from refrestore.types import Identity, ProgressCallback
+
+RESTORED = "restored.mp4"
 
 SCALE: Literal[2] = 2
 """The result is enlarged: at their own 40 pixels there is little room for what close-ups know."""
@@ -94,11 +98,16 @@ def scan_demo(
     load_pack(runtime)
     folder.mkdir(parents=True, exist_ok=True)
     film, clean = folder / "film.mp4", folder / "film-clean.mp4"
-    make_demo_film(film, moves=moves, truth=clean, truth_scale=SCALE)
-    project = folder / f"restored.mp4{PROJECT_SUFFIX}"
-    if not _scanned(project, film):
-        shutil.rmtree(project, ignore_errors=True)
-        scan(film, project, settings=ScanSettings(), runtime=runtime, progress=progress)
+    project = folder / f"{RESTORED}{PROJECT_SUFFIX}"
+    with OutputPlace(folder / RESTORED) as place:
+        with place.scratch() as work:
+            made = work / film.name, work / clean.name
+            make_demo_film(made[0], moves=moves, truth=made[1], truth_scale=SCALE)
+            publish(made[0], film)
+            publish(made[1], clean)
+        if not _scanned(project, film):
+            shutil.rmtree(project, ignore_errors=True)
+            scan(film, project, settings=ScanSettings(), runtime=runtime, progress=progress)
     sheet = folder / "people.png"
     with Project.open(project) as opened:
         write_picture(sheet, contact_sheet(opened))
@@ -120,7 +129,7 @@ def restore_demo(
         As `render` does.
     """
     folder = scanned.film.parent
-    output = folder / "restored.mp4"
+    output = folder / RESTORED
     with Project.open(scanned.project) as project:
         result = render(
             project,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from refrestore.config import (
     RuntimeSettings,
     ScanSettings,
 )
-from refrestore.errors import UsageError
+from refrestore.errors import Kept, UsageError, kept_if_broken_off
 from refrestore.media.encoder import resolve_encoder
 from refrestore.media.probe import probe
 from refrestore.project import Profile, Project, match
 from refrestore.project.network import Network
-from refrestore.render.background import open_background
+from refrestore.project.workplace import OutputPlace
+from refrestore.render.background import Background, open_background
 from refrestore.render.export import check_export_folder
 from refrestore.render.people import clear_centroid
 from refrestore.render.render import RenderResult, render
@@ -111,39 +113,87 @@ def run(
     if plans[0].output.parent != output.parent:
         _make_folder(output)
     background = open_background(render_settings, runtime)
-    for plan in plans:
-        info = probe(plan.video)
-        resolve_encoder(encoder, info, scale=render_settings.scale, output=plan.output)
-        if background is not None:
-            background.check(info)
+    with ExitStack() as stack:
+        places = [stack.enter_context(OutputPlace(plan.output)) for plan in plans]
+        for plan, place in zip(plans, places, strict=True):
+            info = probe(plan.video)
+            resolve_encoder(
+                encoder,
+                info,
+                scale=render_settings.scale,
+                output=plan.output,
+                work=place.folder,
+            )
+            if background is not None:
+                background.check(info)
+        return _run(
+            plans,
+            places,
+            profiles=profiles,
+            scan_settings=scan_settings,
+            render_settings=render_settings,
+            encoder=encoder,
+            runtime=runtime,
+            background=background,
+            export=export,
+            progress=progress,
+        )
+
+
+def _run(
+    plans: Sequence[Plan],
+    places: Sequence[OutputPlace],
+    *,
+    profiles: Sequence[Profile],
+    scan_settings: ScanSettings,
+    render_settings: RenderSettings,
+    encoder: EncoderSettings,
+    runtime: RuntimeSettings,
+    background: Background | None,
+    export: ExportSettings | None,
+    progress: ProgressCallback | None,
+) -> list[RenderResult]:
+    """Scan all, recognise across all, render all."""
     toolbox = open_toolbox(runtime)
     network = toolbox.eyes.network
-    for plan in plans:
-        _scan_once(plan, scan_settings, runtime, network, progress)
-    profiles = [toolbox.fitted(profile) for profile in profiles]
-    album = Album(profiles, network)
-    for plan in plans:
-        album.meet(plan)
-    results = []
-    for plan in plans:
-        lent = album.lend(plan)
-        with Project.open(plan.project) as opened:
-            results.append(
-                render(
-                    opened,
-                    plan.output,
-                    settings=render_settings,
-                    encoder=encoder,
-                    profiles=profiles,
-                    lent=lent,
-                    video=plan.video,
-                    toolbox=toolbox,
-                    background=background,
-                    export=_own_folder(export, plan, len(plans)),
-                    progress=progress,
+    scanned: list[Plan] = []
+    with kept_if_broken_off(lambda: _kept_scans(scanned, plans)):
+        for plan in plans:
+            _scan_once(plan, scan_settings, runtime, network, progress)
+            scanned.append(plan)
+        profiles = [toolbox.fitted(profile) for profile in profiles]
+        album = Album(profiles, network)
+        for plan in plans:
+            album.meet(plan)
+        results = []
+        for plan, place in zip(plans, places, strict=True):
+            lent = album.lend(plan)
+            with Project.open(plan.project) as opened:
+                results.append(
+                    render(
+                        opened,
+                        plan.output,
+                        settings=render_settings,
+                        encoder=encoder,
+                        profiles=profiles,
+                        lent=lent,
+                        video=plan.video,
+                        toolbox=toolbox,
+                        background=background,
+                        export=_own_folder(export, plan, len(plans)),
+                        progress=progress,
+                        place=place,
+                    )
                 )
-            )
     return results
+
+
+def _kept_scans(scanned: Sequence[Plan], plans: Sequence[Plan]) -> Kept | None:
+    if not scanned:
+        return None
+    if len(plans) == 1:
+        return Kept(f"the scan is kept in {scanned[0].project}", goes_on=True)
+    return Kept(f"{len(scanned)} of {len(plans)} scans are kept", goes_on=True)
 
 
 def _own_folder(export: ExportSettings | None, plan: Plan, videos: int) -> ExportSettings | None:

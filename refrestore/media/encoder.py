@@ -149,7 +149,12 @@ class Encoder:
 
 
 def resolve_encoder(
-    settings: EncoderSettings, info: VideoInfo, *, scale: int, output: str | Path
+    settings: EncoderSettings,
+    info: VideoInfo,
+    *,
+    scale: int,
+    output: str | Path,
+    work: Path | None = None,
 ) -> Encoder:
     """Choose and try the encoder, and check everything that would stop the render later.
 
@@ -166,6 +171,8 @@ def resolve_encoder(
         Whole factor by which the picture is enlarged.
     output
         Path of the output.
+    work
+        Folder for what is tried, on the output's disk; the output's own if there is none.
 
     Raises
     ------
@@ -201,7 +208,7 @@ def resolve_encoder(
         container=container,
         notes=() if note is None else (note,),
     )
-    left_out = _try(encoder, info, output)
+    left_out = _try(encoder, info, output, work)
     _check_room(encoder, info, output)
     notes = [
         f"{str(info.streams[index]).capitalize()} cannot be stored in {container} and is left out."
@@ -211,11 +218,11 @@ def resolve_encoder(
     return replace(encoder, left_out=left_out, notes=(*encoder.notes, *notes))
 
 
-def _try(encoder: Encoder, info: VideoInfo, output: Path) -> tuple[int, ...]:
+def _try(encoder: Encoder, info: VideoInfo, output: Path, work: Path | None) -> tuple[int, ...]:
     """Encode a few dark pictures and write a header; return the streams that must be left out."""
     with (
         writing(output),
-        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder,
+        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=work or output.parent) as folder,
     ):
         path = Path(folder) / "probe.mkv"
         try:

@@ -9,10 +9,11 @@ from pathlib import Path
 from refrestore.errors import DiskError
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes, *, make_folders: bool = True) -> None:
     """Write a file so that its name never shows a part of it, not even after a power cut.
 
-    Folders on the way to it are made.
+    Folders on the way to it are made, unless they must be there already: a disk that was taken
+    away is not to be built anew on another.
 
     Raises
     ------
@@ -21,17 +22,20 @@ def write_file(path: Path, content: bytes) -> None:
     """
     temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if make_folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".partial", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         # mkstemp makes files private; an output is as readable as any other the user writes.
         os.chmod(temporary, 0o666 & ~_umask())
         publish(Path(temporary), path)
-    except OSError as error:
+    except BaseException as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise disk_error(path, error) from error
+        if isinstance(error, OSError):
+            raise disk_error(path, error) from error
+        raise
 
 
 def publish(temporary: Path, final: Path) -> None:

@@ -29,6 +29,7 @@ def join(
     *,
     start: Fraction | None = None,
     end: Fraction | None = None,
+    work: Path | None = None,
 ) -> None:
     """Write the output: the segments' packets, and those of all other streams as they are.
 
@@ -47,6 +48,8 @@ def join(
         Path of the output.
     start, end
         The range that the segments cover, if not all: times in seconds, `start <= time < end`.
+    work
+        Folder for what is not complete, on the output's disk; the output's own if there is none.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def join(
     output = Path(output)
     indices = [SegmentIndex.read(Path(segment)) for segment in segments]
     timeline = _Timeline.of(indices, info, ranged=start is not None, end=end)
-    temporary = output.with_name(f".{output.name}.partial")
+    temporary = (work or output.parent) / f".{output.name}.partial"
     try:
         with writing(output):
             _write(temporary, indices, timeline, encoder, info)

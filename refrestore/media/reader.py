@@ -113,8 +113,9 @@ class VideoReader:
             raise StopIteration
         if self._queue is None or self._thread is None:
             self._queue = queue.Queue(self._size)
-            self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="decode", daemon=True)
+            thread.start()
+            self._thread = thread  # only one that has started can be waited for
         item = self._queue.get()
         if isinstance(item, Frame):
             return item

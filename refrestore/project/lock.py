@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -16,6 +17,9 @@ TOLD_AFTER = 0.5
 """Seconds of waiting that nobody need be told of."""
 
 _POLL = 0.05
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What file systems say that have no locks: nothing can be protected there, and all works."""
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +104,15 @@ class FileLock:
             self._file.close()
             self._file = None
 
+    def in_place(self) -> bool:
+        """Say whether the file locked is still the one of this name, for files that are removed."""
+        try:
+            return self._file is not None and os.path.samestat(
+                os.fstat(self._file.fileno()), os.stat(self._path)
+            )
+        except OSError:
+            return False
+
     def holder(self) -> str:
         """Return " by process N" of whoever holds the lock, for messages; "" if unknown."""
         try:
@@ -131,4 +144,7 @@ else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         return True

@@ -58,7 +58,7 @@ class ScanWriter:
                 "VALUES (?, ?, ?, ?)",
                 (settings.model_dump_json(), recogniser, digest, now()),
             )
-            self._folder = scan_folder(project.folder, self.id)
+            self.folder = scan_folder(project.folder, self.id)
             self._make_folder()
         except BaseException:
             self._end()
@@ -144,7 +144,7 @@ class ScanWriter:
         self._check_known([track_id])
         self._references += 1
         name = f"references/{self._references:06d}.png"
-        write_file(self._folder / name, encode_png(reference.image))
+        write_file(self.folder / name, encode_png(reference.image))
         self._database.execute(
             "INSERT INTO reference_crops (scan, track, file, frame, landmarks, embedding, pose, "
             "sharpness, quality, native_size, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -167,7 +167,7 @@ class ScanWriter:
         """Store the (H, W, 3) RGB picture that shows a track to people."""
         self._check_open()
         self._check_known([track_id])
-        write_file(thumbnail_path(self._folder, track_id), encode_jpeg(image))
+        write_file(thumbnail_path(self.folder, track_id), encode_jpeg(image))
 
     def set_identities(self, groups: Sequence[Sequence[int]]) -> None:
         """Say which tracks are one person: track ids per identity, disjoint.
@@ -238,9 +238,9 @@ class ScanWriter:
 
     def _make_folder(self) -> None:
         try:
-            self._folder.mkdir(parents=True)
+            self.folder.mkdir(parents=True)
         except OSError as error:
-            raise disk_error(self._folder, error) from error
+            raise disk_error(self.folder, error) from error
 
     def _check_open(self) -> None:
         if not self._open:

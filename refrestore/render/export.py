@@ -121,7 +121,7 @@ class SegmentFaces:
 
     def __init__(self, folder: Path, export: FaceExport) -> None:
         self._folder, self._export = folder, export
-        self._partial = folder.with_name(f"{folder.name}.partial")
+        self._partial = folder.with_name(f".{folder.name}.partial")
         self._faces: list[dict[str, Any]] = []
         try:
             for old in (self._folder, self._partial):

@@ -13,6 +13,7 @@ from typing import Any
 from refrestore import __version__
 from refrestore.config import RenderSettings
 from refrestore.media.files import disk_error, write_file
+from refrestore.project.workplace import OutputPlace
 from refrestore.render.export import KINDS, MOST_FACES, FaceExport, check_export_folder, read_record
 from refrestore.render.people import People
 from refrestore.render.plan import NOBODY, TrackPlan, reasons
@@ -56,40 +57,41 @@ def publish_faces(
     """
     check_export_folder(folder)
     names = {identity.id: identity for identity in people.identities}
-    partial = folder.with_name(f".{folder.name}.partial")
     faces: list[dict[str, Any]] = []
     left_alone: list[dict[str, Any]] = []
     try:
-        if partial.exists():
-            shutil.rmtree(partial)
-        partial.mkdir(parents=True)
-        for segment in segments:
-            record = read_record(segment)
-            for face in record["faces"]:
-                place = folder_name(names[face["identity"]])
-                for kind in KINDS:
-                    _link(segment / kind / face["file"], partial / place / kind / face["file"])
-                faces.append({"folder": place, **_explained(face, people)})
-            left_alone += record["left_alone"]
-        left_alone += planned(plans, settings)
-        for entry in left_alone:
-            entry["time"] = round(seconds(entry["frame"]), 3)
-        index = {
-            "refrestore": __version__,
-            "source": source,
-            "every": export.every,
-            "most_per_person": MOST_FACES,
-            "people": _people(people.identities, faces),
-            "faces": sorted(faces, key=lambda one: (one["identity"], one["frame"], one["track"])),
-            "left_alone": sorted(left_alone, key=lambda one: (one["frame"], one["track"])),
-        }
-        text = json.dumps(index, indent=2, ensure_ascii=False) + "\n"
-        write_file(partial / INDEX, text.encode())
-        if folder.exists():
-            folder.rmdir()  # empty; not every system renames over it
-        partial.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with OutputPlace(folder) as own, own.scratch() as work:
+            partial = work / folder.name
+            partial.mkdir()
+            for segment in segments:
+                record = read_record(segment)
+                for face in record["faces"]:
+                    place = folder_name(names[face["identity"]])
+                    for kind in KINDS:
+                        _link(segment / kind / face["file"], partial / place / kind / face["file"])
+                    faces.append({"folder": place, **_explained(face, people)})
+                left_alone += record["left_alone"]
+            left_alone += planned(plans, settings)
+            for entry in left_alone:
+                entry["time"] = round(seconds(entry["frame"]), 3)
+            index = {
+                "refrestore": __version__,
+                "source": source,
+                "every": export.every,
+                "most_per_person": MOST_FACES,
+                "people": _people(people.identities, faces),
+                "faces": sorted(
+                    faces, key=lambda one: (one["identity"], one["frame"], one["track"])
+                ),
+                "left_alone": sorted(left_alone, key=lambda one: (one["frame"], one["track"])),
+            }
+            text = json.dumps(index, indent=2, ensure_ascii=False) + "\n"
+            write_file(partial / INDEX, text.encode())
+            if folder.exists():
+                folder.rmdir()  # empty; not every system renames over it
+            partial.rename(folder)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise disk_error(folder, error) from error
     return len(faces)
 

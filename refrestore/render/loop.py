@@ -12,10 +12,12 @@ from fractions import Fraction
 import av
 
 from refrestore.config import RenderSettings
+from refrestore.errors import kept_if_broken_off
 from refrestore.media.compose import compose
 from refrestore.media.encoder import Encoder
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter
+from refrestore.media.unchanged import Unchanged
 from refrestore.render.background import Background
 from refrestore.render.export import FaceExport
 from refrestore.render.frames import FrameWindow
@@ -105,7 +107,8 @@ def render_segments(job: Job, folder: SegmentFolder, progress: Progress) -> list
             stop=max(job.frames, opening.index + 1),
         )
         renderer = _SegmentRenderer(job, folder, ahead, behind, progress)
-        return [segment for segment in segments if renderer.finish(segment)]
+        with kept_if_broken_off(lambda: folder.kept(segments, all_of_it=settings.end is None)):
+            return [segment for segment in segments if renderer.finish(segment)]
 
 
 class _SegmentRenderer:
@@ -122,6 +125,7 @@ class _SegmentRenderer:
         self._job, self._folder = job, folder
         self._ahead, self._behind = ahead, behind
         self._progress = progress
+        self._source = Unchanged(job.info)
         self._frames = self._faces = 0
 
     def finish(self, segment: Segment) -> bool:
@@ -164,7 +168,9 @@ class _SegmentRenderer:
             # Before the packets get their name: a segment with packets has its record.
             if seen is not None:
                 seen.finish(segment, refined)
+            self._source.check()
             record = SegmentRecord.of(count, account, refined.samples)
+            self._folder.sign()
             record.write(self._folder.record(segment))
         return True
 
@@ -188,10 +194,11 @@ def _encoding(writer: SegmentWriter) -> Iterator[Callable[[Fraction, av.VideoFra
     """Give a function that hands pictures to the writer in a thread, with back-pressure."""
     waiting: queue.Queue[tuple[Fraction, av.VideoFrame] | None] = queue.Queue(ENCODER_QUEUE)
     failures: list[BaseException] = []
+    given_up = threading.Event()
 
     def encode() -> None:
         while (item := waiting.get()) is not None:
-            if failures:
+            if failures or given_up.is_set():
                 continue  # emptied, so that the producer never blocks on a dead encoder
             try:
                 writer.write(item[1], item[0])
@@ -204,11 +211,17 @@ def _encoding(writer: SegmentWriter) -> Iterator[Callable[[Fraction, av.VideoFra
         waiting.put((time, picture))
 
     thread = threading.Thread(target=encode, name="encode", daemon=True)
-    thread.start()
     try:
+        thread.start()
         yield put
-    finally:
         waiting.put(None)
         thread.join()
+    except BaseException:
+        # The writer is closed next, so the thread must have ended, even where it was its end that
+        # was waited for.
+        given_up.set()
+        waiting.put(None)
+        thread.join()
+        raise
     if failures:
         raise failures[0]

@@ -13,11 +13,12 @@ import numpy as np
 
 from refrestore import __version__
 from refrestore.config import EncoderSettings, ExportSettings, RenderSettings, RuntimeSettings
-from refrestore.errors import MediaError
+from refrestore.errors import MediaError, kept_if_broken_off
 from refrestore.media.encoder import Encoder, resolve_encoder
 from refrestore.media.join import join
 from refrestore.media.probe import VideoInfo, probe
 from refrestore.project import Profile, Project
+from refrestore.project.workplace import OutputPlace, place_of
 from refrestore.render.background import Background, open_background
 from refrestore.render.export import FaceExport, check_export_folder, plans_within
 from refrestore.render.exported import publish_faces
@@ -68,6 +69,7 @@ def render(
     export: ExportSettings | None = None,
     progress: ProgressCallback | None = None,
     watch: Watch | None = None,
+    place: OutputPlace | None = None,
 ) -> RenderResult:
     """Restore a project's video.
 
@@ -97,12 +99,51 @@ def render(
         is kept.
     watch
         Is shown every frame as it is finished.
+    place
+        The output's, where the caller has entered it already.
 
     Raises
     ------
     RefrestoreError
-        One of its kinds, with one sentence.
+        One of its kinds, with one sentence. Like any other exception that ends a render, it
+        carries what is kept as a note (`kept_notes`).
     """
+    with place_of(output, place) as held:
+        return _render(
+            project,
+            output,
+            held.folder,
+            settings=settings,
+            encoder=encoder,
+            runtime=runtime,
+            profiles=profiles,
+            lent=lent,
+            video=video,
+            toolbox=toolbox,
+            background=background,
+            export=export,
+            progress=progress,
+            watch=watch,
+        )
+
+
+def _render(
+    project: Project,
+    output: Path,
+    work: Path,
+    *,
+    settings: RenderSettings | None,
+    encoder: EncoderSettings | None,
+    runtime: RuntimeSettings | None,
+    profiles: Iterable[Profile],
+    lent: Mapping[int, Profile] | None,
+    video: Path | None,
+    toolbox: Toolbox | None,
+    background: Background | None,
+    export: ExportSettings | None,
+    progress: ProgressCallback | None,
+    watch: Watch | None,
+) -> RenderResult:
     settings = settings or RenderSettings()
     runtime = runtime or RuntimeSettings()
     began = time.monotonic()
@@ -111,7 +152,7 @@ def render(
     if export is not None:
         check_export_folder(export.folder)
     resolved = resolve_encoder(
-        encoder or EncoderSettings(), info, scale=settings.scale, output=output
+        encoder or EncoderSettings(), info, scale=settings.scale, output=output, work=work
     )
     background = background or open_background(settings, runtime)
     if background is not None:
@@ -135,7 +176,7 @@ def render(
     shown = plans_within(plans, settings, project.timeline().seconds)
     faces = None if export is None else FaceExport(shown, export.every)
     job = Job(info, shots, frames, plans, tools, settings, resolved, background, faces, watch)
-    folder = SegmentFolder(output, _key(job, toolbox))
+    folder = SegmentFolder(work, _key(job, toolbox))
     report_progress = progress or (lambda stage, done, total: None)
     segments = render_segments(
         job, folder, lambda done, _: report_progress("render", done, max(frames, done))
@@ -143,14 +184,16 @@ def render(
     if not segments:
         folder.remove()
         raise MediaError(f"{info.path} has no frame between --start and --end; nothing to write.")
-    join(
-        [folder.video(segment) for segment in segments],
-        resolved,
-        info,
-        output,
-        start=settings.start,
-        end=settings.end,
-    )
+    with kept_if_broken_off(lambda: folder.kept(segments)):
+        join(
+            [folder.video(segment) for segment in segments],
+            resolved,
+            info,
+            output,
+            start=settings.start,
+            end=settings.end,
+            work=work,
+        )
     records = [SegmentRecord.read(folder.record(segment)) for segment in segments]
     report_progress("render", sum(record.frames for record in records), None)
     report = {
@@ -168,16 +211,17 @@ def render(
     page = output.with_name(f"{output.stem}.report.html")
     write_report(report, json_path, page)
     if export is not None and faces is not None:
-        publish_faces(
-            export.folder,
-            [folder.faces(segment) for segment in segments],
-            faces,
-            source=info.path.name,
-            people=people,
-            plans=shown,
-            settings=settings,
-            seconds=project.timeline().seconds,
-        )
+        with kept_if_broken_off(lambda: folder.kept(segments)):
+            publish_faces(
+                export.folder,
+                [folder.faces(segment) for segment in segments],
+                faces,
+                source=info.path.name,
+                people=people,
+                plans=shown,
+                settings=settings,
+                seconds=project.timeline().seconds,
+            )
     folder.remove()
     return RenderResult(output, json_path, page, report, export.folder if export else None)
 

@@ -84,7 +84,7 @@ class SegmentRecord:
 
     def write(self, path: Path) -> None:
         """Write it, whole or not at all."""
-        write_file(path, json.dumps(asdict(self)).encode())
+        write_file(path, json.dumps(asdict(self)).encode(), make_folders=False)
 
     @classmethod
     def read(cls, path: Path) -> SegmentRecord:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refrestore.errors import DiskError
+from refrestore.errors import Kept
+from refrestore.media.files import disk_error, write_file
+from refrestore.project.workplace import LOCK, remove
 from refrestore.types import Shot
 
 CONTEXT = 9
@@ -73,32 +75,23 @@ class SegmentFolder:
 
     Parameters
     ----------
-    output
-        Final name of the video; the folder is `.<name>.refrestore` beside it.
+    path
+        The folder; of an output that nobody else is writing (`OutputPlace`).
     key
         Digest of everything the frames depend on. A folder with another key is emptied.
     """
 
-    def __init__(self, output: Path, key: str) -> None:
-        self.path = output.with_name(f".{output.name}.refrestore")
+    def __init__(self, path: Path, key: str) -> None:
+        self.path = path
         self._key = key
         try:
             self._prepare()
         except OSError as error:
-            raise DiskError(
-                f"Cannot keep segments in {self.path}: {error.strerror}; "
-                "choose an output folder that is writable."
-            ) from error
+            raise disk_error(self.path, error) from error
 
     def _prepare(self) -> None:
-        if self._stored().get("key") != self._key and self.path.exists():
-            shutil.rmtree(self.path)
-        self.path.mkdir(exist_ok=True)
-        manifest = self.path / MANIFEST
-        if not manifest.exists():
-            temporary = manifest.with_suffix(".tmp")
-            temporary.write_text(json.dumps({"key": self._key}))
-            temporary.replace(manifest)
+        if self._stored().get("key") != self._key:
+            self._empty()
 
     def _stored(self) -> Mapping[str, Any]:
         try:
@@ -106,6 +99,18 @@ class SegmentFolder:
         except (OSError, ValueError):
             return {}
         return stored if isinstance(stored, dict) else {}
+
+    def sign(self) -> None:
+        """Say whose segments these are, before the first is finished; else they are not kept.
+
+        Raises
+        ------
+        DiskError
+            It cannot be written.
+        """
+        manifest = self.path / MANIFEST
+        if not manifest.exists():
+            write_file(manifest, json.dumps({"key": self._key}).encode(), make_folders=False)
 
     def video(self, segment: Segment) -> Path:
         """Return where a segment's packets lie, or will."""
@@ -123,6 +128,34 @@ class SegmentFolder:
         """Say whether a segment needs no rendering."""
         return self.video(segment).is_file() and self.record(segment).is_file()
 
+    def kept(self, segments: Sequence[Segment], *, all_of_it: bool = True) -> Kept:
+        """Say what a render that is broken off now leaves behind.
+
+        Parameters
+        ----------
+        segments
+            Of the render.
+        all_of_it
+            Whether it is to have all of them.
+        """
+        finished = [segment for segment in segments if self.finished(segment)]
+        if not finished:
+            return Kept("no segment was finished", goes_on=False)
+        frames, every = (sum(map(len, some)) for some in (finished, segments))
+        many = len(finished) > 1 or all_of_it
+        said = (
+            f"{len(finished)} of {len(segments)} segments ({frames:,} of {every:,} frames)"
+            if all_of_it
+            else f"{len(finished)} segment{'s' if many else ''} ({frames:,} frames)"
+        )
+        return Kept(f"{said} {'are' if many else 'is'} kept in {self.path}", goes_on=True)
+
     def remove(self) -> None:
-        """Delete the folder, once the output is complete."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Delete what is in the folder, once the output is complete."""
+        with suppress(OSError):
+            self._empty()
+
+    def _empty(self) -> None:
+        for entry in self.path.iterdir():
+            if entry.name != LOCK:
+                remove(entry)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from refrestore.errors import RefrestoreError
+from refrestore.errors import RefrestoreError, kept_notes
 from refrestore.project.scanning import now
+from refrestore.project.workplace import temporary_folder
 
 from .failures import ConflictError, NotFoundError
 
@@ -139,7 +140,8 @@ class Jobs:
         self._mutex = threading.Lock()
         self._turn = threading.Lock()
         self._changes = 0
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._files = ExitStack()
+        self._folder: Path | None = None
 
     @property
     def version(self) -> int:
@@ -197,8 +199,7 @@ class Jobs:
             job.cancel()
         if self._turn.acquire(timeout=STOP_SECONDS):
             self._turn.release()
-        if self._folder is not None:
-            self._folder.cleanup()
+        self._files.close()
 
     def _run(self, job: Job, work: Work) -> None:
         with self._turn:
@@ -206,7 +207,11 @@ class Jobs:
                 job.check()
                 job.result = work(job)
                 job.ended("done")
-            except CancelledError:
+            except CancelledError as error:
+                # The terminal is told as well: the page may be closed by now.
+                kept = [str(note) for note in kept_notes(error)]
+                if kept:
+                    _log.warning("The render was stopped: %s.", "; ".join(kept))
                 job.ended("cancelled")
             except RefrestoreError as error:
                 job.ended("failed", str(error))
@@ -217,10 +222,8 @@ class Jobs:
 
     def _own_folder(self, number: int) -> Path:
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(
-                prefix="refrestore-review-", ignore_cleanup_errors=True
-            )
-        folder = Path(self._folder.name) / str(number)
+            self._folder = self._files.enter_context(temporary_folder("refrestore-review-"))
+        folder = self._folder / str(number)
         folder.mkdir()
         return folder
 

@@ -40,10 +40,8 @@ class Spooled:
 class Spool:
     """Crops of candidates on disk, gone when the context ends; memory stays flat."""
 
-    PREFIX = ".candidates-"
-
     def __init__(self, folder: Path) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix=self.PREFIX, dir=folder)
+        self._directory = tempfile.TemporaryDirectory(prefix=".candidates-", dir=folder)
         self._count = 0
 
     def __enter__(self) -> Spool:

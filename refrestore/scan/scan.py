@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from refrestore.config import RuntimeSettings, ScanSettings
+from refrestore.errors import Kept, kept_if_broken_off
 from refrestore.faces.analyser import FaceModels, load_face_models
 from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import VideoInfo, probe
 from refrestore.media.reader import VideoReader
+from refrestore.media.unchanged import Unchanged
 from refrestore.models.pack import load_face_pack
 from refrestore.project.pooling import pool_tracks
 from refrestore.project.project import Project
@@ -37,6 +38,8 @@ Progress = Callable[[str, int, int | None], None]
 """Called with the stage, what is done of it and, if known, how much there is."""
 
 _REPORT_EVERY = 10
+
+NOTHING_KEPT = Kept("a scan is not kept half-way, and has changed nothing", goes_on=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,10 @@ def scan(
         ) as writer,
     ):
         view = load_view(runtime)
-        return scan_into(
-            writer, info, project_folder, models, settings, view=view, progress=progress
-        )
+        with kept_if_broken_off(lambda: NOTHING_KEPT):
+            return scan_into(
+                writer, info, writer.folder, models, settings, view=view, progress=progress
+            )
 
 
 def video_source(info: VideoInfo) -> VideoSource:
@@ -135,16 +139,16 @@ def scan_into(
     view: ViewOf | None = None,
     progress: Progress | None = None,
 ) -> ScanSummary:
-    """Scan a video into a begun scan; `folder` takes crops while they wait for a name.
+    """Scan a video into a begun scan; `folder`, the scan's, takes crops that wait for a name.
 
     `view` tells how much of a close-up's face is seen; without it, all of each.
     """
-    for stale in folder.glob(f"{Spool.PREFIX}*"):  # left by a scan that was killed
-        shutil.rmtree(stale, ignore_errors=True)
+    source = Unchanged(info)
     with Spool(folder) as spool, VideoReader(info.path, info=info) as reader:
         run = _Scan(writer, info, models, settings, spool, view=view, progress=progress or _silent)
         run.read(reader)
         identities, references = run.name_people()
+        source.check()
         writer.set_frames(run.frames)
         return ScanSummary(
             frames=run.frames,

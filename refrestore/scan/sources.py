@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from refrestore.project import Profile, Project
 from refrestore.project.network import Network
 from refrestore.project.profile import MATCH_MARGIN, check_network, same_people, statistics
 from refrestore.project.profile_cosines import cosines
+from refrestore.project.workplace import temporary_folder
 from refrestore.scan.agreement import one_person
 from refrestore.scan.networks import Source, pack_network
 from refrestore.scan.photos import Rejected, faces_of_pictures
@@ -231,9 +231,10 @@ def _of_video(
     progress: Progress | None,
     profile: Profile | None,
 ) -> Source:
-    with tempfile.TemporaryDirectory(prefix="refrestore-") as folder:
-        scan(video, Path(folder), settings=ScanSettings(), runtime=runtime, progress=progress)
-        with Project.open(Path(folder)) as project:
+    with temporary_folder("refrestore-scan-") as temporary:
+        folder = temporary / "project"
+        scan(video, folder, settings=ScanSettings(), runtime=runtime, progress=progress)
+        with Project.open(folder) as project:
             people = project.identities()
             if identity is not None and identity not in {one.id for one in people}:
                 raise ProfileError(f"{video} has no identity {identity}: {_introduce(people)}.")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refrestore.errors import kept_if_broken_off, kept_notes
 from refrestore.render.segments import Segment, SegmentFolder, digest, split
 from refrestore.types import Shot
 
@@ -51,21 +52,38 @@ def test_a_video_without_shots_is_still_rendered() -> None:
 
 
 def test_a_folder_of_another_render_is_emptied(tmp_path: Path) -> None:
-    output = tmp_path / "film.mp4"
     segment = Segment(0, 0, 10)
-    folder = SegmentFolder(output, digest(["a", 1]))
+    folder = SegmentFolder(tmp_path, digest(["a", 1]))
     folder.video(segment).write_bytes(b"packets")
     folder.record(segment).write_text("{}")
-    assert SegmentFolder(output, digest(["a", 1])).finished(segment)
-    assert not SegmentFolder(output, digest(["a", 2])).finished(segment)
+    folder.sign()
+    assert SegmentFolder(tmp_path, digest(["a", 1])).finished(segment)
+    assert not SegmentFolder(tmp_path, digest(["a", 2])).finished(segment)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"key": 5}', "not json"])
 def test_a_damaged_manifest_starts_over(tmp_path: Path, content: str) -> None:
-    output = tmp_path / "film.mp4"
     segment = Segment(0, 0, 10)
-    folder = SegmentFolder(output, "k")
+    folder = SegmentFolder(tmp_path, "k")
     folder.video(segment).write_bytes(b"packets")
     folder.record(segment).write_text("{}")
+    folder.sign()
     (folder.path / "manifest.json").write_text(content)
-    assert not SegmentFolder(output, "k").finished(segment)
+    assert not SegmentFolder(tmp_path, "k").finished(segment)
+
+
+def test_what_is_kept_is_said(tmp_path: Path) -> None:
+    segments = [Segment(0, 0, 1000), Segment(1, 1000, 1500)]
+    folder = SegmentFolder(tmp_path, "k")
+    assert folder.kept(segments) == "no segment was finished"
+    assert not folder.kept(segments).goes_on
+    folder.record(segments[0]).write_text("{}")
+    folder.video(segments[0]).write_bytes(b"packets")
+    said_on_the_way = kept_if_broken_off(lambda: folder.kept(segments))
+    with pytest.raises(KeyboardInterrupt) as broken, said_on_the_way:
+        raise KeyboardInterrupt
+    (said,) = kept_notes(broken.value)
+    assert said == f"1 of 2 segments (1,000 of 1,500 frames) are kept in {tmp_path}"
+    assert said.goes_on
+    part = folder.kept(segments, all_of_it=False)
+    assert part == f"1 segment (1,000 frames) is kept in {tmp_path}"

@@ -11,7 +11,6 @@ from refrestore.errors import MediaError, ProjectError
 from refrestore.media.simple import write_pictures
 from refrestore.project.project import Project
 from refrestore.scan.harvest import MIN_SHARPNESS, MIN_SIZE
-from refrestore.scan.references import Spool
 from refrestore.scan.scan import scan
 from refrestore.scan.sheet import contact_sheet
 
@@ -118,7 +117,7 @@ def test_progress_and_leftovers(scanned):
     frames = [done for stage, done, _ in told if stage == "frames"]
     assert frames == sorted(frames)
     assert frames[-1] == summary.frames
-    assert not list(folder.glob(f"{Spool.PREFIX}*"))
+    assert not list(folder.rglob(".candidates-*"))
 
 
 def test_contact_sheet_shows_everybody(scanned):

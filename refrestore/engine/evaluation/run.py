@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from refrestore.evaluate.page import Gallery, page
 from refrestore.evaluate.rows import Row, plain_rows
 from refrestore.evaluate.table import Entry, Goal, RowText, Table
 from refrestore.media.files import publish, write_file
+from refrestore.project.workplace import OutputPlace
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.types import ProgressCallback
 
@@ -149,8 +149,7 @@ def _on_film(
     notes: list[str],
 ) -> list[Entry]:
     """Evaluate on a film; what is only needed on the way is removed, the comparison kept."""
-    with tempfile.TemporaryDirectory(prefix=".evaluate-", dir=comparison.parent) as folder:
-        work = Path(folder)
+    with OutputPlace(comparison) as place, place.scratch() as work:
         video = work / comparison.name
         entries, more = evaluate_film(clips, bench, runtime, work, video)
         notes += more
