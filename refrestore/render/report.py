@@ -15,6 +15,7 @@ import cv2
 import jinja2
 import numpy as np
 
+from refrestore.media.failures import writing
 from refrestore.media.files import write_file
 from refrestore.render.paint import WHOLE
 from refrestore.render.painted import Account
@@ -88,8 +89,15 @@ class SegmentRecord:
 
     @classmethod
     def read(cls, path: Path) -> SegmentRecord:
-        """Read what `write` wrote."""
-        stored = json.loads(path.read_text())
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        DiskError
+            It is gone, and perhaps its disk with it.
+        """
+        with writing(path):
+            stored = json.loads(path.read_text())
 
         def numbered(mapping: Mapping[str, Any]) -> dict[int, Any]:
             return {int(key): value for key, value in mapping.items()}
