@@ -246,3 +246,17 @@ def test_a_wrong_word_is_not_believed(tmp_path, enter):
     write_pictures(path, pictures, rate=Fraction(25), options={"g": "10"})
     with VideoReader(path, enter=enter) as reader:
         assert [frame.index for frame in reader] == list(range(100))
+
+
+def test_pictures_that_claim_to_be_huge_are_refused_before_they_are_decoded(tmp_path):
+    """16383 x 16383, in the pictures' own headers: 400 MB each for a file of 700 bytes."""
+    path = tmp_path / "huge.mkv"
+    pictures = (np.zeros((64, 96, 3), np.uint8) for _ in range(3))
+    write_pictures(
+        path, pictures, rate=Fraction(25), codec="libvpx", options={"deadline": "realtime"}
+    )
+    data, start = path.read_bytes(), b"\x9d\x01\x2a"  # of a VP8 key frame, before its size
+    before, after = data.split(start, 1)
+    path.write_bytes(before + start + b"\xff\x3f\xff\x3f" + after[4:])
+    with pytest.raises(MediaError, match="no picture in it can be decoded"):
+        probe(path)
