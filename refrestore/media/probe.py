@@ -33,6 +33,11 @@ FALLBACK_RATE = Fraction(25)
 MAX_RATE = 1000
 """Frames per second above which a file's average is its clock and not its pictures: raw DV."""
 
+MAX_PIXELS = 35_651_584
+"""Largest picture decoded: the most that the highest levels of H.264 (6.2), HEVC (6.2) and AV1
+(6.3) allow, 8192 x 4352. A damaged header claims more, and each of the dozens of pictures that a
+decoder and its readers hold would take its size."""
+
 PROBE_PACKETS = 500
 """Packets read in search of a first picture."""
 
@@ -264,6 +269,13 @@ def film_stream(container: av.container.InputContainer, path: Path) -> av.VideoS
     context: Any = film.codec_context
     if context is None:
         raise MediaError(f"{path} has a video stream of a codec that cannot be decoded here.")
+    if film.width * film.height > MAX_PIXELS:
+        raise MediaError(
+            f"{path} says that its pictures are {film.width}x{film.height}, more than "
+            f"{MAX_PIXELS // 1_000_000} megapixels; it is damaged, or must be made smaller first."
+        )
+    # What the container says need not be what the pictures say.
+    context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
     return film
 
 

@@ -246,3 +246,11 @@ def test_a_wrong_word_is_not_believed(tmp_path, enter):
     write_pictures(path, pictures, rate=Fraction(25), options={"g": "10"})
     with VideoReader(path, enter=enter) as reader:
         assert [frame.index for frame in reader] == list(range(100))
+
+
+def test_pictures_larger_than_any_level_are_refused(tmp_path):
+    path = tmp_path / "huge.mp4"
+    pictures = [np.zeros((4608, 8192, 3), np.uint8)]
+    write_pictures(path, pictures, rate=Fraction(25), options={"preset": "ultrafast"})
+    with pytest.raises(MediaError, match="8192x4608, more than 35 megapixels"):
+        probe(path)
