@@ -30,22 +30,21 @@ def check_apart(project: Decisions, identities: Sequence[Identity]) -> None:
             raise ApartError(
                 f"{one.name} ({one.id}) and {other.name} ({other.id}) are both on screen in frame "
                 f"{frame} ({project.timeline().seconds(frame):.3f} s), so they are two people: "
-                "split the wrong tracks off first, or merge with force."
+                "split the wrong tracks off first."
             )
     for one, other in combinations(identities, 2):
         for person, linked in ((one, other), (other, one)):
             if linked.profile is not None and linked.profile in person.not_profiles:
                 raise ApartError(
                     f"You said that {person.name} ({person.id}) is not the profile "
-                    f"{linked.profile}, which {linked.name} ({linked.id}) is linked to: undo that, "
-                    "or merge with force."
+                    f"{linked.profile}, which {linked.name} ({linked.id}) is linked to: undo that "
+                    "first."
                 )
     known = project.distinct()
     for one, other in combinations(identities, 2):
         if (min(one.id, other.id), max(one.id, other.id)) in known:
             raise ApartError(
-                f"You said that {one.id} and {other.id} are two people: undo that, or merge with "
-                "force."
+                f"You said that {one.id} and {other.id} are two people: undo that first."
             )
 
 
@@ -68,8 +67,7 @@ def check_tracks_apart(project: Decisions, tracks: Sequence[int], own: Sequence[
     if frame is not None:
         raise ApartError(
             f"A track to move and its new identity are both on screen in frame {frame} "
-            f"({project.timeline().seconds(frame):.3f} s), so they are two people: leave it, or "
-            "move with force."
+            f"({project.timeline().seconds(frame):.3f} s), so they are two people: leave it."
         )
 
 

@@ -56,6 +56,7 @@ class Job:
     sentence: str | None = None
     result: dict[str, Any] | None = None
     files: dict[str, Path] = field(default_factory=dict)
+    order: dict[str, Any] | None = None
     frame: bytes | None = None
     frames_shown: int = 0
     _cancel: threading.Event = field(default_factory=threading.Event)
@@ -127,6 +128,7 @@ class Job:
             "remaining": None if remaining is None else round(remaining, 1),
             "sentence": self.sentence,
             "result": self.result,
+            "order": self.order,
             "started": self.started,
             "frames_shown": self.frames_shown,
         }
@@ -170,8 +172,15 @@ class Jobs:
                 raise NotFoundError(f"There is no job {number} any more.")
             return self._jobs[number]
 
-    def start(self, kind: Kind, work: Work) -> Job:
+    def start(self, kind: Kind, work: Work, order: dict[str, Any] | None = None) -> Job:
         """Start a job, in the place of previews that are not ready.
+
+        Parameters
+        ----------
+        kind, work
+            What, and how it is done.
+        order
+            What was asked for, so that the page can ask for it again.
 
         Raises
         ------
@@ -188,7 +197,7 @@ class Jobs:
             for job in running:
                 job.cancel()
             number = next(reversed(self._jobs), 0) + 1
-            job = Job(number, kind, self._own_folder(number))
+            job = Job(number, kind, self._own_folder(number), order=order)
             self._jobs[number] = job
             self._forget()
             self._changes += 1

@@ -43,7 +43,8 @@ def job_routes(place: Place) -> APIRouter:
     @routes.post("/renders")
     def render(wanted: RenderRequest) -> Json:
         order = _order(place, wanted)
-        job = place.jobs.start("render", lambda job: place.studio.render(job, order))
+        asked = wanted.model_dump(exclude={"strength", "overwrite"})
+        job = place.jobs.start("render", lambda job: place.studio.render(job, order), asked)
         return {"job": job.id}
 
     @routes.get("/renders/estimate")

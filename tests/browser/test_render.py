@@ -120,6 +120,16 @@ def test_a_cancelled_render_goes_on_where_it_stopped(review, short_segments):
     assert done
     assert not (folder / "out.mp4").exists()
     expect(button).to_contain_text("going on where it stopped")
+    page.reload()
+    page.get_by_test_id("render-view").wait_for()
+    expect(page.get_by_test_id("range-part")).to_have_attribute("aria-checked", "true")
+    expect(page.get_by_test_id("range-start")).to_have_value("0:01.80")
+    expect(page.get_by_test_id("output-name")).to_have_value("out.mp4")
+    expect(button).to_contain_text("going on where it stopped")
+    page.get_by_test_id("scale-2").click()
+    expect(button).not_to_contain_text("going on")
+    page.get_by_test_id("scale-1").click()
+    expect(button).to_contain_text("going on where it stopped")
     button.click()
     state(review, "running")
     while len(now := finished(kept)) <= len(done):

@@ -87,6 +87,7 @@ def test_the_page_goes_on_after_the_server_was_killed_and_started_again(chromium
     try:
         with window(chromium, base) as watched:
             watched.allow("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+            watched.allow("401")
             review = Review(watched, url, project, ProfileStore(tmp_path / "profiles"))
             rename(review.page, 1, "Anna")
             review.done("Anna")
@@ -99,7 +100,11 @@ def test_the_page_goes_on_after_the_server_was_killed_and_started_again(chromium
             assert again.startswith(base)
             assert again != url
             review.page.get_by_role("button", name="Try now").click()
-            expect(review.page.get_by_test_id("gone")).to_have_count(0)
+            locked = review.page.get_by_test_id("locked")
+            expect(locked).to_contain_text("refrestore was started again")
+            review.tab(again).close()
+            review.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+            expect(locked).to_have_count(0)
             expect(named(review.page, 2)).to_have_text("Bo")
             rename(review.page, 3, "Carla")
             review.done("Carla")

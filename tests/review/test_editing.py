@@ -276,3 +276,12 @@ def writable(folder):
     except OSError:
         return False
     return True
+
+
+def test_a_refusal_speaks_of_nothing_that_only_the_command_line_has(page):
+    """Who is on screen with whom can be insisted on by a button."""
+    page.edit({"do": "distinct", "identities": [1, 2]})
+    answer = page.edit({"do": "merge", "identities": [1, 2]}, expect=409)
+    assert answer["confirm"] == "force"
+    assert "force" not in answer["error"]
+    assert "--" not in answer["error"]

@@ -18,6 +18,7 @@ from .shared import (
     Tracks,
     describe_edit,
     edit_words,
+    insisting,
     open_project,
     profile_store,
     tell,
@@ -70,7 +71,9 @@ def merge(
 ) -> None:
     """Make several identities one person, that of the first ID."""
     with open_project(project) as opened:
-        tell(opened, [opened.merge(identities, force=force)], json)
+        with insisting():
+            merged = opened.merge(identities, force=force)
+        tell(opened, [merged], json)
 
 
 def distinct(
@@ -102,10 +105,11 @@ def move(
 ) -> None:
     """Give tracks, whoever has them, to an identity or make them a new one."""
     with open_project(project) as opened:
-        if to == NEW:
-            to = opened.separate(tracks, force=force)
-        else:
-            opened.move_tracks(tracks, to, force=force)
+        with insisting():
+            if to == NEW:
+                to = opened.separate(tracks, force=force)
+            else:
+                opened.move_tracks(tracks, to, force=force)
         tell(opened, [to], json)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +13,7 @@ import typer
 from refrestore.cli import options
 from refrestore.cli.output import print_json
 from refrestore.cli.table import print_table
+from refrestore.errors import ApartError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +33,15 @@ def open_project(folder: Path) -> Project:
     from refrestore.project import Project
 
     return Project.open(folder)
+
+
+@contextmanager
+def insisting() -> Iterator[None]:
+    """Say of a refusal how to insist here; the page has a button for it."""
+    try:
+        yield
+    except ApartError as error:
+        raise ApartError(f"{str(error).removesuffix('.')}, or insist with --force.") from error
 
 
 def profile_store(folder: Path | None) -> ProfileStore:

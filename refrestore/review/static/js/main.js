@@ -39,7 +39,7 @@ function App() {
     return html`<${Instead}
       testid="locked"
       title="This tab is not let in"
-      sentence="Open the address that refrestore printed when it started; it works once, in this browser."
+      sentence=${`${failure.value} Each address works once; Enter in refrestore's terminal prints another.`}
     />`;
   if (phase.value === "failed")
     return html`<${Instead} testid="failed" title="It cannot be shown" sentence=${failure.value} />`;

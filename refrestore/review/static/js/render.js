@@ -14,7 +14,7 @@ import { duration, percent, stageWords } from "./words.js";
 
 /** @typedef {import("./render_form.js").Settings} Settings */
 
-/** @type {import("../vendor/signals.js").Signal<Settings | null>} kept while other views are open */
+/** @type {import("../vendor/signals.js").Signal<Settings | null>} once they were changed here */
 const settings = signal(null);
 
 const latest = computed(() => jobs.value.find((job) => job.kind === "render") ?? null);
@@ -145,10 +145,14 @@ function Result({ result }) {
     <iframe class="report" src=${result.page} sandbox="" title="Report of the render"></iframe>`;
 }
 
+/** @param {Settings} one @param {Settings} other */
+const same = (one, other) =>
+  /** @type {(keyof Settings)[]} */ (Object.keys(one)).every((key) => one[key] === other[key]);
+
 export function Render() {
-  settings.value ??= initial();
-  const now = settings.value;
   const job = latest.value;
+  const now = settings.value ?? job?.order ?? initial();
+  const stopped = job?.state === "cancelled" || job?.state === "failed";
   useEffect(() => {
     document.title = `Render · ${project.value?.name ?? ""}`;
     void refreshJobs().catch(complain);
@@ -163,7 +167,7 @@ export function Render() {
       <${Form}
         now=${now}
         busy=${job?.state === "running"}
-        resumable=${job?.state === "cancelled" || job?.state === "failed"}
+        resumable=${stopped && job?.order && same(now, job.order)}
         begin=${() => void begin(now)}
         set=${(/** @type {Partial<Settings>} */ change) => {
           settings.value = { ...now, ...change };

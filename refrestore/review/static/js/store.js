@@ -20,7 +20,7 @@ export const jobs = signal([]);
 export const version = signal("");
 /** @type {import("../vendor/signals.js").Signal<"loading" | "ready" | "locked" | "failed">} */
 export const phase = signal("loading");
-/** The sentence of a first reading that failed. */
+/** The sentence of a reading that was refused. */
 export const failure = signal("");
 /** @type {import("../vendor/signals.js").Signal<number | null>} seconds to the next try */
 export const gone = signal(null);
@@ -86,6 +86,7 @@ export async function refreshJobs() {
 export function sentenceOf(error) {
   if (!(error instanceof Refusal)) throw error;
   if (error.status === 401) {
+    failure.value = error.message;
     phase.value = "locked";
     return "";
   }
@@ -129,7 +130,16 @@ export async function poll() {
   if (phase.value !== "locked") timer = setTimeout(poll, wait * 1000);
 }
 
+/** Another tab may have been let in meanwhile, and with it this browser. */
+function knock() {
+  if (document.hidden || phase.value !== "locked") return;
+  phase.value = "loading";
+  void start();
+}
+
 export async function start() {
+  document.removeEventListener("visibilitychange", knock);
+  document.addEventListener("visibilitychange", knock);
   try {
     await refresh();
   } catch (error) {

@@ -114,6 +114,7 @@
  * @property {number | null} remaining
  * @property {string | null} sentence
  * @property {any} result
+ * @property {import("./render_form.js").Settings | null} order what a render was asked for
  * @property {string} started
  */
 
