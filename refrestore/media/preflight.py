@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from refrestore.errors import DiskError, MediaError
-from refrestore.media.containers import FORMATS, keeps_times_before_zero, needs_display_size
+from refrestore.media.containers import (
+    FORMATS,
+    begins_at_zero,
+    keeps_times_before_zero,
+    needs_display_size,
+)
 from refrestore.media.failures import is_lack_of_room, reason
 from refrestore.media.hdr import NAMES
 from refrestore.media.join import Timeline, film_packets
@@ -246,9 +251,12 @@ class Preflight:
                 f"The pixels' aspect ratio {encoder.geometry.sample_aspect} cannot be kept in "
                 f"{place} with {self._codec}."
             )
-        if place == "mxf" and info.start:
+        if (info.start and begins_at_zero(place)) or (
+            info.start < 0 and not keeps_times_before_zero(place)
+        ):
             notes.append(
-                f"MXF files begin at 0: everything is moved by {float(-info.start):.3f} seconds."
+                f"{place.upper()} files begin at 0: everything is moved by "
+                f"{float(-info.start):.3f} seconds."
             )
         return notes
 
