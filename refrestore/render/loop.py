@@ -132,18 +132,26 @@ class _SegmentRenderer:
 
     def finish(self, segment: Segment) -> bool:
         """Make sure a segment is there; False if the range ends before it."""
-        if not self._finished(segment) and not self._render(segment):
-            return False
-        record = SegmentRecord.read(self._folder.record(segment))
+        record = self._finished(segment)
+        if record is None:
+            if not self._render(segment):
+                return False
+            record = SegmentRecord.read(self._folder.record(segment))
         self._frames += record.frames
         self._faces += record.faces
         self._progress(self._frames, self._faces)
         return True
 
-    def _finished(self, segment: Segment) -> bool:
+    def _finished(self, segment: Segment) -> SegmentRecord | None:
+        """Return the record of a segment that needs no rendering."""
         export = self._job.export
         exported = export is None or export.finished(self._folder.faces(segment))
-        return exported and self._folder.finished(segment)
+        if not exported or not self._folder.finished(segment):
+            return None
+        try:
+            return SegmentRecord.read(self._folder.record(segment))
+        except (OSError, ValueError):  # damaged: the segment is made again
+            return None
 
     def _render(self, segment: Segment) -> bool:
         if not self._behind.reaches(segment.first, segment.stop):

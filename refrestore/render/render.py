@@ -13,23 +13,22 @@ import numpy as np
 
 from refrestore import __version__
 from refrestore.config import EncoderSettings, ExportSettings, RenderSettings, RuntimeSettings
-from refrestore.errors import MediaError, kept_if_broken_off
-from refrestore.media.copying import copy_film, resolve_copy
+from refrestore.errors import kept_if_broken_off
 from refrestore.media.encoder import Encoder, resolve_encoder
-from refrestore.media.join import join
-from refrestore.media.moments import film_length, resolve_part
+from refrestore.media.moments import resolve_part
 from refrestore.media.probe import VideoInfo, probe
 from refrestore.project import Profile, Project
 from refrestore.project.workplace import OutputPlace, place_of
 from refrestore.render.background import Background, open_background
 from refrestore.render.export import FaceExport, check_export_folder, plans_within
 from refrestore.render.exported import publish_faces
-from refrestore.render.loop import Job, Watch, render_segments
+from refrestore.render.film import Notes, make_film
+from refrestore.render.loop import Job, Watch
 from refrestore.render.people import People, gather_people
 from refrestore.render.plan import TrackPlan, plan_tracks
 from refrestore.render.refine import Tools
 from refrestore.render.report import SegmentRecord, summarise, write_report
-from refrestore.render.segments import Segment, SegmentFolder, digest
+from refrestore.render.segments import SegmentFolder, digest
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.bank import ReferenceBank
 from refrestore.types import Announce, ProgressCallback
@@ -189,39 +188,11 @@ def _render(
     folder = SegmentFolder(work, _key(job, toolbox))
     report_progress = progress or (lambda stage, done, total: None)
     said = Notes(announce)
-    as_it_is = AsItIs(info, output, work, settings, encoder)
-    nothing = not any(plan.restored_frames for plan in plans)
-    copied = as_it_is.copied(said) if nothing and export is None else None
-    segments: list[Segment] = []
-    if copied is None:
-        said.say(resolved.notes)
-        segments = render_segments(
-            job, folder, lambda done, _: report_progress("render", done, max(frames, done))
-        )
-        if not segments:
-            folder.remove()
-            length = film_length(info, shots)
-            long = "" if length is None else f"; the film is {float(length):.2f} s long"
-            raise MediaError(f"{info.path} has no frame between --start and --end{long}.")
-        records = [SegmentRecord.read(folder.record(segment)) for segment in segments]
-        if not any(record.faces for record in records) and (not nothing or export is not None):
-            copied = as_it_is.copied(said)
-    else:
-        records = [SegmentRecord(frames)]
-    if copied is None:
-        with kept_if_broken_off(lambda: folder.kept(segments)):
-            join(
-                [folder.video(segment) for segment in segments],
-                resolved,
-                info,
-                output,
-                start=part.start,
-                end=part.end,
-                work=work,
-            )
+    film = make_film(job, folder, output, asked=encoder, said=said, progress=report_progress)
+    records = film.records
     report_progress("render", sum(record.frames for record in records), None)
     report = {
-        **_facts(info, output, copied or resolved, toolbox, settings),
+        **_facts(info, output, film.encoder, toolbox, settings),
         "background": None if background is None else background.description(),
         "frames": sum(record.frames for record in records),
         "faces": sum(record.faces for record in records),
@@ -229,7 +200,7 @@ def _render(
         "wall_seconds": round(time.monotonic() - began, 2),
         "notes": [
             *said.notes,
-            *_notes(plans, records, toolbox, people, background, copied=copied is not None),
+            *_notes(plans, records, toolbox, people, background, copied=film.copied),
         ],
         "identities": summarise(
             people.identities, plans, people.references, records, timeline.seconds
@@ -239,10 +210,10 @@ def _render(
     page = output.with_name(f"{output.stem}.report.html")
     write_report(report, json_path, page)
     if export is not None and faces is not None:
-        with kept_if_broken_off(lambda: folder.kept(segments)):
+        with kept_if_broken_off(lambda: folder.kept(film.segments)):
             publish_faces(
                 export.folder,
-                [folder.faces(segment) for segment in segments],
+                [folder.faces(segment) for segment in film.segments],
                 faces,
                 source=info.path.name,
                 people=people,
@@ -252,63 +223,6 @@ def _render(
             )
     folder.remove()
     return RenderResult(output, json_path, page, report, export.folder if export else None)
-
-
-class Notes:
-    """Sentences for the user: announced as they come, kept for the report.
-
-    Parameters
-    ----------
-    announce
-        Is told each of them once.
-    """
-
-    def __init__(self, announce: Announce | None) -> None:
-        self.notes: list[str] = []
-        self._announced: set[str] = set()
-        self._announce = announce or (lambda note: None)
-
-    def say(self, notes: Iterable[str], *, instead: bool = False) -> None:
-        """Say sentences that were not said yet, in the report after the others or instead."""
-        if instead:
-            self.notes.clear()
-        for note in notes:
-            self.notes.append(note)
-            if note not in self._announced:
-                self._announced.add(note)
-                self._announce(note)
-
-
-@dataclass(frozen=True)
-class AsItIs:
-    """The output that a film gives in which nothing is restored."""
-
-    info: VideoInfo
-    output: Path
-    work: Path
-    settings: RenderSettings
-    encoder: EncoderSettings
-
-    def copied(self, said: Notes) -> Encoder | None:
-        """Copy the film if that is what was asked for and the container takes it, and say so.
-
-        None if it must be encoded; the reason is said where the user did not give it.
-        """
-        settings = self.settings
-        ranged = settings.start is not None or settings.end is not None
-        if settings.scale != 1 or ranged or self.encoder.model_fields_set:
-            return None
-        try:
-            encoder = resolve_copy(self.info, self.output, work=self.work)
-            copy_film(encoder, self.info, self.output, work=self.work)
-        except MediaError as error:
-            said.say([f"No face needed restoration, but the film is encoded again: {error}"])
-            return None
-        said.say([COPIED, *encoder.notes], instead=True)
-        return encoder
-
-
-COPIED = "No face needed restoration; the film stream was copied, not encoded."
 
 
 def _key(job: Job, toolbox: Toolbox) -> str:

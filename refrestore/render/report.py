@@ -98,20 +98,29 @@ class SegmentRecord:
 
     @classmethod
     def read(cls, path: Path) -> SegmentRecord:
-        """Read what `write` wrote."""
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        OSError, ValueError
+            It is missing or damaged.
+        """
         stored = json.loads(path.read_text())
 
         def numbered(mapping: Mapping[str, Any]) -> dict[int, Any]:
             return {int(key): value for key, value in mapping.items()}
 
-        return cls(
-            frames=stored["frames"],
-            restored=numbered(stored["restored"]),
-            used={key: numbered(rows) for key, rows in numbered(stored["used"]).items()},
-            samples=stored["samples"],
-            pictures=numbered(stored["pictures"]),
-            unreferenced=numbered(stored.get("unreferenced", {})),  # of an older release: none
-        )
+        try:
+            return cls(
+                frames=stored["frames"],
+                restored=numbered(stored["restored"]),
+                used={key: numbered(rows) for key, rows in numbered(stored["used"]).items()},
+                samples=stored["samples"],
+                pictures=numbered(stored["pictures"]),
+                unreferenced=numbered(stored.get("unreferenced", {})),  # of an older release: none
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} holds no record") from error
 
 
 def _plain(sample: Sample) -> dict[str, Any]:

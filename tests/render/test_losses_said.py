@@ -22,7 +22,8 @@ from refrestore.config import (
 )
 from refrestore.engine.run import run
 from refrestore.project import Project
-from refrestore.render.render import COPIED, render
+from refrestore.render.film import COPIED
+from refrestore.render.render import render
 from refrestore.scan.scan import scan
 
 from .conftest import LOSSLESS

@@ -129,6 +129,7 @@ def test_a_killed_render_goes_on_and_gives_the_same_frames(scanned, rendered, tm
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not output.exists()
+    (folder / "segment-000001.json").write_text("{")  # a damaged record: that one is made again
     first = folder / "segment-000000.mkv"
     kept = first.stat().st_mtime_ns
     seen: list[int] = []
