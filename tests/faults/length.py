@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import ClassVar
 
 from .campaign import FaultClass, Trial, complaint
@@ -65,8 +66,6 @@ def _watched(child: Child) -> tuple[Ended, int]:
     """Wait, counting the descriptors that are open at a time."""
     most = 0
     while not child.ends_within(0.05):
-        try:
+        with suppress(OSError):  # it has ended just now
             most = max(most, len(os.listdir(f"/proc/{child.pid}/fd")))
-        except OSError:
-            break
     return child.wait(SECONDS), most

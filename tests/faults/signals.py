@@ -14,7 +14,7 @@ SECONDS = {"scan": 1.5, "render": 6.0, "run": 7.0, "review": 1.0}
 """Within which the signal comes: about what the command takes on the campaign's film."""
 
 STOP = {signal.SIGINT: (130, -signal.SIGINT), signal.SIGTERM: (143, -signal.SIGTERM)}
-"""Exit statuses by the shells' convention; a process that ends itself by the signal shows them too."""
+"""Exit statuses by the shells' convention; or the signal's own."""
 
 GOES_ON = re.compile(r"refrestore (scan|render|run|review) ")
 

@@ -49,7 +49,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended: exit status (negative: killed by that signal), peak memory, what it said."""
+    """How a child ended: status (negative: by that signal), peak memory, what it said."""
 
     status: int
     peak: int
