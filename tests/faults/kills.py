@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -86,14 +87,7 @@ class Kills(FaultClass):
             trial.count("ended before the kill")
         elif case.inside(trial):
             trial.count(f"inside {name}")
-        return first(
-            wrong
-            for wrong in (
-                *case.again(trial, killed.out),
-                case.differs(trial, whole.made),
-                _left(trial),
-            )
-        )
+        return first(_complaints(case, trial, killed.out, whole.made))
 
     def _uninterrupted(self, name: str, trial: Trial) -> Whole:
         with self._mutex:
@@ -115,6 +109,12 @@ def _run_whole(case: Case, room: Trial) -> Whole:
     if ended.status:
         raise RuntimeError(f"uninterrupted, it ended with {complaint(ended, must=True)}")
     return Whole(case.made(room), seconds)
+
+
+def _complaints(case: Case, trial: Trial, said: str, whole: Any) -> Iterator[str | None]:
+    yield from case.again(trial, said)
+    yield case.differs(trial, whole)
+    yield _left(trial)
 
 
 def _left(trial: Trial) -> str | None:

@@ -11,8 +11,9 @@ from .stock import make_film
 from .zygote import Child, Ended
 
 TIMES = 10
-EMPTY = 20
-"""Frames without a face after each face's two shots: long films must not take hours."""
+EMPTY = 550
+"""Frames without a face after the two shots with one: the long film must not take hours. The
+short film must have more than two segments of ten seconds: a render holds that many anyhow."""
 
 SECONDS = 900.0
 MEMORY, DESCRIPTORS = 1.15, 3
@@ -56,7 +57,8 @@ class Length(FaultClass):
             found[times] = measured
         (short, few), (long, many) = found[1], found[TIMES]
         mebibytes = [round(ended.peak / 2**20) for ended in (short, long)]
-        trial.count(f"MiB short, long: {mebibytes[0]}, {mebibytes[1]}; descriptors {few}, {many}:")
+        trial.counts["MiB for the short film"] = mebibytes[0]
+        trial.counts["MiB for the long one"] = mebibytes[1]
         if long.peak > short.peak * MEMORY:
             return f"{mebibytes[1]} MiB instead of {mebibytes[0]}"
         return f"{many} descriptors instead of {few}" if many > few + DESCRIPTORS else None

@@ -29,7 +29,7 @@ class Media(FaultClass):
         "A damaged video is read as far as it goes or refused in one sentence: no traceback, no "
         "crash, no command over 60 s or over 3 GB, nothing half-written."
     )
-    full, reduced = 2000, 60
+    full, reduced = 2000, 40
 
     def row(self, number: int) -> str:
         """Return what is done with the video."""
