@@ -9,9 +9,14 @@ costs nothing.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# Nothing leaves the machine. onnxruntime reports to its maker from its import on, unless this is set
+# before (its Privacy.md).
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from refrestore.adapt.tune import tune_profile

@@ -204,7 +204,14 @@ class BoundedServer(uvicorn.Server):
         What answers.
     session
         Whose connections go last.
+
+    Attributes
+    ----------
+    when_answering
+        Is called once it answers, and a signal ends it in order.
     """
+
+    when_answering: Callable[[], None] | None = None
 
     def __init__(self, app: Callable[..., Any], session: Session) -> None:
         self._door = Door(session)
@@ -229,6 +236,8 @@ class BoundedServer(uvicorn.Server):
         await super().startup(sockets)
         for listener in sockets or []:
             listener.listen(QUEUE)  # asyncio has set it to what is accepted at a time
+        if self.when_answering is not None and not self.should_exit:
+            self.when_answering()
 
 
 def _descriptors() -> int:

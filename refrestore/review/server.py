@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import uvicorn
-
 from refrestore.errors import UsageError
 from refrestore.project import Project
 
@@ -40,7 +38,7 @@ class Running:
     """
 
     base: str
-    server: uvicorn.Server
+    server: BoundedServer
     listener: socket.socket
     place: Place
     session: Session
@@ -124,15 +122,19 @@ def serve(
                 "change this project, and what is sent is not encrypted."
             )
         running.place.warm()
-        url = running.new_address()
-        tell(url)
-        if wishes is None:
-            warn("This address works once, in one browser; start this again for another.")
-        else:
-            warn("This address works once, in one browser; press Enter for another.")
-            threading.Thread(target=_tell, args=(running, tell, wishes), daemon=True).start()
-        if settings.open_browser:
-            threading.Thread(target=_open, args=(url,), daemon=True).start()
+
+        def answering() -> None:
+            url = running.new_address()
+            tell(url)
+            if wishes is None:
+                warn("This address works once, in one browser; start this again for another.")
+            else:
+                warn("This address works once, in one browser; press Enter for another.")
+                threading.Thread(target=_tell, args=(running, tell, wishes), daemon=True).start()
+            if settings.open_browser:
+                threading.Thread(target=_open, args=(url,), daemon=True).start()
+
+        running.server.when_answering = answering
         running.server.run(sockets=[running.listener])
 
 

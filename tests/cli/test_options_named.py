@@ -19,8 +19,8 @@ ROOT = PACKAGE.parent
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 OURS = re.compile(r"refrestore [^`\"'\n]*")
 
-ELSEWHERE = {"--update-lite"}
-"""Options of `python -m refrestore.models`, for who trains."""
+ELSEWHERE = {"--update-lite", "--force-reinstall", "--no-deps", "--query-gpu", "--format"}
+"""Options of `python -m refrestore.models`, for who trains, of pip and of nvidia-smi."""
 
 
 def commands(

@@ -51,7 +51,7 @@ def test_each_bad_picture_of_an_album_is_named_with_its_reason(album):
     for name, reason in reasons.items():
         assert ("no face was found" in reason) == (name in GOOD), reason
     assert "it is a folder" in reasons["folder.png"]
-    assert "There is no picture" in reasons["gone.jpg"]
+    assert "a link to a file that is not there" in reasons["gone.jpg"]
 
 
 def test_a_bad_picture_does_not_stop_the_others(album, tmp_path, caplog):

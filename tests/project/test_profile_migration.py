@@ -85,7 +85,7 @@ def test_version_2_knew_a_network_by_its_name_only(store):
 def test_the_old_files_stay_until_the_new_ones_are_saved(store, monkeypatch):
     anna, before = store.load("Anna"), snapshot(store.directory / "Anna")
 
-    def no_room(path, content):
+    def no_room(path, content, **_):
         if path.name == "embeddings.safetensors":
             raise OSError(28, "No space left on device")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -117,6 +117,7 @@ def test_a_name_on_the_page_is_text_and_in_the_file_exact(tmp_path) -> None:
         "version": "1",
         "notes": [name],
         "faces": 0,
+        "unreferenced": 0,
         "frames": 5,
         "identities": [],
         "stages": [name],

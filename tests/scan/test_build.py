@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from refrestore.config import RuntimeSettings, ScanSettings
-from refrestore.errors import ProfileError, ProjectError, UsageError
+from refrestore.errors import MediaError, ProfileError, ProjectError, UsageError
 from refrestore.media.pixels import display_rgb
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
@@ -178,7 +178,7 @@ def test_pictures_in_folders(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no picture in"):
         pictures_in([tmp_path / "empty"])
-    with pytest.raises(UsageError, match="no file or folder"):
+    with pytest.raises(MediaError, match="There is no file"):
         pictures_in([tmp_path / "none"])
 
 
