@@ -17,6 +17,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from refrestore.errors import ModelError
 from refrestore.plain_file import check_plain, open_plain, open_zip
@@ -105,7 +106,7 @@ def load_weights(
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         _check(tensors, size)
         settings = {key: json.loads(value) for key, value in texts.items()}
-        with torch.device("meta"):  # settings that lie take no memory
+        with torch.device("meta"), _Unfilled():  # settings that lie take no memory
             wanted = {name: value.shape for name, value in build(settings).state_dict().items()}
         if wanted != {name: value.shape for name, value in tensors.items()}:
             raise _UnfitError("its tensors are not of the network that it describes")
@@ -117,6 +118,15 @@ def load_weights(
             f"put back models/lite/{path.name} of this version."
         ) from error
     return network
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves tensors without numbers as they are: drawing some would load torch's compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def why(error: BaseException) -> str:

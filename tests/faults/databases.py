@@ -190,7 +190,7 @@ def page_answers(folder: str) -> None:
     with prepared(settings) as running, running.beside():
         session = running.session
         headers = {"Cookie": f"{session.cookie_name}={session.cookie}", "X-Refrestore": "1"}
-        with httpx.Client(base_url=running.url.split("/?")[0], headers=headers) as client:
+        with httpx.Client(base_url=running.new_address().split("/?")[0], headers=headers) as client:
             for path in ("version", "project", "identities", "identities/1", "log"):
                 answer = client.get(f"/api/{path}", timeout=30)
                 said = answer.json()
