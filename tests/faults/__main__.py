@@ -42,6 +42,8 @@ def main() -> int:
     """Return 1 if a trial failed."""
     options = _options()
     report = Report(options.seed, _round(options))
+    if options.go_on:
+        report = Report.going_on(options.json, options.seed, _round(options))
     folder = Path(tempfile.mkdtemp(prefix="refrestore-faults-", dir=options.folder))
     chosen = [one for one in CLASSES if not options.only or one.name in options.only]
     with Campaign(folder, options.seed, workers=options.workers, keep=options.keep) as campaign:
@@ -50,10 +52,12 @@ def main() -> int:
             numbers = list(range(one.reduced if options.reduced else max(1, count)))
             if options.trial is not None:
                 numbers = [options.trial]
-            if not numbers:
+            if not numbers or one.name in report.seconds:
                 continue
             campaign.run(one(), numbers, report)
             print(table([row for row in report.rows if row.name == one.name]), flush=True)
+            if options.json:
+                options.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
     for failure in report.failed[: options.show]:
         name = failure.row.partition(":")[0]
         print(f"\n{failure.row}, trial {failure.number}: {failure.sentence}")
@@ -63,8 +67,6 @@ def main() -> int:
         )
     if options.keep:
         print(f"\nKept in {folder}")
-    if options.json:
-        options.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
     if options.markdown:
         put_between_markers(options.markdown, markdown(report, CLASSES))
     return int(bool(report.failed))
@@ -84,11 +86,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="For what is made; default the system's.")
     parser.add_argument("--keep", action="store_true", help="Keep what trials left.")
     parser.add_argument("--show", type=int, default=20, help="Failures told.")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="Write the table as JSON.")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="Write the table as JSON after each class."
+    )
+    parser.add_argument(
+        "--go-on", action="store_true", help="Run only classes that the JSON file has not yet."
+    )
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="Write the table between its markers."
     )
     options = parser.parse_args()
+    if options.go_on and options.json is None:
+        parser.error("--go-on needs --json FILE, which has what was run before")
     unknown = set(options.only or ()) - set(names)
     if unknown:
         parser.error(

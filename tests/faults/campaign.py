@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import random
@@ -144,6 +145,19 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def going_on(cls, path: Path, seed: int, scale: str) -> Report:
+        """Return what a file has of this seed and round, an empty report where it has none."""
+        try:
+            found = json.loads(path.read_text())
+        except OSError:
+            found = {}
+        if (found.get("seed"), found.get("round")) != (seed, scale):
+            return cls(seed, scale)
+        rows = [Row(**row) for row in found["rows"]]
+        failed = [Failure(**failure) for failure in found["failures"]]
+        return cls(seed, scale, rows, failed, found["seconds"])
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""

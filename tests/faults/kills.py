@@ -24,15 +24,17 @@ SEGMENT_SECONDS = 0.13
 MIX = {
     "render with restoration": 13,
     "first scan": 6,
+    "edits": 5,
+    "project creation": 4,
+    "profile import": 4,
     "scan again": 6,
     "run": 4,
     "profile build": 4,
     "profile update": 4,
-    "edits": 5,
-    "project creation": 4,
-    "profile import": 4,
 }
-"""Of fifty trials; the first turn has one of each."""
+"""Of fifty trials; the first turn has one of each, the reduced round the first of them."""
+
+REDUCED = 5
 
 EDITS = 400
 """Edits made one after another until the process is killed."""
@@ -55,7 +57,7 @@ class Kills(FaultClass):
         "packets (a scan: with the same project; edits: with each one that was acknowledged), "
         "and nothing is left behind."
     )
-    full, reduced = 500, len(MIX)
+    full, reduced = 500, REDUCED
     schedule: ClassVar[list[str]] = [
         name for turn in range(max(MIX.values())) for name, count in MIX.items() if turn < count
     ]
@@ -167,6 +169,8 @@ def _first_difference(found: Any, whole: Any) -> str:
 
 
 class Render(Case):
+    mark = "networks are open\n"
+
     def prepare(self, trial: Trial) -> None:
         shutil.copytree(trial.stock.project(trial.zygote), trial.folder / "project")
 
@@ -189,14 +193,19 @@ def render_in_segments(project: str, output: str, seconds: float) -> None:
     from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
     from refrestore.project import Project
     from refrestore.render.render import render
+    from refrestore.render.toolbox import open_toolbox
 
+    runtime = RuntimeSettings(threads=1)
+    toolbox = open_toolbox(runtime)
+    print("networks are open", flush=True)
     with Project.open(Path(project)) as opened:
         render(
             opened,
             Path(output),
             settings=RenderSettings(segment_seconds=seconds),
             encoder=EncoderSettings(codec="ffv1"),
-            runtime=RuntimeSettings(threads=1),
+            runtime=runtime,
+            toolbox=toolbox,
         )
 
 

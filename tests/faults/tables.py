@@ -30,9 +30,10 @@ def markdown(report: Report, classes: Sequence[type[FaultClass]]) -> str:
         "| Class | What | Trials | Failures |",
         "| --- | --- | ---: | ---: |",
     ]
+    order = [one.name for one in classes]
     lines += [
         f"| {row.name} | {row.row}{_also(row)} | {row.trials:,} | {row.failures:,} |"
-        for row in report.rows
+        for row in sorted(report.rows, key=lambda row: order.index(row.name))
     ]
     total = sum(row.trials for row in report.rows), sum(row.failures for row in report.rows)
     lines.append(f"| **all** | | **{total[0]:,}** | **{total[1]:,}** |")
