@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# Nothing leaves the machine. onnxruntime reports to its maker from its import on, unless this is set
-# before (its Privacy.md).
+# Nothing leaves the machine. onnxruntime reports to its maker from its import on (its Privacy.md),
+# unless this is set before.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:

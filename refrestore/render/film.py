@@ -70,15 +70,15 @@ def make_film(
     if nothing and job.export is None and (encoder := as_it_is.copied(said)) is not None:
         return Film([], [SegmentRecord(frames)], encoder, copied=True)
     said.say(job.encoder.notes)
-    segments = render_segments(
+    rendered = render_segments(
         job, folder, lambda done, _: progress("render", done, max(frames, done))
     )
-    if not segments:
+    if not rendered:
         folder.remove()
         length = film_length(info, job.shots)
         long = "" if length is None else f"; the film is {float(length):.2f} s long"
         raise MediaError(f"{info.path} has no frame between --start and --end{long}.")
-    records = [SegmentRecord.read(folder.record(segment)) for segment in segments]
+    segments, records = zip(*rendered, strict=True)
     unchanged = not any(record.faces for record in records)
     if unchanged and (not nothing or job.export is not None):
         encoder = as_it_is.copied(said)

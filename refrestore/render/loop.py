@@ -85,8 +85,10 @@ class Job:
         return compose(painted.frame, painted.patches, scale=self.settings.scale)
 
 
-def render_segments(job: Job, folder: SegmentFolder, progress: Progress) -> list[Segment]:
-    """Render every segment that is not finished; return all of them, in order.
+def render_segments(
+    job: Job, folder: SegmentFolder, progress: Progress
+) -> list[tuple[Segment, SegmentRecord]]:
+    """Render every segment that is not finished; return all, in order, each with its record.
 
     Raises
     ------
@@ -110,7 +112,8 @@ def render_segments(job: Job, folder: SegmentFolder, progress: Progress) -> list
         )
         renderer = _SegmentRenderer(job, folder, ahead, behind, progress)
         with kept_if_broken_off(lambda: folder.kept(segments, all_of_it=settings.end is None)):
-            return [segment for segment in segments if renderer.finish(segment)]
+            finished = [(segment, renderer.finish(segment)) for segment in segments]
+            return [(segment, record) for segment, record in finished if record is not None]
 
 
 class _SegmentRenderer:
@@ -130,17 +133,15 @@ class _SegmentRenderer:
         self._source = Unchanged(job.info)
         self._frames = self._faces = 0
 
-    def finish(self, segment: Segment) -> bool:
-        """Make sure a segment is there; False if the range ends before it."""
-        record = self._finished(segment)
+    def finish(self, segment: Segment) -> SegmentRecord | None:
+        """Make sure a segment is there, return its record; None if the range ends before it."""
+        record = self._finished(segment) or self._render(segment)
         if record is None:
-            if not self._render(segment):
-                return False
-            record = SegmentRecord.read(self._folder.record(segment))
+            return None
         self._frames += record.frames
         self._faces += record.faces
         self._progress(self._frames, self._faces)
-        return True
+        return record
 
     def _finished(self, segment: Segment) -> SegmentRecord | None:
         """Return the record of a segment that needs no rendering."""
@@ -153,9 +154,9 @@ class _SegmentRenderer:
         except (OSError, ValueError):  # damaged: the segment is made again
             return None
 
-    def _render(self, segment: Segment) -> bool:
+    def _render(self, segment: Segment) -> SegmentRecord | None:
         if not self._behind.reaches(segment.first, segment.stop):
-            return False
+            return None
         refined = self._refine(segment)
         account = Account()
         job, scale = self._job, self._job.settings.scale
@@ -182,7 +183,7 @@ class _SegmentRenderer:
             record = SegmentRecord.of(count, account, refined.samples)
             self._folder.sign()
             record.write(self._folder.record(segment))
-        return True
+        return record
 
     def _refine(self, segment: Segment) -> Refined:
         job = self._job

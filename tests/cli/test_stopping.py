@@ -86,6 +86,7 @@ def test_one_process_writes_an_output_and_a_kill_gives_it_free(commands, place) 
     segment = first_segment(place, "out.mkv")
     one = commands.start(*render, folder=place)
     one.until(segment.exists)
+    one.send(signal.SIGSTOP)  # or it may be done before the other is refused
     kept = segment.stat().st_mtime_ns
     # Of other settings: it would begin with emptying the folder.
     sentence = ended(commands.start(*render, "--scale", "2", folder=place), 7)
