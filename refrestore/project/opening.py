@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from refrestore.errors import DiskError
 
@@ -126,7 +127,9 @@ def _copied_alone(path: Path) -> sqlite3.Connection:
 
 def in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
     """Return a copy of a database in memory."""
-    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    copy = sqlite3.connect(
+        ":memory:", isolation_level=None, check_same_thread=False, factory=_Connection
+    )
     connection.backup(copy)
     return copy
 
@@ -139,6 +142,17 @@ def _has_content(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
+class _Connection(sqlite3.Connection):
+    """A connection whose complaints can be read, whatever a damaged schema makes SQLite quote."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Run a statement."""
+        try:
+            return super().execute(sql, parameters)
+        except UnicodeDecodeError as error:
+            raise sqlite3.DatabaseError("malformed database schema") from error
+
+
 def _connect(path: Path, options: str, *, timeout: float = BUSY_SECONDS) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.resolve().as_uri()}?{options}",
@@ -146,4 +160,5 @@ def _connect(path: Path, options: str, *, timeout: float = BUSY_SECONDS) -> sqli
         timeout=timeout,
         isolation_level=None,
         check_same_thread=False,
+        factory=_Connection,
     )

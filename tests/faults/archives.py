@@ -91,7 +91,7 @@ def _members(content: bytes) -> dict[str, bytes]:
 
 NAMES = (
     "../escaped.txt", "../../escaped.txt", "/tmp/escaped.txt", "C:\\escaped.txt", "..\\escaped.txt",
-    "references/../../escaped.txt", "references/001.png\0.txt", ".lock", "\x1b[2Jescaped", "",
+    "references/../../escaped.txt", "references/001.png\0.txt", ".lock", "\x1b[2Jescaped", " ",
     "references/999.png", "x" * 5000,
 )  # fmt: skip
 

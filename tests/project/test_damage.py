@@ -486,3 +486,18 @@ def test_what_a_newer_version_wrote_is_left_to_it(folder):
     _edited(folder, change)
     with pytest.raises(ProjectError, match=r"newer refrestore .*update"):
         repair(folder)
+
+
+@pytest.mark.parametrize("name", [b"ON chunks (", b"ON log ", b"(scan, first, stop)"])
+def test_a_schema_that_is_no_text(folder, name):
+    """SQLite quotes it in its complaint, which Python then cannot decode."""
+    file = folder / "project.sqlite"
+    content = file.read_bytes()
+    assert name in content
+    file.write_bytes(content.replace(name, name[:4] + b"\xff" + name[5:]))
+    with pytest.raises(ProjectError):
+        _everything(folder)
+    assert check(folder).problems
+    with contextlib.suppress(ProjectError):  # beyond repair, said so
+        repair(folder)
+        Project.open(folder).close()
