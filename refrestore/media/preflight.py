@@ -30,7 +30,6 @@ from refrestore.media.probe import (
     StreamInfo,
     VideoInfo,
     is_cover,
-    open_film,
     open_input,
     probe,
 )
@@ -185,11 +184,13 @@ class Preflight:
 
     def _check_times(self, wanted: Sequence[Fraction], before: int) -> None:
         """Read the film's times again; so many other films are before it."""
-        with open_film(self._path) as file:
+        early = min(wanted, default=0) < 0
+        # Those before 0 libav would make up: it reads none of them in Matroska.
+        with open_input(self._path, {"fflags": "+nofillin"} if early else None) as file:
             stream = [each for each in file.streams.video if not is_cover(each)][before]
             packets = [each for each in read_packets(file, [stream]) if each.pts is not None]
             found = sorted(packet.pts * packet.time_base for packet in packets)
-        if keeps_times_before_zero(file.format.name.split(",")[0]):  # but libav does not read them
+        if early:
             found, wanted = [[time for time in one if time >= 0] for one in (found, wanted)]
         if len(found) != len(wanted) or any(
             abs(one - other) > TIME_SLACK for one, other in zip(found, wanted, strict=True)
