@@ -100,7 +100,7 @@ class Door:
                 "More programs than a browser connect to the page: who has waited longest "
                 "without its cookie is sent away."
             )
-            self._send_away(1)
+            self._longest_waiting(connection).drop()
 
     def leave(self, connection: Connection) -> None:
         """Forget one that was closed."""
@@ -113,13 +113,14 @@ class Door:
             loop.default_exception_handler(context)
             return
         self.logger.warning("The page could not take a connection: too many files are open.")
-        self._send_away(len(self._open))
-
-    def _send_away(self, count: int) -> None:
-        strangers = [one for one in self._open if not one.known]
-        # Where all are known the newest, which has shown nothing yet, is a stranger.
-        for one in strangers[:count]:
+        for one in [one for one in self._open if not one.known]:
             one.drop()
+
+    def _longest_waiting(self, newest: Connection) -> Connection:
+        """Return who can go: a stranger, else who sends nothing, else the newest itself."""
+        others = [one for one in self._open if one is not newest]
+        idle = (one for one in others if one.waits)
+        return next((one for one in others if not one.known), next(idle, newest))
 
 
 class Connection(H11Protocol):
@@ -137,6 +138,11 @@ class Connection(H11Protocol):
         self._door, self._seen = door, self.scope
         self._waiting: asyncio.TimerHandle | None = None
         self.logger = door.logger
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is the other side's turn: with a request, or with the rest of one."""
+        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for who it is."""

@@ -270,6 +270,21 @@ def test_a_body_that_stalls_is_given_up(fresh, path, monkeypatch, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_uploads_that_stand_still_make_room(serve, folder, monkeypatch):
+    """They show the cookie, so nobody is a stranger: who sends nothing is the next to go."""
+    monkeypatch.setattr(connections, "MOST", 8)
+    page = serve(folder)
+    head = (
+        f"POST /api/edits HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\nCookie: {page.cookie}\r\n"
+        "X-Refrestore: 1\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\nhalf"
+    )
+    standing = [opened(page, head.encode()) for _ in range(20)]
+    time.sleep(0.2)
+    assert page.client().get("/api/version").status_code == 200
+    for one in standing:
+        one.close()
+
+
 @pytest.fixture
 def fresh(serve, folder):
     return serve(folder)
