@@ -19,7 +19,7 @@ demo: $(VENV)/.ready ## Restore a film the project makes itself
 test: $(VENV)/.ready $(VENV)/.gfpgan browser ## All tests
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup
 
-# A full round, about 45 minutes of two cores; for less: make faults FAULTS="--reduced" (see --help).
+# A full round, over an hour of two cores; for less: make faults FAULTS="--reduced" (see --help).
 FAULTS ?= --scale 1.0 --json docs/reliability.json --markdown docs/reliability.md
 
 faults: $(VENV)/.ready ## Kills, damage, full disks and attacks (docs/reliability.md)

@@ -178,7 +178,7 @@ class Render(Case):
         return trial.told(render_in_segments, "project", "out.mkv", SEGMENT_SECONDS)
 
     def inside(self, trial: Trial) -> bool:
-        begun = (trial.folder / ".out.mkv.refrestore" / "manifest.json").exists()
+        begun = any((trial.folder / ".out.mkv.refrestore").glob("*segment-*"))  # or a part of it
         return begun and not (trial.folder / "out.mkv").exists()
 
     def made(self, trial: Trial) -> Any:
