@@ -126,7 +126,7 @@ def _left(trial: Trial) -> str | None:
     return f"left behind: {', '.join(sorted(set(left)))}" if left else None
 
 
-class Case:
+class Case(ABC):
     """A command to be killed; the default is one that is simply given again."""
 
     mark = ""
@@ -135,9 +135,9 @@ class Case:
     def prepare(self, trial: Trial) -> None:
         """Put what it needs into the trial's folder."""
 
+    @abstractmethod
     def start(self, trial: Trial) -> Child:
         """Start it."""
-        raise NotImplementedError
 
     def inside(self, trial: Trial) -> bool:
         """Say whether the kill came where it is counted."""
@@ -147,9 +147,9 @@ class Case:
         """Give the command again; complain where it does not work."""
         return [complaint(self.start(trial).wait(), must=True, what="again")]
 
+    @abstractmethod
     def made(self, trial: Trial) -> Any:
         """Return what there is afterwards."""
-        raise NotImplementedError
 
     def differs(self, trial: Trial, whole: Any) -> str | None:
         """Complain where it is not what an uninterrupted run made."""
