@@ -135,6 +135,7 @@ class Case(ABC):
 
     def prepare(self, trial: Trial) -> None:
         """Put what it needs into the trial's folder."""
+        return None
 
     @abstractmethod
     def start(self, trial: Trial) -> Child:
