@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from refrestore.faces.align import CROP_SIZE
 from refrestore.render.crops import inside, storage_to_crop
 from refrestore.render.plan import TrackPlan
 from refrestore.types import DoubleArray, Faces, FloatArray, Geometry, IntArray
@@ -27,8 +28,10 @@ class Work:
         From the plan.
     own : (N,) bool
         False for context rows, which only steady the segment's own.
+    side : (N,) int64
+        Side of its crop in pixels, as the output shows it (`restore.sides`).
     to_crop : (N, 2, 3) float64
-        Storage pixels to 512-px crop.
+        Storage pixels to a crop of that side.
     inside : (N,) float32
         Share of the crop that the picture fills.
     landmarks : (N, 468, 2) float32
@@ -41,6 +44,7 @@ class Work:
     identity: IntArray
     strength: FloatArray
     own: NDArray[np.bool_]
+    side: IntArray
     to_crop: DoubleArray
     inside: FloatArray
     landmarks: FloatArray
@@ -56,6 +60,7 @@ class Work:
             self.identity[rows],
             self.strength[rows],
             self.own[rows],
+            self.side[rows],
             self.to_crop[rows],
             self.inside[rows],
             self.landmarks[rows],
@@ -114,6 +119,7 @@ def gather(
         identity=(np.concatenate(identities) if identities else np.zeros(0, np.int64))[order],
         strength=(np.concatenate(strengths) if strengths else np.zeros(0, np.float32))[order],
         own=(np.concatenate(owned) if owned else np.zeros(0, bool))[order],
+        side=np.full(count, CROP_SIZE, np.int64),
         to_crop=to_crop,
         inside=inside(to_crop, geometry),
         landmarks=np.zeros((count, 468, 2), np.float32),
