@@ -60,9 +60,10 @@ class Sample:
         seen = {
             one.name: torch.cat([getattr(sample.seen, one.name) for sample in samples])
             for one in fields(Seen)
+            if one.name != "side"
         }
         return cls(
-            Seen(**seen),
+            Seen(**seen, side=samples[0].seen.side),
             torch.cat([sample.truth for sample in samples]),
             torch.cat([sample.matrices for sample in samples]),
         )

@@ -54,7 +54,9 @@ def frequency_split(
             continue
         meshes = torch.from_numpy(bank.landmarks[rows])[None]
         offsets = displacement(triangulate(landmarks[one], crops.shape[1]), meshes)[0]
-        warped = warp(bank.images[torch.from_numpy(rows)].float(), offsets)
+        warped = warp(
+            bank.images[torch.from_numpy(rows)].float(), offsets, size=bank.images.shape[-2:]
+        )
         mean = warped.mean(dim=0).permute(1, 2, 0).numpy()
         low = cv2.GaussianBlur(crops[face].astype(np.float32), (0, 0), sigma)
         split = low + mean - cv2.GaussianBlur(mean, (0, 0), sigma)

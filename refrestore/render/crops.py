@@ -19,7 +19,7 @@ from refrestore.faces.align import (
 )
 from refrestore.faces.landmarker import mesh_squares
 from refrestore.faces.pose import mesh_keypoints
-from refrestore.types import DoubleArray, Faces, FloatArray, Geometry, ImageArray
+from refrestore.types import DoubleArray, Faces, FloatArray, Geometry, ImageArray, IntArray
 
 _GRID = 17
 """Points a side at which a crop is tried for being in the picture."""
@@ -37,6 +37,17 @@ def storage_to_crop(keypoints: FloatArray, geometry: Geometry) -> DoubleArray:
     """
     aligned = similarity(keypoints, FFHQ_TEMPLATE)
     return compose(aligned, geometry.storage_to_display()[None])
+
+
+def at_sides(matrices: DoubleArray, sides: IntArray) -> DoubleArray:
+    """Return matrices (N, 2, 3) to 512-px crops as those to crops of other sides, (N,).
+
+    The crops show the same: their edges stay where they are.
+    """
+    factor = (sides / CROP_SIZE)[:, None, None]
+    sized = matrices * factor
+    sized[:, :, 2] += (factor[:, 0] - 1) / 2
+    return sized
 
 
 def inside(matrices: DoubleArray, geometry: Geometry) -> FloatArray:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from refrestore.faces.align import CROP_SIZE
-from refrestore.render.crops import inside, storage_to_crop
+from refrestore.render.crops import at_sides, inside, storage_to_crop
 from refrestore.render.plan import TrackPlan
+from refrestore.restore.sides import crop_sides
 from refrestore.types import DoubleArray, Faces, FloatArray, Geometry, IntArray
 
 
@@ -90,13 +90,29 @@ class Work:
 
 
 def gather(
-    plans: Sequence[TrackPlan], first: int, stop: int, geometry: Geometry, *, context: int
+    plans: Sequence[TrackPlan],
+    first: int,
+    stop: int,
+    geometry: Geometry,
+    *,
+    context: int,
+    scale: int = 1,
 ) -> Work:
     """Return the work of frames `first <= frame < stop` with `context` frames around it.
 
-    Context rows are of the same tracks, hence of the same shot.
+    Context rows are of the same tracks, hence of the same shot. Sides of crops follow from whole
+    tracks, so that they do not depend on where a segment begins.
+
+    Parameters
+    ----------
+    plans
+        Of all tracks.
+    geometry
+        Of the frames.
+    scale
+        How much larger the output is.
     """
-    tables, identities, strengths, owned = [], [], [], []
+    tables, identities, strengths, owned, matrices, sides = [], [], [], [], [], []
     for plan in plans:
         own = (plan.faces.frame >= first) & (plan.faces.frame < stop)
         if not np.any(plan.strength[own] > 0):
@@ -107,21 +123,25 @@ def gather(
         identities.append(np.full(len(rows), plan.identity, np.int64))
         strengths.append(plan.strength[rows])
         owned.append(own[rows])
+        to_crop = storage_to_crop(plan.faces.keypoints, geometry)
+        sides.append(crop_sides(to_crop, plan.faces.frame, scale)[rows])
+        matrices.append(to_crop[rows])
     faces = Faces.concatenate(tables)
     order = np.argsort(faces.frame, kind="stable")
     faces = faces[order]
     if faces.track is None:
         faces = faces.with_columns(track=np.zeros(len(faces), np.int64))
     count = len(faces)
-    to_crop = storage_to_crop(faces.keypoints, geometry) if count else np.zeros((0, 2, 3))
+    to_whole = (np.concatenate(matrices) if matrices else np.zeros((0, 2, 3)))[order]
+    side = (np.concatenate(sides) if sides else np.zeros(0, np.int64))[order]
     return Work(
         faces=faces,
         identity=(np.concatenate(identities) if identities else np.zeros(0, np.int64))[order],
         strength=(np.concatenate(strengths) if strengths else np.zeros(0, np.float32))[order],
         own=(np.concatenate(owned) if owned else np.zeros(0, bool))[order],
-        side=np.full(count, CROP_SIZE, np.int64),
-        to_crop=to_crop,
-        inside=inside(to_crop, geometry),
+        side=side,
+        to_crop=at_sides(to_whole, side),
+        inside=inside(to_whole, geometry),
         landmarks=np.zeros((count, 468, 2), np.float32),
         guided=np.ones(count, np.float32),
     )

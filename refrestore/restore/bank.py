@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -59,8 +59,9 @@ class ReferenceBank:
 
     Parameters
     ----------
-    images : (N, 3, 512, 512) uint8 tensor
-        RGB crops aligned to the FFHQ template.
+    images : (N, 3, S, S) uint8 tensor
+        RGB crops aligned to the FFHQ template, 512 px a side unless they were made for smaller
+        faces (`at`).
     landmarks : (N, 468, 2) float32
         Dense landmarks in crop pixels.
     pose : (N, 3) float32
@@ -88,11 +89,12 @@ class ReferenceBank:
     frames: IntArray
     light: FloatArray
     adapter: Adapter | None = None
+    _at: dict[int, ReferenceBank] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.images)
         for column in fields(self):
-            if column.name == "adapter":
+            if column.name in ("adapter", "_at"):
                 continue
             if len(getattr(self, column.name)) != count:
                 raise ValueError(
@@ -150,6 +152,20 @@ class ReferenceBank:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def at(self, side: int) -> ReferenceBank:
+        """Return the bank with its pictures at another side, made once."""
+        if side == self.images.shape[-1]:
+            return self
+        if side not in self._at:
+            factor = side / self.images.shape[-1]
+            small = torch.nn.functional.interpolate(self.images.float(), size=side, mode="area")
+            self._at[side] = replace(
+                self,
+                images=small.round_().to(torch.uint8),
+                landmarks=((self.landmarks + 0.5) * np.float32(factor) - 0.5),
+            )
+        return self._at[side]
 
     @property
     def centroid(self) -> FloatArray | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.restore.colour import stretch
+from refrestore.restore.colour import shrunk, stretch
 
 CELL = 4
 """Pixels of the working picture per cell of the feature maps: 8 of the 512-px crop."""
+
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 class Residual(nn.Module):
@@ -28,7 +33,7 @@ class Residual(nn.Module):
         return out
 
 
-def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+def zeroed(layer: Layer) -> Layer:
     """Let a layer start by giving zero."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
@@ -67,7 +72,7 @@ def resized(maps: torch.Tensor, size: int) -> torch.Tensor:
     if size == maps.shape[-1]:
         return maps
     if size < maps.shape[-1]:
-        return F.avg_pool2d(maps, maps.shape[-1] // size)
+        return shrunk(maps, maps.shape[-1] // size)
     return stretch(maps, size, size)
 
 

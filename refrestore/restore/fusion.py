@@ -7,12 +7,18 @@ place over the references and a share per place and band that stays the input's 
 adds what mixing cannot do (noise and blocks taken away, seams closed, what neither shows). The
 finest octave, which only the full crop has, is mixed by the shares of the next one.
 
+Crops come in several sides (`restore.sides`). An octave is the same part of a face at each of them:
+a smaller crop lacks the finest ones, and what is coarser than a sixteenth of a crop is never mixed.
+Where octaves are missing, a small head draws on the crop's own finest one too: there it is what a
+viewer sees.
+
 Untrained it is a frequency split: where the input has lost a band, the references' mean stands
 in; what it still has stays its own.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,11 +39,11 @@ from refrestore.restore.blocks import (
     zeroed,
 )
 from refrestore.restore.colour import (
-    LIGHT_BLOCK,
     collapse,
     enlarge,
     match_light,
     pyramid,
+    shrunk,
     stretch,
 )
 from refrestore.restore.register import register
@@ -48,8 +54,11 @@ from refrestore.restore.weights import load_weights, save_weights
 WORKING = 2
 """Crop pixels per working pixel."""
 
-ALIGN_SCALE = 2
-"""References are aligned at this part of the working resolution."""
+FULL = 512
+"""Side of a crop that has all octaves."""
+
+REGISTERED = 64
+"""Cells a side of a crop in which references are registered."""
 
 FINE_BANDS = 2
 """Octaves finer than a cell; one attention serves them all, another the coarser ones."""
@@ -104,6 +113,8 @@ class FusionConfig:
         Residual blocks of each part.
     detail
         Channels at half the working resolution in the decoder.
+    finish
+        Channels of the head that draws on the finest octave of smaller crops.
     """
 
     channels: int = 64
@@ -114,6 +125,12 @@ class FusionConfig:
     trunk_blocks: int = 4
     decoder_blocks: int = 3
     detail: int = 32
+    finish: int = 16
+
+
+def missing_octaves(side: int) -> int:
+    """Return how many of the octaves of a whole crop a crop of a side lacks."""
+    return max(0, round(math.log2(FULL / side)))
 
 
 class FusionNetwork(nn.Module):
@@ -150,6 +167,10 @@ class FusionNetwork(nn.Module):
         self.fine = nn.Conv2d(config.detail + 24, config.detail, 3, padding=1)
         self.finest = nn.Conv2d(config.detail, config.detail, 3, padding=1)
         self.residual = zeroed(nn.Conv2d(config.detail, 12, 3, padding=1))
+        self.sized_trunk = zeroed(nn.Linear(2, context))
+        self.sized_decoder = zeroed(nn.Linear(2, width))
+        self.finish = nn.Conv2d(24 + config.detail // 4, config.finish, 3, padding=1)
+        self.finished = zeroed(nn.Conv2d(config.finish, 12, 3, padding=1))
         self.to(memory_format=torch.channels_last)
 
     def forward(
@@ -178,22 +199,34 @@ class FusionNetwork(nn.Module):
         # Bytes stay 0..255 until the light is matched: one pass over all pixels less.
         pictures = references.flatten(0, 1).float()
         unit = 1 / 255 if references.dtype == torch.uint8 else 1.0
-        small = F.avg_pool2d(faces, WORKING)
-        little = F.avg_pool2d(pictures, WORKING).mul_(unit) if len(pictures) else pictures
+        side, size = faces.shape[-1], faces.shape[-2:]
+        missing = missing_octaves(side)
+        small = shrunk(faces, WORKING)
+        little = shrunk(pictures, WORKING).mul_(unit) if len(pictures) else pictures
         little = little.reshape(*references.shape[:3], *small.shape[-2:])
-        thought = self.think(small, little, offsets / WORKING, valid, hull)
-        shares, gains = thought.shares, thought.gains
-        finest = (faces - enlarge(small)) * stretch(gains[:, 1, :1], *faces.shape[-2:])
+        own = faces - enlarge(small)
+        edge = None
+        if missing and references.shape[1]:
+            nearest = references[:, 0].float() * unit
+            theirs = nearest - enlarge(little[:, 0])
+            edge = strength_of(own, theirs, hull) * (valid > 0).any(1)
+        thought = self.think(small, little, offsets / WORKING, valid, hull, side=side, edge=edge)
+        slot = max(0, missing - 1)
+        shares, gains = thought.shares[:, slot, None], thought.gains[:, :, slot, None]
+        finest = own * stretch(gains[:, 1], *size)
+        theirs = torch.zeros_like(own)
         if references.shape[1]:
-            stride = faces.shape[-1] // offsets.shape[-1]
-            warped = warp(pictures, thought.field.flatten(0, 1) * WORKING, stride=stride)
-            matched = match_light(by_face(warped, len(faces)), faces, unit=unit)
+            warped = warp(pictures, thought.field.flatten(0, 1) * WORKING, size=size)
+            matched = match_light(by_face(warped, len(faces)), faces, block=side // 4, unit=unit)
             mean = attended(matched, thought.attention[:, :, 0])
-            theirs = mean - enlarge(F.avg_pool2d(mean, WORKING))
-            theirs = theirs * stretch(gains[:, 0, :1], *faces.shape[-2:])
-            finest = torch.lerp(finest, theirs, stretch(shares[:, :1], *faces.shape[-2:]))
-        trust = shares[:, :FINE_BANDS].mean(1, keepdim=True)
-        return Fused(enlarge(thought.images) + finest, stretch(trust, *faces.shape[-2:]))
+            theirs = mean - enlarge(shrunk(mean, WORKING))
+            finest = torch.lerp(
+                finest, theirs * stretch(gains[:, 0], *size), stretch(shares, *size)
+            )
+        if missing:
+            finest = finest + self._finish(own, theirs, thought.detail)
+        trust = thought.shares[:, slot : slot + FINE_BANDS].mean(1, keepdim=True)
+        return Fused(enlarge(thought.images) + finest, stretch(trust, *size))
 
     def think(
         self,
@@ -202,6 +235,9 @@ class FusionNetwork(nn.Module):
         offsets: torch.Tensor,
         valid: torch.Tensor,
         hull: torch.Tensor,
+        *,
+        side: int = FULL,
+        edge: torch.Tensor | None = None,
     ) -> Thought:
         """Restore B faces at the working resolution: all that is learnt.
 
@@ -216,8 +252,13 @@ class FusionNetwork(nn.Module):
             has the window's corner added to them.
         valid, hull
             As in `forward`.
+        side
+            Of the crops that the faces are the half of, or windows of the half.
+        edge : (B,)
+            `strength_of` the crops' finest octave, if the side has fewer octaves than a whole one.
         """
-        return self.draw(self.look(faces, references, offsets, valid, hull))
+        seen = self.look(faces, references, offsets, valid, hull, side=side, edge=edge)
+        return self.draw(seen)
 
     def look(
         self,
@@ -226,17 +267,21 @@ class FusionNetwork(nn.Module):
         offsets: torch.Tensor,
         valid: torch.Tensor,
         hull: torch.Tensor,
+        *,
+        side: int = FULL,
+        edge: torch.Tensor | None = None,
     ) -> Seen:
         """Align, compare, weigh and mix: all of `think` but the drawing, which adapters change."""
         count = references.shape[1]
+        missing = missing_octaves(side)
         cells = torch.cat([folded(faces, self.see_reference), fed(hull, self.see_reference)], 1)
         seen = self.see_face(cells)
         field = offsets
         if count:
-            references, field = self._align(faces, references, offsets, valid, hull)
+            references, field = self._align(faces, references, offsets, valid, hull, side=side)
             pairs = self._encode(seen, references)
             mean, spread = moments(pairs, valid)
-            strength = self._strength(faces, references, hull)
+            strength = self._strength(faces, references[:, 0], hull, missing, edge)
             strength = strength * (valid > 0).any(1)[:, None, None, None]
         else:
             pairs = seen.new_zeros((len(faces), 0, *seen.shape[1:]))
@@ -246,18 +291,27 @@ class FusionNetwork(nn.Module):
         extra = torch.cat([number, strength], 1).expand(-1, -1, *hull.shape[-2:])
         extra = torch.cat([hull, extra], 1).to(seen.dtype)
         near = torch.cat([seen, mean, spread, extra], 1)
-        trunk = enlarge(self.spread(self.trunk(self.gather(near))))
+        sized = self._sized(side, near)
+        gathered = self.gather(near) + self.sized_trunk(sized)[None, :, None, None]
+        trunk = enlarge(self.spread(self.trunk(gathered)))
         trunk = trunk + self.join(near[:, : 2 * self.config.channels])
         attention, shares, gains = self._attend(trunk, pairs, valid, hull, strength)
-        fused = self._mix(faces, references, attention, shares, gains)
-        return Seen(faces, hull, trunk, fused, field, attention, shares, gains)
+        fused = self._mix(faces, references, attention, shares, gains, missing=missing)
+        return Seen(faces, hull, trunk, fused, field, attention, shares, gains, side)
 
     def draw(self, seen: Seen) -> Thought:
         """Add to the mixture what mixing cannot do: the last step of `think`."""
-        drawn = self._decode(seen.trunk, seen.fused, seen.faces)
-        shown = resized(seen.shares[:, :FINE_BANDS].mean(1, keepdim=True), drawn.shape[-1])
+        drawn, detail = self._decode(seen)
+        first = max(0, missing_octaves(seen.side) - 1)
+        fine = seen.shares[:, first : first + FINE_BANDS]
+        shown = resized(fine.mean(1, keepdim=True), drawn.shape[-1])
         images = seen.fused + torch.lerp(without_cells(drawn), drawn, shown)
-        return Thought(images, seen.field, seen.attention, seen.shares, seen.gains)
+        return Thought(images, seen.field, seen.attention, seen.shares, seen.gains, detail)
+
+    def _sized(self, side: int, like: torch.Tensor) -> torch.Tensor:
+        """Return what the network is told about the side of its crops, (2,)."""
+        fewer = math.log2(FULL / side)
+        return torch.tensor([fewer, fewer**2], dtype=like.dtype, device=like.device)
 
     @torch.no_grad()
     def _align(
@@ -267,22 +321,27 @@ class FusionNetwork(nn.Module):
         offsets: torch.Tensor,
         valid: torch.Tensor,
         hull: torch.Tensor,
+        *,
+        side: int,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Warp references onto faces, correct the mesh's error, match the light."""
-        batch = len(faces)
-        size, grid = faces.shape[-1], offsets.shape[-1]
+        batch, grid = len(faces), offsets.shape[-1]
+        cell = max(1, round(side / WORKING / REGISTERED))
+        light = side // 4 // WORKING
         pictures = references.flatten(0, 1)
-        small, small_face = F.avg_pool2d(pictures, ALIGN_SCALE), F.avg_pool2d(faces, ALIGN_SCALE)
-        stride = size // ALIGN_SCALE // grid
-        placed = by_face(warp(small, offsets.flatten(0, 1) / ALIGN_SCALE, stride=stride), batch)
-        placed = match_light(placed, small_face, block=LIGHT_BLOCK // WORKING // ALIGN_SCALE)
-        half = CELL // ALIGN_SCALE
-        cells = by_face(F.avg_pool2d(placed.flatten(0, 1), half), batch)
+        # The warp of the registration runs at half its working size, if that is more than enough.
+        reduced = max(1, cell // 2)
+        small, small_face = (shrunk(one, reduced) for one in (pictures, faces))
+        rough = warp(small, offsets.flatten(0, 1) / reduced, size=small_face.shape[-2:])
+        placed = match_light(by_face(rough, batch), small_face, block=light // reduced)
+        half = cell // reduced
+        cells = by_face(shrunk(placed.flatten(0, 1), half), batch)
+        where = resized(hull, cells.shape[-1])
         with torch.autocast(faces.device.type, enabled=False):
-            moved = register(F.avg_pool2d(small_face, half), cells, valid, hull)
-        field = (offsets + (resized(moved, grid) * CELL)[:, None]).flatten(0, 1)
-        warped = by_face(warp(pictures, field, stride=size // grid), batch)
-        matched = match_light(warped, faces, block=LIGHT_BLOCK // WORKING)
+            moved = register(shrunk(small_face, half), cells, valid, where)
+        field = (offsets + (resized(moved, grid) * cell)[:, None]).flatten(0, 1)
+        warped = by_face(warp(pictures, field, size=faces.shape[-2:]), batch)
+        matched = match_light(warped, faces, block=light)
         return matched * (valid > 0)[:, :, None, None, None], by_face(field, batch)
 
     def _encode(self, seen: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
@@ -293,25 +352,22 @@ class FusionNetwork(nn.Module):
 
     @torch.no_grad()
     def _strength(
-        self, faces: torch.Tensor, references: torch.Tensor, hull: torch.Tensor
+        self,
+        faces: torch.Tensor,
+        nearest: torch.Tensor,
+        hull: torch.Tensor,
+        missing: int,
+        edge: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return how strong the faces' bands are beside the nearest reference's.
+        """Return how strong the faces' bands are beside the nearest reference's, (B, bands, 1, 1).
 
-        Logarithm of the ratio inside the hull, (B, bands, 1, 1): 0 for a sharp face, far below
-        for a blurred one.
+        Of octaves that the crop lacks the face has as little as of its finest.
         """
-        ratios = []
-        own, _ = pyramid(faces, self.config.bands)
-        theirs, _ = pyramid(references[:, 0], self.config.bands)
-        for mine, their in zip(own, theirs, strict=True):
-            where = resized(hull, mine.shape[-1])
-            area = where.sum((1, 2, 3)).clamp(min=1e-3) * mine.shape[1]
-            one, other = (
-                ((band.square() * where).sum((1, 2, 3)) / area).sqrt() + FAINT
-                for band in (mine, their)
-            )
-            ratios.append((one / other).log().clamp(*RATIO_LIMITS))
-        return torch.stack(ratios, 1)[:, :, None, None]
+        own, _ = pyramid(faces, self.config.bands - missing)
+        theirs, _ = pyramid(nearest, self.config.bands - missing)
+        ratios = [strength_of(*pair, hull) for pair in zip(own, theirs, strict=True)]
+        finest = ratios[0] if edge is None else edge
+        return torch.stack([*[finest] * missing, *ratios], 1)[:, :, None, None]
 
     def _attend(
         self,
@@ -354,34 +410,60 @@ class FusionNetwork(nn.Module):
         attention: torch.Tensor,
         shares: torch.Tensor,
         gains: torch.Tensor,
+        *,
+        missing: int,
     ) -> torch.Tensor:
         """Mix the bands: of the input by 1 - share, of the attended references by share."""
-        own, rest = pyramid(faces, self.config.bands)
+        own, rest = pyramid(faces, self.config.bands - missing)
         theirs = own
         if references.shape[1]:
             fine = attended(references, attention[:, :, 0])
-            cells = by_face(F.avg_pool2d(references.flatten(0, 1), CELL), len(faces))
+            cells = by_face(shrunk(references.flatten(0, 1), CELL), len(faces))
             coarse = attended(cells, attention[:, :, 1])
             theirs = pyramid(fine, FINE_BANDS)[0]
-            theirs += pyramid(coarse, self.config.bands - FINE_BANDS)[0]
+            theirs += pyramid(coarse, self.config.bands - missing - FINE_BANDS)[0]
         mixed = []
-        for level, (mine, their) in enumerate(zip(own, theirs, strict=True)):
+        for level, (mine, their) in enumerate(zip(own, theirs, strict=True), missing):
             share = resized(shares[:, level, None], mine.shape[-1])
             ours = mine * resized(gains[:, 1, level, None], mine.shape[-1])
             detail = their * resized(gains[:, 0, level, None], mine.shape[-1])
             mixed.append(torch.lerp(ours, detail, share))
         return collapse(mixed, rest)
 
-    def _decode(
-        self, trunk: torch.Tensor, fused: torch.Tensor, faces: torch.Tensor
-    ) -> torch.Tensor:
+    def _decode(self, seen: Seen) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what is drawn, (B, 3, T, T), and the features it is drawn from, half as large."""
+        fused, faces = seen.fused, seen.faces
         cells = torch.cat([folded(x, self.see_fused) for x in (fused, faces)], 1)
-        deep = self.decoder(self.see_fused(torch.cat([cells, trunk.to(cells.dtype)], 1)))
+        joined = self.see_fused(torch.cat([cells, seen.trunk.to(cells.dtype)], 1))
+        sized = self._sized(seen.side, joined)
+        deep = self.decoder(joined + self.sized_decoder(sized)[None, :, None, None])
         half = F.pixel_shuffle(self.grow(F.relu(deep)), 2)
         pictures = torch.cat([F.pixel_unshuffle(fused, 2), F.pixel_unshuffle(faces, 2)], 1)
         half = self.fine(torch.cat([F.relu(half), fed(pictures, self.fine)], 1))
-        half = half + self.finest(F.relu(half))
-        return F.pixel_shuffle(self.residual(F.relu(half)).float(), 2)
+        half = F.relu(half + self.finest(F.relu(half)))
+        return F.pixel_shuffle(self.residual(half).float(), 2), half
+
+    def _finish(
+        self, own: torch.Tensor, theirs: torch.Tensor, detail: torch.Tensor
+    ) -> torch.Tensor:
+        """Return what is drawn on the crop's finest octave, (B, 3, S, S)."""
+        octaves = torch.cat([F.pixel_unshuffle(one, 2) for one in (own, theirs)], 1)
+        seen = torch.cat([fed(octaves, self.finish), F.pixel_shuffle(detail, 2)], 1)
+        return F.pixel_shuffle(self.finished(F.relu(self.finish(seen))).float(), 2)
+
+
+@torch.no_grad()
+def strength_of(own: torch.Tensor, theirs: torch.Tensor, hull: torch.Tensor) -> torch.Tensor:
+    """Return how strong a band of faces is beside one of references, both (B, C, s, s), in a hull.
+
+    Logarithm of the ratio inside, (B,): 0 for a sharp face, far below for a blurred one.
+    """
+    where = resized(hull, own.shape[-1])
+    area = where.sum((1, 2, 3)).clamp(min=1e-3) * own.shape[1]
+    one, other = (
+        ((band.square() * where).sum((1, 2, 3)) / area).sqrt() + FAINT for band in (own, theirs)
+    )
+    return (one / other).log().clamp(*RATIO_LIMITS)
 
 
 def save_fusion(network: FusionNetwork, path: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.restore.colour import stretch
+from refrestore.restore.colour import shrunk, stretch
 
 STEPS = 6
 SMOOTHING = (3, 3, 2, 2, 1, 1)
@@ -92,7 +92,7 @@ def register(
 
 def _features(images: torch.Tensor) -> torch.Tensor:
     """Take the light off (N, h, w)."""
-    around = stretch(F.avg_pool2d(images[:, None], BACKGROUND), *images.shape[-2:])[:, 0]
+    around = stretch(shrunk(images[:, None], BACKGROUND), *images.shape[-2:])[:, 0]
     return images - around
 
 

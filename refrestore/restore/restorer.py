@@ -18,7 +18,7 @@ from refrestore.faces.hull import hull_mask
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.colour import collapse, pyramid
-from refrestore.restore.fusion import FusionNetwork
+from refrestore.restore.fusion import FusionNetwork, missing_octaves
 from refrestore.restore.gfpgan import Descriptor
 from refrestore.restore.mask import FaceMask
 from refrestore.restore.select import select
@@ -28,10 +28,9 @@ from refrestore.types import FloatArray, IntArray
 DEFAULT_REFERENCES = 5
 """References used per face (ReF-LDM, NeurIPS 2024: five is where more stops paying)."""
 
-CPU_CHUNK = 1
-CUDA_CHUNK = 32
-"""Faces fused at a time: on a CPU more than its cache holds is slower a face (112 ms at 1, 159 ms
-at 4, 226 ms at 8 on two cores) and takes 250 MB each."""
+CPU_PIXELS, CUDA_PIXELS = 256**2, 32 * 512**2
+"""Pixels of crops fused at a time. On a CPU one face of 512 is more than its cache holds, and two
+are slower each; of 128 four at a time take two thirds of what they take alone."""
 
 HULL_GROWTH = 1.15
 """The mesh ends inside the jaw and under the hairline; what is repaired goes a little further, or a
@@ -40,11 +39,15 @@ sharp face sits in a blurred rim (identity 0.60 to 0.63 at 24 px, 0.71 to 0.72 a
 HULL_CELL = 8
 """Crop pixels per cell of the hull that the network sees."""
 
+HULL_SIDE = 128
+"""Side at which that hull is drawn, whatever the crop's."""
+
 HULL_FEATHER = 4.0
-"""Soft edge of the hull the network sees, in pixels at a quarter of the resolution."""
+"""Its soft edge, in pixels of these."""
 
 INPUT_BANDS = 5
-"""Octaves taken from the generator; what is coarser (light, gaze, expression) stays the input's."""
+"""Octaves of a whole crop that are the generator's; what is coarser (light, gaze, expression) stays
+the input's."""
 
 
 class Generator(Protocol):
@@ -67,11 +70,11 @@ class Restored:
 
     Parameters
     ----------
-    images : (B, 3, 512, 512) float32
+    images : (B, 3, S, S) float32
         RGB, 0..1.
-    masks : (B, 512, 512) float32
+    masks : (B, S, S) float32
         Where they may be pasted: the mesh hull with a soft edge, less what is in front of it.
-    confidence : (B, 512, 512) float32
+    confidence : (B, S, S) float32
         0..1, how much of the detail is shown by references that agree; 0 without references.
     used
         Per face, the rows of its bank that were used, best first.
@@ -104,9 +107,9 @@ def grown(landmarks: FloatArray) -> FloatArray:
 
 def hull_cells(landmarks: FloatArray, size: int = 512) -> torch.Tensor:
     """Return how much of each 8-pixel cell is in the grown hull, (B, 1, size / 8, size / 8)."""
-    quarter = ((grown(landmarks) + 0.5) / 4 - 0.5).astype(np.float32)
-    mask = torch.from_numpy(hull_mask(quarter, size // 4, HULL_FEATHER))
-    return torch.nn.functional.avg_pool2d(mask[:, None], HULL_CELL // 4)
+    points = ((grown(landmarks) + 0.5) * (HULL_SIDE / size) - 0.5).astype(np.float32)
+    mask = torch.from_numpy(hull_mask(points, HULL_SIDE, HULL_FEATHER))
+    return F.interpolate(mask[:, None], size=size // HULL_CELL, mode="area")
 
 
 class Restorer:
@@ -145,7 +148,7 @@ class Restorer:
         self._adapted: WeakKeyDictionary[Adapter, FusionNetwork] = WeakKeyDictionary()
         self.gfpgan = gfpgan
         self.mask = mask
-        self.chunk = CUDA_CHUNK if self.device.type == "cuda" else CPU_CHUNK
+        self._pixels = CUDA_PIXELS if self.device.type == "cuda" else CPU_PIXELS
 
     @torch.inference_mode()
     def restore(
@@ -161,8 +164,8 @@ class Restorer:
 
         Parameters
         ----------
-        crops : (B, 3, 512, 512)
-            RGB, float 0..1 or uint8, aligned to the FFHQ template.
+        crops : (B, 3, S, S)
+            RGB, float 0..1 or uint8, aligned to the FFHQ template; S is one of `sides.SIDES`.
         landmarks : (B, 468, 2) float32
             Dense landmarks in crop pixels.
         banks
@@ -183,18 +186,17 @@ class Restorer:
             )
         faces = crops.to(self.device)
         faces = faces.float() / 255 if faces.dtype == torch.uint8 else faces.float()
-        chosen, weights = _choose(faces, landmarks, banks, references, exclude)
         size = faces.shape[-1]
+        chosen, weights = _choose(faces, landmarks, banks, references, exclude)
         masks = torch.from_numpy(hull_mask(grown(landmarks), size)).to(self.device)
         images = torch.empty_like(faces)
         confidence = torch.empty_like(masks)
         counts = (chosen >= 0).sum(axis=1)
         networks = [self._network(bank) for bank in banks]
         alike = _alike(counts, networks)
+        chunk = max(1, self._pixels // size**2)
         parts = [
-            rows[start : start + self.chunk]
-            for rows in alike
-            for start in range(0, len(rows), self.chunk)
+            rows[start : start + chunk] for rows in alike for start in range(0, len(rows), chunk)
         ]
 
         def restore_part(part: IntArray) -> None:
@@ -247,12 +249,14 @@ class Restorer:
         meshes = np.zeros((batch, count, *landmarks.shape[1:]), np.float32)
         for face, bank in enumerate(given.banks):
             if bank is not None and count:
-                pictures[face] = bank.images[torch.from_numpy(given.rows[face])]
-                meshes[face] = bank.landmarks[given.rows[face]]
-        cells = size // 4
-        offsets = torch.zeros((batch, 0, 2, cells, cells))
+                sized = bank.at(size)
+                pictures[face] = sized.images[torch.from_numpy(given.rows[face])]
+                meshes[face] = sized.landmarks[given.rows[face]]
+        offsets = torch.zeros((batch, 0, 2, 1, 1))
         if count:
-            offsets = displacement(triangulate(landmarks, size), torch.from_numpy(meshes))
+            factor = max(1, 256 / size)
+            target = triangulate(landmarks * np.float32(factor), round(size * factor))
+            offsets = displacement(target, torch.from_numpy(meshes) * factor) / factor
         fused = network(
             faces,
             pictures.to(self.device, non_blocking=True),
@@ -269,11 +273,15 @@ class Restorer:
         """Let the generator fill in what no reference shows."""
         assert self.gfpgan is not None
         side, own = self.gfpgan.descriptor.size, faces.shape[-1]
-        small = faces if side == own else F.interpolate(faces, size=side, mode="area")
+        small = faces
+        if side != own:
+            mode = "area" if side < own else "bicubic"
+            small = F.interpolate(faces, size=side, mode=mode).clamp(0, 1)
         generated = self.gfpgan.decode(self.gfpgan.encode(small.to(self.dtype) * 2 - 1))
         generated = (generated.float() / 2 + 0.5).clamp(0, 1)
         if side != own:
-            generated = F.interpolate(generated, size=own, mode="bicubic").clamp(0, 1)
+            mode = "area" if side > own else "bicubic"
+            generated = F.interpolate(generated, size=own, mode=mode).clamp(0, 1)
         return combine(faces, generated, confidence)
 
 
@@ -292,9 +300,10 @@ def combine(faces: torch.Tensor, generated: torch.Tensor, confidence: torch.Tens
     (B, 3, S, S)
         0..1; frequencies below `INPUT_BANDS` octaves are those of `faces`.
     """
+    octaves = INPUT_BANDS - missing_octaves(faces.shape[-1])
     mixed = generated + confidence * (faces - generated)
-    bands, _ = pyramid(mixed, INPUT_BANDS)
-    _, rest = pyramid(faces, INPUT_BANDS)
+    bands, _ = pyramid(mixed, octaves)
+    _, rest = pyramid(faces, octaves)
     return collapse(bands, rest).clamp(0, 1)
 
 

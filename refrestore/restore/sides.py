@@ -38,4 +38,5 @@ def crop_sides(to_crop: DoubleArray, frames: IntArray, scale: int = 1) -> IntArr
     every: IntArray = np.zeros(int(places[-1]) + 1, np.int64)
     every[places] = rank
     most = maximum_filter1d(every, 2 * STEADY + 1, mode="nearest")
-    return np.array(SIDES, np.int64)[most[places]]
+    sides: IntArray = np.array(SIDES, np.int64)[most[places]]
+    return sides

@@ -40,6 +40,8 @@ class Thought:
         What the references have of each band, 0..1; the rest is the input's.
     gains : (B, 2, bands, T / 4, T / 4)
         Factors of the references' and of the input's bands.
+    detail : (B, detail, T / 2, T / 2)
+        What the decoder drew from.
     """
 
     images: torch.Tensor
@@ -47,6 +49,7 @@ class Thought:
     attention: torch.Tensor
     shares: torch.Tensor
     gains: torch.Tensor
+    detail: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Seen:
         The mixture.
     field, attention, shares, gains
         As in `Thought`.
+    side
+        Of the crops.
     """
 
     faces: torch.Tensor
@@ -75,3 +80,4 @@ class Seen:
     attention: torch.Tensor
     shares: torch.Tensor
     gains: torch.Tensor
+    side: int

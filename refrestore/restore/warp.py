@@ -7,6 +7,7 @@ weights, and the displacement field of any reference is three gathers and a weig
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,8 +150,10 @@ def displacement(target: Triangulation, references: torch.Tensor) -> torch.Tenso
     return field.permute(0, 1, 3, 2).reshape(faces, count, 2, cells, cells)
 
 
-def warp(images: torch.Tensor, offsets: torch.Tensor, *, stride: int = STRIDE) -> torch.Tensor:
-    """Warp images backwards along coarse displacement fields.
+def warp(
+    images: torch.Tensor, offsets: torch.Tensor, *, size: Sequence[int] | None = None
+) -> torch.Tensor:
+    """Warp images backwards along displacement fields.
 
     Parameters
     ----------
@@ -158,18 +161,18 @@ def warp(images: torch.Tensor, offsets: torch.Tensor, *, stride: int = STRIDE) -
         Sources.
     offsets : (N, 2, h, w)
         x and y offsets in source pixels at cell centres.
-    stride
-        Output pixels per cell; the output is (N, C, h * stride, w * stride).
+    size
+        Height and width of the output, the field enlarged to it; default: the field's own.
 
     Returns
     -------
-    (N, C, h * stride, w * stride) float32
+    (N, C, *size) float32
         Bilinear samples; beyond the source its border is repeated.
     """
     height, width = images.shape[-2:]
-    rows, columns = offsets.shape[-2] * stride, offsets.shape[-1] * stride
+    rows, columns = offsets.shape[-2:] if size is None else size
     dense = offsets.float()
-    if stride != 1:
+    if (rows, columns) != tuple(offsets.shape[-2:]):
         dense = F.interpolate(dense, size=(rows, columns), mode="bilinear", align_corners=False)
     x = torch.arange(columns, device=images.device, dtype=torch.float32)
     y = torch.arange(rows, device=images.device, dtype=torch.float32)

@@ -44,7 +44,7 @@ def test_untrained_it_is_the_frequency_split():
     faces, references, offsets, valid, hull = inputs(count=5)
     inner = thought(network(), faces, references, offsets * 0, valid, hull)
     result = network()(faces, references, offsets * 0, valid, hull)
-    warped = warp(references.flatten(0, 1), inner.field.flatten(0, 1) * 2)
+    warped = warp(references.flatten(0, 1), inner.field.flatten(0, 1) * 2, size=faces.shape[-2:])
     matched = match_light(warped.reshape(references.shape), faces)
     small, little = F.avg_pool2d(faces, 2), F.avg_pool2d(matched.mean(1), 2)
     shares = inner.shares.mean((2, 3))[..., None, None, None].unbind(1)

@@ -8,13 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from torch.nn import functional as F  # noqa: N812
 
 from refrestore.faces.align import ARCFACE_TEMPLATE, similarity
 from refrestore.faces.landmarker import Landmarker
+from refrestore.restore.fusion import FULL, missing_octaves
 from refrestore.restore.restorer import hull_cells
 from refrestore.restore.select import mesh_distances
 from refrestore.restore.warp import displacement, triangulate
-from training.common.degrade import degrade
+from training.common.degrade import degrade, h264, jpeg
 from training.common.faces import INNER, SIDE, Bank
 from training.common.mesh import mirror_order
 from training.common.split import CLIPS, PEOPLE, held_out
@@ -34,8 +36,11 @@ TOO_LIKE = 0.45
 FULL_EYES = 63.0
 """Distance of the eyes in a crop of 256 px."""
 
-WINDOW = 192
-"""Side of what is trained on: all of the face, and little of what is around it."""
+SIDE_SHARES = {512: 0.12, 384: 0.06, 256: 0.20, 192: 0.16, 128: 0.46}
+"""How often a batch is of crops of each side. Small ones need most and cost least."""
+
+SMALL_SHARE = 0.5
+"""Share of the small crops' samples that are small faces; the others are damaged as large ones."""
 
 COUNT_SHARES = (0.1, 0.15, 0.35, 0.1, 0.3)
 """How often a batch has at most one, two, ... five references a face."""
@@ -138,13 +143,14 @@ class Samples:
         ]
         return np.concatenate(parts) + np.float32(MARGIN)
 
-    def batch(self, size: int) -> dict[str, torch.Tensor]:
-        """Return samples that have up to the same number of references (or places for them)."""
+    def batch(self, size: int) -> tuple[int, dict[str, torch.Tensor]]:
+        """Return the crops' side, and samples with room for the same number of references."""
+        side = int(self._drawn(SIDE_SHARES))
         most = int(self.random.choice(len(COUNT_SHARES), p=COUNT_SHARES)) + 1
-        parts = [self.sample(most) for _ in range(size)]
-        return {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
+        parts = [self.sample(most, side) for _ in range(size)]
+        return side, {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
 
-    def _drawn(self, shares: dict[str, float]) -> str:
+    def _drawn(self, shares: dict) -> str:
         return str(self.random.choice(list(shares), p=np.array(list(shares.values()))))
 
     def _stranger(self, person: int) -> int:
@@ -239,8 +245,12 @@ class Samples:
             mesh = mesh + random.normal(0, 2, (1, 2))
         return mesh.astype(np.float32)
 
-    def sample(self, most: int) -> dict[str, torch.Tensor]:
-        """Return one sample with room for `most` references."""
+    def sample(self, most: int, side: int = FULL) -> dict[str, torch.Tensor]:
+        """Return one sample with room for `most` references.
+
+        Of crops that have all octaves a window of the half is trained on, which the bank has; of
+        smaller ones the whole crop.
+        """
         random = self.random
         kind, mode, degradation = (
             self._drawn(shares) for shares in (KIND_SHARES, MODES, DEGRADATIONS)
@@ -255,30 +265,77 @@ class Samples:
             mode = "right"
         else:
             rows, flip_references = self._rows(target, person, kind, mode, most), flip
-        face = degrade(truth, degradation, random)
-        mesh = self._found(face, mesh, degradation)[None]
-        images = np.zeros((most, 3, INNER, INNER), np.uint8)
+        working = side // 2 if missing_octaves(side) == 0 else side
+        small = missing_octaves(side) > 0 and random.random() < SMALL_SHARE
+        face = as_small(truth, side, random) if small else degrade(truth, degradation, random)
+        face, truth = (fitted(image, working) for image in (face, truth))
+        mesh = self._found(fitted(face, INNER), mesh, degradation)[None]
+        images = np.zeros((most, 3, working, working), np.uint8)
         meshes = np.zeros((1, most, *mesh.shape[1:]), np.float32)
         for index, row in enumerate(rows):
             image, points = self._reference(row, flip_references)
-            images[index], meshes[0, index] = image.transpose(2, 0, 1), points
-        offsets = displacement(triangulate(mesh, INNER), torch.from_numpy(meshes))[0]
-        hull = hull_cells((mesh + 0.5) * 2 - 0.5, 2 * INNER)[0]
-        left, top = 8 * int(random.integers(3, 6)), 8 * int(random.integers(4, 7))
-        window = (slice(top, top + WINDOW), slice(left, left + WINDOW))
-        cells = (..., *(slice(part.start // 4, part.stop // 4) for part in window))
-        corner = torch.tensor([left, top], dtype=torch.float32)
-        arcface = similarity((five - corner.numpy())[None], ARCFACE_TEMPLATE)[0]
-        eyes = float(self.bank.eyes[target])
+            images[index], meshes[0, index] = fitted(image, working).transpose(2, 0, 1), points
+        factor = working / INNER
+        offsets = displacement(triangulate(mesh, INNER), torch.from_numpy(meshes))[0] * factor
+        hull = hull_cells((mesh + 0.5) * 2 - 0.5, 2 * INNER)
+        hull = F.interpolate(hull, size=side // 8, mode="area")[0]
+        five = (five + 0.5) * factor - 0.5
+        corner = torch.zeros(2)
+        if missing_octaves(side) == 0:
+            length = working * 3 // 4
+            unit = working // 32
+            left, top = unit * int(random.integers(3, 6)), unit * int(random.integers(4, 7))
+            window = (slice(top, top + length), slice(left, left + length))
+            corner = torch.tensor([left, top], dtype=torch.float32)
+            face, truth, five = face[window], truth[window], five - corner.numpy()
+            rows_, columns = _part(window, offsets.shape[-1] / working)
+            offsets = offsets[..., rows_, columns]
+            rows_, columns = _part(window, hull.shape[-1] / working)
+            hull = hull[..., rows_, columns]
+        arcface = similarity(five[None], ARCFACE_TEMPLATE)[0]
+        eyes = float(self.bank.eyes[target]) * INNER / min(working, INNER)
         return {
-            "face": torch.from_numpy(np.ascontiguousarray(face[window].transpose(2, 0, 1))),
-            "truth": torch.from_numpy(np.ascontiguousarray(truth[window].transpose(2, 0, 1))),
+            "face": torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1))),
+            "truth": torch.from_numpy(np.ascontiguousarray(truth.transpose(2, 0, 1))),
             "references": torch.from_numpy(images),
-            "offsets": (offsets[cells] + corner[:, None, None]).contiguous(),
+            "offsets": (offsets + corner[:, None, None]).contiguous(),
             "valid": torch.arange(most) < len(rows),
-            "hull": hull[cells].contiguous(),
+            "hull": hull.contiguous(),
             "arcface": torch.from_numpy(arcface.astype(np.float32)),
             "sharp": torch.tensor(float(np.clip((eyes / FULL_EYES - 0.4) / 0.4, 0, 1))),
             "right": torch.tensor(mode in ("right", "mixed") and len(rows) > 0),
-            "severe": torch.tensor(degradation in ("severe", "far")),
+            "severe": torch.tensor(not small and degradation in ("severe", "far")),
         }
+
+
+def _part(window: tuple[slice, slice], factor: float) -> tuple[slice, slice]:
+    """Return a window in cells of which `factor` make a pixel."""
+    rows, columns = (slice(round(p.start * factor), round(p.stop * factor)) for p in window)
+    return rows, columns
+
+
+def fitted(image: np.ndarray, side: int) -> np.ndarray:
+    """Return a square picture at another side: averaged when shrinking, bilinear when enlarging."""
+    if image.shape[0] == side:
+        return image
+    way = cv2.INTER_AREA if side < image.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(image, (side, side), interpolation=way)
+
+
+def as_small(image: np.ndarray, side: int, random: np.random.Generator) -> np.ndarray:
+    """Return a face as it is in a film that shows it in few pixels, which this crop is meant for.
+
+    Most are about as large as the crop; a film that is enlarged has half of that. A little blur,
+    noise and compression, and the crop is cut bilinearly.
+    """
+    share = random.uniform(0.3, 0.6) if random.random() < 0.3 else random.uniform(0.6, 1.0)
+    small = fitted(image, round(side * share))
+    if random.random() < 0.6:
+        small = cv2.GaussianBlur(small, (0, 0), random.uniform(0.2, 1.2))
+    noise = random.normal(0, random.uniform(0, 6), small.shape)
+    small = np.clip(small + noise, 0, 255).astype(np.uint8)
+    if random.random() < 0.25:
+        small = h264(small, int(random.integers(18, 32)))
+    elif random.random() < 0.8:
+        small = jpeg(small, int(random.integers(50, 96)))
+    return fitted(small, side)

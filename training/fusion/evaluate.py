@@ -148,7 +148,11 @@ class Rows:
         for used, mesh in zip(right.used, meshes, strict=True):
             points = torch.from_numpy(bank.landmarks[used])[None]
             offsets = displacement(triangulate(mesh[None]), points)[0]
-            warped.append(warp(bank.images[used].float(), offsets).permute(0, 2, 3, 1).numpy())
+            warped.append(
+                warp(bank.images[used].float(), offsets, size=(512, 512))
+                .permute(0, 2, 3, 1)
+                .numpy()
+            )
         sigma = SPLIT_SIGMA[kind]
         mean = np.stack([pictures.mean(0) for pictures in warped])
         split = blurred(faces, sigma) + mean - blurred(mean, sigma)

@@ -9,6 +9,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 IDENTITY_SIZE = 112
+SHRINKING = 0.8
+"""Target pixels a crop pixel below which the sampler would alias."""
 
 
 class SqueezeFeatures(nn.Module):
@@ -94,10 +96,12 @@ class Identity(nn.Module):
         stages : list of (B, C, h, w)
             Features of 28, 14 and 7 cells a side, unit over C.
         """
-        # 1.8 crop pixels a target pixel: blurred first, or the sampler would alias (which also
-        # keeps the gradient from drawing what only the recogniser sees).
-        padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
-        blurred = F.conv2d(padded, self.kernel, groups=3)
+        # Where it shrinks (1.8 times at 256 px), blurred first, or the sampler would alias (which
+        # also keeps the gradient from drawing what only the recogniser sees).
+        blurred = images
+        if float(torch.linalg.det(matrices[0, :, :2])) < SHRINKING**2:
+            padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
+            blurred = F.conv2d(padded, self.kernel, groups=3)
         size = blurred.shape[-1]
         last = matrices.new_tensor([[0, 0, 1]]).expand(len(matrices), 1, 3)
         back = torch.linalg.inv(torch.cat([matrices, last], 1))[:, :2]

@@ -19,9 +19,11 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import load_file
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.restore.fusion import FusionConfig, FusionNetwork, Thought, load_fusion, save_fusion
+from refrestore.models.runtime import torch_dtype
+from refrestore.restore.fusion import FusionConfig, FusionNetwork, missing_octaves, save_fusion
 from training.fusion.data import Samples
 from training.fusion.losses import Identity, Patches, SqueezeFeatures, charbonnier
 
@@ -32,6 +34,9 @@ SAVE_SECONDS = 120
 LOG_STEPS = 20
 OUTSIDE = 0.3
 """Weight of a pixel outside the mesh hull."""
+
+SIZED = ("likeness_right", "likeness_severe", "gain")
+"""What is logged for each side too."""
 
 WEIGHTS = {
     "pixel": 0.15,
@@ -52,14 +57,19 @@ class Losses:
         self.features.to(memory_format=torch.channels_last)
         self.identity = Identity(models / "edgeface_xs.fp32.onnx").to(device)
         self.weights = weights
+        self.half = torch_dtype(device) is torch.bfloat16
 
-    def __call__(self, thought: Thought, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        out, truth = thought.images, batch["truth"]
-        hull = F.interpolate(batch["hull"], scale_factor=4, mode="bilinear", align_corners=False)
+    def __call__(
+        self, out: torch.Tensor, shares: torch.Tensor | None, batch: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        truth = batch["truth"]
+        size = out.shape[-1]
+        hull = F.interpolate(batch["hull"], size=size, mode="bilinear", align_corners=False)
         place = OUTSIDE + (1 - OUTSIDE) * hull
         sharp = batch["sharp"].view(-1, 1, 1, 1)
         error = out - truth
-        fourth, fourth_place = F.avg_pool2d(error, 4), F.avg_pool2d(place, 4)
+        block = max(2, size // 64) if shares is None else 4
+        fourth, fourth_place = F.avg_pool2d(error, block), F.avg_pool2d(place, block)
         slopes = [error[..., 1:, :] - error[..., :-1, :], error[..., 1:] - error[..., :-1]]
         inner = [place[..., 1:, :], place[..., 1:]]
         terms = {
@@ -70,7 +80,7 @@ class Losses:
                 for slope, where in zip(slopes, inner, strict=True)
             ),
         }
-        with torch.autocast(out.device.type, torch.bfloat16):
+        with torch.autocast(out.device.type, torch.bfloat16, enabled=self.half):
             mine, theirs = self.features(out), self.features(truth)
         weight = sharp.view(-1)
         terms["features"] = self._distance(mine, theirs, weight, hull)
@@ -93,13 +103,15 @@ class Losses:
             before = ((batch["face"] - truth).square() * hull).sum((1, 2, 3))
             before = before / (3 * hull.sum((1, 2, 3)))
             terms["gain"] = terms["psnr"] + 10 * before.clamp(min=1e-6).log10().mean()
-            inside = (thought.shares * batch["hull"]).mean((2, 3))
+            if shares is None:
+                return terms
+            inside = (shares * batch["hull"]).mean((2, 3))
             inside = inside / batch["hull"].mean((2, 3)).clamp(min=1e-3)
             for name, kind in (("far", batch["severe"]), ("near", ~batch["severe"])):
                 rows = kind & batch["right"]
                 if rows.any():
-                    shares = inside[rows].mean(0)
-                    terms |= {f"{name}{level}": share for level, share in enumerate(shares)}
+                    means = inside[rows].mean(0)
+                    terms |= {f"{name}{level}": share for level, share in enumerate(means)}
         return terms
 
     @staticmethod
@@ -157,7 +169,8 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
     device = torch.device(arguments.device)
     network = FusionNetwork(FusionConfig())
     if arguments.start is not None:
-        network.load_state_dict(load_fusion(arguments.start).state_dict())
+        begun = load_file(arguments.start)  # what an older network has not starts by doing nothing
+        network.load_state_dict({name: v.float() for name, v in begun.items()}, strict=False)
     network.to(device)
     average = copy.deepcopy(network).requires_grad_(False)
     judge = Patches().to(device)
@@ -185,7 +198,8 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
     sums: dict[str, list[float]] = {}
     saved = last = time.monotonic()
     while (progress := spent / (60 * arguments.minutes)) < 1:
-        batch = {name: value.to(device) for name, value in samples.batch(arguments.batch).items()}
+        side, batch = samples.batch(arguments.batch)
+        batch = {name: value.to(device) for name, value in batch.items()}
         for name in ("face", "truth", "references"):
             batch[name] = batch[name].float() / 255
         rate = arguments.rate * min(1, (step + 1) / WARM_STEPS)
@@ -193,11 +207,16 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
         for group in optimiser.param_groups:
             group["lr"] = rate * group["scale"]
         given = [batch[name] for name in ("face", "references", "offsets", "valid", "hull")]
-        with torch.autocast(device.type, torch.bfloat16):
-            thought = network.think(*given)
-        terms = losses(thought, batch)
+        shares = None
+        with torch.autocast(device.type, torch.bfloat16, enabled=losses.half):
+            if missing_octaves(side):
+                images = network(*given).images
+            else:
+                thought = network.think(*given, side=side)
+                images, shares = thought.images, thought.shares
+        terms = losses(images, shares, batch)
         if progress >= arguments.adversarial:
-            terms |= _judged(judge, judging, thought.images, batch)
+            terms |= _judged(judge, judging, images, batch)
         total = losses.total(terms)
         optimiser.zero_grad(set_to_none=True)
         total.backward()
@@ -211,7 +230,8 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
         for mean, value in zip(average.parameters(), network.parameters(), strict=True):
             mean.lerp_(value.detach(), 1 - keep)
         step += 1
-        for name, value in {**terms, "total": total, "norm": norm}.items():
+        sized = {f"{name}@{side}": terms[name] for name in SIZED if name in terms}
+        for name, value in {**terms, **sized, "total": total, "norm": norm}.items():
             number = float(value.detach())
             if math.isfinite(number):
                 sums.setdefault(name, []).append(number)
