@@ -185,8 +185,7 @@ class FusionNetwork(nn.Module):
         shares, gains = thought.shares, thought.gains
         finest = (faces - enlarge(small)) * stretch(gains[:, 1, :1], *faces.shape[-2:])
         if references.shape[1]:
-            stride = faces.shape[-1] // offsets.shape[-1]
-            warped = warp(pictures, thought.field.flatten(0, 1) * WORKING, stride=stride)
+            warped = warp(pictures, thought.field.flatten(0, 1) * WORKING)
             matched = match_light(by_face(warped, len(faces)), faces, unit=unit)
             mean = attended(matched, thought.attention[:, :, 0])
             theirs = mean - enlarge(F.avg_pool2d(mean, WORKING))
@@ -270,18 +269,18 @@ class FusionNetwork(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Warp references onto faces, correct the mesh's error, match the light."""
         batch = len(faces)
-        size, grid = faces.shape[-1], offsets.shape[-1]
+        grid = offsets.shape[-1]
         pictures = references.flatten(0, 1)
         small, small_face = F.avg_pool2d(pictures, ALIGN_SCALE), F.avg_pool2d(faces, ALIGN_SCALE)
-        stride = size // ALIGN_SCALE // grid
-        placed = by_face(warp(small, offsets.flatten(0, 1) / ALIGN_SCALE, stride=stride), batch)
+        reduced = small_face.shape[-2:]
+        placed = by_face(warp(small, offsets.flatten(0, 1) / ALIGN_SCALE, reduced), batch)
         placed = match_light(placed, small_face, block=LIGHT_BLOCK // WORKING // ALIGN_SCALE)
         half = CELL // ALIGN_SCALE
         cells = by_face(F.avg_pool2d(placed.flatten(0, 1), half), batch)
         with torch.autocast(faces.device.type, enabled=False):
             moved = register(F.avg_pool2d(small_face, half), cells, valid, hull)
         field = (offsets + (resized(moved, grid) * CELL)[:, None]).flatten(0, 1)
-        warped = by_face(warp(pictures, field, stride=size // grid), batch)
+        warped = by_face(warp(pictures, field, faces.shape[-2:]), batch)
         matched = match_light(warped, faces, block=LIGHT_BLOCK // WORKING)
         return matched * (valid > 0)[:, :, None, None, None], by_face(field, batch)
 

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.faces.hull import hull_mask
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.colour import collapse, pyramid
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.gfpgan import Descriptor
+from refrestore.restore.hull import hull_mask
 from refrestore.restore.mask import FaceMask
 from refrestore.restore.select import select
-from refrestore.restore.warp import displacement, triangulate
+from refrestore.restore.warp import cells_of, displacement
 from refrestore.types import FloatArray, IntArray
 
 DEFAULT_REFERENCES = 5
@@ -105,7 +105,7 @@ def grown(landmarks: FloatArray) -> FloatArray:
 def hull_cells(landmarks: FloatArray, size: int = 512) -> torch.Tensor:
     """Return how much of each 8-pixel cell is in the grown hull, (B, 1, size / 8, size / 8)."""
     quarter = ((grown(landmarks) + 0.5) / 4 - 0.5).astype(np.float32)
-    mask = torch.from_numpy(hull_mask(quarter, size // 4, HULL_FEATHER))
+    mask = hull_mask(torch.from_numpy(quarter), size // 4, HULL_FEATHER)
     return torch.nn.functional.avg_pool2d(mask[:, None], HULL_CELL // 4)
 
 
@@ -185,7 +185,8 @@ class Restorer:
         faces = faces.float() / 255 if faces.dtype == torch.uint8 else faces.float()
         chosen, weights = _choose(faces, landmarks, banks, references, exclude)
         size = faces.shape[-1]
-        masks = torch.from_numpy(hull_mask(grown(landmarks), size)).to(self.device)
+        masks = hull_mask(torch.from_numpy(grown(landmarks)).to(self.device), size)
+        meshes = torch.from_numpy(np.asarray(landmarks, np.float32)).to(self.device)
         images = torch.empty_like(faces)
         confidence = torch.empty_like(masks)
         counts = (chosen >= 0).sum(axis=1)
@@ -207,7 +208,7 @@ class Restorer:
                 images[part] = image
                 confidence[part] = trust
                 if self.mask is not None:
-                    masks[part] *= self.mask.visible(faces[part], landmarks[part])
+                    masks[part] *= self.mask.visible(faces[part], meshes[part])
 
         deque(self._pool.map(restore_part, parts) if self._pool else map(restore_part, parts), 0)
         used = [[int(row) for row in rows if row >= 0] for rows in chosen]
@@ -249,10 +250,11 @@ class Restorer:
             if bank is not None and count:
                 pictures[face] = bank.images[torch.from_numpy(given.rows[face])]
                 meshes[face] = bank.landmarks[given.rows[face]]
-        cells = size // 4
+        cells = cells_of(size)
         offsets = torch.zeros((batch, 0, 2, cells, cells))
         if count:
-            offsets = displacement(triangulate(landmarks, size), torch.from_numpy(meshes))
+            targets = torch.from_numpy(np.asarray(landmarks, np.float32)).to(self.device)
+            offsets = displacement(targets, torch.from_numpy(meshes).to(self.device), size)
         fused = network(
             faces,
             pictures.to(self.device, non_blocking=True),

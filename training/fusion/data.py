@@ -13,7 +13,7 @@ from refrestore.faces.align import ARCFACE_TEMPLATE, similarity
 from refrestore.faces.landmarker import Landmarker
 from refrestore.restore.restorer import hull_cells
 from refrestore.restore.select import mesh_distances
-from refrestore.restore.warp import displacement, triangulate
+from refrestore.restore.warp import displacement
 from training.common.degrade import degrade
 from training.common.faces import INNER, SIDE, Bank
 from training.common.mesh import mirror_order
@@ -262,7 +262,7 @@ class Samples:
         for index, row in enumerate(rows):
             image, points = self._reference(row, flip_references)
             images[index], meshes[0, index] = image.transpose(2, 0, 1), points
-        offsets = displacement(triangulate(mesh, INNER), torch.from_numpy(meshes))[0]
+        offsets = displacement(torch.from_numpy(mesh), torch.from_numpy(meshes), INNER)[0]
         hull = hull_cells((mesh + 0.5) * 2 - 0.5, 2 * INNER)[0]
         left, top = 8 * int(random.integers(3, 6)), 8 * int(random.integers(4, 7))
         window = (slice(top, top + WINDOW), slice(left, left + WINDOW))

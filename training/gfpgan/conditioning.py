@@ -122,7 +122,7 @@ def fused_maps(
     def fused(own: Tensor, their: Tensor) -> Tensor:
         side = own.shape[-1]
         field = F.interpolate(offsets.flatten(0, 1), size=side, mode="bilinear", antialias=True)
-        placed = warp(their, field * (side / trust.shape[-1]), stride=1)
+        placed = warp(their, field * (side / trust.shape[-1]))
         placed = placed.unflatten(0, (batch, count))
         if matched:
             mean, spread = placed.mean((3, 4), keepdim=True), placed.std((3, 4), keepdim=True)
