@@ -19,7 +19,7 @@ from refrestore.restore.fusion import WORKING, FusionNetwork
 from refrestore.restore.restorer import DEFAULT_REFERENCES, hull_cells
 from refrestore.restore.select import select
 from refrestore.restore.thought import Seen
-from refrestore.restore.warp import displacement, triangulate
+from refrestore.restore.warp import displacement
 from refrestore.types import DoubleArray, FloatArray, ImageArray
 
 NEAR = DegradationRange(blur=(1, 7), shrink=(3, 10), noise=(0, 15), quality=(50, 100))
@@ -157,13 +157,14 @@ class Maker:
         light = light_of(_planes(face))
         (chosen,), _ = select(bank, found, light, DEFAULT_REFERENCES, exclude=[hidden])
         chosen = chosen[chosen >= 0]
-        offsets = displacement(triangulate(found), torch.from_numpy(bank.landmarks[chosen])[None])
+        meshes = torch.from_numpy(bank.landmarks[chosen])[None]
+        offsets = displacement(torch.from_numpy(found), meshes, face.shape[0])
         corner = torch.tensor([LEFT, TOP], dtype=torch.float32)
         pictures = bank.images[torch.from_numpy(chosen)].to(self.device)
         little = F.avg_pool2d(pictures.float(), WORKING) / 255
         cells = offsets / WORKING
         part = cells[..., TOP // 2 : (TOP + WINDOW) // 2, LEFT // 2 : (LEFT + WINDOW) // 2]
-        hull = hull_cells(found)
+        hull = hull_cells(torch.from_numpy(found))
         with torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
             seen = self.network.look(
                 crop_of(face).to(self.device),

@@ -10,7 +10,7 @@ import torch
 
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.select import select
-from refrestore.restore.warp import displacement, triangulate, warp
+from refrestore.restore.warp import displacement, warp
 from refrestore.types import FloatArray, ImageArray
 
 REFERENCES = 5
@@ -52,11 +52,10 @@ def frequency_split(
         if not len(rows):
             result[face] = crops[face]
             continue
+        target = torch.from_numpy(np.asarray(landmarks[one], np.float32))
         meshes = torch.from_numpy(bank.landmarks[rows])[None]
-        offsets = displacement(triangulate(landmarks[one], crops.shape[1]), meshes)[0]
-        warped = warp(
-            bank.images[torch.from_numpy(rows)].float(), offsets, size=bank.images.shape[-2:]
-        )
+        offsets = displacement(target, meshes, crops.shape[1])[0]
+        warped = warp(bank.images[torch.from_numpy(rows)].float(), offsets)
         mean = warped.mean(dim=0).permute(1, 2, 0).numpy()
         low = cv2.GaussianBlur(crops[face].astype(np.float32), (0, 0), sigma)
         split = low + mean - cv2.GaussianBlur(mean, (0, 0), sigma)

@@ -97,7 +97,7 @@ def ring_mask(landmarks: FloatArray, size: int) -> NDArray[np.bool_]:
     landmarks : (468, 2)
         The true mesh in pixels of the crop; enlarged as the restorer's mask is.
     """
-    hard = hull_polygon(grown(landmarks[None]), size)[0]
+    hard = hull_polygon(grown(torch.from_numpy(landmarks[None])).numpy(), size)[0]
     reach = 2 * round(RING * size) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     ring: NDArray[np.bool_] = cv2.dilate(hard, kernel) > cv2.erode(hard, kernel)

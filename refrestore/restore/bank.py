@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import cv2
@@ -53,6 +53,19 @@ def light_of(images: torch.Tensor) -> FloatArray:
     return result
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Shown:
+    """A bank's pictures, (N, 3, S, S) uint8, and meshes, (N, 468, 2) float32, on a device."""
+
+    images: torch.Tensor
+    meshes: torch.Tensor
+
+    def rows(self, rows: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return pictures and meshes of some rows."""
+        at = torch.from_numpy(rows).to(self.images.device)
+        return self.images[at], self.meshes[at]
+
+
 @dataclass(frozen=True, eq=False)
 class ReferenceBank:
     """N references of one person.
@@ -60,8 +73,7 @@ class ReferenceBank:
     Parameters
     ----------
     images : (N, 3, S, S) uint8 tensor
-        RGB crops aligned to the FFHQ template, 512 px a side unless they were made for smaller
-        faces (`at`).
+        RGB crops aligned to the FFHQ template.
     landmarks : (N, 468, 2) float32
         Dense landmarks in crop pixels.
     pose : (N, 3) float32
@@ -89,12 +101,12 @@ class ReferenceBank:
     frames: IntArray
     light: FloatArray
     adapter: Adapter | None = None
-    _at: dict[int, ReferenceBank] = field(default_factory=dict, init=False, repr=False)
+    _shown: dict[tuple[int, str], Shown] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.images)
         for column in fields(self):
-            if column.name in ("adapter", "_at"):
+            if column.name in ("adapter", "_shown"):
                 continue
             if len(getattr(self, column.name)) != count:
                 raise ValueError(
@@ -153,19 +165,18 @@ class ReferenceBank:
     def __len__(self) -> int:
         return len(self.images)
 
-    def at(self, side: int) -> ReferenceBank:
-        """Return the bank with its pictures at another side, made once."""
-        if side == self.images.shape[-1]:
-            return self
-        if side not in self._at:
-            factor = side / self.images.shape[-1]
-            small = torch.nn.functional.interpolate(self.images.float(), size=side, mode="area")
-            self._at[side] = replace(
-                self,
-                images=small.round_().to(torch.uint8),
-                landmarks=((self.landmarks + 0.5) * np.float32(factor) - 0.5),
-            )
-        return self._at[side]
+    def on(self, side: int, device: torch.device) -> Shown:
+        """Return pictures and meshes at a side, where the restorer computes; made once."""
+        key = side, str(device)
+        if key not in self._shown:
+            images, meshes = self.images, torch.from_numpy(self.landmarks)
+            own = images.shape[-1]
+            if side != own:
+                small = torch.nn.functional.interpolate(images.float(), size=side, mode="area")
+                images = small.round_().to(torch.uint8)
+                meshes = (meshes + 0.5) * (side / own) - 0.5
+            self._shown[key] = Shown(images.to(device), meshes.to(device))
+        return self._shown[key]
 
     @property
     def centroid(self) -> FloatArray | None:

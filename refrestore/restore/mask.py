@@ -6,15 +6,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the field's name for it
-from scipy import ndimage
 from torch import Tensor, nn
 
-from refrestore.faces.hull import hull_mask
+from refrestore.restore.hull import hull_mask
 from refrestore.restore.weights import load_weights, save_weights
-from refrestore.types import FloatArray
 
 MASK_SIZE = 128
 """Side of the network's input and output in pixels."""
@@ -42,18 +39,22 @@ smiling face at times), and 1 of 100 parts of a hand that were found."""
 
 LEAST_SEED = 3
 
+SWEEPS = 4
+"""Passes along rows and columns until parts hang together: 80 faces, half of them with something in
+front, are as scipy labels them from 3 on."""
+
 
 class FaceMask(Protocol):
     """Tells face from what is in front of it."""
 
-    def visible(self, faces: Tensor, landmarks: FloatArray) -> Tensor:
+    def visible(self, faces: Tensor, landmarks: Tensor) -> Tensor:
         """Return how much of each pixel may be repaired, (B, S, S), 0..1.
 
         Parameters
         ----------
         faces : (B, 3, S, S) float32
             RGB 0..1, aligned to the FFHQ template.
-        landmarks : (B, 468, 2)
+        landmarks : (B, 468, 2) float32
             Dense landmarks in pixels of these.
         """
 
@@ -65,10 +66,10 @@ def shrunk(faces: Tensor, size: int) -> Tensor:
     return F.interpolate(faces, size=size, mode="area")
 
 
-def hull_input(landmarks: FloatArray, side: int) -> Tensor:
+def hull_input(landmarks: Tensor, side: int) -> Tensor:
     """Return the hull as the network sees it, (B, 1, 128, 128), from landmarks on `side` pixels."""
-    points = ((landmarks + 0.5) * (MASK_SIZE / side) - 0.5).astype("float32")
-    return torch.from_numpy(hull_mask(points, MASK_SIZE, HULL_EDGE))[:, None]
+    points = (landmarks + 0.5) * (MASK_SIZE / side) - 0.5
+    return hull_mask(points, MASK_SIZE, HULL_EDGE)[:, None]
 
 
 def certain(probability: Tensor) -> Tensor:
@@ -79,16 +80,39 @@ def certain(probability: Tensor) -> Tensor:
 
 def without_doubts(probability: Tensor, hull: Tensor) -> Tensor:
     """Return probabilities (B, 1, s, s) with 1 where only a doubt speaks against the face."""
-    covered = (probability < COVERED)[:, 0].cpu().numpy()
-    plainly = ((probability < PLAINLY) & (hull > COVERED))[:, 0].cpu().numpy()
-    kept = np.zeros(covered.shape, bool)
-    for row in np.flatnonzero(covered.any((1, 2))):
-        parts, count = ndimage.label(covered[row])
-        seeds = np.bincount(parts[plainly[row]], minlength=count + 1)
-        seeds[0] = 0
-        # The rim of a part is where the network wavers.
-        kept[row] = ndimage.binary_dilation((seeds >= LEAST_SEED)[parts], iterations=2)
-    return torch.where(torch.from_numpy(kept)[:, None].to(probability.device), probability, 1.0)
+    covered = (probability < COVERED)[:, 0]
+    plainly = ((probability < PLAINLY) & (hull > COVERED)).flatten(1)
+    labels = _parts(covered)
+    count = labels.new_zeros((len(labels), labels.shape[1] + 1))
+    count.scatter_add_(1, labels, plainly.long())
+    kept = (count.gather(1, labels) >= LEAST_SEED).reshape(covered.shape) & covered
+    kept = _grown(_grown(kept))  # the rim of a part is where the network wavers
+    return torch.where(kept[:, None], probability, 1.0)
+
+
+def _parts(covered: Tensor) -> Tensor:
+    """Label what hangs together by its sides, (B, s * s) int64: 0 elsewhere.
+
+    Every pixel begins with a number of its own; the highest of a run in its row, then in its
+    column, goes to all of the run. No loop ends by what it finds, as a GPU would wait for that.
+    """
+    side = covered.shape[-1]
+    line = torch.arange(side, device=covered.device) * (side + 1)
+    # What is between two free pixels is a run; so is a free pixel and what follows it.
+    along = [(~covered).cumsum(2) + line[:, None], (~covered).cumsum(1) + line]
+    inside = covered.flatten(1).int()
+    labels = torch.arange(1, side * side + 1, device=covered.device, dtype=torch.int32) * inside
+    for runs in [part.flatten(1) for part in along] * SWEEPS:
+        best = labels.new_zeros((len(labels), side * (side + 1)))
+        labels = best.scatter_reduce_(1, runs, labels, "amax").gather(1, runs) * inside
+    return labels.long()
+
+
+def _grown(mask: Tensor) -> Tensor:
+    """Add the four neighbours of every pixel to masks (B, s, s) bool."""
+    wide = F.pad(mask, (1, 1, 1, 1))
+    upright = wide[:, :-2, 1:-1] | wide[:, 2:, 1:-1]
+    return mask | upright | wide[:, 1:-1, :-2] | wide[:, 1:-1, 2:]
 
 
 class _Block(nn.Module):
@@ -168,17 +192,24 @@ class LearntMask:
         self.network = network.to(memory_format=torch.channels_last)
         self.network.eval().requires_grad_(False)
 
-    def probability(self, faces: Tensor, landmarks: FloatArray) -> Tensor:
-        """Return the probability that a pixel is face, (B, 1, 128, 128)."""
-        hull = hull_input(landmarks, faces.shape[-1]).to(self.device)
-        logits: Tensor = self.network(shrunk(faces.to(self.device), MASK_SIZE), hull)
+    def probability(self, faces: Tensor, hull: Tensor) -> Tensor:
+        """Return the probability that a pixel is face, (B, 1, 128, 128).
+
+        Parameters
+        ----------
+        faces : (B, 3, S, S) float32
+            RGB 0..1, aligned to the FFHQ template.
+        hull : (B, 1, 128, 128) float32
+            `hull_input` of their meshes.
+        """
+        small = shrunk(faces.to(self.device), MASK_SIZE)
+        logits: Tensor = self.network(small, hull.to(self.device))
         return logits.sigmoid()
 
-    def visible(self, faces: Tensor, landmarks: FloatArray) -> Tensor:
+    def visible(self, faces: Tensor, landmarks: Tensor) -> Tensor:
         """Return how much of each pixel may be repaired; see `FaceMask`."""
-        probability = self.probability(faces, landmarks)
-        hull = hull_input(landmarks, faces.shape[-1]).to(self.device)
-        probability = without_doubts(probability, hull)
+        hull = hull_input(landmarks.to(self.device), faces.shape[-1])
+        probability = without_doubts(self.probability(faces, hull), hull)
         beyond = F.max_pool2d(probability, 2 * REACH + 1, stride=1, padding=REACH)
         probability = torch.lerp(beyond, probability, hull)
         size = faces.shape[-1]

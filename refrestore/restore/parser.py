@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from refrestore.errors import ModelError
 from refrestore.restore.parsenet import ParseNet
 from refrestore.restore.weights import read_tensors
-from refrestore.types import FloatArray
 
 PARSER_SIZE = 512
 """Side of ParseNet's input in pixels."""
@@ -40,7 +39,7 @@ class ParserMask:
         network = network.to(device=self.device, dtype=dtype).to(memory_format=torch.channels_last)
         self.network = network.eval().requires_grad_(False)
 
-    def visible(self, faces: Tensor, landmarks: FloatArray) -> Tensor:
+    def visible(self, faces: Tensor, landmarks: Tensor) -> Tensor:
         """Return how much of each pixel may be repaired; see `FaceMask`."""
         size = faces.shape[-1]
         pictures = faces.to(self.device).float() * 2 - 1

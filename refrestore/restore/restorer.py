@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.faces.hull import hull_mask
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.colour import collapse, pyramid
 from refrestore.restore.fusion import FusionNetwork, missing_octaves
 from refrestore.restore.gfpgan import Descriptor
+from refrestore.restore.hull import hull_mask
 from refrestore.restore.mask import FaceMask
 from refrestore.restore.select import select
-from refrestore.restore.warp import displacement, triangulate
+from refrestore.restore.warp import displacement
 from refrestore.types import FloatArray, IntArray
 
 DEFAULT_REFERENCES = 5
@@ -98,17 +98,22 @@ class _Given:
     weights: FloatArray
 
 
-def grown(landmarks: FloatArray) -> FloatArray:
+def grown(landmarks: torch.Tensor) -> torch.Tensor:
     """Return meshes (N, 468, 2) enlarged about their middle by `HULL_GROWTH`."""
-    middle = (landmarks.min(1, keepdims=True) + landmarks.max(1, keepdims=True)) / 2
-    larger: FloatArray = ((landmarks - middle) * HULL_GROWTH + middle).astype(np.float32)
-    return larger
+    middle = (landmarks.amin(1, keepdim=True) + landmarks.amax(1, keepdim=True)) / 2
+    return (landmarks - middle) * HULL_GROWTH + middle
 
 
-def hull_cells(landmarks: FloatArray, size: int = 512) -> torch.Tensor:
-    """Return how much of each 8-pixel cell is in the grown hull, (B, 1, size / 8, size / 8)."""
-    points = ((grown(landmarks) + 0.5) * (HULL_SIDE / size) - 0.5).astype(np.float32)
-    mask = torch.from_numpy(hull_mask(points, HULL_SIDE, HULL_FEATHER))
+def hull_cells(landmarks: torch.Tensor, size: int = 512) -> torch.Tensor:
+    """Return how much of each 8-pixel cell is in the grown hull, (B, 1, size / 8, size / 8).
+
+    Parameters
+    ----------
+    landmarks : (B, 468, 2) float32
+        In pixels of crops of `size`.
+    """
+    points = (grown(landmarks) + 0.5) * (HULL_SIDE / size) - 0.5
+    mask = hull_mask(points, HULL_SIDE, HULL_FEATHER)
     return F.interpolate(mask[:, None], size=size // HULL_CELL, mode="area")
 
 
@@ -188,7 +193,8 @@ class Restorer:
         faces = faces.float() / 255 if faces.dtype == torch.uint8 else faces.float()
         size = faces.shape[-1]
         chosen, weights = _choose(faces, landmarks, banks, references, exclude)
-        masks = torch.from_numpy(hull_mask(grown(landmarks), size)).to(self.device)
+        meshes = torch.from_numpy(np.asarray(landmarks, np.float32)).to(self.device)
+        masks = hull_mask(grown(meshes), size)
         images = torch.empty_like(faces)
         confidence = torch.empty_like(masks)
         counts = (chosen >= 0).sum(axis=1)
@@ -203,13 +209,11 @@ class Restorer:
             with torch.inference_mode():  # holds for one thread only
                 own, number = [banks[row] for row in part], counts[part[0]]
                 given = _Given(own, chosen[part, :number], weights[part, :number])
-                image, trust = self._restore_alike(
-                    networks[part[0]], faces[part], landmarks[part], given
-                )
-                images[part] = image
-                confidence[part] = trust
+                at = torch.from_numpy(part).to(self.device)
+                image, trust = self._restore_alike(networks[part[0]], faces[at], meshes[at], given)
+                images[at], confidence[at] = image, trust
                 if self.mask is not None:
-                    masks[part] *= self.mask.visible(faces[part], landmarks[part])
+                    masks[at] = masks[at] * self.mask.visible(faces[at], meshes[at])
 
         deque(self._pool.map(restore_part, parts) if self._pool else map(restore_part, parts), 0)
         used = [[int(row) for row in rows if row >= 0] for rows in chosen]
@@ -239,31 +243,25 @@ class Restorer:
         self,
         network: FusionNetwork,
         faces: torch.Tensor,
-        landmarks: FloatArray,
+        meshes: torch.Tensor,
         given: _Given,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Restore faces that have the same number of references and the same network."""
         batch, count = given.rows.shape
         size = faces.shape[-1]
-        pictures = torch.zeros((batch, count, 3, size, size), dtype=torch.uint8)
-        meshes = np.zeros((batch, count, *landmarks.shape[1:]), np.float32)
-        for face, bank in enumerate(given.banks):
-            if bank is not None and count:
-                sized = bank.at(size)
-                pictures[face] = sized.images[torch.from_numpy(given.rows[face])]
-                meshes[face] = sized.landmarks[given.rows[face]]
-        offsets = torch.zeros((batch, 0, 2, 1, 1))
         if count:
-            factor = max(1, 256 / size)
-            target = triangulate(landmarks * np.float32(factor), round(size * factor))
-            offsets = displacement(target, torch.from_numpy(meshes) * factor) / factor
-        fused = network(
-            faces,
-            pictures.to(self.device, non_blocking=True),
-            offsets.to(self.device),
-            torch.from_numpy(given.weights).to(self.device),
-            hull_cells(landmarks, size).to(self.device),
-        )
+            chosen = [
+                bank.on(size, self.device).rows(rows)
+                for bank, rows in zip(given.banks, given.rows, strict=True)
+                if bank is not None
+            ]
+            pictures, theirs = (torch.stack(part) for part in zip(*chosen, strict=True))
+            offsets = displacement(meshes, theirs, size)
+        else:
+            pictures = faces.new_zeros((batch, 0, 3, size, size))
+            offsets = faces.new_zeros((batch, 0, 2, 1, 1))
+        weights = torch.from_numpy(given.weights).to(self.device)
+        fused = network(faces, pictures, offsets, weights, hull_cells(meshes, size))
         images = fused.images.clamp(0, 1)
         if self.gfpgan is not None:
             images = self._generate(images, fused.confidence)

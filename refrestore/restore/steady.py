@@ -93,7 +93,7 @@ def steadied(face: Moment, neighbours: Sequence[Moment]) -> tuple[torch.Tensor, 
     for other in neighbours:  # one at a time: a batch would leave the cache
         motion = torch.from_numpy(_flow(face.grey, other.grey, pasted)).to(total.device)
         picture = torch.cat([other.restored[:, rows, columns], other.mask[None, rows, columns]])
-        placed = warp(picture[None], motion[None], size=picture.shape[-2:])
+        placed = warp(picture[None], motion[None])
         apart = (F.avg_pool2d(placed[:, :3], CELL) - mine).abs().mean(1, keepdim=True)
         near = float(np.exp(-0.5 * ((other.frame - face.frame) / SIGMA) ** 2))
         weight = torch.exp(-((apart / AGREEMENT) ** 2)) * near

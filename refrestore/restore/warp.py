@@ -1,168 +1,213 @@
 """Dense warp of references onto a face: piecewise affine on the mesh, smooth to the border.
 
-The plane of the target crop is triangulated once (Delaunay over the 468 mesh points and fixed
-points around the border); each cell of a coarse grid then knows its triangle and barycentric
-weights, and the displacement field of any reference is three gathers and a weighted sum.
+The mesh's triangles are always the same. Points strewn over them say which triangle lies in each
+cell of a coarse grid over the target crop; the cell's displacement for any reference is the
+barycentric mean of the triangle's three. Where a turned head's mesh lies over itself, the side that
+faces the camera counts, of that what is nearer. Cells that the mesh does not reach are filled in
+from their neighbours, ever coarser ones, to the crop's border, where nothing moves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.spatial import Delaunay
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
-from refrestore.types import DoubleArray, FloatArray, IntArray
+from refrestore.types import FloatArray, IntArray
 
 STRIDE = 4
 """Crop pixels per cell of a displacement field: 128 cells a side at 512."""
 
-BORDER_POINTS = 8
-"""Fixed points on each side of the crop; they keep hair and background where they are."""
+LEAST_CELLS = 64
+"""Cells a side of a small crop: eight times what the mesh's own error is there."""
+
+FACE_WIDTH = 46 / 128
+"""Distance between the outer eye corners over the side of an FFHQ crop."""
+
+SPACING = 1.8
+"""Cells that the points on a triangle's longest edge are apart: on a frontal face of the template's
+size 2 of 100 cells have no point and are filled in from their neighbours (at 1.4 none, at half as
+many points again; the field is the same)."""
+
+BEYOND = 0.5
+"""How far outside 0..1 a barycentric weight may go: a cell's middle can lie in the next triangle
+but one, and in a triangle seen from its edge it would go anywhere."""
+
+SLIVER = 1e-4
+"""Area (square pixels) that counts as none."""
+
+_TESSELLATION = Path(__file__).with_name("tessellation.npz")
+"""Triangles of the landmark network's mean head, made by training/tessellation.py."""
 
 
-def border_points(size: int) -> FloatArray:
-    """Return the fixed points around a crop, (4 * BORDER_POINTS, 2), just outside its pixels."""
-    steps = np.linspace(-1, size, BORDER_POINTS + 1, dtype=np.float32)[:-1]
-    low, high = np.full_like(steps, -1), np.full_like(steps, size)
-    back = size - 1 - steps
-    return np.concatenate(
-        [
-            np.stack([steps, low], axis=1),
-            np.stack([high, steps], axis=1),
-            np.stack([back, high], axis=1),
-            np.stack([low, back], axis=1),
-        ]
-    )
-
-
-SLIVER = 1e-7
-"""Area (square pixels) and weight that count as zero."""
+def cells_of(side: int) -> int:
+    """Return how many cells a side the displacement field of a crop has."""
+    return max(side // STRIDE, LEAST_CELLS)
 
 
 @dataclass(frozen=True, eq=False)
-class Triangulation:
-    """Where each cell of the coarse grids of B faces lies in their meshes.
+class _Strewn:
+    """Points strewn over the mesh's triangles.
 
     Parameters
     ----------
-    vertices : (B, G, 3) int64
-        Mesh points (then border points) of the cell's triangle.
-    weights : (B, G, 3) float32
-        Barycentric weights; they sum to one.
-    landmarks : (B, 468, 2) float32
-        The target meshes.
-    size
-        Pixels a side of the crop.
+    triangles : (T, 3) int64
+        Mesh points of each triangle, back to front; as they go round, a triangle that faces the
+        camera has a positive area.
+    owner : (N,) int64
+        Triangle of each point.
+    weights : (N, 3) float32
+        Barycentric weights of each point.
     """
 
-    vertices: torch.Tensor
-    weights: torch.Tensor
-    landmarks: torch.Tensor
-    size: int
+    triangles: IntArray
+    owner: IntArray
+    weights: FloatArray
 
 
-def triangulate(landmarks: FloatArray, size: int = 512) -> Triangulation:
-    """Triangulate the crops of B faces and locate every cell centre.
+@cache
+def _strewn(cells: int) -> _Strewn:
+    """Return points dense enough for a grid of so many cells a side."""
+    with np.load(_TESSELLATION) as file:
+        triangles, longest = file["triangles"].astype(np.int64), file["longest"]
+    counts = np.ceil(longest * FACE_WIDTH * cells / SPACING).astype(np.int64)
+    lattice = {int(count): _middles(int(count)) for count in np.unique(counts)}
+    weights = np.concatenate([lattice[int(count)] for count in counts])
+    return _Strewn(triangles, np.repeat(np.arange(len(counts)), counts**2), weights)
+
+
+def _middles(count: int) -> FloatArray:
+    """Return the middles of the `count` ** 2 parts of a triangle, barycentric (count ** 2, 3)."""
+    first, second = np.indices((count, count)).reshape(2, -1)
+    upright, turned = first + second < count, first + second < count - 1
+    u = np.concatenate([first[upright] + 1 / 3, first[turned] + 2 / 3]) / count
+    v = np.concatenate([second[upright] + 1 / 3, second[turned] + 2 / 3]) / count
+    return np.stack([1 - u - v, u, v], axis=1).astype(np.float32)
+
+
+def displacement(targets: torch.Tensor, references: torch.Tensor, side: int) -> torch.Tensor:
+    """Return where each cell of the targets finds its pixel in each reference.
 
     Parameters
     ----------
-    landmarks : (B, 468, 2)
-        Target meshes in crop pixels.
-    size
-        Pixels a side of the crop, a multiple of 4.
-    """
-    cells = size // STRIDE
-    border = border_points(size)
-    vertices = np.empty((len(landmarks), cells * cells, 3), np.int64)
-    weights = np.empty((len(landmarks), cells * cells, 3), np.float32)
-    for face, mesh in enumerate(landmarks):
-        inside = np.clip(mesh, 0, size - 1)  # a mesh point beyond the crop would cover its border
-        points = np.concatenate([inside, border]).astype(np.float64)
-        vertices[face], weights[face] = _locate(points, Delaunay(points).simplices, cells)
-    return Triangulation(
-        vertices=torch.from_numpy(vertices),
-        weights=torch.from_numpy(weights),
-        landmarks=torch.as_tensor(np.asarray(landmarks, np.float32)),
-        size=size,
-    )
-
-
-def _locate(points: DoubleArray, triangles: IntArray, cells: int) -> tuple[IntArray, DoubleArray]:
-    """Return the triangle's vertices and the barycentric weights of every cell centre.
-
-    Every triangle looks at the cells of its bounding box, all at once. (scipy's `find_simplex`
-    solves a 2 x 2 system a triangle through BLAS, whose threads wait for each other: on busy
-    cores that took seconds a face.) A cell in no triangle has weights 0 and stays where it is.
-    """
-    corners = points[triangles]
-    low = np.clip(np.ceil((corners.min(axis=1) + 0.5) / STRIDE - 0.5), 0, cells - 1)
-    high = np.clip(np.floor((corners.max(axis=1) + 0.5) / STRIDE - 0.5), -1, cells - 1)
-    extent = np.maximum(high - low + 1, 0).astype(np.int64)
-    count = extent.prod(axis=1)
-    pair = np.repeat(np.arange(len(triangles)), count)
-    within = np.arange(len(pair)) - np.repeat(np.cumsum(count) - count, count)
-    place = low.astype(np.int64)[pair]
-    place += np.stack([within % extent[pair, 0], within // extent[pair, 0]], axis=1)
-    origin, first, second = corners[:, 0], corners[:, 1], corners[:, 2]
-    one, other = first - origin, second - origin
-    area = one[:, 0] * other[:, 1] - other[:, 0] * one[:, 1]
-    inverse = np.where(np.abs(area) > SLIVER, 1 / np.where(area == 0, 1, area), np.nan)[pair]
-    reach = (place + 0.5) * STRIDE - 0.5 - origin[pair]
-    one, other = one[pair], other[pair]
-    u = (reach[:, 0] * other[:, 1] - other[:, 0] * reach[:, 1]) * inverse
-    v = (one[:, 0] * reach[:, 1] - reach[:, 0] * one[:, 1]) * inverse
-    barycentric = np.stack([1 - u - v, u, v], axis=1)
-    hit = barycentric.min(axis=1) >= -SLIVER  # not a number, in a sliver, is no hit
-    cell = place[hit, 1] * cells + place[hit, 0]
-    vertices = np.zeros((cells * cells, 3), np.int64)
-    weights = np.zeros((cells * cells, 3))
-    vertices[cell], weights[cell] = triangles[pair[hit]], barycentric[hit]
-    return vertices, weights
-
-
-def displacement(target: Triangulation, references: torch.Tensor) -> torch.Tensor:
-    """Return where each cell of the target finds its pixel in each reference.
-
-    Parameters
-    ----------
-    target
-        Triangulated faces, B of them.
-    references : (B, K, 468, 2)
-        Reference meshes, crop pixels.
+    targets : (B, 468, 2) float32
+        Meshes of B faces, crop pixels.
+    references : (B, K, 468, 2) float32
+        Meshes of the references of each, crop pixels, on the same device.
+    side
+        Pixels a side of the crops.
 
     Returns
     -------
-    (B, K, 2, size/4, size/4) float32
-        x and y offsets in crop pixels: target position p shows reference position p + offset.
+    (B, K, 2, g, g) float32
+        x and y offsets in crop pixels, g = `cells_of` the side: target position p shows reference
+        position p + offset.
     """
-    faces, count = references.shape[:2]
-    cells = target.size // STRIDE
-    offsets = references.float() - target.landmarks[:, None]
-    border = offsets.new_zeros((faces, count, 4 * BORDER_POINTS, 2))
-    offsets = torch.cat([offsets, border], dim=2)
-    corner = target.vertices.reshape(faces, 1, -1, 1).expand(-1, count, -1, 2)
-    gathered = offsets.gather(2, corner).reshape(faces, count, cells * cells, 3, 2)
-    field = (gathered * target.weights[:, None, :, :, None]).sum(dim=3)
-    return field.permute(0, 1, 3, 2).reshape(faces, count, 2, cells, cells)
+    faces, count, points = references.shape[:3]
+    cells = cells_of(side)
+    vertices, weights, reached = _locate(targets, cells, side / cells)
+    offsets = (references - targets[:, None]).transpose(1, 2).reshape(faces * points, count * 2)
+    first = torch.arange(faces, device=targets.device)[:, None, None] * points
+    field = F.embedding_bag(
+        (vertices + first).reshape(-1, 3),
+        offsets,
+        mode="sum",
+        per_sample_weights=weights.reshape(-1, 3),
+    )
+    field = field.reshape(faces, cells, cells, count * 2).permute(0, 3, 1, 2)
+    known = F.pad(reached[:, None, 1:-1, 1:-1].float(), (1, 1, 1, 1), value=1.0)
+    return _filled(field, known).reshape(faces, count, 2, cells, cells).contiguous()
+
+
+def _locate(
+    targets: torch.Tensor, cells: int, step: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return what lies in each cell of `step` pixels.
+
+    Returns
+    -------
+    vertices, weights : (B, g * g, 3)
+        Mesh points of a triangle, and how much each counts at the cell's middle.
+    reached : (B, g, g) bool
+        Where there is one; elsewhere the weights are 0.
+    """
+    faces, device = len(targets), targets.device
+    strewn = _strewn(cells)
+    triangles, owner, shares = (
+        torch.from_numpy(part).to(device, non_blocking=True)
+        for part in (strewn.triangles, strewn.owner, strewn.weights)
+    )
+    number, every = len(triangles), torch.arange(faces, device=device)
+    points = targets.float().transpose(0, 1).reshape(-1, faces * 2)
+    origin, first, second = points.reshape(-1, faces, 2)[triangles].unbind(1)
+    first, second = first - origin, second - origin
+    area = first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
+
+    # Of all triangles that reach into a cell the highest rank stays.
+    rank = torch.arange(1, number + 1, device=device)[:, None] + number * (area > 0)
+    spots = F.embedding_bag(triangles[owner], points, mode="sum", per_sample_weights=shares)
+    spots = spots.add_(0.5).div_(step).floor_().clamp_(-1, cells).add_(1).long()
+    wide = cells + 2  # what is outside the crop falls into a rim around the grid
+    column, row = spots.reshape(-1, faces, 2).unbind(2)
+    place = (every * wide + row) * wide + column
+    best = rank.new_zeros(faces * wide * wide)
+    best.scatter_reduce_(0, place.reshape(-1), rank[owner].reshape(-1), "amax")
+    best = best.reshape(faces, wide, wide)[:, 1:-1, 1:-1]
+    reached, found = best > 0, (best - 1).remainder(number)
+
+    inverse = 1 / torch.where(area.abs() < SLIVER, SLIVER, area)
+    turned = [second[..., 1], -second[..., 0], -first[..., 1], first[..., 0]]
+    turned = [part * inverse for part in turned]
+    affine = torch.stack([*turned, *origin.unbind(2)], -1).flatten(0, 1)
+    affine = affine.index_select(0, (found * faces + every[:, None, None]).flatten())
+    to_u_x, to_u_y, to_v_x, to_v_y, left, top = affine.reshape(faces, cells, cells, 6).unbind(3)
+    middles = (torch.arange(cells, device=device) + 0.5) * step - 0.5
+    x, y = middles - left, middles[:, None] - top
+    u, v = to_u_x * x + to_u_y * y, to_v_x * x + to_v_y * y
+    weights = torch.stack([1 - u - v, u, v], -1).clamp_(-BEYOND, 1 + BEYOND)
+    weights = weights * (reached / weights.sum(-1))[..., None]
+    return triangles[found].flatten(1, 2), weights.flatten(1, 2), reached
+
+
+def _filled(field: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Fill in what is not known: the mean of what is, at half the resolution and so on.
+
+    Pull and push (Gortler et al., The Lumigraph, SIGGRAPH 1996).
+
+    Parameters
+    ----------
+    field : (B, C, g, g)
+        0 where nothing is known.
+    known : (B, 1, g, g)
+        0 or 1.
+    """
+    if field.shape[-1] % 2:
+        return field
+    share = F.avg_pool2d(known, 2)
+    smaller = F.avg_pool2d(field, 2).div_(share.clamp(min=0.25))
+    smaller = _filled(smaller, share.ceil())
+    around = F.interpolate(smaller, scale_factor=2, mode="bilinear", align_corners=False)
+    return torch.addcmul(field, around, 1 - known)
 
 
 def warp(
-    images: torch.Tensor, offsets: torch.Tensor, *, size: Sequence[int] | None = None
+    images: torch.Tensor, offsets: torch.Tensor, size: Sequence[int] | None = None
 ) -> torch.Tensor:
-    """Warp images backwards along displacement fields.
+    """Warp images backwards along coarse displacement fields.
 
     Parameters
     ----------
     images : (N, C, H, W)
         Sources.
     offsets : (N, 2, h, w)
-        x and y offsets in source pixels at cell centres.
+        x and y offsets in source pixels at the middles of cells, which divide the output evenly.
     size
-        Height and width of the output, the field enlarged to it; default: the field's own.
+        Rows and columns of the output; default those of the sources.
 
     Returns
     -------
@@ -170,9 +215,9 @@ def warp(
         Bilinear samples; beyond the source its border is repeated.
     """
     height, width = images.shape[-2:]
-    rows, columns = offsets.shape[-2:] if size is None else size
+    rows, columns = size or (height, width)
     dense = offsets.float()
-    if (rows, columns) != tuple(offsets.shape[-2:]):
+    if dense.shape[-2:] != (rows, columns):
         dense = F.interpolate(dense, size=(rows, columns), mode="bilinear", align_corners=False)
     x = torch.arange(columns, device=images.device, dtype=torch.float32)
     y = torch.arange(rows, device=images.device, dtype=torch.float32)

@@ -57,7 +57,7 @@ def _share(mask: LearntMask, closeup: Closeup) -> float:
     from refrestore.restore.mask import hull_input
 
     pixels = torch.from_numpy(closeup.image).permute(2, 0, 1)[None].float() / 255
-    mesh = closeup.landmarks[None]
-    face = mask.probability(pixels, mesh) > _FACE
+    mesh = torch.from_numpy(closeup.landmarks)[None]
     hull = hull_input(mesh, closeup.image.shape[0])
+    face = mask.probability(pixels, hull) > _FACE
     return float((face * hull).sum() / hull.sum().clamp(min=1))

@@ -146,7 +146,7 @@ def test_combine_keeps_low_frequencies_of_the_input():
 
 
 def test_hull_cells_lie_where_the_mesh_is():
-    cells = hull_cells(mesh()[None])[0, 0]
+    cells = hull_cells(torch.from_numpy(mesh()[None]))[0, 0]
     assert cells.shape == (64, 64)
     assert cells[32, 32] == 1
     assert cells[0].max() == 0

@@ -8,14 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch.nn import functional as F  # noqa: N812
 
 from refrestore.faces.align import ARCFACE_TEMPLATE, similarity
 from refrestore.faces.landmarker import Landmarker
 from refrestore.restore.fusion import FULL, missing_octaves
 from refrestore.restore.restorer import hull_cells
 from refrestore.restore.select import mesh_distances
-from refrestore.restore.warp import displacement, triangulate
+from refrestore.restore.warp import displacement
 from training.common.degrade import degrade, h264, jpeg
 from training.common.faces import INNER, SIDE, Bank
 from training.common.mesh import mirror_order
@@ -276,9 +275,8 @@ class Samples:
             image, points = self._reference(row, flip_references)
             images[index], meshes[0, index] = fitted(image, working).transpose(2, 0, 1), points
         factor = working / INNER
-        offsets = displacement(triangulate(mesh, INNER), torch.from_numpy(meshes))[0] * factor
-        hull = hull_cells((mesh + 0.5) * 2 - 0.5, 2 * INNER)
-        hull = F.interpolate(hull, size=side // 8, mode="area")[0]
+        offsets = displacement(torch.from_numpy(mesh), torch.from_numpy(meshes), INNER)[0] * factor
+        hull = hull_cells(torch.from_numpy((mesh + 0.5) * (side / INNER) - 0.5), side)[0]
         five = (five + 0.5) * factor - 0.5
         corner = torch.zeros(2)
         if missing_octaves(side) == 0:

@@ -36,7 +36,7 @@ from refrestore.faces.recogniser import Recogniser
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.fusion import load_fusion
 from refrestore.restore.restorer import Restorer
-from refrestore.restore.warp import displacement, triangulate, warp
+from refrestore.restore.warp import displacement, warp
 from refrestore.types import Reference
 from training.fusion.data import DEVELOPMENT
 from training.fusion.prepare import KINDS, VALIDATION
@@ -147,12 +147,8 @@ class Rows:
         warped = []
         for used, mesh in zip(right.used, meshes, strict=True):
             points = torch.from_numpy(bank.landmarks[used])[None]
-            offsets = displacement(triangulate(mesh[None]), points)[0]
-            warped.append(
-                warp(bank.images[used].float(), offsets, size=(512, 512))
-                .permute(0, 2, 3, 1)
-                .numpy()
-            )
+            offsets = displacement(torch.from_numpy(mesh)[None], points, 512)[0]
+            warped.append(warp(bank.images[used].float(), offsets).permute(0, 2, 3, 1).numpy())
         sigma = SPLIT_SIGMA[kind]
         mean = np.stack([pictures.mean(0) for pictures in warped])
         split = blurred(faces, sigma) + mean - blurred(mean, sigma)

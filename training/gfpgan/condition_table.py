@@ -34,7 +34,7 @@ from refrestore.restore.fusion import WORKING, load_fusion
 from refrestore.restore.gfpgan import GFPGAN, Codes
 from refrestore.restore.restorer import DEFAULT_REFERENCES, combine, hull_cells
 from refrestore.restore.select import select
-from refrestore.restore.warp import displacement, triangulate
+from refrestore.restore.warp import displacement
 from training.fusion.data import DEVELOPMENT
 from training.fusion.evaluate import APART, DEGRADATIONS, Cache, spoilt, to_bytes
 from training.fusion.prepare import KINDS, VALIDATION
@@ -83,8 +83,13 @@ class Table:
         used = used[used >= 0]
         pictures = bank.images[torch.from_numpy(used)][None]
         meshes = bank.landmarks[used]
-        offsets = displacement(triangulate(mesh), torch.from_numpy(meshes)[None])
-        valid, hull = torch.ones((1, len(used)), dtype=torch.bool), hull_cells(mesh)
+        offsets = displacement(
+            torch.from_numpy(mesh), torch.from_numpy(meshes)[None], face.shape[0]
+        )
+        valid, hull = (
+            torch.ones((1, len(used)), dtype=torch.bool),
+            hull_cells(torch.from_numpy(mesh)),
+        )
         fused = self.fusion(given, pictures, offsets, valid, hull)
         nobody = self.fusion(given, pictures[:, :0], offsets[:, :0], valid[:, :0], hull)
         small = F.avg_pool2d(given, WORKING)
@@ -211,7 +216,9 @@ class Table:
         cost = cost + 0.5 * levels.mesh_distances(face.mesh[None], bank.landmarks[allowed])[0]
         row = int(allowed[int(np.argmin(cost))])
         their = torch.from_numpy(bank.landmarks[row])[None, None]
-        offsets = displacement(triangulate(face.mesh[None]), their)[:, 0] + face.registered
+        offsets = (
+            displacement(torch.from_numpy(face.mesh)[None], their, 512)[:, 0] + face.registered
+        )
         picture = bank.images[row][None].float() / 255
         return picture, offsets, levels.component_mask(face.mesh[None], name)
 

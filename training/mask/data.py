@@ -162,7 +162,7 @@ def onto(mesh: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def tensors(pictures: np.ndarray, meshes: np.ndarray, maps: np.ndarray) -> dict[str, torch.Tensor]:
     """Make a batch of samples."""
     hull, hidden = torch.from_numpy(np.ascontiguousarray(maps)).float().div_(255).unbind(1)
-    seen = hull_input(meshes.astype(np.float32), MASK_SIZE)
+    seen = hull_input(torch.from_numpy(meshes.astype(np.float32)), MASK_SIZE)
     truth = (hull * (1 - hidden))[:, None]
     # What is outside both hulls is never pasted; what covers the face is the task.
     place = torch.maximum(seen, hull[:, None])

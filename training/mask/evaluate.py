@@ -22,7 +22,7 @@ import torch
 from refrestore.faces.hull import hull_polygon
 from refrestore.faces.landmarker import Landmarker
 from refrestore.models.runtime import torch_dtype
-from refrestore.restore.mask import MASK_SIZE, SURE, LearntMask, load_mask
+from refrestore.restore.mask import MASK_SIZE, SURE, LearntMask, hull_input, load_mask
 from training.common.degrade import degrade
 from training.common.faces import Bank
 from training.mask.data import CANVAS, Samples, onto, shrunk
@@ -133,7 +133,8 @@ def figures(
                     true, covered = small / 255
                     given = hull_polygon(points[None].astype(np.float32), MASK_SIZE)[0] / 255
                     with torch.inference_mode():
-                        seen = mask.probability(picture, points[None].astype(np.float32))
+                        tensor = torch.from_numpy(points[None].astype(np.float32))
+                        seen = mask.probability(picture, hull_input(tensor, MASK_SIZE))
                     seen = seen[0, 0].numpy()
                     results[name].append(rates(seen, given, true, covered))
                     if number < 8 and name == "found hull":

@@ -15,7 +15,6 @@ from refrestore.evaluate.package import NotInstalledError, PackageRestorer, pack
 from refrestore.evaluate.rows import FilmCase, Made, PictureCase, PixelRow, Row, film_pictures
 from refrestore.evaluate.split import SPLIT_SIGMA, frequency_split
 from refrestore.faces.align import FFHQ_TEMPLATE, crops, similarity, transform
-from refrestore.faces.hull import hull_mask
 from refrestore.faces.pose import mesh_keypoints
 from refrestore.models import ModelStore
 from refrestore.project import Project
@@ -26,6 +25,7 @@ from refrestore.render.toolbox import Toolbox
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.composite import differences
 from refrestore.restore.gfpgan import GFPGAN
+from refrestore.restore.hull import hull_mask
 from refrestore.restore.restorer import grown
 from refrestore.types import FloatArray, ImageArray, ProgressCallback
 
@@ -178,7 +178,7 @@ def _split(
         torch.from_numpy(np.ascontiguousarray(faces.transpose(0, 3, 1, 2))).float() / 255
         for faces in (after, before)
     ]
-    masks = torch.from_numpy(hull_mask(grown(meshes), before.shape[1]))
+    masks = hull_mask(grown(torch.from_numpy(meshes)), before.shape[1])
     size = (picture.shape[1], picture.shape[0])
     result = picture.astype(np.float32)
     strengths = [1.0] * len(before)
