@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from refrestore.faces.hull import hull_polygon
