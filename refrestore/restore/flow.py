@@ -86,7 +86,7 @@ def _refined(motion: Tensor, level: Tensor) -> Tensor:
     xx, yy = xx + FLAT, yy + FLAT
     scale = 1 / (xx * yy - xy * xy)
     for _ in range(ROUNDS):
-        apart = this - warp(other, motion, stride=1)
+        apart = this - warp(other, motion)
         x, y = _blurred(torch.cat([dx * apart, dy * apart], 1)).chunk(2, 1)
         step = torch.cat([yy * x - xy * y, xx * y - xy * x], 1) * scale
         motion = motion + step.clamp(-1, 1)

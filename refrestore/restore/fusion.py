@@ -209,7 +209,7 @@ class FusionNetwork(nn.Module):
         if missing and references.shape[1]:
             nearest = references[:, 0].float() * unit
             theirs = nearest - enlarge(little[:, 0])
-            edge = strength_of(own, theirs, hull) * (valid > 0).any(1)
+            edge = strength_of(own, theirs, hull)
         thought = self.think(small, little, offsets / WORKING, valid, hull, side=side, edge=edge)
         slot = max(0, missing - 1)
         shares, gains = thought.shares[:, slot, None], thought.gains[:, :, slot, None]
@@ -219,7 +219,7 @@ class FusionNetwork(nn.Module):
             warped = warp(pictures, thought.field.flatten(0, 1) * WORKING, size=size)
             matched = match_light(by_face(warped, len(faces)), faces, block=side // 4, unit=unit)
             mean = attended(matched, thought.attention[:, :, 0])
-            theirs = mean - enlarge(shrunk(mean, WORKING))
+            theirs = (mean - enlarge(shrunk(mean, WORKING))) * _any(valid)
             finest = torch.lerp(
                 finest, theirs * stretch(gains[:, 0], *size), stretch(shares, *size)
             )
@@ -282,7 +282,7 @@ class FusionNetwork(nn.Module):
             pairs = self._encode(seen, references)
             mean, spread = moments(pairs, valid)
             strength = self._strength(faces, references[:, 0], hull, missing, edge)
-            strength = strength * (valid > 0).any(1)[:, None, None, None]
+            strength = strength * _any(valid)
         else:
             pairs = seen.new_zeros((len(faces), 0, *seen.shape[1:]))
             mean = spread = torch.zeros_like(seen)
@@ -450,6 +450,11 @@ class FusionNetwork(nn.Module):
         octaves = torch.cat([F.pixel_unshuffle(one, 2) for one in (own, theirs)], 1)
         seen = torch.cat([fed(octaves, self.finish), F.pixel_shuffle(detail, 2)], 1)
         return F.pixel_shuffle(self.finished(F.relu(self.finish(seen))).float(), 2)
+
+
+def _any(valid: torch.Tensor) -> torch.Tensor:
+    """Return 1 for faces that have a reference, else 0, (B, 1, 1, 1)."""
+    return (valid > 0).any(1)[:, None, None, None].float()
 
 
 @torch.no_grad()

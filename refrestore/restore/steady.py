@@ -163,7 +163,7 @@ def _average(
     sum_of_weights = torch.ones_like(total[:, :1])
     for others, motion, in_time in zip(slots, motions, weights_in_time, strict=True):
         picture = torch.stack([other.layers[:, rows, columns] for other in others])
-        placed = warp(picture, motion, stride=stride)
+        placed = warp(picture, motion)
         apart = (F.avg_pool2d(placed[:, :3], cell) - mine).abs().mean(1, keepdim=True)
         weight = torch.exp(-((apart / AGREEMENT) ** 2)) * in_time[:, None, None, None]
         weight = stretch(weight, *total.shape[-2:])

@@ -6,7 +6,14 @@ from torch.nn import functional as F
 
 from refrestore.errors import ModelError
 from refrestore.restore.colour import collapse, enlarge, match_light, pyramid, stretch
-from refrestore.restore.fusion import FusionConfig, FusionNetwork, load_fusion, save_fusion
+from refrestore.restore.fusion import (
+    FusionConfig,
+    FusionNetwork,
+    load_fusion,
+    missing_octaves,
+    save_fusion,
+    strength_of,
+)
 from refrestore.restore.warp import warp
 
 SMALL = FusionConfig(
@@ -24,35 +31,44 @@ def network(*, trained=False):
     return made.eval()
 
 
-def inputs(batch=2, count=3, seed=1):
+def inputs(batch=2, count=3, seed=1, side=SIZE):
     generator = torch.Generator().manual_seed(seed)
-    faces = torch.rand(batch, 3, SIZE, SIZE, generator=generator)
-    references = torch.rand(batch, count, 3, SIZE, SIZE, generator=generator)
-    offsets = torch.randn(batch, count, 2, SIZE // 4, SIZE // 4, generator=generator)
+    faces = torch.rand(batch, 3, side, side, generator=generator)
+    references = torch.rand(batch, count, 3, side, side, generator=generator)
+    offsets = torch.randn(batch, count, 2, side // 4, side // 4, generator=generator)
     valid = torch.ones(batch, count, dtype=torch.bool)
-    return faces, references, offsets, valid, torch.ones(batch, 1, SIZE // 8, SIZE // 8)
+    return faces, references, offsets, valid, torch.ones(batch, 1, side // 8, side // 8)
 
 
 def thought(model, faces, references, offsets, valid, hull):
     """What the network makes of the faces at half the resolution."""
-    little = F.avg_pool2d(references.flatten(0, 1), 2).reshape(*references.shape[:3], 64, 64)
-    return model.think(F.avg_pool2d(faces, 2), little, offsets / 2, valid, hull)
+    half = references.shape[-1] // 2
+    little = F.avg_pool2d(references.flatten(0, 1), 2).reshape(*references.shape[:3], half, half)
+    small = F.avg_pool2d(faces, 2)
+    own, theirs = (
+        one - enlarge(low) for one, low in ((faces, small), (references[:, 0], little[:, 0]))
+    )
+    edge = strength_of(own, theirs, hull)
+    given = (small, little, offsets / 2, valid, hull)
+    return model.think(*given, side=references.shape[-1], edge=edge)
 
 
 @torch.no_grad()
-def test_untrained_it_is_the_frequency_split():
-    faces, references, offsets, valid, hull = inputs(count=5)
+@pytest.mark.parametrize("side", [128, 192, 256])
+def test_untrained_it_is_the_frequency_split(side):
+    faces, references, offsets, valid, hull = inputs(count=5, side=side)
     inner = thought(network(), faces, references, offsets * 0, valid, hull)
     result = network()(faces, references, offsets * 0, valid, hull)
     warped = warp(references.flatten(0, 1), inner.field.flatten(0, 1) * 2, size=faces.shape[-2:])
-    matched = match_light(warped.reshape(references.shape), faces)
+    matched = match_light(warped.reshape(references.shape), faces, block=side // 4)
     small, little = F.avg_pool2d(faces, 2), F.avg_pool2d(matched.mean(1), 2)
-    shares = inner.shares.mean((2, 3))[..., None, None, None].unbind(1)
+    missing = missing_octaves(side)
+    shares = inner.shares.mean((2, 3))[..., None, None, None].unbind(1)[missing - 1 :]
     finest = torch.lerp(faces - enlarge(small), matched.mean(1) - enlarge(little), shares[0])
     assert torch.allclose(result.images - enlarge(inner.images), finest, atol=1e-5)
-    own, rest = pyramid(small, SMALL.bands)
-    theirs, _ = pyramid(little, SMALL.bands)
-    bands = [torch.lerp(b, t, s) for b, t, s in zip(own, theirs, shares, strict=True)]
+    own, rest = pyramid(small, SMALL.bands - missing)
+    theirs, _ = pyramid(little, SMALL.bands - missing)
+    bands = [torch.lerp(b, t, s) for b, t, s in zip(own, theirs, shares[1:], strict=True)]
     # The network warps at half the resolution, this test at the full one.
     assert F.l1_loss(inner.images, collapse(bands, rest)) < 0.02
 
@@ -64,8 +80,8 @@ def test_what_a_face_still_has_stays_its_own():
     model = network()
     sharp = thought(model, faces, references, offsets, valid, hull).shares.mean((2, 3))
     lost = thought(model, blurred, references, offsets, valid, hull).shares.mean((2, 3))
-    assert (lost[:, :2] > 0.9).all()
-    assert (sharp[:, :2] < 0.8).all()
+    assert (lost[:, 1:3] > 0.9).all()
+    assert (sharp[:, 1:3] < 0.8).all()
 
 
 @torch.no_grad()
@@ -119,9 +135,7 @@ def test_faces_of_a_batch_do_not_see_each_other():
 
 def test_gradients_reach_every_parameter():
     model = network(trained=True)
-    faces, references, offsets, valid, hull = inputs()
-    result = thought(model, faces, references, offsets, valid, hull)
-    result.images.square().mean().backward()
+    model(*inputs()).images.square().mean().backward()
     without = [name for name, value in model.named_parameters() if value.grad is None]
     assert without == []
 
