@@ -13,7 +13,7 @@ from refrestore.errors import UsageError
 
 from . import options
 from .output import print_json, print_line
-from .parse import parse_bitrate, parse_time
+from .parse import parse_batch, parse_bitrate, parse_time
 from .progress import Reporter, progress_reporter
 
 Scale = Annotated[int, typer.Option("--scale", help="Enlarge the picture 1, 2 or 4 times.")]
@@ -68,9 +68,12 @@ DetectEvery = Annotated[
     int, typer.Option("--detect-every", min=1, help="Look for new faces every n-th frame.")
 ]
 Batch = Annotated[
-    str,
+    Any,
     typer.Option(
-        "--batch", metavar="N|auto", help="Faces restored at a time; auto by the device's memory."
+        "--batch",
+        parser=parse_batch,
+        metavar="N|auto",
+        help="Faces restored at a time; auto by the device's memory.",
     ),
 ]
 Background = Annotated[
