@@ -57,7 +57,7 @@ _HOMES = {
     "open_toolbox": "render.toolbox",
     "parse_moment": "moment",
     "preview": "render.preview",
-    "render_project": "render.render:render",
+    "render_project": "engine.local:render",
     "restore_picture": "render.picture",
     "restore_pictures": "engine.pictures",
     "run": "engine.run",

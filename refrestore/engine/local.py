@@ -21,7 +21,7 @@ from refrestore.render.render import RenderResult, finish
 from refrestore.render.report import SegmentRecord
 from refrestore.render.segments import Segment, SegmentFolder
 from refrestore.render.toolbox import Toolbox, open_toolbox
-from refrestore.render.window import Finished, Watch, render_segment
+from refrestore.render.window import Executor, Finished, Watch, render_segment
 from refrestore.types import Announce, Frame, ProgressCallback
 
 
@@ -178,7 +178,7 @@ def render(
         if film is None:
             said.say(recipe.encoder.notes)
             wanted = recipe.stop - recipe.first
-            execute = Local(
+            execute: Executor = Local(
                 networks(),
                 folder,
                 lambda done: report("render", done, max(wanted, done)),
