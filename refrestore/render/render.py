@@ -102,7 +102,7 @@ def _facts(recipe: FilmRecipe, encoder: Encoder) -> dict[str, Any]:
         "device": networks["device"],
         "precision": networks["precision"],
         "stages": networks["stages"],
-        "background": networks["background"],
+        "background": networks.get("background"),
     }
 
 
@@ -113,7 +113,7 @@ def _notes(recipe: FilmRecipe, records: Sequence[SegmentRecord], *, copied: bool
         notes.append("No faces were found.")
     elif not copied and not any(record.faces for record in records):
         notes.append("No face needed or allowed restoration.")
-    if (background := networks["background"]) is not None:
+    if (background := networks.get("background")) is not None:
         notes.append(
             f"The whole frame was repainted by {background['file']} "
             f"({background['architecture']}), as --background asked: outside the restored faces "

@@ -115,7 +115,7 @@ class Toolbox:
             "device": str(self.restorer.device),
             "precision": str(self.restorer.dtype).removeprefix("torch."),
             "stages": self.stages,
-            "background": None if self.background is None else self.background.description(),
+            **({"background": self.background.description()} if self.background else {}),
             **({"without": self.switches.off} if self.switches.off else {}),
         }
 
