@@ -62,8 +62,8 @@ def scan(film: Path, work: Path) -> dict[str, float]:
 
 
 def render(film: Path, work: Path) -> dict[str, float]:
+    from refrestore.engine.local import render as render_project
     from refrestore.project import Project
-    from refrestore.render.render import render as render_project
 
     began = time.perf_counter()
     with Project.open(work / "project") as project:

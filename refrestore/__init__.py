@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RuntimeSettings,
         ScanSettings,
     )
+    from refrestore.engine.local import render as render_project
     from refrestore.engine.pictures import restore_pictures
     from refrestore.engine.run import run
     from refrestore.errors import RefrestoreError
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from refrestore.project import Profile, ProfileStore, Project
     from refrestore.render.picture import restore_picture
     from refrestore.render.preview import preview
-    from refrestore.render.render import render as render_project
     from refrestore.render.toolbox import open_toolbox
     from refrestore.scan.build import build_profile, update_profile
     from refrestore.scan.scan import scan as scan_video
@@ -57,7 +57,7 @@ _HOMES = {
     "open_toolbox": "render.toolbox",
     "parse_moment": "moment",
     "preview": "render.preview",
-    "render_project": "render.render:render",
+    "render_project": "engine.local:render",
     "restore_picture": "render.picture",
     "restore_pictures": "engine.pictures",
     "run": "engine.run",

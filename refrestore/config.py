@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
 from pydantic import (
@@ -89,7 +89,9 @@ class RenderSettings(Settings):
     min_face: float = Field(16, ge=4, description="Smaller faces (display pixels) are left alone.")
     unfocused: bool = Field(False, description="Restore faces out of focus in the background too.")
     references: int = Field(5, ge=0, le=8, description="References used per face; 0 for none.")
-    batch: int = Field(8, ge=1, description="Faces restored at a time.")
+    batch: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="Faces restored at a time; auto by the device's memory."
+    )
     start: Moment | None = Field(
         None, description="Where to begin; seconds count from the first frame."
     )

@@ -29,8 +29,8 @@ FLOORS = {
     "adapt": 6,
     "engine": 6,
     "doctor": 6,
-    "review": 6,
-    "cli": 7,
+    "review": 7,
+    "cli": 8,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Literal
 
 import typer
 
@@ -43,3 +44,18 @@ def parse_bitrate(text: str) -> int:
     if bits < 1:
         raise typer.BadParameter(f"{text!r} is no bit rate; write 8M, 2500k or bits per second")
     return bits
+
+
+def parse_batch(text: str) -> int | Literal["auto"]:
+    """Return a number of faces, or "auto".
+
+    Raises
+    ------
+    typer.BadParameter
+        If it is neither.
+    """
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"{text!r} is no number of faces; write 1 or more, or auto")
+    return int(text)

@@ -13,7 +13,7 @@ from refrestore.errors import UsageError
 
 from . import options
 from .output import print_json, print_line
-from .parse import parse_bitrate, parse_time
+from .parse import parse_batch, parse_bitrate, parse_time
 from .progress import Reporter, progress_reporter
 
 Scale = Annotated[int, typer.Option("--scale", help="Enlarge the picture 1, 2 or 4 times.")]
@@ -67,7 +67,15 @@ End = Annotated[
 DetectEvery = Annotated[
     int, typer.Option("--detect-every", min=1, help="Look for new faces every n-th frame.")
 ]
-Batch = Annotated[int, typer.Option("--batch", min=1, help="Faces restored at a time.")]
+Batch = Annotated[
+    Any,
+    typer.Option(
+        "--batch",
+        parser=parse_batch,
+        metavar="N|auto",
+        help="Faces restored at a time; auto by the device's memory.",
+    ),
+]
 Background = Annotated[
     Path | None,
     typer.Option(
@@ -128,7 +136,7 @@ def run(
     start: Start = None,
     end: End = None,
     detect_every: DetectEvery = 5,
-    batch: Batch = 8,
+    batch: Batch = "auto",
     background: Background = None,
     export_faces: ExportFaces = None,
     export_every: ExportEvery = None,
@@ -228,7 +236,7 @@ def render(
     pix_fmt: PixFmt = None,
     start: Start = None,
     end: End = None,
-    batch: Batch = 8,
+    batch: Batch = "auto",
     background: Background = None,
     export_faces: ExportFaces = None,
     export_every: ExportEvery = None,
@@ -241,8 +249,8 @@ def render(
     json: options.Json = False,
 ) -> None:
     """Pass 2: restore a scanned and reviewed project; goes on where it was stopped."""
+    from refrestore.engine.local import render as render_project
     from refrestore.project import Project
-    from refrestore.render.render import render as render_project
 
     runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
     with Project.open(project) as opened, progress_reporter(progress) as report:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
+from refrestore.engine.local import render
 from refrestore.engine.run import PROJECT_SUFFIX
 from refrestore.errors import ProjectError
 from refrestore.evaluate.demo import MOVES, CameraMove, far_moments, make_demo_film
@@ -20,7 +21,7 @@ from refrestore.media.stills import write_picture
 from refrestore.models.pack import load_pack
 from refrestore.project import Project
 from refrestore.project.workplace import OutputPlace
-from refrestore.render.render import RenderResult, render
+from refrestore.render.render import RenderResult
 from refrestore.scan.scan import scan
 from refrestore.scan.sheet import contact_sheet
 from refrestore.types import Identity, ProgressCallback

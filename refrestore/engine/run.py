@@ -14,6 +14,7 @@ from refrestore.config import (
     RuntimeSettings,
     ScanSettings,
 )
+from refrestore.engine.local import render
 from refrestore.errors import Kept, UsageError, kept_if_broken_off
 from refrestore.media.encoder import resolve_encoder
 from refrestore.media.probe import probe
@@ -23,7 +24,7 @@ from refrestore.project.workplace import OutputPlace
 from refrestore.render.background import Background, open_background
 from refrestore.render.export import check_export_folder
 from refrestore.render.people import clear_centroid
-from refrestore.render.render import RenderResult, render
+from refrestore.render.render import RenderResult
 from refrestore.render.toolbox import open_toolbox
 from refrestore.scan.scan import scan
 from refrestore.types import Announce, FloatArray, Identity, ProgressCallback, Reference
@@ -159,7 +160,7 @@ def _run(
     announce: Announce | None,
 ) -> list[RenderResult]:
     """Scan all, recognise across all, render all."""
-    toolbox = open_toolbox(runtime)
+    toolbox = replace(open_toolbox(runtime), background=background)
     network = toolbox.eyes.network
     scanned: list[Plan] = []
     with kept_if_broken_off(lambda: _kept_scans(scanned, plans)):
@@ -184,7 +185,6 @@ def _run(
                         lent=lent,
                         video=plan.video,
                         toolbox=toolbox,
-                        background=background,
                         export=_own_folder(export, plan, len(plans)),
                         progress=progress,
                         place=place,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from refrestore.errors import UsageError
+from refrestore.media.entries import Entries
 from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import VideoReader
 from refrestore.moment import FrameNumber, Moment, Timecode
@@ -28,7 +29,11 @@ class Part:
 
 
 def resolve_part(
-    start: Moment | None, end: Moment | None, info: VideoInfo, shots: Sequence[Shot] = ()
+    start: Moment | None,
+    end: Moment | None,
+    info: VideoInfo,
+    shots: Sequence[Shot] = (),
+    entries: Entries | None = None,
 ) -> Part:
     """Return the part of a film that begins and stops before two moments.
 
@@ -39,15 +44,17 @@ def resolve_part(
     info
         The film.
     shots
-        Its shots, if it was scanned: they say how long it is and where to look for a frame.
+        Its shots, if it was scanned: they say how long it is.
+    entries
+        Frames whose times are known, by default those that begin the shots.
 
     Raises
     ------
     UsageError
         A moment is not in the film, or the part holds nothing.
     """
-    begins = None if start is None else resolve_moment(start, info, shots)
-    stops = None if end is None else _end(end, info, shots)
+    begins = None if start is None else resolve_moment(start, info, shots, entries)
+    stops = None if end is None else _end(end, info, shots, entries)
     if stops is not None and stops <= (info.start if begins is None else begins):
         after = "the film's first frame" if start is None else spoken(start)
         raise UsageError(
@@ -57,8 +64,12 @@ def resolve_part(
     return Part(begins, stops)
 
 
-def resolve_moment(at: Moment, info: VideoInfo, shots: Sequence[Shot] = ()) -> Fraction:
+def resolve_moment(
+    at: Moment, info: VideoInfo, shots: Sequence[Shot] = (), entries: Entries | None = None
+) -> Fraction:
     """Return when a moment is as the film's container counts: of a frame, its exact time.
+
+    Parameters as for `resolve_part`.
 
     Raises
     ------
@@ -71,7 +82,7 @@ def resolve_moment(at: Moment, info: VideoInfo, shots: Sequence[Shot] = ()) -> F
             raise no_such_moment(at, info, shots)
         return info.start + at
     index = _index(at, info, shots)
-    time = _time_of(index, info, shots)
+    time = _time_of(index, info, shots, entries)
     if time is None:
         raise no_such_moment(at, info, shots)
     return time
@@ -105,12 +116,23 @@ def spoken(at: Moment | None) -> str:
     return f"frame {at.index}" if isinstance(at, FrameNumber) else str(at)
 
 
-def _end(end: Moment, info: VideoInfo, shots: Sequence[Shot]) -> Fraction | None:
+def frame_at(time: Fraction, info: VideoInfo, entries: Entries) -> int | None:
+    """Return the index of the first frame at or after a time, None if the film is over by then."""
+    if entries.complete:
+        count = entries.count_before(time)
+        return count if count < len(entries) else None
+    with VideoReader(info.path, info=info, enter=entries.until(time)) as reader:
+        return next((frame.index for frame in reader if frame.time >= time), None)
+
+
+def _end(
+    end: Moment, info: VideoInfo, shots: Sequence[Shot], entries: Entries | None
+) -> Fraction | None:
     """Return where a part stops, None if the film stops first."""
     if isinstance(end, Fraction):
         return info.start + end
     index = _index(end, info, shots)
-    return info.start if index == 0 else _time_of(index, info, shots)
+    return info.start if index == 0 else _time_of(index, info, shots, entries)
 
 
 def _index(at: FrameNumber | Timecode, info: VideoInfo, shots: Sequence[Shot]) -> int:
@@ -139,13 +161,16 @@ def _index(at: FrameNumber | Timecode, info: VideoInfo, shots: Sequence[Shot]) -
     return index
 
 
-def _time_of(index: int, info: VideoInfo, shots: Sequence[Shot]) -> Fraction | None:
+def _time_of(
+    index: int, info: VideoInfo, shots: Sequence[Shot], entries: Entries | None
+) -> Fraction | None:
     """Return the exact time of a frame, None if there is none of that number."""
     if shots and index >= shots[-1].stop:
         return None
-    before = [shot for shot in shots if shot.first <= index]
-    enter = (before[-1].first, before[-1].start) if before else None
-    with VideoReader(info.path, info=info, enter=enter) as reader:
+    near = (entries or Entries.of_shots(shots)).before(index)
+    if near is not None and near[0] == index:
+        return near[1]
+    with VideoReader(info.path, info=info, enter=near) as reader:
         return next((frame.time for frame in reader if frame.index == index), None)
 
 

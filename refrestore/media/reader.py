@@ -15,7 +15,7 @@ import av
 
 from refrestore.errors import MediaError
 from refrestore.media.probe import VideoInfo, film_stream, open_film, probe
-from refrestore.types import Frame
+from refrestore.types import Frame, Geometry
 
 MAX_READ_ERRORS = 100
 """Read errors in a row, without a packet between them, after which a file is at its end."""
@@ -23,9 +23,13 @@ MAX_READ_ERRORS = 100
 POLL_SECONDS = 0.1
 """How often a full queue looks whether its consumer has gone."""
 
+SEEK_MARGINS = (Fraction(1), Fraction(12), Fraction(60))
+"""Seconds before a frame at which a key frame is looked for. The first is for containers that have
+an index, of decoding times; the others for those that have none (MPEG-TS), where a seek ends
+anywhere between two key frames: 250 pictures, the encoders' custom, are 10.4 s of film."""
 
-SEEK_MARGIN = Fraction(1)
-"""Seconds before a frame at which a key frame is looked for: containers index decoding times."""
+QUEUE_FRAMES, QUEUE_BYTES = 8, 100_000_000
+"""Frames decoded ahead at most, and what they may take: 4K at 8 bits are 12 MB each."""
 
 
 class _End:
@@ -49,13 +53,14 @@ class VideoReader:
     start, end
         Presentation times in seconds; frames with `start <= time < end` are given.
     queue
-        Frames decoded ahead at most.
+        Frames decoded ahead at most; by default as many as `queue_size` says.
     info
         What `probe` said, if it was asked already.
     enter
         Index and exact time of a frame from which on frames are wanted, from an earlier reading:
-        decoding starts at a key frame before it. A file in which that frame is not found at that
-        time, or whose pictures come out damaged, is read from its beginning.
+        decoding starts at a key frame before it, and that frame is the first given. A file in which
+        it is not found at that time, or whose pictures come out damaged, is read from its
+        beginning: then the first given is frame 0.
 
     Attributes
     ----------
@@ -77,17 +82,17 @@ class VideoReader:
         *,
         start: Fraction | None = None,
         end: Fraction | None = None,
-        queue: int = 8,
+        queue: int | None = None,
         info: VideoInfo | None = None,
         enter: tuple[int, Fraction] | None = None,
     ) -> None:
-        if queue < 1:
+        if queue is not None and queue < 1:
             raise ValueError(f"queue must be 1 or more, got {queue}")
         self.info = info or probe(path)
         self.decode_failures = 0
         self._path = Path(path)
         self._start, self._end, self._enter = start, end, enter
-        self._size = queue
+        self._size = queue or queue_size(self.info.geometry, self.info.bit_depth)
         self._skipped = 0
         self._queue: _Queue | None = None
         self._stop = threading.Event()
@@ -176,22 +181,37 @@ class VideoReader:
         if self._enter is None or self._enter[0] <= 0:
             return None
         index, time = self._enter
-        failures = self.decode_failures
-        pictures = self._pictures(seek=time - SEEK_MARGIN)
-        whole = False
+        for margin in SEEK_MARGINS:
+            pictures = self._pictures(seek=time - margin, until=time)
+            failures = self.decode_failures
+            if (first := self._found(pictures, time)) is not None:
+                self._skipped = index
+                return chain([first], pictures)
+            pictures.close()
+            self.decode_failures = failures
+            if time - margin <= self.info.start:
+                break
+        return None
+
+    def _found(self, pictures: Iterator[av.VideoFrame], time: Fraction) -> av.VideoFrame | None:
+        """Return the picture of exactly that time, if it comes out whole behind a key frame."""
+        failures, whole = self.decode_failures, False
         for picture in pictures:
             whole |= bool(picture.key_frame)
             exact = None if picture.pts is None else picture.pts * self.info.time_base
             if exact is None or exact > time or self.decode_failures > failures:
-                break
-            if exact == time and whole:
-                self._skipped = index
-                return chain([picture], pictures)
-        pictures.close()
-        self.decode_failures = failures
+                return None
+            if exact == time:
+                return picture if whole else None
         return None
 
-    def _pictures(self, seek: Fraction | None = None) -> Generator[av.VideoFrame, None, None]:
+    def _pictures(
+        self, seek: Fraction | None = None, until: Fraction | None = None
+    ) -> Generator[av.VideoFrame, None, None]:
+        """Yield pictures from the beginning, or from the first key frame that a seek leads to.
+
+        Nothing comes where that is later than `until`.
+        """
         with open_film(self._path) as container:
             stream = film_stream(container, self._path)
             stream.thread_type = "AUTO"
@@ -201,9 +221,16 @@ class VideoReader:
                     container.seek(int(seek / time_base), stream=stream, backward=True)
                 except av.FFmpegError:
                     return
+            begun = seek is None
             for packet in chain(read_packets(container, [stream], self._read_failed), [None]):
                 if self._stop.is_set():
                     return
+                if not begun:
+                    if packet is None or _is_after(packet, until, time_base):
+                        return
+                    begun = packet.is_keyframe
+                    if not begun:
+                        continue
                 if packet is not None and packet.is_corrupt:
                     self.decode_failures += 1
                 try:
@@ -228,6 +255,21 @@ class VideoReader:
 
     def _read_failed(self) -> None:
         self.decode_failures += 1
+
+
+def queue_size(geometry: Geometry, bit_depth: int) -> int:
+    """Return how many frames of a size may wait in a queue, at least 2."""
+    return max(2, min(QUEUE_FRAMES, QUEUE_BYTES // frame_bytes(geometry, bit_depth)))
+
+
+def frame_bytes(geometry: Geometry, bit_depth: int) -> int:
+    """Return what a decoded picture takes, as 4:2:0."""
+    return geometry.width * geometry.height * 3 // 2 * (2 if bit_depth > 8 else 1)
+
+
+def _is_after(packet: Any, time: Fraction | None, time_base: Fraction) -> bool:
+    """Say whether a packet is decoded after a time: it cannot lead to what is shown then."""
+    return time is not None and packet.dts is not None and packet.dts * time_base > time
 
 
 def read_packets(

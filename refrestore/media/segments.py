@@ -67,7 +67,9 @@ class SegmentWriter:
         self._packets = 0
         with self._guarded():
             self._format = OTHER_FORMATS.get(encoder.codec, SEGMENT_FORMAT)
-            options = {"movflags": "use_metadata_tags"} if self._format == "mov" else {}
+            options = {"fflags": "+bitexact"}  # no random identifiers: the same bytes every time
+            if self._format == "mov":
+                options["movflags"] = "use_metadata_tags"
             self._container = av.open(
                 libav_url(self._temporary), "w", format=self._format, container_options=options
             )

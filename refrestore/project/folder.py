@@ -44,7 +44,8 @@ _LEFTOVER = re.compile(
 """Names that a stopped process may leave beside no database: the one list of them."""
 
 _SCAN_LEFTOVER = re.compile(
-    rf"\d{{4,}}(/(references|thumbnails)(/(\d{{6,}}\.(png|jpg)|{_TEMPORARY}))?)?"
+    rf"\d{{4,}}(/(times|{_TEMPORARY}|(references|thumbnails)"
+    rf"(/(\d{{6,}}\.(png|jpg)|{_TEMPORARY}))?))?"
 )
 """What it may leave in the folder of scans."""
 

@@ -5,6 +5,7 @@
     project.sqlite           shots, tracks, faces, the log of edits
     scans/0001/references/   aligned crops, PNG
     scans/0001/thumbnails/   a picture per track, JPEG
+    scans/0001/times         when every frame is shown
     scan.lock                held while a scan is written
 
 Paths inside are relative: the folder can be copied elsewhere.
@@ -24,6 +25,7 @@ import numpy as np
 
 from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
+from refrestore.media.entries import Entries
 from refrestore.media.files import publish
 from refrestore.types import Faces, ImageArray, Reference, Shot, Track
 
@@ -43,6 +45,7 @@ from .scanning import (
     sweep,
     thumbnail_path,
 )
+from .times import TIMES, read_entries
 from .timing import Timeline
 from .video import VideoSource, pack_video, unpack_video
 
@@ -331,6 +334,12 @@ class Project(CloseUpDecisions):
         """Return the (H, W, 3) RGB picture of a track, None where there is none."""
         path = thumbnail_path(scan_folder(self.folder, self.scan_id()), track_id)
         return read_image(path) if path.is_file() else None
+
+    def entries(self) -> Entries:
+        """Return the frames whose times are known: all, or where the scan is an older one, cuts."""
+        with self.database.transaction():
+            folder, shots = scan_folder(self.folder, self.scan_id()), self.shots()
+        return read_entries(folder / TIMES, shots)
 
     def timeline(self) -> Timeline:
         """Return the map from frames to seconds."""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ import numpy as np
 from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
 from refrestore.media.files import disk_error, write_file
-from refrestore.types import Faces, ImageArray, Reference, Shot, Track
+from refrestore.types import Faces, ImageArray, IntArray, Reference, Shot, Track
 
 from . import columns
 from .anchors import mark, resolve
@@ -30,6 +31,7 @@ from .edits import Mark
 from .files import encode_jpeg, encode_png
 from .folder import LOCK, SCANS, SPOOL
 from .lock import FileLock
+from .times import TIMES, pack_times
 
 if TYPE_CHECKING:
     from .project import Project
@@ -188,6 +190,11 @@ class ScanWriter:
         """Store the number of frames the video really has."""
         self._check_open()
         self._database.execute("UPDATE scans SET frames = ? WHERE id = ?", (int(frames), self.id))
+
+    def set_times(self, ticks: IntArray, unit: Fraction) -> None:
+        """Store when each frame of the film is shown, (N,) in units of so many seconds."""
+        self._check_open()
+        self._write(self.folder / TIMES, pack_times(ticks, unit))
 
     def commit(self) -> None:
         """Make this the project's scan, in one step, and drop the old one."""

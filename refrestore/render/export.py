@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +20,6 @@ import numpy as np
 
 from refrestore.errors import DiskError
 from refrestore.media.files import disk_error, write_file
-from refrestore.media.moments import Part
 from refrestore.media.stills import write_picture
 from refrestore.render.painted import Face
 from refrestore.render.plan import TrackPlan
@@ -66,29 +65,14 @@ def choose_faces(
     return {track: frozenset(frames) for track, frames in result.items()}
 
 
-def plans_within(
-    plans: Sequence[TrackPlan], part: Part, zero: Fraction, seconds: Callable[[int], float]
-) -> Sequence[TrackPlan]:
-    """Return the plans of the part that is rendered.
-
-    Parameters
-    ----------
-    part
-        In the container's times.
-    zero
-        Of the first frame in them.
-    seconds
-        From the first frame to a frame of an index; where it is inexact (varying rates) a face at
-        the part's ends may be missed.
-    """
-    if part.start is None and part.end is None:
-        return plans
-    low = -np.inf if part.start is None else float(part.start - zero)
-    high = np.inf if part.end is None else float(part.end - zero)
+def plans_within(plans: Sequence[TrackPlan], first: int, stop: int) -> Sequence[TrackPlan]:
+    """Return what plans have of frames `first <= frame < stop`; who has none is left out."""
     parts = []
     for plan in plans:
-        rows = np.flatnonzero([low <= seconds(frame) < high for frame in plan.faces.frame.tolist()])
-        if len(rows):
+        rows = np.flatnonzero((plan.faces.frame >= first) & (plan.faces.frame < stop))
+        if len(rows) == len(plan.faces):
+            parts.append(plan)
+        elif len(rows):
             parts.append(replace(plan, faces=plan.faces[rows], strength=plan.strength[rows]))
     return parts
 

@@ -1,22 +1,18 @@
-"""The film of a render: rendered and joined or, where nothing is restored, copied."""
+"""The film of a render: joined from its segments or, where nothing is restored, copied."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from refrestore.config import EncoderSettings, RenderSettings
 from refrestore.errors import MediaError, kept_if_broken_off
 from refrestore.media.copying import copy_film, resolve_copy
 from refrestore.media.encoder import Encoder
 from refrestore.media.join import join
-from refrestore.media.moments import film_length
-from refrestore.media.probe import VideoInfo
-from refrestore.render.loop import Job, render_segments
+from refrestore.render.recipe import FilmRecipe
 from refrestore.render.report import SegmentRecord
 from refrestore.render.segments import Segment, SegmentFolder
-from refrestore.types import Announce, ProgressCallback
+from refrestore.types import Announce
 
 COPIED = "No face needed restoration; the film stream was copied, not encoded."
 
@@ -41,60 +37,53 @@ class Film:
     copied: bool = False
 
 
-def make_film(
-    job: Job,
-    folder: SegmentFolder,
-    output: Path,
-    *,
-    asked: EncoderSettings,
-    said: Notes,
-    progress: ProgressCallback,
+def film_as_it_is(recipe: FilmRecipe, folder: SegmentFolder, said: Notes) -> Film | None:
+    """Copy a film in which nothing is to be restored; None if it must be rendered."""
+    if recipe.export is not None or any(plan.restored_frames for plan in recipe.plans):
+        return None
+    encoder = _copied(recipe, folder, said)
+    if encoder is None:
+        return None
+    return Film([], [SegmentRecord(recipe.stop)], encoder, copied=True)
+
+
+def film_of(
+    recipe: FilmRecipe, records: Sequence[SegmentRecord], folder: SegmentFolder, said: Notes
 ) -> Film:
-    """Write the output.
+    """Make the output of its segments or, if nothing was restored after all, copy it.
 
     Parameters
     ----------
-    asked
-        What the user asked of the encoder: a film that must be encoded is not copied.
-    said
-        Is told what is lost before the first frame is rendered.
+    records
+        Of the recipe's segments, in order.
 
     Raises
     ------
-    UsageError, MediaError, DiskError
-        There is no frame in the range, or the output cannot be written.
+    MediaError, DiskError
+        There is no frame in it, or the output cannot be written.
     """
-    info, part, frames = job.info, job.part, job.frames
-    as_it_is = AsItIs(info, output, folder.path, job.settings, asked)
-    nothing = not any(plan.restored_frames for plan in job.plans)
-    if nothing and job.export is None and (encoder := as_it_is.copied(said)) is not None:
-        return Film([], [SegmentRecord(frames)], encoder, copied=True)
-    said.say(job.encoder.notes)
-    rendered = render_segments(
-        job, folder, lambda done, _: progress("render", done, max(frames, done))
-    )
+    pairs = zip(recipe.segments, records, strict=True)
+    rendered = [(segment, record) for segment, record in pairs if record.frames]
     if not rendered:
         folder.remove()
-        length = film_length(info, job.shots)
-        long = "" if length is None else f"; the film is {float(length):.2f} s long"
-        raise MediaError(f"{info.path} has no frame between --start and --end{long}.")
+        raise MediaError(f"Not one frame of {recipe.info.path} could be read where it was wanted.")
     segments, records = zip(*rendered, strict=True)
-    unchanged = not any(record.faces for record in records)
-    if unchanged and (not nothing or job.export is not None):
-        encoder = as_it_is.copied(said)
+    hoped = recipe.export is not None or any(plan.restored_frames for plan in recipe.plans)
+    if hoped and not any(record.faces for record in records):
+        encoder = _copied(recipe, folder, said)
         if encoder is not None:
             return Film(segments, records, encoder, copied=True)
-    with kept_if_broken_off(lambda: folder.kept(segments)):
+    with kept_if_broken_off(lambda: folder.kept(recipe.segments)):
         join(
             [folder.video(segment) for segment in segments],
-            job.encoder,
-            info,
-            output,
-            start=part.start,
-            end=part.end,
+            recipe.encoder,
+            recipe.info,
+            recipe.output,
+            start=recipe.part.start,
+            end=recipe.part.end,
             work=folder.path,
         )
-    return Film(segments, records, job.encoder)
+    return Film(segments, records, recipe.encoder)
 
 
 class Notes:
@@ -117,35 +106,29 @@ class Notes:
             self.notes.clear()
         for note in notes:
             self.notes.append(note)
-            if note not in self._announced:
-                self._announced.add(note)
-                self._announce(note)
+            self.announce(note)
+
+    def announce(self, note: str) -> None:
+        """Announce a sentence that the report does not need, once."""
+        if note not in self._announced:
+            self._announced.add(note)
+            self._announce(note)
 
 
-@dataclass(frozen=True)
-class AsItIs:
-    """The output that a film gives in which nothing is restored."""
+def _copied(recipe: FilmRecipe, folder: SegmentFolder, said: Notes) -> Encoder | None:
+    """Copy the film if that is what was asked for and the container takes it, and say so.
 
-    info: VideoInfo
-    output: Path
-    work: Path
-    settings: RenderSettings
-    encoder: EncoderSettings
-
-    def copied(self, said: Notes) -> Encoder | None:
-        """Copy the film if that is what was asked for and the container takes it, and say so.
-
-        None if it must be encoded; the reason is said where the user did not give it.
-        """
-        settings = self.settings
-        ranged = settings.start is not None or settings.end is not None
-        if settings.scale != 1 or ranged or self.encoder.model_fields_set:
-            return None
-        try:
-            encoder = resolve_copy(self.info, self.output, work=self.work)
-            copy_film(encoder, self.info, self.output, work=self.work)
-        except MediaError as error:
-            said.say([f"No face needed restoration, but the film is encoded again: {error}"])
-            return None
-        said.say([COPIED, *encoder.notes], instead=True)
-        return encoder
+    None if it must be encoded; the reason is said where the user did not give it.
+    """
+    settings, info, output = recipe.settings, recipe.info, recipe.output
+    ranged = settings.start is not None or settings.end is not None
+    if settings.scale != 1 or ranged or recipe.asked.model_fields_set:
+        return None
+    try:
+        encoder = resolve_copy(info, output, work=folder.path)
+        copy_film(encoder, info, output, work=folder.path)
+    except MediaError as error:
+        said.say([f"No face needed restoration, but the film is encoded again: {error}"])
+        return None
+    said.say([COPIED, *encoder.notes], instead=True)
+    return encoder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,26 +13,21 @@ import numpy as np
 
 from refrestore.config import RenderSettings, RuntimeSettings
 from refrestore.media.compose import compose
+from refrestore.media.entries import Entries
 from refrestore.media.moments import no_such_moment, resolve_moment
 from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import VideoInfo, probe
-from refrestore.media.reader import VideoReader
 from refrestore.moment import Moment
 from refrestore.project import Profile, Project
 from refrestore.render.background import open_background
-from refrestore.render.paint import paint
-from refrestore.render.painted import Account, Painted
+from refrestore.render.frames import passes_of
 from refrestore.render.people import People, gather_people
-from refrestore.render.plan import TrackPlan, plan_tracks
-from refrestore.render.refine import Tools, refine
+from refrestore.render.plan import TrackPlan
+from refrestore.render.recipe import read_recipe
 from refrestore.render.segments import CONTEXT
 from refrestore.render.toolbox import Toolbox, open_toolbox
-from refrestore.render.work import gather
-from refrestore.restore.steady import REACH
-from refrestore.types import Frame, Geometry, ImageArray, ProgressCallback
-
-MOST_BYTES = 1_200_000_000
-"""Decoded pictures held for a stretch: two seconds of 1080p take 250 MB, of 4K all of it."""
+from refrestore.render.window import Done, render_window
+from refrestore.types import Announce, Frame, Geometry, ImageArray, ProgressCallback
 
 
 @dataclass(frozen=True)
@@ -164,11 +159,11 @@ class Previewer:
         seconds: Fraction,
         settings: RenderSettings,
         strengths: Mapping[int, float] | None = None,
+        *,
         progress: ProgressCallback | None = None,
+        announce: Announce | None = None,
     ) -> Iterator[Preview]:
         """Restore the frames of a short stretch, in order.
-
-        It is shorter than asked for where its decoded pictures would not fit into `MOST_BYTES`.
 
         Parameters
         ----------
@@ -182,6 +177,8 @@ class Previewer:
             Limits per identity id in the place of the identities' own.
         progress
             Told about the stages "read", "refine" and "restore".
+        announce
+            Is told of a film that cannot be entered late.
 
         Raises
         ------
@@ -189,113 +186,64 @@ class Previewer:
             If the film shows nothing then.
         """
         report = progress or (lambda stage, done, total: None)
-        frames, first, stop = self._read(at, seconds, report)
-        people = self.people()
-        plans = self._plans(first - CONTEXT, stop + CONTEXT, people, settings, strengths)
-        report("refine", 0, stop - first)
-        background = open_background(settings, self._runtime)
+        shots, entries = self._project.shots(), self._project.entries()
+        time = resolve_moment(at, self.info, shots, entries)
+        toolbox, people = self._equipped(settings), self.people()
+        done, counted = Done(), 0
         geometry = self.info.geometry.scaled(settings.scale)
-        tools = Tools(
-            self.toolbox.models,
-            self.toolbox.restorer,
-            people.banks,
-            settings.references,
-            settings.batch,
-            people.rivals,
-            self.toolbox.switches,
-        )
-        account = Account()
-        work = gather(plans, first, stop, self.info.geometry, context=CONTEXT)
-        if len(work):
-            told = _told(frames, report)
-            work = refine(work, told, self.info.geometry, tools).work
-            near = [one for one in frames if first - REACH <= one.index < stop + REACH]
-            painted = paint(work, near, tools, account, scale=settings.scale)
-        else:
-            painted = (Painted(one, []) for one in frames)
-        counted = 0
-        for one in painted:
-            if not first <= one.frame.index < stop:
-                continue
-            plain = compose(one.frame, [], scale=settings.scale)
-            made = (
-                compose(one.frame, one.patches, scale=settings.scale)
-                if background is None
-                else background.compose(one, settings.scale)
+        with passes_of(
+            self.info,
+            entries,
+            math.ceil(seconds * self.info.average_rate),
+            announce=announce,
+            passed=lambda index: report("read", index, None),
+        ) as passes:
+            first = passes.look.first_at(time)
+            if first is None:
+                raise no_such_moment(at, self.info, shots)
+            stop = max(first + 1, _frame_after(first, time + seconds, seconds, entries, self.info))
+            recipe = read_recipe(
+                self._project,
+                self.info,
+                toolbox,
+                people,
+                settings,
+                near=(first - CONTEXT, stop + CONTEXT),
+                strengths=strengths,
             )
-            before, after = (
-                display_rgb(Frame(one.frame.index, one.frame.time, picture, geometry))
-                for picture in (plain, made)
-            )
-            shown = _shown(plans, one.frame.index, self.info.geometry, before)
-            report("restore", one.frame.index - first + 1, stop - first)
-            yield Preview(
-                one.frame.time - self.info.start, before, after, account.faces - counted, shown
-            )
-            counted = account.faces
+            report("refine", 0, stop - first)
 
-    def _read(
-        self, moment: Moment, seconds: Fraction, report: ProgressCallback
-    ) -> tuple[list[Frame], int, int]:
-        """Return the stretch's frames with their context, and its first index and its end."""
-        behind: deque[Frame] = deque(maxlen=CONTEXT)
-        frames: list[Frame] = []
-        first = stop = -1
-        geometry = self.info.geometry
-        most = max(1, MOST_BYTES // (geometry.width * geometry.height * 2) - 2 * CONTEXT)
-        every = self._project.shots()
-        at = resolve_moment(moment, self.info, every)
-        shots = [s for s in every if s.start <= at]
-        enter = (shots[-1].first, shots[-1].start) if shots else None
-        # Faces are followed from cut to cut: nothing before the last one is needed.
-        with VideoReader(self.info.path, info=self.info, enter=enter) as reader:
-            for frame in reader:
-                if frame.time < at:
-                    behind.append(frame)
-                    report("read", frame.index, None)
-                    continue
-                if first < 0:
-                    first, frames = frame.index, [*behind]
-                over = frame.time >= at + seconds or frame.index - first >= most
-                if stop < 0 and frame.index > first and over:
-                    stop = frame.index
-                if 0 <= stop <= frame.index - CONTEXT:
-                    break
-                frames.append(frame)
-        if first < 0:
-            raise no_such_moment(moment, self.info, every)
-        return frames, first, stop if stop >= 0 else frames[-1].index + 1
+            def looked(index: int) -> None:
+                report("refine", max(0, index - first), stop - first)
 
-    def _plans(
-        self,
-        first: int,
-        stop: int,
-        people: People,
-        settings: RenderSettings,
-        strengths: Mapping[int, float] | None,
-    ) -> list[TrackPlan]:
-        """Return the plans of the tracks near some frames.
+            for one in render_window(
+                recipe, toolbox, passes, first, stop, done=done, looked=looked
+            ):
+                frame = one.frame
+                before, after = (
+                    display_rgb(Frame(frame.index, frame.time, picture, geometry))
+                    for picture in (compose(frame, [], scale=settings.scale), one.picture)
+                )
+                shown = _shown(recipe.plans, frame.index, self.info.geometry, before)
+                report("restore", frame.index - first + 1, stop - first)
+                made, counted = done.account.faces - counted, done.account.faces
+                yield Preview(frame.time - self.info.start, before, after, made, shown)
 
-        A plan depends on faces in the same frames only (`plan`), and tracks end at cuts: those
-        of the shots concerned are all that matter.
-        """
-        near = [s for s in self._project.shots() if s.first < stop and s.stop > first]
-        shots = {shot.index for shot in near}
-        tracks = [track for track in self._project.tracks() if track.shot in shots]
-        return plan_tracks(
-            tracks,
-            lambda track: self._project.faces([track]),
-            people.identities,
-            settings,
-            strengths=strengths,
-        )
+    def _equipped(self, settings: RenderSettings) -> Toolbox:
+        """Return the networks, with the one for the rest of the frame that the settings name."""
+        toolbox = self.toolbox
+        if settings.background is None or toolbox.background is not None:
+            return toolbox
+        return replace(toolbox, background=open_background(settings, self._runtime))
 
 
-def _told(frames: Sequence[Frame], report: ProgressCallback) -> Iterator[Frame]:
-    """Yield frames and tell of each, so that who does not want them any more can say so."""
-    for number, frame in enumerate(frames):
-        report("refine", number, len(frames))
-        yield frame
+def _frame_after(
+    first: int, time: Fraction, seconds: Fraction, entries: Entries, info: VideoInfo
+) -> int:
+    """Return the index of the first frame at or after a time, by the rate if no times are known."""
+    if entries.complete:
+        return entries.count_before(time)
+    return first + math.ceil(seconds * info.average_rate)
 
 
 def preview(

@@ -128,27 +128,17 @@ class SegmentFolder:
         """Say whether a segment needs no rendering."""
         return self.video(segment).is_file() and self.record(segment).is_file()
 
-    def kept(self, segments: Sequence[Segment], *, all_of_it: bool = True) -> Kept:
-        """Say what a render that is broken off now leaves behind.
-
-        Parameters
-        ----------
-        segments
-            Of the render.
-        all_of_it
-            Whether it is to have all of them.
-        """
+    def kept(self, segments: Sequence[Segment]) -> Kept:
+        """Say what a render that is broken off now leaves behind; `segments` are all it has."""
         finished = [segment for segment in segments if self.finished(segment)]
         if not finished:
             return Kept("no segment was finished", goes_on=False)
         frames, every = (sum(map(len, some)) for some in (finished, segments))
-        many = len(finished) > 1 or all_of_it
-        said = (
-            f"{len(finished)} of {len(segments)} segments ({frames:,} of {every:,} frames)"
-            if all_of_it
-            else f"{len(finished)} segment{'s' if many else ''} ({frames:,} frames)"
+        return Kept(
+            f"{len(finished)} of {len(segments)} segments ({frames:,} of {every:,} frames) are "
+            f"kept in {self.path}",
+            goes_on=True,
         )
-        return Kept(f"{said} {'are' if many else 'is'} kept in {self.path}", goes_on=True)
 
     def remove(self) -> None:
         """Delete what is in the folder, once the output is complete."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
 import torch
 
 from refrestore.config import RuntimeSettings
+from refrestore.faces.align import CROP_SIZE
 from refrestore.faces.analyser import FaceModels, load_face_models
 from refrestore.models.catalogue import file_digest
 from refrestore.models.pack import Pack, load_pack
@@ -28,8 +29,24 @@ from refrestore.restore.parser import load_parser
 from refrestore.restore.restorer import Restorer
 from refrestore.types import FloatArray
 
+if TYPE_CHECKING:
+    from refrestore.render.background import Background
+
 MOST_WORKERS = 8
 """Faces restored side by side on a CPU; each takes about 250 MB."""
+
+
+GFPGAN_STAGE = "GFPGAN"
+
+CPU_BATCH = 8
+"""Faces restored at a time on a CPU; there they only share out the workers."""
+
+LEAST_BATCH, MOST_BATCH = 8, 512
+"""Faces restored at a time on CUDA; so many frames' faces wait for each other."""
+
+FACE_BYTES = 320_000_000
+"""What a face of side 512 with eight references takes while it is restored: a CPU's worker grows
+by 250 MB with five, in single precision. It goes with the square of the side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +63,15 @@ class Toolbox:
         Fusion, GFPGAN behind it and a face mask where the pack has them.
     switches
         What a render leaves out, to measure what it is worth.
+    background
+        What enlarges the rest of the frame, or None.
     """
 
     pack: Pack
     models: FaceModels
     restorer: Restorer
     switches: Switches = ALL_ON
+    background: Background | None = None
     _afar: WeakKeyDictionary[Profile, FloatArray] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
@@ -85,7 +105,7 @@ class Toolbox:
     @property
     def stages(self) -> list[str]:
         """Return the restorer's stages, for people."""
-        return ["reference fusion", *(["GFPGAN"] if self.restorer.gfpgan is not None else [])]
+        return ["reference fusion", *([GFPGAN_STAGE] if self.restorer.gfpgan is not None else [])]
 
     def description(self) -> dict[str, Any]:
         """Return what decides the numbers that come out: files by digest, device, precision."""
@@ -95,8 +115,22 @@ class Toolbox:
             "device": str(self.restorer.device),
             "precision": str(self.restorer.dtype).removeprefix("torch."),
             "stages": self.stages,
+            **({"background": self.background.description()} if self.background else {}),
             **({"without": self.switches.off} if self.switches.off else {}),
         }
+
+    def batch(self, asked: int | Literal["auto"], side: int) -> int:
+        """Return how many faces are restored at a time, with crops of a side at most.
+
+        On CUDA as many as half of the memory that is free now has room for.
+        """
+        if asked != "auto":
+            return asked
+        device = self.restorer.device
+        if device.type != "cuda":
+            return CPU_BATCH
+        free, _ = torch.cuda.mem_get_info(device)
+        return faces_that_fit(free // 2, side)
 
     def without(self, *names: str) -> Toolbox:
         """Return the same with some `Switches` turned off."""
@@ -109,6 +143,16 @@ class Toolbox:
         roles = ("detector", "recogniser", "landmarks", "fusion", "gfpgan", "mask", "parser")
         files = {role: getattr(self.pack, role) for role in roles}
         return {role: file_digest(path) for role, path in files.items() if path is not None}
+
+
+def faces_that_fit(memory: int, side: int) -> int:
+    """Return how many faces of a side fit into so many bytes, `LEAST_BATCH` to `MOST_BATCH`.
+
+    >>> faces_that_fit(40 << 30, 512), faces_that_fit(40 << 30, 128)
+    (128, 512)
+    """
+    each = FACE_BYTES * side**2 // CROP_SIZE**2
+    return max(LEAST_BATCH, min(MOST_BATCH, memory // each // LEAST_BATCH * LEAST_BATCH))
 
 
 def open_toolbox(settings: RuntimeSettings) -> Toolbox:

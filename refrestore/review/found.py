@@ -42,6 +42,7 @@ class Found:
         self.network = Network() if info is None else info.network
         self.timeline: Timeline = project.timeline()
         self.shots: list[Shot] = project.shots()
+        self.entries = project.entries()
         self.tracks: dict[int, Track] = {track.id: track for track in project.tracks()}
         self.counts: dict[int, int] = dict(
             project.database.read("tracks", "id, faces", "WHERE scan = ?", (self.scan,))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from fractions import Fraction
 
+from refrestore.media.entries import Entries
 from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import VideoReader
 from refrestore.project.files import encode_jpeg
-from refrestore.types import Shot
 
 from .failures import NotFoundError
 
@@ -19,15 +18,15 @@ MOST_HEIGHT = 1080
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def moment_jpeg(info: VideoInfo, shots: Sequence[Shot], at: Fraction) -> bytes:
+def moment_jpeg(info: VideoInfo, entries: Entries, at: Fraction) -> bytes:
     """Return the frame shown at a time, as a JPEG of at most 1080 pixels' height.
 
     Parameters
     ----------
     info
         The film.
-    shots
-        Its shots: decoding begins at the cut before.
+    entries
+        Its known frames: decoding begins at a key frame before the last of them.
     at
         Seconds from the film's first frame.
 
@@ -37,9 +36,7 @@ def moment_jpeg(info: VideoInfo, shots: Sequence[Shot], at: Fraction) -> bytes:
         When the film is over by then.
     """
     time = info.start + at
-    before = [shot for shot in shots if shot.start <= time]
-    enter = (before[-1].first, before[-1].start) if before else None
-    with _ONE_AT_A_TIME, VideoReader(info.path, info=info, enter=enter) as reader:
+    with _ONE_AT_A_TIME, VideoReader(info.path, info=info, enter=entries.until(time)) as reader:
         for frame in reader:
             if frame.time >= time:
                 height = min(MOST_HEIGHT, frame.geometry.display_size[1])

@@ -52,7 +52,7 @@ def picture_routes(place: Place) -> APIRouter:
         found = place.view_of_scan(scan).found
         info = probe(place.settings.video or place.project.video.path)
         place.project.check_video(info.fingerprint, info.path)
-        make = partial(moment_jpeg, info, found.shots, Fraction(repr(at)))
+        make = partial(moment_jpeg, info, found.entries, Fraction(repr(at)))
         return _jpeg(place.pictures.get((scan, "moment", at), make))
 
     return routes

@@ -155,7 +155,7 @@ class Studio:
 
     def render(self, job: Job, order: RenderOrder) -> Json:
         """Render; what was finished stays when it is cancelled, and is used by the next."""
-        from refrestore.render.render import render
+        from refrestore.engine.local import render
 
         began, resumed = time.monotonic(), -1
 
@@ -236,7 +236,9 @@ class Studio:
             if stage == "refine":
                 self._began = time.monotonic()
 
-        return previewer.stretch(at, seconds, RenderSettings(), strengths, progress)
+        return previewer.stretch(
+            at, seconds, RenderSettings(), strengths, progress=progress, announce=job.announce
+        )
 
     def _boxes(self, shown: Preview) -> list[Json]:
         names = {one.id: one.name for one in self.project.identities()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -150,6 +151,7 @@ def scan_into(
         identities, references = run.name_people()
         source.check()
         writer.set_frames(run.frames)
+        writer.set_times(np.array(run.ticks, np.int64), info.time_base)
         return ScanSummary(
             frames=run.frames,
             shots=run.shots,
@@ -185,6 +187,7 @@ class _Scan:
         self._settings, self._spool, self._progress = settings, spool, progress
         self._view = view
         self._times: dict[int, Fraction] = {}
+        self.ticks = array("q")
         self._follower: Follower | None = None
         self._candidates: list[Spooled] = []
         self.tracks: list[Track] = []
@@ -225,6 +228,7 @@ class _Scan:
         if self._follower is None:
             self._follower = Follower(self._models, self._settings, self._info.average_rate)
         self._times[picture.number] = picture.time
+        self.ticks.append(int(picture.time / self._info.time_base))
         self._follower.push(picture.number, picture.image)
 
     def _end_shot(self) -> None:

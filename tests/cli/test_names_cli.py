@@ -13,12 +13,12 @@ import pytest
 
 import refrestore.cli as cli
 from refrestore.config import EncoderSettings, RuntimeSettings, ScanSettings
+from refrestore.engine.local import render
 from refrestore.errors import MediaError
 from refrestore.media import VideoReader, probe, read_picture, write_picture
 from refrestore.media.files import check_file
 from refrestore.media.simple import write_pictures
 from refrestore.project import Project
-from refrestore.render.render import render
 from refrestore.scan.scan import scan
 
 ODD = "n\udcff.mp4"

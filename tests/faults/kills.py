@@ -193,8 +193,8 @@ class Render(Case):
 def render_in_segments(project: str, output: str, seconds: float) -> None:
     """Render a project in short segments, which the command line does not offer."""
     from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
+    from refrestore.engine.local import render
     from refrestore.project import Project
-    from refrestore.render.render import render
     from refrestore.render.toolbox import open_toolbox
 
     runtime = RuntimeSettings(threads=1)

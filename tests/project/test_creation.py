@@ -63,6 +63,7 @@ LEFT = [
     "scans/0001/references/000001.png",
     "scans/0001/references/.abcd_123.partial",
     "scans/0001/thumbnails/000001.jpg",
+    "scans/0001/times",
 ]
 
 

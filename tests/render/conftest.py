@@ -15,9 +15,10 @@ from refrestore.config import (
     RuntimeSettings,
     ScanSettings,
 )
+from refrestore.engine.local import render
 from refrestore.evaluate.demo import CameraMove, View, make_demo_film
 from refrestore.project import Project
-from refrestore.render.render import RenderResult, render
+from refrestore.render.render import RenderResult
 from refrestore.scan.scan import scan
 
 MOVES = (

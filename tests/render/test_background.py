@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
+from refrestore.engine.local import render
 from refrestore.errors import MediaError, ModelError, UsageError
 from refrestore.media.coding import read_region
 from refrestore.media.compose import compose
@@ -33,7 +34,6 @@ from refrestore.render.background import (
 )
 from refrestore.render.painted import Painted
 from refrestore.render.preview import preview
-from refrestore.render.render import render
 from refrestore.restore.composite import Difference
 from refrestore.types import Frame, Geometry
 

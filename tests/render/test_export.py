@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from refrestore.config import ExportSettings
+from refrestore.engine.local import render
 from refrestore.errors import DiskError
 from refrestore.faces.align import crops as cut_crops
-from refrestore.media.moments import Part
 from refrestore.media.pixels import rgb
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
@@ -25,7 +25,6 @@ from refrestore.render.export import FaceExport, choose_faces, file_name, plans_
 from refrestore.render.exported import folder_name
 from refrestore.render.plan import TrackPlan
 from refrestore.render.refine import Refined
-from refrestore.render.render import render
 from refrestore.render.segments import Segment
 from refrestore.render.work import gather
 from refrestore.types import Faces, Geometry, Identity
@@ -226,13 +225,12 @@ def test_a_long_film_is_thinned_evenly() -> None:
 
 def test_a_part_exports_what_is_in_it() -> None:
     plans = [plan(1, 5, np.ones(100)), plan(2, 5, np.ones(3), first=201)]
-    zero = Fraction(17, 10)
-    shown = plans_within(plans, Part(zero + 2, zero + 4), zero, lambda frame: frame / 25)
+    shown = plans_within(plans, 50, 100)
     assert [(one.track, int(one.faces.frame[0]), len(one.strength)) for one in shown] == [
         (1, 50, 50)
     ]
     assert choose_faces(shown, 25) == {1: {50, 75}}
-    assert plans_within(plans, Part(), zero, lambda frame: frame / 25) is plans
+    assert plans_within(plans, 0, 300) == plans
 
 
 def test_names_sort_by_person_and_time() -> None:

@@ -20,10 +20,10 @@ from refrestore.config import (
     RuntimeSettings,
     ScanSettings,
 )
+from refrestore.engine.local import render
 from refrestore.engine.run import run
 from refrestore.project import Project
 from refrestore.render.film import COPIED
-from refrestore.render.render import render
 from refrestore.scan.scan import scan
 
 from .conftest import LOSSLESS

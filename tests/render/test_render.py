@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 
 from refrestore.config import RenderSettings, RuntimeSettings
+from refrestore.engine.local import render
 from refrestore.errors import ProfileError, ProjectError, UsageError
 from refrestore.media.planes import plane_views
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.project import Project
 from refrestore.render.preview import preview
-from refrestore.render.render import render
 from refrestore.render.toolbox import open_toolbox
 from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.restorer import Restorer
@@ -108,7 +108,7 @@ import sys
 from pathlib import Path
 from refrestore.config import EncoderSettings, RenderSettings
 from refrestore.project import Project
-from refrestore.render.render import render
+from refrestore.engine.local import render
 with Project.open(Path(sys.argv[1])) as project:
     render(project, Path(sys.argv[2]), encoder=EncoderSettings(codec="ffv1"),
            settings=RenderSettings(segment_seconds=0.3))

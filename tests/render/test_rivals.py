@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
+from refrestore.engine.local import render
 from refrestore.media import read_picture
 from refrestore.project import Project
 from refrestore.render.people import gather_people
 from refrestore.render.refine import GUARD_EVERY, Sample, Tools, _weights
-from refrestore.render.render import render
 from refrestore.render.rivals import Rivals, find_astray
 from refrestore.render.work import Work
 from refrestore.restore.bank import ReferenceBank

@@ -85,5 +85,3 @@ def test_what_is_kept_is_said(tmp_path: Path) -> None:
     (said,) = kept_notes(broken.value)
     assert said == f"1 of 2 segments (1,000 of 1,500 frames) are kept in {tmp_path}"
     assert said.goes_on
-    part = folder.kept(segments, all_of_it=False)
-    assert part == f"1 segment (1,000 frames) is kept in {tmp_path}"

@@ -19,11 +19,11 @@ import pytest
 from PIL import Image
 
 from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
+from refrestore.engine.local import render
 from refrestore.errors import MediaError
 from refrestore.media import VideoReader
 from refrestore.project import Project
 from refrestore.render.preview import preview
-from refrestore.render.render import render
 from refrestore.review.failures import ConflictError
 from refrestore.review.jobs import CancelledError, Jobs
 

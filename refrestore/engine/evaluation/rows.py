@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
+from refrestore.engine.local import render
 from refrestore.evaluate.package import NotInstalledError, PackageRestorer, package_network
 from refrestore.evaluate.rows import FilmCase, Made, PictureCase, PixelRow, Row, film_pictures
 from refrestore.evaluate.split import SPLIT_SIGMA, frequency_split
@@ -20,7 +21,6 @@ from refrestore.models import ModelStore
 from refrestore.project import Project
 from refrestore.render.people import gather_people
 from refrestore.render.picture import DETECT_SIZE, PASSES, PictureResult, restore_picture
-from refrestore.render.render import render
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.composite import differences, mesh_boxes, shared

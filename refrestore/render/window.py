@@ -1,0 +1,219 @@
+"""A window of a film: its frames as the output shows them, and as packets of a segment.
+
+Everything that shows restored frames makes them here: renders, however they are spread, previews
+and the review page.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain
+from typing import Protocol
+
+import av
+
+from refrestore.faces.align import CROP_SIZE
+from refrestore.media.compose import compose
+from refrestore.media.reader import queue_size
+from refrestore.media.segments import SegmentWriter
+from refrestore.media.unchanged import Unchanged
+from refrestore.render.frames import Passes, passes_of
+from refrestore.render.paint import paint
+from refrestore.render.painted import Account, Witness
+from refrestore.render.recipe import FilmRecipe, Recipe
+from refrestore.render.refine import Refined, refine
+from refrestore.render.report import SegmentRecord
+from refrestore.render.segments import CONTEXT, Segment, SegmentFolder
+from refrestore.render.toolbox import Toolbox
+from refrestore.render.work import gather
+from refrestore.restore.steady import REACH
+from refrestore.types import Frame
+
+Watch = Callable[[Frame], None]
+"""Is shown every finished frame, as it goes to the encoder; not to be written to."""
+
+
+class Executor(Protocol):
+    """Renders segments, wherever it likes."""
+
+    def __call__(self, recipe: FilmRecipe, segments: Sequence[Segment]) -> Iterator[SegmentRecord]:
+        """Yield the segments' records, in order; their packets are in the output's folder then.
+
+        A segment that turns out to have no frame has a record of none, and no packets.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A frame of the source, and its picture in the output."""
+
+    frame: Frame
+    picture: av.VideoFrame
+
+
+@dataclass
+class Done:
+    """What was done in a window; whole when its last frame is there."""
+
+    account: Account = field(default_factory=Account)
+    refined: Refined | None = None
+
+
+def render_window(
+    recipe: Recipe,
+    toolbox: Toolbox,
+    frames: Passes,
+    first: int,
+    stop: int,
+    *,
+    done: Done | None = None,
+    witness: Witness | None = None,
+    looked: Callable[[int], None] = lambda index: None,
+) -> Iterator[Finished]:
+    """Yield the frames `first <= frame < stop` of the output, in order.
+
+    They depend on recipe, networks and `first` and `stop`, and on nothing that was rendered before.
+
+    Parameters
+    ----------
+    frames
+        Gives those of the source and up to `CONTEXT` more either side.
+    done
+        Is added to.
+    witness
+        Is shown the faces it wants.
+    looked
+        Is told the index of each frame in which faces are looked at, before any is painted.
+    """
+    done = done or Done()
+    geometry, scale = recipe.info.geometry, recipe.settings.scale
+    work = gather(recipe.plans, first, stop, geometry, context=CONTEXT)
+    tools = recipe.tools(toolbox, int(work.side.max(initial=0)) or CROP_SIZE)
+    done.refined, begins, ends = Refined(work), first, stop
+    if len(work):
+        earliest, latest = int(work.faces.frame[0]), int(work.faces.frame[-1])
+        look = _telling(frames.look.between(earliest, latest + 1), looked)
+        done.refined = refine(work, look, geometry, tools)
+        begins = min(first, max(first - REACH, earliest))
+        ends = max(stop, min(stop + REACH, latest + 1))
+    source = frames.paint.between(begins, ends)
+    for painted in paint(
+        done.refined.work, source, tools, done.account, scale=scale, witness=witness
+    ):
+        if not first <= painted.frame.index < stop:
+            continue
+        if toolbox.background is not None:
+            picture = toolbox.background.compose(painted, scale)
+        else:
+            picture = compose(painted.frame, painted.patches, scale=scale)
+        yield Finished(painted.frame, picture)
+
+
+def _telling(frames: Iterable[Frame], tell: Callable[[int], None]) -> Iterator[Frame]:
+    for frame in frames:
+        tell(frame.index)
+        yield frame
+
+
+def render_segment(
+    recipe: FilmRecipe,
+    toolbox: Toolbox,
+    segment: Segment,
+    folder: SegmentFolder,
+    *,
+    frames: Passes | None = None,
+    source: Unchanged | None = None,
+    tell: Callable[[Finished], None] = lambda finished: None,
+) -> SegmentRecord:
+    """Render one segment into its folder and return its record.
+
+    Parameters
+    ----------
+    frames
+        The film, where it is open.
+    source
+        Remembers the film since the first of the segments.
+    tell
+        Is called with each frame as it goes to the encoder.
+
+    Raises
+    ------
+    MediaError, DiskError
+        As the reader and the writer do; nothing of the segment stays.
+    """
+    if frames is None:
+        with passes_of(recipe.info, recipe.entries, len(segment)) as own:
+            return render_segment(
+                recipe, toolbox, segment, folder, frames=own, source=source, tell=tell
+            )
+    source = source or Unchanged(recipe.info)
+    seen = recipe.export.begin(folder.faces(segment)) if recipe.export else None
+    done = Done()
+    rendered = render_window(
+        recipe, toolbox, frames, segment.first, segment.stop, done=done, witness=seen
+    )
+    begins = next(rendered, None)
+    if begins is None:
+        return SegmentRecord(0)
+    count = 0
+    waiting = queue_size(recipe.info.geometry.scaled(recipe.settings.scale), recipe.info.bit_depth)
+    with SegmentWriter(folder.video(segment), recipe.encoder) as writer:
+        with _encoding(writer, waiting) as put:
+            for finished in chain([begins], rendered):
+                put(finished.frame.time, finished.picture)
+                count += 1
+                tell(finished)
+        # Before the packets get their name: a segment with packets has its record.
+        assert done.refined is not None
+        if seen is not None:
+            seen.finish(segment, done.refined)
+        source.check()
+        record = SegmentRecord.of(count, done.account, done.refined.samples)
+        folder.sign()
+        record.write(folder.record(segment))
+    return record
+
+
+@contextmanager
+def _encoding(
+    writer: SegmentWriter, waiting: int
+) -> Iterator[Callable[[Fraction, av.VideoFrame], None]]:
+    """Give a function that hands pictures to the writer in a thread; only so many wait for it."""
+    pictures: queue.Queue[tuple[Fraction, av.VideoFrame] | None] = queue.Queue(waiting)
+    failures: list[BaseException] = []
+    given_up = threading.Event()
+
+    def encode() -> None:
+        while (item := pictures.get()) is not None:
+            if failures or given_up.is_set():
+                continue  # emptied, so that the producer never blocks on a dead encoder
+            try:
+                writer.write(item[1], item[0])
+            except BaseException as error:
+                failures.append(error)
+
+    def put(time: Fraction, picture: av.VideoFrame) -> None:
+        if failures:
+            raise failures[0]
+        pictures.put((time, picture))
+
+    thread = threading.Thread(target=encode, name="encode", daemon=True)
+    try:
+        thread.start()
+        yield put
+        pictures.put(None)
+        thread.join()
+    except BaseException:
+        # The writer is closed next, so the thread must have ended, even where it was its end that
+        # was waited for.
+        given_up.set()
+        pictures.put(None)
+        thread.join()
+        raise
+    if failures:
+        raise failures[0]
