@@ -89,7 +89,9 @@ def plans_within(
     for plan in plans:
         rows = np.flatnonzero([low <= seconds(frame) < high for frame in plan.faces.frame.tolist()])
         if len(rows):
-            parts.append(replace(plan, faces=plan.faces[rows], strength=plan.strength[rows]))
+            why = tuple(plan.reasons[row] for row in rows)
+            own, strength = plan.faces[rows], plan.strength[rows]
+            parts.append(replace(plan, faces=own, strength=strength, reasons=why))
     return parts
 
 

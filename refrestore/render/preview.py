@@ -23,7 +23,7 @@ from refrestore.render.background import open_background
 from refrestore.render.paint import paint
 from refrestore.render.painted import Account, Painted
 from refrestore.render.people import People, gather_people
-from refrestore.render.plan import TrackPlan, plan_tracks
+from refrestore.render.plan import Reason, TrackPlan, plan_tracks
 from refrestore.render.refine import Tools, refine
 from refrestore.render.segments import CONTEXT
 from refrestore.render.toolbox import Toolbox, open_toolbox
@@ -47,12 +47,15 @@ class Shown:
         Left, top, right, bottom in pixels of the picture.
     strength
         How far it is restored, 0..1.
+    reason
+        Why it is left alone; None where it is restored.
     """
 
     identity: int
     track: int
     box: tuple[float, float, float, float]
     strength: float
+    reason: Reason | None
 
 
 @dataclass(frozen=True)
@@ -287,6 +290,8 @@ class Previewer:
             lambda track: self._project.faces([track]),
             people.identities,
             settings,
+            references=people.resolved,
+            generator=self.toolbox.restorer.gfpgan is not None,
             strengths=strengths,
         )
 
@@ -336,5 +341,6 @@ def _shown(
         for row in np.flatnonzero(plan.faces.frame == frame):
             left, top, right, bottom = (float(edge) * factor for edge in plan.faces.box[row])
             box = (left, top, right, bottom)
-            found.append(Shown(plan.identity, plan.track, box, float(plan.strength[row])))
+            strength, reason = float(plan.strength[row]), plan.reasons[row]
+            found.append(Shown(plan.identity, plan.track, box, strength, reason))
     return found

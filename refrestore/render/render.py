@@ -169,7 +169,12 @@ def _render(
     toolbox = toolbox or open_toolbox(runtime)
     people = gather_people(project, list(profiles), lent, eyes=toolbox.eyes, fusion=toolbox.fusion)
     plans = plan_tracks(
-        project.tracks(), lambda track: project.faces([track]), people.identities, settings
+        project.tracks(),
+        lambda track: project.faces([track]),
+        people.identities,
+        settings,
+        references=people.resolved,
+        generator=toolbox.restorer.gfpgan is not None,
     )
     tools = Tools(
         toolbox.models,
@@ -218,7 +223,6 @@ def _render(
                 source=info.path.name,
                 people=people,
                 plans=shown,
-                settings=settings,
                 seconds=timeline.seconds,
             )
     folder.remove()
