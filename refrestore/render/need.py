@@ -8,7 +8,7 @@ loses more than it gains whatever the references show (docs/decisions/020).
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,27 +27,15 @@ resolve: one lucky measurement does not."""
 UNJUDGED_SHARPNESS = 0.5
 """Of faces that no scan judged: those of an ordinary compressed film."""
 
-DetailReason = Literal[
-    "sharp already", "as sharp as its references", "readable as it is", "no references"
-]
+DetailReason = Literal["sharp already", "as sharp as its references", "readable as it is"]
 
+READABLE, CLEAR = 36.0, 56.0
+"""Pixels that a face resolves up to which it is restored fully, and from which not at all: there two
+recognisers find it less like the truth for being restored, with references and without."""
 
-class Readable(NamedTuple):
-    """Pixels that a face resolves up to which it is restored fully, and from which not at all."""
-
-    full: float
-    none: float
-
-
-FROM_REFERENCES = Readable(36.0, 60.0)
-"""Between them two recognisers begin to find faces less like the truth for being restored."""
-
-ALONE = Readable(32.0, 48.0)
-"""The same without references."""
-
-GENERATED = Readable(112.0, 208.0)
-"""With GFPGAN behind it, at scale 1: a 512-px crop of the second holds over two thirds of what a
-restored one could. Its weights could not be measured here."""
+GENERATED_READABLE, GENERATED_CLEAR = 112.0, 208.0
+"""The same with GFPGAN behind it, at scale 1: a 512-px crop of the second holds over two thirds of
+what a restored one could. Its weights could not be measured."""
 
 
 def references_resolve(sizes: ArrayLike, sharpness: ArrayLike) -> float:
@@ -89,18 +77,15 @@ def need(
     """
     sharpness = np.nan_to_num(known_sharpness(faces), nan=UNJUDGED_SHARPNESS)
     own = np.maximum(resolved_size(faces.size, sharpness), 1.0)
-    limits = FROM_REFERENCES if references is not None else ALONE
+    full, none = READABLE, CLEAR
     if generator:
-        limits = Readable(scale * GENERATED.full, scale * GENERATED.none)
-    unread = 1 - ramp(own, limits.full, limits.none)
+        full, none = scale * GENERATED_READABLE, scale * GENERATED_CLEAR
     shown = ramp(scale * faces.size / own, AS_SHARP, CLEARLY_SHARPER)
-    if references is None:
-        return [("sharp already", shown), ("no references", unread)]
-    more = ramp(references / own, AS_SHARP, CLEARLY_SHARPER)
+    known = np.inf if references is None else references
     return [
         ("sharp already", shown),
-        ("as sharp as its references", more),
-        ("readable as it is", unread),
+        ("as sharp as its references", ramp(known / own, AS_SHARP, CLEARLY_SHARPER)),
+        ("readable as it is", 1 - ramp(own, full, none)),
     ]
 
 

@@ -28,7 +28,6 @@ Reason = Literal[
     "sharp already",
     "as sharp as its references",
     "readable as it is",
-    "no references",
     "out of focus",
     "turned away",
     "brief",

@@ -135,7 +135,7 @@ def test_faces_of_one_picture_are_judged_each_by_itself() -> None:
 
 def test_without_references_only_what_cannot_be_read_is_touched() -> None:
     assert np.all(plan(faces(60), references=None).strength > 0.9)
-    assert plan(faces(250), references=None).reason == "no references"
+    assert plan(faces(250), references=None).reason == "readable as it is"
     assert plan(faces(60, sharpness=SHARP), references=None).reason == "sharp already"
     assert np.all(plan(faces(250), references=None, generator=True).strength > 0.9)
 
@@ -183,7 +183,7 @@ def two(near: Faces, far: Faces, **settings: bool) -> list:
 def test_a_face_out_of_focus_behind_a_sharp_one_is_left_alone() -> None:
     near, far = two(faces(150, sharpness=0.9), faces(60, sharpness=0.1))
     assert far.reason == "out of focus"
-    assert near.reason == "readable as it is"
+    assert near.reason == "sharp already"
 
 
 def test_it_is_restored_when_asked_for_or_when_nothing_nearer_is_sharp() -> None:
