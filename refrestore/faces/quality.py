@@ -53,7 +53,7 @@ _MAD_TO_SIGMA = 1.4826
 """Standard deviation over the median absolute deviation of a normal distribution."""
 
 _RESOLVED_SHARPNESS = (0.0, 0.04, 0.22, 0.43, 0.54, 0.69, 0.76, 0.82, 0.85, 0.88, 0.96)
-_RESOLVED_SHARE = (1 / 12, 1 / 6, 1 / 4, 1 / 3, 1 / 2.5, 1 / 2, 1 / 1.75, 1 / 1.5, 1 / 1.3, 1 / 1.15, 1.0)
+_RESOLVED_SHARE = [1 / factor for factor in (12, 6, 4, 3, 2.5, 2, 1.75, 1.5, 1.3, 1.15, 1)]
 """Mean sharpness of sharp faces of 50, 64 and 110 px that were shrunk by known factors and enlarged
 again, and those factors (benchmarks/need.py). Noise and JPEG at quality 75 lower it by 0.02; a
 blurred face that lost as much has the same. Of a single face it tells the factor to a quarter. What

@@ -1,7 +1,6 @@
-"""Whether a face can gain: what it resolves, beside what its references and the output do.
+"""Whether a face can gain: what it resolves, beside what its references do.
 
-A face is worked on where its references show clearly more than it does and the output is large
-enough to show it. Pixels of another frame that resolves no more cannot add anything, though they
+A face is worked on where its references show clearly more than it does. Pixels of another frame that resolves no more cannot add anything, though they
 make a face more like the mean of its person's close-ups. And a face that can be read well itself
 loses more than it gains whatever the references show (docs/decisions/020).
 """
@@ -17,8 +16,8 @@ from refrestore.faces.quality import resolved_size
 from refrestore.types import DoubleArray, Faces
 
 AS_SHARP, CLEARLY_SHARPER = 1.3, 1.7
-"""How many times more than a face the output must show, and its references resolve, before it is
-touched, and is restored fully."""
+"""How many times more than a face its references must resolve before it is touched, and is restored
+fully."""
 
 BEST_REFERENCES = 5
 """A face is restored from about this many references; the middle one of the best says what they
@@ -30,8 +29,8 @@ UNJUDGED_SHARPNESS = 0.5
 DetailReason = Literal["sharp already", "as sharp as its references", "readable as it is"]
 
 READABLE, CLEAR = 36.0, 56.0
-"""Pixels that a face resolves up to which it is restored fully, and from which not at all: there two
-recognisers find it less like the truth for being restored, with references and without."""
+"""Pixels that a face resolves up to which it is restored fully, and from which not at all: there
+two recognisers find it less like the truth for being restored, with references and without."""
 
 GENERATED_READABLE, GENERATED_CLEAR = 112.0, 208.0
 """The same with GFPGAN behind it, at scale 1: a 512-px crop of the second holds over two thirds of
@@ -80,12 +79,13 @@ def need(
     full, none = READABLE, CLEAR
     if generator:
         full, none = scale * GENERATED_READABLE, scale * GENERATED_CLEAR
-    shown = ramp(scale * faces.size / own, AS_SHARP, CLEARLY_SHARPER)
+    unread = 1 - ramp(own, full, none)
     known = np.inf if references is None else references
+    sharp = scale * faces.size < AS_SHARP * own
     return [
-        ("sharp already", shown),
+        ("sharp already", np.where(sharp, unread, 1.0)),
         ("as sharp as its references", ramp(known / own, AS_SHARP, CLEARLY_SHARPER)),
-        ("readable as it is", 1 - ramp(own, full, none)),
+        ("readable as it is", unread),
     ]
 
 

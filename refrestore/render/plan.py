@@ -1,9 +1,9 @@
 """What each face gets, decided before the first frame is restored.
 
-For every track and frame a strength in 0..1 from what the face resolves beside its references and
-the output (`render.need`), from its pose and focus and from what the user said, with hysteresis and
-fades in time so that nothing pops. A face that needs nothing, or that would only be harmed, gets 0
-and a reason.
+For every track and frame a strength in 0..1 from what the face resolves beside its references
+(`render.need`), from its pose and focus and from what the user said, with hysteresis and fades in
+time so that nothing pops. A face that needs nothing, or that would only be harmed, gets 0 and a
+reason.
 """
 
 from __future__ import annotations

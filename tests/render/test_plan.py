@@ -14,7 +14,6 @@ from refrestore.render.need import need, references_resolve
 from refrestore.render.plan import FADE_FRAMES, plan_tracks
 from refrestore.types import Faces, Identity, Track
 
-
 FAR, SHARP = 0.3, 1.0
 """Sharpness of a far face in a compressed film, and of a photograph."""
 
@@ -70,7 +69,7 @@ def test_a_far_face_is_restored_fully_from_near_references() -> None:
 @pytest.mark.parametrize(
     ("table", "person", "reason"),
     [
-        (faces(60, sharpness=SHARP), PERSON, "sharp already"),
+        (faces(100, sharpness=SHARP), PERSON, "sharp already"),
         (faces(260, sharpness=0.6), PERSON, "readable as it is"),
         (faces(10), PERSON, "too small"),
         (faces(60, yaw=88), PERSON, "turned away"),
@@ -127,7 +126,7 @@ def _least(table: Faces, references: float, generator: bool) -> float:
 
 
 def test_faces_of_one_picture_are_judged_each_by_itself() -> None:
-    table = faces(np.array([60, 60]), 2).with_columns(
+    table = faces(np.array([90, 90]), 2).with_columns(
         frame=np.zeros(2, np.int64), sharpness=np.float32([FAR, SHARP])
     )
     assert [min(gate[row] for _, gate in need(table, 1, 200.0)) for row in (0, 1)] == [1, 0]
@@ -137,12 +136,14 @@ def test_without_references_only_what_cannot_be_read_is_touched() -> None:
     assert np.all(plan(faces(60), references=None).strength > 0.9)
     assert plan(faces(250), references=None).reason == "readable as it is"
     assert plan(faces(60, sharpness=SHARP), references=None).reason == "sharp already"
+    assert np.all(plan(faces(30, sharpness=SHARP), references=None).strength > 0.9)
     assert np.all(plan(faces(250), references=None, generator=True).strength > 0.9)
 
 
-def test_enlarging_asks_for_more_detail() -> None:
-    assert not plan(faces(35, sharpness=SHARP)).strength.any()
-    assert plan(faces(35, sharpness=SHARP), scale=2).strength.min() > 0.9
+def test_with_a_generator_enlarging_asks_for_more_detail() -> None:
+    sharp = faces(215, sharpness=SHARP)
+    assert plan(sharp, references=None, generator=True).reason == "sharp already"
+    assert plan(sharp, references=None, generator=True, scale=2).strength.min() > 0.9
 
 
 def test_a_growing_face_fades_and_never_pops() -> None:
