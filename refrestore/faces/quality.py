@@ -52,6 +52,16 @@ this a face in the dark, all noise of the encoder, passes for a sharp one."""
 _MAD_TO_SIGMA = 1.4826
 """Standard deviation over the median absolute deviation of a normal distribution."""
 
+_RESOLVED_SHARPNESS = (0.0, 0.04, 0.22, 0.43, 0.54, 0.69, 0.76, 0.82, 0.85, 0.88, 0.96)
+_RESOLVED_SHARE = [1 / factor for factor in (12, 6, 4, 3, 2.5, 2, 1.75, 1.5, 1.3, 1.15, 1)]
+"""Mean sharpness of sharp faces of 50, 64 and 110 px that were shrunk by known factors and enlarged
+again, and those factors (benchmarks/need.py). Noise and JPEG at quality 75 lower it by 0.02; a
+blurred face that lost as much has the same. Of a single face it tells the factor to a quarter. What
+has none at all has lost more than a factor of 6: twice that is meant."""
+
+MOST_RESOLVED = 330.0
+"""Face size (display pixels) that fills a 512-px crop: no crop, and no reference, shows more."""
+
 _SIZE_USELESS = 16.0
 _SIZE_ENOUGH = 256.0
 """Face sizes (display pixels) at which the size term is 0 and 1: a 256-px face fills a 512 crop."""
@@ -163,6 +173,23 @@ def _sharpness(face: _NativeFace) -> float:
     share = np.sqrt(max(0.0, energies[0] - noise) / total)
     visible = _ramp(float(np.sqrt(energies[0])), _FAINT, _PLAIN)
     return visible * _ramp(share, _SHARE_BLURRED, _SHARE_SHARP)
+
+
+def resolved_size(
+    size: NDArray[np.floating], sharpness: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return how many pixels a sharp face would have that shows as much, in display pixels.
+
+    Parameters
+    ----------
+    size : (N,)
+        Face size in display pixels (`Faces.size`, `Reference.native_size`).
+    sharpness : (N,)
+        As `sharpness` gives it.
+    """
+    share = np.interp(sharpness, _RESOLVED_SHARPNESS, _RESOLVED_SHARE)
+    resolved: NDArray[np.float64] = share * np.minimum(size, MOST_RESOLVED)
+    return resolved
 
 
 def exposure(image: ImageArray, landmarks: FloatArray) -> FloatArray:

@@ -73,7 +73,9 @@ def plans_within(plans: Sequence[TrackPlan], first: int, stop: int) -> Sequence[
         if len(rows) == len(plan.faces):
             parts.append(plan)
         elif len(rows):
-            parts.append(replace(plan, faces=plan.faces[rows], strength=plan.strength[rows]))
+            why = tuple(plan.reasons[row] for row in rows)
+            own, strength = plan.faces[rows], plan.strength[rows]
+            parts.append(replace(plan, faces=own, strength=strength, reasons=why))
     return parts
 
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from refrestore import __version__
-from refrestore.config import RenderSettings
 from refrestore.media.files import disk_error, write_file
 from refrestore.plain_text import json_text
 from refrestore.project.workplace import OutputPlace
 from refrestore.render.export import KINDS, MOST_FACES, FaceExport, check_export_folder, read_record
 from refrestore.render.people import People
-from refrestore.render.plan import NOBODY, TrackPlan, reasons
+from refrestore.render.plan import NOBODY, TrackPlan
 from refrestore.types import Identity
 
 INDEX = "index.json"
@@ -33,7 +32,6 @@ def publish_faces(
     source: str,
     people: People,
     plans: Sequence[TrackPlan],
-    settings: RenderSettings,
     seconds: Callable[[int], float],
 ) -> int:
     """Gather the segments' faces; return how many there are.
@@ -72,7 +70,7 @@ def publish_faces(
                         _link(segment / kind / face["file"], partial / place / kind / face["file"])
                     faces.append({"folder": place, **_explained(face, people)})
                 left_alone += record["left_alone"]
-            left_alone += planned(plans, settings)
+            left_alone += planned(plans)
             for entry in left_alone:
                 entry["time"] = round(seconds(entry["frame"]), 3)
             index = {
@@ -104,12 +102,12 @@ def folder_name(identity: Identity) -> str:
     return f"{identity.id:04d}-{short}" if short else f"{identity.id:04d}"
 
 
-def planned(plans: Sequence[TrackPlan], settings: RenderSettings) -> list[dict[str, Any]]:
+def planned(plans: Sequence[TrackPlan]) -> list[dict[str, Any]]:
     """Return what the plan leaves alone, one object a stretch of a track with one reason."""
     stretches: list[dict[str, Any]] = []
     for plan in plans:
         last: dict[str, Any] | None = None
-        for frame, reason in zip(plan.faces.frame.tolist(), reasons(plan, settings), strict=True):
+        for frame, reason in zip(plan.faces.frame.tolist(), plan.reasons, strict=True):
             if reason is None:
                 last = None
             elif last is not None and last["reason"] == reason:

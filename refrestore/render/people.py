@@ -12,6 +12,7 @@ from refrestore.project import Profile, Project
 from refrestore.project.network import Network
 from refrestore.project.profile import statistics
 from refrestore.project.profile_network import Embedder, embedded_again, seen_by
+from refrestore.render.need import references_resolve
 from refrestore.render.rivals import Rivals, find_astray, find_rivals
 from refrestore.restore.adapter import Adapter, usable
 from refrestore.restore.bank import ReferenceBank
@@ -49,6 +50,15 @@ class People:
     banks: Mapping[int, ReferenceBank]
     notes: Sequence[str]
     rivals: Rivals = field(default_factory=Rivals)
+
+    @property
+    def resolved(self) -> dict[int, float]:
+        """What each identity's references resolve, in pixels; those without any are missing."""
+        return {
+            identity: resolved_by(references)
+            for identity, references in self.references.items()
+            if references
+        }
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,14 @@ def gather_people(
     if not seen.anew:
         rivals = replace(rivals, astray=find_astray(rivals, identities, project.tracks(), banks))
     return People(identities, references, banks, notes, rivals)
+
+
+def resolved_by(references: Sequence[Reference]) -> float:
+    """Return what references, of which there is one at least, resolve in pixels."""
+    return references_resolve(
+        [reference.native_size for reference in references],
+        [reference.sharpness for reference in references],
+    )
 
 
 class _Seen:

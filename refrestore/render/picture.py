@@ -16,7 +16,8 @@ from refrestore.faces.align import crops as cut_crops
 from refrestore.project import Profile
 from refrestore.render.afar import UNREADABLE_SHARE, own_likeness, unreadable
 from refrestore.render.crops import arcface_crops, enlarged
-from refrestore.render.plan import need
+from refrestore.render.need import DetailReason, need
+from refrestore.render.people import resolved_by
 from refrestore.render.refine import to_uint8
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.adapter import usable
@@ -31,7 +32,7 @@ from refrestore.restore.guard import (
     judge,
     recognise,
 )
-from refrestore.types import Faces, FloatArray, ImageArray
+from refrestore.types import DoubleArray, Faces, FloatArray, ImageArray
 
 DETECT_SIZE = 1024
 """Longer side of the picture the detector sees: photos show more and smaller faces than film."""
@@ -60,6 +61,8 @@ class PictureResult:
         The guard's words on each face.
     strength : (N,)
         0 where a face was left alone.
+    needless
+        Per face why it needs nothing, or None.
     """
 
     image: ImageArray
@@ -67,6 +70,7 @@ class PictureResult:
     judgements: Sequence[Judgement]
     beliefs: Sequence[Belief]
     strength: FloatArray
+    needless: Sequence[DetailReason | None]
 
     def summary(self) -> list[dict[str, Any]]:
         """Return one plain object a face."""
@@ -77,7 +81,7 @@ class PictureResult:
                 "strength": round(float(self.strength[row]), 3),
                 "person": self.beliefs[row].value,
                 "done": word.choice.value if self.strength[row] > 0 else Choice.INPUT.value,
-                "reason": word.reason.value if self.strength[row] > 0 else "needs nothing",
+                "reason": self.needless[row] or word.reason.value,
                 "similarity": {
                     "input": word.input_similarity,
                     "unreferenced": word.unreferenced_similarity,
@@ -111,9 +115,8 @@ def restore_picture(
     found = models.detector.detect([image], [0], DETECT_SIZE, passes=PASSES)
     faces = models.describe(image, found[found.size >= settings.min_face])
     large = _enlarged(image, settings.scale)
-    strength = (settings.strength * need(faces, settings.scale)).astype(np.float32)
     if not len(faces):
-        return PictureResult(large, faces, [], [], strength)
+        return PictureResult(large, faces, [], [], np.zeros(0, np.float32), [])
     to_crop = similarity(faces.keypoints, FFHQ_TEMPLATE)
     pixels = cut_crops(image, to_crop)
     assert faces.landmarks is not None
@@ -125,6 +128,8 @@ def restore_picture(
 
     seen = _Seen(pixels, landmarks, embed(pixels))
     beliefs, banks, centroid = _who(faces, seen, profile, settings, toolbox)
+    needed, needless = _needed(faces, banks, profile, settings, toolbox)
+    strength = (settings.strength * needed).astype(np.float32)
     plain = toolbox.restorer.restore(crops, landmarks, [None] * len(faces))
     guided = toolbox.restorer.restore(
         crops, landmarks, banks, references=max(1, settings.references)
@@ -168,8 +173,32 @@ def restore_picture(
         delta = one.delta.cpu().numpy() * 255
         result[one.top : one.top + rows, one.left : one.left + columns] += delta
     return PictureResult(
-        np.clip(np.rint(result), 0, 255).astype(np.uint8), faces, judgements, beliefs, strength
+        np.clip(np.rint(result), 0, 255).astype(np.uint8),
+        faces,
+        judgements,
+        beliefs,
+        strength,
+        needless,
     )
+
+
+def _needed(
+    faces: Faces,
+    banks: Sequence[ReferenceBank | None],
+    profile: Profile | None,
+    settings: RenderSettings,
+    toolbox: Toolbox,
+) -> tuple[DoubleArray, list[DetailReason | None]]:
+    """Return how much each face needs, (N,) 0..1, and why it needs nothing, if it does not."""
+    generator = toolbox.restorer.gfpgan is not None
+    needed = np.zeros(len(faces))
+    needless: list[DetailReason | None] = []
+    for row, bank in enumerate(banks):
+        shown = None if bank is None or profile is None else resolved_by(profile.references)
+        gates = need(faces[[row]], settings.scale, shown, generator=generator)
+        needed[row] = min(gate[0] for _, gate in gates)
+        needless.append(next((reason for reason, gate in gates if gate[0] == 0), None))
+    return needed, needless
 
 
 def _enlarged(image: ImageArray, scale: int) -> ImageArray:

@@ -1,13 +1,14 @@
 """What each face gets, decided before the first frame is restored.
 
-For every track and frame a strength in 0..1 from the face's size, sharpness and pose and from
-what the user said, with hysteresis and fades in time so that nothing pops. A face that needs
-nothing, or that would only be harmed, gets 0 and a reason.
+For every track and frame a strength in 0..1 from what the face resolves beside its references
+(`render.need`), from its pose and focus and from what the user said, with hysteresis and fades in
+time so that nothing pops. A face that needs nothing, or that would only be harmed, gets 0 and a
+reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrestore.config import RenderSettings
+from refrestore.render.need import known_sharpness, need, ramp
 from refrestore.restore.temporal import fade, hysteresis, smooth
 from refrestore.types import DoubleArray, Faces, FloatArray, Identity, Track
 
@@ -24,20 +26,13 @@ Reason = Literal[
     "no identity",
     "too small",
     "sharp already",
+    "as sharp as its references",
+    "readable as it is",
     "out of focus",
     "turned away",
     "brief",
 ]
 """Why a face is left alone."""
-
-SHARP_SIZE_FULL, SHARP_SIZE_NONE = 112.0, 208.0
-"""A sharp face up to the first size (display pixels, at scale 1) is restored fully, above the
-second not at all: its 512-px crop (about 1.7 face sizes wide) then holds over two thirds of the
-detail a restored crop could, and a restorer would repaint what is already the person."""
-
-BLURRED_SHARPNESS, CLEAR_SHARPNESS = 0.35, 0.70
-"""Sharpness (faces.quality) below which a face of any size needs help, and above which its size
-alone decides: a face enlarged twofold has about 0.65, one blurred by a sigma of 1 px 0.5."""
 
 NEARER = 1.3
 """A face this many times larger is nearer to the camera."""
@@ -80,8 +75,8 @@ class TrackPlan:
         0..1, already limited by the settings.
     reason
         Why it is left alone, where `strength` is 0 throughout; else None.
-    focused : (T,)
-        0 where it is out of focus behind a nearer face, else up to 1.
+    reasons
+        Per row why that face is left alone, T of them; None where it is restored.
     """
 
     track: int
@@ -89,7 +84,7 @@ class TrackPlan:
     faces: Faces
     strength: FloatArray
     reason: Reason | None
-    focused: DoubleArray
+    reasons: tuple[Reason | None, ...]
 
     @property
     def restored_frames(self) -> int:
@@ -103,6 +98,8 @@ def plan_tracks(
     identities: Sequence[Identity],
     settings: RenderSettings,
     *,
+    references: Mapping[int, float],
+    generator: bool = False,
     strengths: Mapping[int, float] | None = None,
 ) -> list[TrackPlan]:
     """Return the treatment of every track.
@@ -115,6 +112,11 @@ def plan_tracks(
         Gives a track's rows by its id, ascending frames. Embeddings and landmarks are not kept.
     settings
         Gates and the upper limit of strength.
+    references
+        What the references of identities resolve, by id, in pixels (`need.references_resolve`);
+        identities that have none are missing.
+    generator
+        Whether a generator stands behind the fusion network.
     strengths
         Limits per identity id, 0..1, in the place of the identities' own.
     """
@@ -128,18 +130,26 @@ def plan_tracks(
         number = identity.id if identity else NOBODY
         own_limit = 1.0 if identity is None else identity.strength
         limit = settings.strength * limits.get(number, own_limit)
-        strength, reason = _treat(own, identity, settings, limit, focused)
-        plans.append(TrackPlan(track.id, number, own, strength, reason, focused))
+        resolved = references.get(number) if settings.references else None
+        gates: list[tuple[Reason, DoubleArray]] = [
+            ("too small", ramp(own.size, settings.min_face * 0.9, settings.min_face * 1.1)),
+            *need(own, settings.scale, resolved, generator=generator),
+            ("out of focus", focused),
+            ("turned away", _turned(own)),
+        ]
+        strength, reason = _treat(own, identity, gates, limit)
+        why = _reasons(strength, gates) if reason is None else (reason,) * len(own)
+        plans.append(TrackPlan(track.id, number, own, strength, reason, why))
     return plans
 
 
 def _treat(
     faces: Faces,
     identity: Identity | None,
-    settings: RenderSettings,
+    gates: Sequence[tuple[Reason, DoubleArray]],
     limit: float,
-    focused: DoubleArray,
 ) -> tuple[FloatArray, Reason | None]:
+    """Return the strength of each face, and why all are left alone if they are."""
     nothing: FloatArray = np.zeros(len(faces), np.float32)
     if identity is None:
         return nothing, "no identity"
@@ -147,58 +157,32 @@ def _treat(
         return nothing, "ignored"
     if identity.state == "not_a_face":
         return nothing, "not a face"
-    gates = _gates(faces, settings, focused)
-    raw = np.prod([gate for _, gate in gates], axis=0) if len(faces) else nothing
+    if not len(faces):
+        return nothing, "brief"
+    raw = np.min([gate for _, gate in gates], axis=0)
     steady = np.clip(smooth(raw, faces.frame, sigma=STRENGTH_SIGMA), 0, 1)
     on = _long_runs(hysteresis(steady, enter=ENTER, leave=LEAVE), faces)
     strength = limit * fade(np.where(on, steady, 0), faces.frame, per_frame=1 / FADE_FRAMES)
     if np.any(strength > 0):
         return strength.astype(np.float32), None
-    means = [(float(np.mean(gate)), name) for name, gate in gates] if len(faces) else []
-    lowest, name = min(means, default=(1.0, "brief"))
-    return nothing, name if lowest < 0.5 else "brief"
+    return nothing, _first([name for name, _ in gates], [gate.mean() for _, gate in gates])
 
 
-def _gates(
-    faces: Faces, settings: RenderSettings, focused: DoubleArray
-) -> list[tuple[Reason, DoubleArray]]:
-    """Return what speaks against restoring each face, with how much of it that leaves, (N,)."""
-    return [
-        ("too small", _ramp(faces.size, settings.min_face * 0.9, settings.min_face * 1.1)),
-        ("sharp already", need(faces, settings.scale)),
-        ("out of focus", focused),
-        ("turned away", _turned(faces)),
-    ]
+def _reasons(
+    strength: FloatArray, gates: Sequence[tuple[Reason, DoubleArray]]
+) -> tuple[Reason | None, ...]:
+    """Return why each face is left alone; None where it is restored."""
+    names = [name for name, _ in gates]
+    rows = np.stack([gate for _, gate in gates], 1)
+    return tuple(
+        None if given > 0 else _first(names, row) for given, row in zip(strength, rows, strict=True)
+    )
 
 
-def reasons(plan: TrackPlan, settings: RenderSettings) -> list[Reason | None]:
-    """Return per row of a plan why that face is left alone; None where it is restored."""
-    if plan.reason is not None:
-        return [plan.reason] * len(plan.faces)
-    names, values = zip(*_gates(plan.faces, settings, plan.focused), strict=True)
-    gates = np.stack(values, 1)
-    lowest = gates.argmin(1)
-    return [
-        None if strength > 0 else names[gate] if row[gate] < 0.5 else "brief"
-        for strength, gate, row in zip(plan.strength, lowest, gates, strict=True)
-    ]
-
-
-def need(faces: Faces, scale: int) -> DoubleArray:
-    """Return 0..1, (N,): how far each face is from the detail that the output's size can show."""
-    by_size = 1 - _ramp(faces.size / scale, SHARP_SIZE_FULL, SHARP_SIZE_NONE)
-    if faces.sharpness is None or not np.isfinite(faces.sharpness).any():
-        return by_size
-    by_blur = 1 - _ramp(_sharpness(faces), BLURRED_SHARPNESS, CLEAR_SHARPNESS)
-    return np.maximum(by_size, by_blur)
-
-
-def _sharpness(faces: Faces) -> DoubleArray:
-    """Return the sharpness of every row, (N,), between those that were judged; NaN if none was."""
-    known = np.isfinite(faces.sharpness) if faces.sharpness is not None else np.zeros(0, bool)
-    if faces.sharpness is None or not known.any():
-        return np.full(len(faces), np.nan)
-    return np.interp(faces.frame, faces.frame[known], faces.sharpness[known])
+def _first(names: Sequence[Reason], left: Iterable[float]) -> Reason:
+    """Return the first of the gates that leaves less than half."""
+    closed = (name for name, value in zip(names, left, strict=True) if value < 0.5)
+    return next(closed, "brief")
 
 
 def _focus(tables: Sequence[Faces]) -> list[DoubleArray]:
@@ -212,7 +196,7 @@ def _focus(tables: Sequence[Faces]) -> list[DoubleArray]:
         return [np.ones(length) for length in lengths]
     frames = np.concatenate([table.frame for table in tables])
     sizes = np.concatenate([table.size for table in tables]).astype(np.float64)
-    sharpness = np.concatenate([_sharpness(table) for table in tables])
+    sharpness = np.concatenate([known_sharpness(table) for table in tables])
     focused = np.ones(len(frames))
     order = np.argsort(frames, kind="stable")
     starts = np.flatnonzero(np.diff(frames[order], prepend=-1))
@@ -220,7 +204,7 @@ def _focus(tables: Sequence[Faces]) -> list[DoubleArray]:
         if len(rows) > 1:
             nearer = sizes[rows] >= NEARER * sizes[rows][:, None]
             apart = np.where(nearer, sharpness[rows], 0).max(1) - sharpness[rows]
-            focused[rows] = 1 - _ramp(np.nan_to_num(apart), FOCUS_APART, FOCUS_FAR_APART)
+            focused[rows] = 1 - ramp(np.nan_to_num(apart), FOCUS_APART, FOCUS_FAR_APART)
     return np.split(focused, np.cumsum(lengths)[:-1])
 
 
@@ -229,14 +213,7 @@ def _turned(faces: Faces) -> DoubleArray:
         return np.ones(len(faces))
     known = np.isfinite(faces.pose[:, 0])
     yaw = np.interp(faces.frame, faces.frame[known], faces.pose[known, 0])
-    return 1 - _ramp(np.abs(yaw), FRONT_YAW, PROFILE_YAW)
-
-
-def _ramp(values: NDArray[np.floating], low: float, high: float) -> DoubleArray:
-    """Return 0 below `low`, 1 above `high`, smooth between (Hermite)."""
-    t = np.clip((np.asarray(values, dtype=np.float64) - low) / (high - low), 0, 1)
-    result: DoubleArray = t * t * (3 - 2 * t)
-    return result
+    return 1 - ramp(np.abs(yaw), FRONT_YAW, PROFILE_YAW)
 
 
 def _long_runs(on: NDArray[np.bool_], faces: Faces) -> NDArray[np.bool_]:

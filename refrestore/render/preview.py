@@ -22,7 +22,7 @@ from refrestore.project import Profile, Project
 from refrestore.render.background import open_background
 from refrestore.render.frames import passes_of
 from refrestore.render.people import People, gather_people
-from refrestore.render.plan import TrackPlan
+from refrestore.render.plan import Reason, TrackPlan
 from refrestore.render.recipe import read_recipe
 from refrestore.render.segments import CONTEXT
 from refrestore.render.toolbox import Toolbox, open_toolbox
@@ -42,12 +42,15 @@ class Shown:
         Left, top, right, bottom in pixels of the picture.
     strength
         How far it is restored, 0..1.
+    reason
+        Why it is left alone; None where it is restored.
     """
 
     identity: int
     track: int
     box: tuple[float, float, float, float]
     strength: float
+    reason: Reason | None
 
 
 @dataclass(frozen=True)
@@ -284,5 +287,6 @@ def _shown(
         for row in np.flatnonzero(plan.faces.frame == frame):
             left, top, right, bottom = (float(edge) * factor for edge in plan.faces.box[row])
             box = (left, top, right, bottom)
-            found.append(Shown(plan.identity, plan.track, box, float(plan.strength[row])))
+            strength, reason = float(plan.strength[row]), plan.reasons[row]
+            found.append(Shown(plan.identity, plan.track, box, strength, reason))
     return found

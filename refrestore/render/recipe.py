@@ -173,6 +173,8 @@ def read_recipe(
         lambda track: project.faces([track]),
         people.identities,
         settings,
+        references=people.resolved,
+        generator=toolbox.restorer.gfpgan is not None,
         strengths=strengths,
     )
     return Recipe(

@@ -82,7 +82,6 @@ def finish(
                 source=recipe.info.path.name,
                 people=recipe.people,
                 plans=plans_within(recipe.plans, recipe.first, recipe.stop),
-                settings=recipe.settings,
                 seconds=seconds,
             )
     folder.remove()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from refrestore.config import RenderSettings
 from refrestore.project import Project
 from refrestore.project.columns import table
-from refrestore.types import KEYPOINTS, Faces
+from refrestore.types import KEYPOINTS, Faces, Identity
 
 FACE_CORE_SECONDS = 0.45
 FRAME_CORE_SECONDS = 0.06
@@ -89,6 +90,20 @@ def _outlines(project: Project) -> dict[int, Faces]:
     return {track: Faces.concatenate(own) for track, own in parts.items()}
 
 
+def _resolved(project: Project, identities: Sequence[Identity]) -> dict[int, float]:
+    """Return what people's close-ups resolve; a linked profile is taken to show everything."""
+    from refrestore.faces.quality import MOST_RESOLVED
+    from refrestore.render.need import references_resolve
+
+    used: dict[int, list[tuple[float, float]]] = {}
+    for one in project.close_ups():
+        if one.used and one.identity is not None:
+            used.setdefault(one.identity, []).append((one.size, one.sharpness))
+    resolved = {number: references_resolve(*zip(*own, strict=True)) for number, own in used.items()}
+    linked = {one.id: MOST_RESOLVED for one in identities if one.profile is not None}
+    return {**resolved, **linked}
+
+
 class Planner:
     """Plans as a render would, once a version and scale."""
 
@@ -96,23 +111,33 @@ class Planner:
         self._mutex = threading.Lock()
         self._made: dict[tuple[str, int], Planned] = {}
 
-    def planned(self, project: Project, version: str, scale: int) -> Planned:
-        """Return the faces that a render would restore."""
+    def planned(
+        self, project: Project, version: str, scale: int, *, generator: bool = False
+    ) -> Planned:
+        """Return the faces that a render would restore, with a generator or without."""
         key = (version, scale)
         with self._mutex:
             if key not in self._made:
                 self._made = {k: v for k, v in self._made.items() if k[0] == version}
-                self._made[key] = _planned(project, scale)
+                self._made[key] = _planned(project, scale, generator)
             return self._made[key]
 
 
-def _planned(project: Project, scale: int) -> Planned:
+def _planned(project: Project, scale: int, generator: bool) -> Planned:
     from refrestore.render.plan import plan_tracks
 
     settings = RenderSettings.model_validate({"scale": scale})
     with project.database.transaction():
         faces, tracks, identities = _outlines(project), project.tracks(), project.identities()
-    plans = plan_tracks(tracks, faces.__getitem__, identities, settings)
+        references = _resolved(project, identities)
+    plans = plan_tracks(
+        tracks,
+        faces.__getitem__,
+        identities,
+        settings,
+        references=references,
+        generator=generator,
+    )
     frames = [plan.faces.frame[plan.strength > 0] for plan in plans]
     every = np.concatenate([*frames, np.zeros(0, np.int64)])
     return Planned(np.sort(project.timeline().seconds_of(every)))

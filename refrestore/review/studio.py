@@ -248,6 +248,7 @@ class Studio:
                 "name": names.get(one.identity, f"person {one.identity}"),
                 "box": [round(edge, 1) for edge in one.box],
                 "strength": round(one.strength, 3),
+                "reason": one.reason,
             }
             for one in shown.shown
         ]

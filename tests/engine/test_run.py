@@ -16,6 +16,7 @@ from refrestore.evaluate.demo import CameraMove, View, group_photo, make_demo_fi
 from refrestore.media.stills import write_picture
 from refrestore.project import ProfileStore, Project
 from refrestore.project.network import Network
+from refrestore.render.picture import _enlarged
 from refrestore.scan.build import build_profile
 from refrestore.scan.scan import scan
 
@@ -91,20 +92,23 @@ def test_a_picture_is_restored_from_a_profile_and_a_stranger_is_not(films, tmp_p
     build_profile("Anna", photos=[tmp_path / "close.png"], store=store, runtime=RuntimeSettings())
     random = np.random.default_rng(0)
     chain = Degradation(blur=1.0, shrink=2.5, noise=4.0, quality=70)
-    pictures = []
+    pictures = [tmp_path / "close.png"]
     for name, part in (("herself.png", LEFT_WOMAN), ("stranger.png", RIGHT_WOMAN)):
         write_picture(tmp_path / name, degrade(np.ascontiguousarray(photo[part]), chain, random))
         pictures.append(tmp_path / name)
     results = restore_pictures(
         pictures, tmp_path / "out", profile=store.load("Anna"), settings=RenderSettings(scale=2)
     )
-    herself, stranger = (result.summary()[0] for _, _, result in results)
+    near, herself, stranger = (result.summary()[0] for _, _, result in results)
+    assert (near["done"], near["strength"]) == ("left as it was", 0)
+    assert near["reason"] == "as sharp as its references"
+    assert np.array_equal(results[0][2].image, _enlarged(photo[LEFT_WOMAN], 2))
     assert herself["person"] == "same person"
     assert herself["done"] == "restored from references"
     assert herself["similarity"]["restored"] > herself["similarity"]["input"]
     assert stranger["person"] == "somebody else"
     assert stranger["done"] != "restored from references"
-    assert results[0][2].image.shape == (540, 460, 3)
+    assert results[1][2].image.shape == (540, 460, 3)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from refrestore.faces.analyser import load_face_models
 from refrestore.faces.detector import Detector
 from refrestore.faces.landmarker import Landmarker
 from refrestore.faces.pose import head_pose, mesh_keypoints
-from refrestore.faces.quality import exposure, quality, sharpness
+from refrestore.faces.quality import MOST_RESOLVED, exposure, quality, resolved_size, sharpness
 
 pytestmark = pytest.mark.shared
 
@@ -163,6 +163,27 @@ def test_sharpness_compares_sizes_and_falls_with_blur_not_with_noise(models, por
     assert mean_of(lambda image: noisy(blurred(image, 3), 8)) < 0.35
     assert mean_of(lambda image: jpeg(blurred(image, 3))) < 0.35
     assert mean_of(lambda image: noisy(image, 8)) < clean + 0.05
+
+
+@pytest.mark.parametrize(
+    ("factor", "low", "high"), [(1, 0.9, 1.0), (2, 0.35, 0.7), (3, 0.22, 0.45), (5, 0.1, 0.25)]
+)
+def test_what_faces_resolve_is_told_by_their_sharpness(models, portraits, factor, low, high):
+    side = 180
+    landmarks, _ = models.landmarker.dense(portraits)
+    shares = []
+    for image, row in zip(portraits, (landmarks + 0.5) * side / 512 - 0.5, strict=True):
+        small = cv2.resize(image, (side // factor,) * 2, interpolation=cv2.INTER_AREA)
+        large = cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
+        shares.append(resolved_size(np.ones(1), sharpness(large, row[None]))[0])
+    assert low <= np.mean(shares) <= high
+
+
+def test_what_a_face_resolves_rises_with_size_and_sharpness_up_to_what_a_crop_holds():
+    shares = resolved_size(np.full(50, 100.0), np.linspace(0, 1, 50))
+    assert np.all(np.diff(shares) >= 0)
+    assert shares[-1] == 100
+    assert resolved_size(np.array([50.0, 900.0]), np.ones(2)).tolist() == [50, MOST_RESOLVED]
 
 
 def test_exposure_falls_in_the_dark_and_in_glare(models, portraits):

@@ -171,7 +171,11 @@ def plan_render(folder: str) -> None:
         project.shots()
         project.timeline()
         plan_tracks(
-            project.tracks(), lambda track: project.faces([track]), people, RenderSettings()
+            project.tracks(),
+            lambda track: project.faces([track]),
+            people,
+            RenderSettings(),
+            references={},
         )
         project.video.path.name.encode()
 

@@ -6,14 +6,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refrestore.config import RenderSettings
+from refrestore.render.need import need, references_resolve
 from refrestore.render.plan import FADE_FRAMES, plan_tracks
 from refrestore.types import Faces, Identity, Track
 
+FAR, SHARP = 0.3, 1.0
+"""Sharpness of a far face in a compressed film, and of a photograph."""
+
+CLOSE_UPS = 200.0
+"""What the person's references resolve, pixels."""
+
 
 def faces(
-    size: np.ndarray | float, count: int = 60, *, sharpness: float = 1.0, yaw: float = 0.0
+    size: np.ndarray | float, count: int = 60, *, sharpness: float = FAR, yaw: float = 0.0
 ) -> Faces:
     sizes = np.broadcast_to(np.asarray(size, np.float32), (count,))
     box = np.zeros((count, 4), np.float32)
@@ -33,19 +42,35 @@ TRACK = Track(7, 0, 100, 160, None, 0.0, 0.5, 60.0, weak=False)
 PERSON = Identity(3, "Anna", "restore", (7,), 2.4, 60, 5)
 
 
-def plan(table: Faces, person: Identity | None = PERSON, **settings: float):
+def plan(
+    table: Faces,
+    person: Identity | None = PERSON,
+    *,
+    references: float | None = CLOSE_UPS,
+    generator: bool = False,
+    **settings: float,
+):
     people = [] if person is None else [person]
-    return plan_tracks([TRACK], lambda track: table, people, RenderSettings(**settings))[0]
+    return plan_tracks(
+        [TRACK],
+        lambda track: table,
+        people,
+        RenderSettings(**settings),
+        references={} if references is None else {PERSON.id: references},
+        generator=generator,
+    )[0]
 
 
-def test_a_small_face_is_restored_fully() -> None:
+def test_a_far_face_is_restored_fully_from_near_references() -> None:
     assert np.all(plan(faces(60)).strength > 0.99)
+    assert np.all(plan(faces(330, sharpness=0.0), references=300).strength > 0.9)
 
 
 @pytest.mark.parametrize(
     ("table", "person", "reason"),
     [
-        (faces(260), PERSON, "sharp already"),
+        (faces(100, sharpness=SHARP), PERSON, "sharp already"),
+        (faces(260, sharpness=0.6), PERSON, "readable as it is"),
         (faces(10), PERSON, "too small"),
         (faces(60, yaw=88), PERSON, "turned away"),
         (faces(60), replace(PERSON, state="ignore"), "ignored"),
@@ -56,16 +81,69 @@ def test_a_small_face_is_restored_fully() -> None:
 def test_a_face_is_left_alone_with_its_reason(table, person, reason) -> None:
     made = plan(table, person)
     assert made.reason == reason
+    assert made.reasons == (reason,) * len(table)
     assert not made.strength.any()
 
 
-def test_a_large_blurred_face_is_restored() -> None:
-    assert np.all(plan(faces(260, sharpness=0.1)).strength > 0.99)
+@pytest.mark.parametrize("size", [40, 100, 330])
+@pytest.mark.parametrize("sharpness", [0.0, 0.25, 0.5])
+def test_a_face_as_sharp_as_its_references_is_left_alone(size: float, sharpness: float) -> None:
+    own = references_resolve([size], [sharpness])
+    made = plan(faces(size, sharpness=sharpness), references=own, generator=True)
+    assert made.reason == "as sharp as its references"
+    assert not made.strength.any()
 
 
-def test_enlarging_asks_for_more_detail() -> None:
-    assert not plan(faces(215)).strength.any()
-    assert plan(faces(215), scale=2).strength.max() > 0.9
+def test_the_middle_one_of_the_five_best_references_counts() -> None:
+    assert references_resolve([100, 90, 80, 70, 60, 20], [1.0] * 6) == 80
+    assert references_resolve([100, 60], [1.0, 1.0]) == 80
+    assert references_resolve([200], [0.69]) == pytest.approx(100)
+
+
+rising = st.tuples(st.floats(16, 400), st.floats(16, 400)).map(sorted)
+
+
+@given(rising, st.floats(16, 400), st.floats(0, 1), st.booleans())
+def test_better_references_never_lessen_what_is_done(
+    references, size, sharpness, generator
+) -> None:
+    table = faces(size, 1, sharpness=sharpness)
+    less, more = (_least(table, one, generator) for one in references)
+    assert less <= more
+
+
+@given(rising, st.floats(16, 400), st.floats(0, 1), st.booleans())
+def test_a_sharper_face_is_never_worked_on_more(sharpness, size, references, generator) -> None:
+    blurred, sharp = (
+        _least(faces(size, 1, sharpness=one / 400), 300 * references, generator)
+        for one in sharpness
+    )
+    assert sharp <= blurred
+
+
+def _least(table: Faces, references: float, generator: bool) -> float:
+    return min(float(gate[0]) for _, gate in need(table, 2, references, generator=generator))
+
+
+def test_faces_of_one_picture_are_judged_each_by_itself() -> None:
+    table = faces(np.array([90, 90]), 2).with_columns(
+        frame=np.zeros(2, np.int64), sharpness=np.float32([FAR, SHARP])
+    )
+    assert [min(gate[row] for _, gate in need(table, 1, 200.0)) for row in (0, 1)] == [1, 0]
+
+
+def test_without_references_only_what_cannot_be_read_is_touched() -> None:
+    assert np.all(plan(faces(60), references=None).strength > 0.9)
+    assert plan(faces(250), references=None).reason == "readable as it is"
+    assert plan(faces(60, sharpness=SHARP), references=None).reason == "sharp already"
+    assert np.all(plan(faces(30, sharpness=SHARP), references=None).strength > 0.9)
+    assert np.all(plan(faces(250), references=None, generator=True).strength > 0.9)
+
+
+def test_with_a_generator_enlarging_asks_for_more_detail() -> None:
+    sharp = faces(215, sharpness=SHARP)
+    assert plan(sharp, references=None, generator=True).reason == "sharp already"
+    assert plan(sharp, references=None, generator=True, scale=2).strength.min() > 0.9
 
 
 def test_a_growing_face_fades_and_never_pops() -> None:
@@ -73,11 +151,14 @@ def test_a_growing_face_fades_and_never_pops() -> None:
     assert made.strength[0] > 0.99
     assert made.strength[-1] == 0
     assert np.abs(np.diff(made.strength)).max() <= 1 / FADE_FRAMES + 1e-6
+    assert made.reasons[0] is None
+    assert made.reasons[-1] == "readable as it is"
 
 
 def test_a_jittering_size_at_the_gate_does_not_flicker() -> None:
     random = np.random.default_rng(0)
     made = plan(faces(random.normal(160, 25, 200), 200))
+    assert made.strength.any()
     assert np.abs(np.diff(made.strength)).max() < 0.1
 
 
@@ -95,13 +176,15 @@ def two(near: Faces, far: Faces, **settings: bool) -> list:
     tables = {7: near, 8: far}
     tracks = [TRACK, replace(TRACK, id=8)]
     person = replace(PERSON, tracks=(7, 8))
-    return plan_tracks(tracks, lambda t: tables[t], [person], RenderSettings(**settings))
+    wanted = RenderSettings(**settings)
+    shown = {PERSON.id: CLOSE_UPS}
+    return plan_tracks(tracks, lambda t: tables[t], [person], wanted, references=shown)
 
 
 def test_a_face_out_of_focus_behind_a_sharp_one_is_left_alone() -> None:
     near, far = two(faces(150, sharpness=0.9), faces(60, sharpness=0.1))
     assert far.reason == "out of focus"
-    assert near.strength.any()
+    assert near.reason == "sharp already"
 
 
 def test_it_is_restored_when_asked_for_or_when_nothing_nearer_is_sharp() -> None:
@@ -118,6 +201,11 @@ def test_the_user_s_strength_limits_a_person_and_a_preview_s_goes_before_it() ->
     assert plan(faces(60), weak, strength=0.5).strength.max() == pytest.approx(0.2)
     assert plan(faces(60), replace(PERSON, strength=0.0)).reason == "ignored"
     (made,) = plan_tracks(
-        [TRACK], lambda track: faces(60), [weak], RenderSettings(), strengths={3: 0.7}
+        [TRACK],
+        lambda track: faces(60),
+        [weak],
+        RenderSettings(),
+        references={},
+        strengths={3: 0.7},
     )
     assert made.strength.max() == pytest.approx(0.7)

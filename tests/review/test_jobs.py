@@ -52,6 +52,7 @@ def test_a_preview_is_the_command_s(real):
     assert np.array_equal(array(real, found["after"]), wanted.after)
     changed = np.any(wanted.before != wanted.after, axis=2)
     for shown in found["boxes"]:
+        assert (shown["reason"] is None) == (shown["strength"] > 0)
         left, top, right, bottom = (round(edge) for edge in shown["box"])
         assert changed[max(0, top) : bottom, max(0, left) : right].any() == (shown["strength"] > 0)
     assert {one["identity"] for one in found["boxes"]} <= {
@@ -64,6 +65,7 @@ def test_strengths_show_in_previews_before_and_after_they_are_kept(real):
     ids = [one["identity"] for one in full["boxes"]]
     nothing = done(real, "previews", {"at": FAR, "strength": {str(i): 0 for i in ids}})["result"]
     assert nothing["faces"] == 0
+    assert {one["reason"] for one in nothing["boxes"]} == {"ignored"}
     assert np.array_equal(array(real, nothing["before"]), array(real, nothing["after"]))
     real.edit(*({"do": "strength", "identity": i, "strength": 0.5} for i in ids))
     half = done(real, "previews", {"at": FAR})["result"]

@@ -87,7 +87,10 @@ export function Faces({ still, person, jump }) {
             card.state === "restore" &&
             html`<${Strength} id=${card.id} name=${card.name} strength=${card.strength} />`
           }
-          ${card && card.state !== "restore" && html`<p class="quiet">Left alone</p>`}
+          ${
+            face.reason &&
+            html`<p class="quiet" data-testid="left-alone">Left alone: ${face.reason}</p>`
+          }
           ${
             card &&
             card.state === "restore" &&

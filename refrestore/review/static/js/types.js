@@ -91,7 +91,7 @@
  *   fits: boolean, sentence: string | null}} Profile */
 
 /** @typedef {{identity: number | null, name: string, box: [number, number, number, number],
- *   strength: number}} FaceBox */
+ *   strength: number, reason: string | null}} FaceBox */
 
 /** @typedef {{time: number, width: number, height: number, before: string, after: string,
  *   boxes: FaceBox[], faces: number}} StillResult */

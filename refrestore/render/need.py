@@ -1,0 +1,96 @@
+"""Whether a face can gain: what it resolves, beside what its references do.
+
+A face is worked on where its references show clearly more than it does. Pixels of another frame that resolves no more cannot add anything, though they
+make a face more like the mean of its person's close-ups. And a face that can be read well itself
+loses more than it gains whatever the references show (docs/decisions/020).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from refrestore.faces.quality import resolved_size
+from refrestore.types import DoubleArray, Faces
+
+AS_SHARP, CLEARLY_SHARPER = 1.3, 1.7
+"""How many times more than a face its references must resolve before it is touched, and is restored
+fully."""
+
+BEST_REFERENCES = 5
+"""A face is restored from about this many references; the middle one of the best says what they
+resolve: one lucky measurement does not."""
+
+UNJUDGED_SHARPNESS = 0.5
+"""Of faces that no scan judged: those of an ordinary compressed film."""
+
+DetailReason = Literal["sharp already", "as sharp as its references", "readable as it is"]
+
+READABLE, CLEAR = 36.0, 56.0
+"""Pixels that a face resolves up to which it is restored fully, and from which not at all: there
+two recognisers find it less like the truth for being restored, with references and without."""
+
+GENERATED_READABLE, GENERATED_CLEAR = 112.0, 208.0
+"""The same with GFPGAN behind it, at scale 1: a 512-px crop of the second holds over two thirds of
+what a restored one could. Its weights could not be measured."""
+
+
+def references_resolve(sizes: ArrayLike, sharpness: ArrayLike) -> float:
+    """Return how many pixels a sharp face would have that shows what a person's references do.
+
+    Parameters
+    ----------
+    sizes, sharpness : (N,)
+        `native_size` and `sharpness` of the references; at least one.
+    """
+    resolved = resolved_size(np.asarray(sizes, np.float64), np.asarray(sharpness, np.float64))
+    return float(np.median(np.sort(resolved)[-BEST_REFERENCES:]))
+
+
+def known_sharpness(faces: Faces) -> DoubleArray:
+    """Return the sharpness of every row, (N,), between those that were judged; NaN if none was."""
+    known = np.isfinite(faces.sharpness) if faces.sharpness is not None else np.zeros(0, bool)
+    if faces.sharpness is None or not known.any():
+        return np.full(len(faces), np.nan)
+    between = np.interp(faces.frame, faces.frame[known], faces.sharpness[known])
+    return np.where(known, faces.sharpness, between)
+
+
+def need(
+    faces: Faces, scale: int, references: float | None, *, generator: bool = False
+) -> list[tuple[DetailReason, DoubleArray]]:
+    """Return what speaks against restoring each face, with how much of it that leaves, (N,) 0..1.
+
+    Parameters
+    ----------
+    faces
+        Rows of one track, ascending frames, or of one picture.
+    scale
+        How much larger the output is than the picture.
+    references
+        What the references resolve (`references_resolve`), None where there are none.
+    generator
+        Whether a generator stands behind the fusion network.
+    """
+    sharpness = np.nan_to_num(known_sharpness(faces), nan=UNJUDGED_SHARPNESS)
+    own = np.maximum(resolved_size(faces.size, sharpness), 1.0)
+    full, none = READABLE, CLEAR
+    if generator:
+        full, none = scale * GENERATED_READABLE, scale * GENERATED_CLEAR
+    unread = 1 - ramp(own, full, none)
+    known = np.inf if references is None else references
+    sharp = scale * faces.size < AS_SHARP * own
+    return [
+        ("sharp already", np.where(sharp, unread, 1.0)),
+        ("as sharp as its references", ramp(known / own, AS_SHARP, CLEARLY_SHARPER)),
+        ("readable as it is", unread),
+    ]
+
+
+def ramp(values: ArrayLike, low: float, high: float) -> DoubleArray:
+    """Return 0 below `low`, 1 above `high`, smooth between (Hermite)."""
+    t = np.clip((np.asarray(values, dtype=np.float64) - low) / (high - low), 0, 1)
+    result: DoubleArray = t * t * (3 - 2 * t)
+    return result
