@@ -24,7 +24,7 @@ from scipy.special import stdtrit
 
 from refrestore.config import RuntimeSettings
 from refrestore.faces.analyser import FaceModels, load_face_models
-from refrestore.media import read_picture
+from refrestore.media.stills import read_picture
 from refrestore.models.pack import load_face_pack
 from refrestore.project import Profile
 from refrestore.project.profile import MATCH_MARGIN, MATCH_THRESHOLD, likeness

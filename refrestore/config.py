@@ -35,7 +35,10 @@ PROFILES_VARIABLE = "REFRESTORE_PROFILES"
 class Settings(BaseModel):
     """Base: frozen, and a misspelt field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    # Validators are built when one is first needed: importing the settings of all costs nothing.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True
+    )
 
 
 class RuntimeSettings(Settings):

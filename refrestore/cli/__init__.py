@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from contextlib import suppress
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from refrestore import __version__
 from refrestore.errors import RefrestoreError, Stopped, kept_notes
 from refrestore.plain_text import plain
 
+from .later import Home
 from .names import path_failures
 from .output import prepare_streams
 from .stopping import (
@@ -26,9 +25,44 @@ from .stopping import (
     stopped_words,
     was_stopped,
 )
-from .usage import Root
+from .usage import PlainGroup
 
 DEBUG_VARIABLE = "REFRESTORE_DEBUG"
+
+COMMANDS = {
+    "run": Home("run", "Restore videos from end to end: scan, recognise, render, report."),
+    "scan": Home("run", "Pass 1: find who is in a video and the close-ups to restore them from."),
+    "render": Home(
+        "run", "Pass 2: restore a scanned and reviewed project; goes on where it was stopped."
+    ),
+    "preview": Home("run", "Restore one moment and write it as two pictures, before and after."),
+    "review": Home(
+        "review",
+        "Look at the people of a project in the browser, correct them, preview and render.",
+    ),
+    "image": Home("image", "Restore faces of still pictures from a person's profile."),
+    "compare": Home(
+        "compare",
+        "Show a film before and after: side by side, split by a moving line, or faces only.",
+    ),
+    "demo": Home("demo", "Make a film, find its people, restore it and show what changed."),
+    "evaluate": Home(
+        "evaluate", "Measure the restorer against input, sharpening, GFPGAN and wrong references."
+    ),
+    "doctor": Home("doctor", "Check Python, torch, onnxruntime, encoders, models and folders."),
+    "identities": Home("identities", "Look at the people of a project and correct them."),
+    "profile": Home("profile", "Build, look at and exchange profiles of people."),
+    "project": Home("project", "The project folder: check it, repair it."),
+    "models": Home("models", "Model files: list, download, verify."),
+}
+"""What the help lists, so that it loads none of it (tests/cli/test_later.py holds the words)."""
+
+
+class Root(PlainGroup):
+    """The command line: its commands, in the order of its help."""
+
+    homes = COMMANDS
+
 
 app = typer.Typer(
     name="refrestore",
@@ -54,16 +88,6 @@ def _root(
 ) -> None: ...
 
 
-def _mount() -> None:
-    for group in ("identities", "profile", "project", "models"):
-        app.add_typer(importlib.import_module(f"{__name__}.{group}").app, name=group)
-    for module in ("run", "review", "image", "compare", "demo", "evaluate", "doctor"):
-        importlib.import_module(f"{__name__}.{module}").register(app)
-
-
-_mount()
-
-
 def main() -> None:
     """Run the command line; every expected error is one sentence and a non-zero exit."""
     prepare_streams()
@@ -77,11 +101,8 @@ def main() -> None:
             _stop(error, stop)
         elif isinstance(error, RefrestoreError):
             _fail(_sentence(error), error.exit_code, error)
-        elif isinstance(error, ValidationError):
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or error.title
-            value = f"The value {first['input']!r} of {place} is not allowed: {first['msg']}."
-            _fail(value, 2, error)
+        elif (refused := _refused_value(error)) is not None:
+            _fail(refused, 2, error)
         raise
     finally:
         handler.uninstall()
@@ -91,6 +112,16 @@ def _sentence(error: RefrestoreError) -> str:
     """Return an error's sentence; where it ended a render, what is kept and how that goes on."""
     notes = [note for note in kept_notes(error) if note.goes_on]
     return f"{error} {go_on(notes, command_line())}" if notes else str(error)
+
+
+def _refused_value(error: BaseException) -> str | None:
+    """Say which value the settings refused, if that is what the error says."""
+    pydantic = sys.modules.get("pydantic")  # where nothing has loaded it, nothing was refused
+    if pydantic is None or not isinstance(error, pydantic.ValidationError):
+        return None
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"])) or error.title
+    return f"The value {first['input']!r} of {place} is not allowed: {first['msg']}."
 
 
 def _fail(message: str, code: int, error: BaseException) -> None:

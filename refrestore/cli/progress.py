@@ -11,33 +11,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any, Literal
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
-
 from refrestore.errors import Stopped, kept_notes
-from refrestore.plain_text import plain
 from refrestore.types import Announce, ProgressCallback
 
 ProgressMode = Literal["auto", "rich", "jsonl", "none"]
 
 JSONL_INTERVAL = 0.5
 """Seconds between JSON lines of one stage; its first and last line are always written."""
-
-
-class _RateColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.1f}/s", style="progress.data.speed")
 
 
 @dataclass(frozen=True)
@@ -72,8 +52,10 @@ def progress_reporter(mode: ProgressMode, stream: IO[str] | None = None) -> Iter
     if mode == "auto":
         mode = "rich" if stream.isatty() else "none"
     if mode == "rich":
-        with _bars(stream) as reporter:
-            yield reporter
+        from .bars import bars  # loads rich's widgets, which nothing else needs
+
+        with bars(stream) as (progress, show):
+            yield Reporter(progress, show)
     elif mode == "jsonl":
         lines = _JsonLines(stream)
         try:
@@ -83,27 +65,6 @@ def progress_reporter(mode: ProgressMode, stream: IO[str] | None = None) -> Iter
             raise
     else:
         yield Reporter(lambda stage, done, total: None, partial(print, file=stream))
-
-
-@contextmanager
-def _bars(stream: IO[str]) -> Iterator[Reporter]:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TimeRemainingColumn(),
-    )
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(file=stream)) as bars:
-
-        def report(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(plain(stage), total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        # Above the bars, as it is: names may hold what rich takes for markup.
-        yield Reporter(report, partial(bars.console.print, markup=False, highlight=False))
 
 
 class _JsonLines:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
-
 from refrestore.plain_text import plain
 
 from .output import print_line
@@ -17,6 +14,9 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under a header; every row has as many cells as the header."""
     rows = [[plain(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
         table = Table(*header, box=None, pad_edge=False)
         for row in rows:
             table.add_row(*row)

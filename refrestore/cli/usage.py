@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from typer.core import TyperGroup
-
 from refrestore.plain_text import plain
 
+from .later import LaterGroup
 
-class Root(TyperGroup):
+
+class PlainGroup(LaterGroup):
     """The command line, whose usage errors are plain text."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:

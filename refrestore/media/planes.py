@@ -15,8 +15,8 @@ from refrestore.media.colour import FULL, swscale_arguments
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
-# libswscale/swscale.h: SWS_BILINEAR, SWS_BICUBIC, SWS_LANCZOS and the exactness flags.
-BILINEAR, BICUBIC, LANCZOS = 0x2, 0x4, 0x200
+# libswscale/swscale.h: SWS_BILINEAR, SWS_BICUBIC, SWS_AREA, SWS_LANCZOS and the exactness flags.
+BILINEAR, BICUBIC, AREA, LANCZOS = 0x2, 0x4, 0x20, 0x200
 EXACT = 0x2000 | 0x4000 | 0x40000 | 0x80000
 """Full chroma at input and output, accurate rounding, the same bits on every processor."""
 

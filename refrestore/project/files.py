@@ -1,14 +1,16 @@
-"""Pictures of a project: encoded, decoded, read with errors in one sentence."""
+"""Pictures of a project: encoded, decoded, read with errors in one sentence.
+
+OpenCV is loaded with the first picture: opening a project needs none.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-import cv2
 import numpy as np
 
 from refrestore.errors import ProjectError
-from refrestore.faces.align import CROP_SIZE
 from refrestore.types import ImageArray
 
 THUMBNAIL_QUALITY = 88
@@ -20,16 +22,18 @@ PNG_COMPRESSION = 3
 
 def encode_png(image: ImageArray) -> bytes:
     """Return a (H, W, 3) RGB picture as PNG; the same picture always gives the same bytes."""
-    return _encode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION])
+    return _encode(".png", image)
 
 
 def encode_jpeg(image: ImageArray) -> bytes:
     """Return a (H, W, 3) RGB picture as JPEG."""
-    return _encode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY])
+    return _encode(".jpg", image)
 
 
 def decode_image(content: bytes) -> ImageArray | None:
     """Return the (H, W, 3) RGB picture in a PNG or JPEG, or None if there is none in it."""
+    import cv2
+
     if not content:
         return None
     try:
@@ -66,13 +70,21 @@ def read_crop(path: Path) -> ImageArray:
     ProjectError
         When it is missing, damaged or of another size.
     """
+    from refrestore.faces.align import CROP_SIZE
+
     image = read_image(path)
     if image.shape != (CROP_SIZE, CROP_SIZE, 3):
         raise ProjectError(f"{path} is no close-up any more: scan the video again.")
     return image
 
 
-def _encode(kind: str, image: ImageArray, options: list[int]) -> bytes:
+def _encode(kind: Literal[".png", ".jpg"], image: ImageArray) -> bytes:
+    import cv2
+
+    options = {
+        ".png": [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION],
+        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY],
+    }[kind]
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"expected a (H, W, 3) uint8 picture, got {image.shape} {image.dtype}")
     done, content = cv2.imencode(kind, np.ascontiguousarray(image[:, :, ::-1]), options)

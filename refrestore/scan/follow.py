@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrestore.config import ScanSettings
-from refrestore.faces.align import crops, invert, transform
+from refrestore.faces.align import invert, transform
 from refrestore.faces.analyser import PRESENT, SLIPPED, FaceModels
 from refrestore.faces.landmarker import MESH_SIZE, mesh_squares
 from refrestore.faces.pose import distance_over_radius, mesh_keypoints
@@ -24,8 +24,9 @@ from refrestore.scan.association import (
 )
 from refrestore.scan.closeups import keep_best
 from refrestore.scan.followed import Followed, Row, moved
+from refrestore.scan.picture import Picture
 from refrestore.scan.smoothing import interpolate
-from refrestore.types import DoubleArray, Faces, FloatArray, ImageArray
+from refrestore.types import DoubleArray, Faces, FloatArray
 
 _UNSEEN_SECONDS = 1.0
 """A face the detector misses this long has gone; what the mesh followed since is dropped."""
@@ -39,8 +40,11 @@ _SAME_FACE = 0.5
 _FAST = 0.5
 """Movement between detections, in face sizes, from which the stride is halved."""
 
+_STEADY = 0.15
+"""Movement between detections, in face sizes, up to which the next may be further away."""
+
 _IDLE_STRIDE = 2
-"""Factor on the stride while nobody is there."""
+"""Factor on the stride while nobody is there, or while everybody is known and hardly moves."""
 
 
 class Follower:
@@ -64,15 +68,15 @@ class Follower:
         self._settings = settings
         self._unseen = max(1, round(rate * Fraction(_UNSEEN_SECONDS)))
         self._tail = max(1, round(rate * Fraction(_TAIL_SECONDS)))
-        self._pending: list[tuple[int, ImageArray]] = []
+        self._pending: list[Picture] = []
         self._live: list[Followed] = []
         self._done: list[Followed] = []
         self._stride = 1
         self.detections = 0
 
-    def push(self, frame: int, image: ImageArray) -> None:
-        """Take the next frame of the shot; `image` (H, W, 3) uint8 RGB in display pixels."""
-        self._pending.append((frame, image))
+    def push(self, picture: Picture) -> None:
+        """Take the next frame of the shot."""
+        self._pending.append(picture)
         if len(self._pending) >= self._stride:
             self._advance()
 
@@ -87,41 +91,46 @@ class Follower:
 
     def _advance(self) -> None:
         """Detect on the last pending frame and connect it with the one before the first."""
-        between, (frame, image) = self._pending[:-1], self._pending[-1]
+        between, picture = self._pending[:-1], self._pending[-1]
         self._pending = []
-        found = self._detect(frame, image)
-        matches = self._match(frame, image, found)
+        found = self._detect(picture)
+        matches = self._match(picture, found)
         motion = self._motion(found, matches)
         self._fill(between, found, matches)
         matched = {int(row) for row in matches.tracks}
         lost = [track for row, track in enumerate(self._live) if row not in matched]
         for row, column in zip(matches.tracks, matches.detections, strict=True):
-            self._extend(self._live[row], image, found[[int(column)]])
+            self._extend(self._live[row], picture, found[[int(column)]])
         known = set(matches.detections.tolist())
-        fresh = [self._start(image, found[[row]]) for row in range(len(found)) if row not in known]
-        self._trace(lost, [*between, (frame, image)])
+        fresh = [
+            self._start(picture, found[[row]]) for row in range(len(found)) if row not in known
+        ]
+        self._trace(lost, [*between, picture])
         self._trace_back(fresh, between)
-        self._retire(frame)
+        self._retire(picture.number)
         self._choose_stride(motion, bool(lost or fresh))
 
-    def _detect(self, frame: int, image: ImageArray) -> Faces:
+    def _detect(self, picture: Picture) -> Faces:
         self.detections += 1
-        found = self._models.detector.detect([image], [frame], self._settings.detect_size)
+        size = self._settings.detect_size
+        shown = picture.shrunk(size)
+        found = self._models.detector.detect([shown], [picture.number], size)
+        found = picture.in_display(found, shown)
         found = found[found.size >= self._settings.min_face]
-        return self._models.describe(image, found, embed=False)
+        return self._models.describe(picture.display, found, embed=False) if len(found) else found
 
-    def _match(self, frame: int, image: ImageArray, found: Faces) -> Matches:
+    def _match(self, picture: Picture, found: Faces) -> Matches:
         if not len(found) or not self._live:
             return Matches(np.zeros(0, np.int64), np.zeros(0, np.int64))
         boxes = np.stack([track.rows[-1].box for track in self._live])
         cost = geometry_cost(boxes, found.box)
         alike = np.full(cost.shape, np.nan)
-        gone = [track for track in self._done if frame - track.last <= self._unseen]
+        gone = [track for track in self._done if picture.number - track.last <= self._unseen]
         last = np.stack([track.rows[-1].box for track in gone]) if gone else np.zeros((0, 4), "f4")
         absent = geometry_cost(last, found.box)
         tracks, detections = ambiguous(cost, overlap(boxes, found.box), absent)
         if len(tracks):
-            seen = self._models.recogniser.embed_faces(image, found.keypoints[detections])
+            seen = self._models.recogniser.embed_faces(picture.display, found.keypoints[detections])
             alike[np.ix_(tracks, detections)] = _likeness([self._live[row] for row in tracks], seen)
             returned = _likeness(gone, seen)
             returned[absent[:, detections] >= FORBIDDEN] = np.nan
@@ -139,23 +148,21 @@ class Follower:
         ]
         return float(max(moved, default=0.0))
 
-    def _fill(
-        self, between: Sequence[tuple[int, ImageArray]], found: Faces, matches: Matches
-    ) -> None:
+    def _fill(self, between: Sequence[Picture], found: Faces, matches: Matches) -> None:
         """Give matched tracks a row for each frame between two detections, all in one batch."""
         pairs = list(zip(matches.tracks, matches.detections, strict=True))
         if not between or not pairs:
             return
-        expected, boxes, images, owners = [], [], [], []
-        for step, (frame, image) in enumerate(between, start=1):
+        expected, boxes, pictures, owners = [], [], [], []
+        for step, picture in enumerate(between, start=1):
             share = step / (len(between) + 1)
             for row, column in pairs:
                 last = self._live[row].rows[-1]
                 expected.append(interpolate(last.keypoints, found.keypoints[column], share))
                 boxes.append(interpolate(last.box, found.box[column], share))
-                images.append(image)
-                owners.append((self._live[row], frame))
-        refined, good = self._refine(images, np.stack(boxes), np.stack(expected))
+                pictures.append(picture)
+                owners.append((self._live[row], picture.number))
+        refined, good = self._refine(pictures, np.stack(boxes), np.stack(expected))
         for owner, box, guess, points, sure in zip(
             owners, boxes, expected, refined, good, strict=True
         ):
@@ -165,44 +172,46 @@ class Follower:
             track.rows.append(Row(frame, box + shift, place, 0.0))
 
     def _refine(
-        self, images: Sequence[ImageArray], boxes: FloatArray, expected: FloatArray
+        self, pictures: Sequence[Picture], boxes: FloatArray, expected: FloatArray
     ) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Return the mesh's keypoints (N, 5, 2) near expected ones, and whether to trust them."""
         matrices = mesh_squares(boxes, expected)
         cut = np.concatenate(
-            [crops(image, matrices[row : row + 1], MESH_SIZE) for row, image in enumerate(images)]
+            [one.crops(matrices[row : row + 1], MESH_SIZE) for row, one in enumerate(pictures)]
         )
         landmarks, presence = self._models.landmarker.dense(cut)
         points = transform(invert(matrices), mesh_keypoints(landmarks)).astype(np.float32)
         return points, (presence >= PRESENT) & (distance_over_radius(points, expected) <= SLIPPED)
 
-    def _trace(self, tracks: list[Followed], frames: Sequence[tuple[int, ImageArray]]) -> None:
+    def _trace(self, tracks: list[Followed], pictures: Sequence[Picture]) -> None:
         """Follow tracks without a detection forwards, frame by frame, as long as the mesh holds."""
-        for frame, image in frames:
+        for picture in pictures:
+            frame = picture.number
             tracks = [track for track in tracks if track.last == frame - 1]
             if not tracks:
                 return
             expected = np.stack([track.rows[-1].keypoints for track in tracks])
             boxes = np.stack([track.rows[-1].box for track in tracks])
-            points, good = self._refine([image] * len(tracks), boxes, expected)
+            points, good = self._refine([picture] * len(tracks), boxes, expected)
             for track, place, sure in zip(tracks, points, good, strict=True):
                 if sure:
                     track.rows.append(moved(track.rows[-1], frame, place))
 
-    def _trace_back(self, tracks: list[Followed], frames: Sequence[tuple[int, ImageArray]]) -> None:
+    def _trace_back(self, tracks: list[Followed], pictures: Sequence[Picture]) -> None:
         """Follow new tracks backwards to where their face came into the picture."""
-        for frame, image in reversed(frames):
+        for picture in reversed(pictures):
+            frame = picture.number
             tracks = [track for track in tracks if track.first == frame + 1]
             if not tracks:
                 return
             expected = np.stack([track.rows[0].keypoints for track in tracks])
             boxes = np.stack([track.rows[0].box for track in tracks])
-            points, good = self._refine([image] * len(tracks), boxes, expected)
+            points, good = self._refine([picture] * len(tracks), boxes, expected)
             taken = [
                 row.box
                 for track in self._live
                 if track not in tracks
-                for row in track.rows[-len(frames) - 1 :]
+                for row in track.rows[-len(pictures) - 1 :]
                 if row.frame == frame
             ]
             for track, place, sure in zip(tracks, points, good, strict=True):
@@ -211,13 +220,13 @@ class Follower:
                 if sure and free:
                     track.rows.insert(0, row)
 
-    def _start(self, image: ImageArray, face: Faces) -> Followed:
+    def _start(self, picture: Picture, face: Faces) -> Followed:
         track = Followed()
         self._live.append(track)
-        self._extend(track, image, face)
+        self._extend(track, picture, face)
         return track
 
-    def _extend(self, track: Followed, image: ImageArray, face: Faces) -> None:
+    def _extend(self, track: Followed, picture: Picture, face: Faces) -> None:
         """Add a detection (a table of one described face) to a track."""
         assert face.quality is not None
         assert face.sharpness is not None
@@ -225,7 +234,7 @@ class Follower:
         frame, quality = int(face.frame[0]), float(face.quality[0])
         judged = np.array([quality, face.sharpness[0], *face.pose[0]], np.float32)
         track.rows.append(Row(frame, face.box[0], face.keypoints[0], float(face.score[0]), judged))
-        keep_best(track.best, self._models, image, face)
+        keep_best(track.best, self._models, picture.display, face)
 
     def _retire(self, frame: int) -> None:
         """End tracks that were lost, not confirmed for too long, or follow another's face."""
@@ -247,6 +256,8 @@ class Follower:
             self._stride = base * _IDLE_STRIDE
         elif motion > _FAST or changed:
             self._stride = max(1, base // 2)
+        elif motion <= _STEADY and all(track.best.full for track in self._live):
+            self._stride = base * _IDLE_STRIDE
         else:
             self._stride = base
 

@@ -1,12 +1,13 @@
 """Read the video a second time where close-ups are noisy, and fuse them with their neighbours.
 
-Only then: the neighbours' pixels are not kept while the video is read first, since hardly any of
-the faces seen then become references.
+Only then, and only there: the neighbours' pixels are not kept while the video is read first, since
+hardly any of the faces seen then become references.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +16,18 @@ from refrestore.faces.analyser import FaceModels
 from refrestore.media.pixels import display_rgb
 from refrestore.scan.fuse import REACH, fuse, noisy
 from refrestore.scan.references import Spool, Spooled
+from refrestore.scan.samples import Candidate
 from refrestore.types import FloatArray, Frame, ImageArray, Track
 
 MOST = 8
 """Close-ups fused a person, the first chosen: a quarter of a second each."""
+
+READ_ON = 250
+"""Frames without a job that are read over: a film is entered at a key frame, and ten seconds from
+one to the next are usual."""
+
+OpenAt = Callable[[int], AbstractContextManager[Iterable[Frame]]]
+"""Opens the video to be read from a frame on; what cannot be entered there gives all of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +74,47 @@ def jobs(
             if not noisy(one.candidate, Spool.get(one)):
                 continue
             frame, track = one.candidate.frame, tracks[one.track]
-            first, stop = max(track.first, frame - REACH), min(track.stop, frame + REACH + 1)
+            first, stop = first_frame(one.candidate, track), min(track.stop, frame + REACH + 1)
             alike = _without(own, one, centroids[person])
             found.append(Job(person, place, one, first, stop, alike))
     return sorted(found, key=lambda job: job.stop)
+
+
+def first_frame(face: Candidate, track: Track) -> int:
+    """Return the first frame that is looked at for a close-up."""
+    return max(track.first, face.frame - REACH)
+
+
+def stretches(todo: Sequence[Job]) -> list[range]:
+    """Return the frames to read for jobs, in one stretch where they are near each other."""
+    found: list[range] = []
+    for job in sorted(todo, key=lambda job: job.first):
+        if found and job.first - found[-1].stop < READ_ON:
+            found[-1] = range(found[-1].start, max(found[-1].stop, job.stop))
+        else:
+            found.append(range(job.first, job.stop))
+    return found
+
+
+def frames_of(todo: Sequence[Job], open_at: OpenAt) -> Iterator[Frame]:
+    """Yield the frames that jobs need, the video entered for each stretch.
+
+    One that cannot be entered is read once, from its beginning to the last job.
+    """
+    left = stretches(todo)
+    while left:
+        entered = True
+        with open_at(left[0].start) as frames:
+            for frame in frames:
+                entered &= frame.index >= left[0].start
+                if frame.index in left[0]:
+                    yield frame
+                if frame.index + 1 >= left[0].stop:
+                    left.pop(0)
+                    if entered or not left:
+                        break
+            else:
+                return
 
 
 def polish(
@@ -81,8 +127,8 @@ def polish(
     todo
         As `jobs` returns them.
     frames
-        The whole video from its start; read as far as needed. The pictures of nine frames or so
-        are held at a time.
+        Those of the jobs at least, ascending (`frames_of`); read as far as needed. The pictures of
+        nine frames or so are held at a time.
     models
         Networks.
     spool

@@ -189,13 +189,18 @@ class Best:
     thumbnail: Thumbnail | None = None
     eyes: OpenEyes = field(default_factory=OpenEyes)
 
+    @property
+    def full(self) -> bool:
+        """Whether it has as many embeddings as are kept: more only replace worse ones."""
+        return len(self.samples) >= EMBEDDINGS
+
     def wants_thumbnail(self, quality: float) -> bool:
         """Whether a face of this quality is clearly better to show than the one there is."""
         return self.thumbnail is None or quality > _CLEARLY * self.thumbnail.quality
 
     def wants_sample(self, quality: float) -> bool:
         """Whether an embedding of this quality would be kept."""
-        return len(self.samples) < EMBEDDINGS or quality > min(s.quality for s in self.samples)
+        return not self.full or quality > min(s.quality for s in self.samples)
 
     def add_sample(self, sample: Sample) -> None:
         """Keep a sample, dropping the worst if there are too many."""

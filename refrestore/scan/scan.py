@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import Kept, kept_if_broken_off
 from refrestore.faces.analyser import FaceModels, load_face_models
-from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import VideoInfo, probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.unchanged import Unchanged
@@ -28,12 +26,13 @@ from refrestore.project.video import VideoSource
 from refrestore.scan.cluster import Constraints, cluster_tracks, cooccurring
 from refrestore.scan.follow import Follower
 from refrestore.scan.picking import pick
-from refrestore.scan.polish import Job, jobs, polish
+from refrestore.scan.picture import Picture
+from refrestore.scan.polish import Job, first_frame, frames_of, jobs, polish
 from refrestore.scan.references import Spool, Spooled, to_reference
-from refrestore.scan.shots import CutDetector
+from refrestore.scan.shots import SEEN_SIDE, CutDetector
 from refrestore.scan.tracks import finish_shot
 from refrestore.scan.view import ViewOf, load_view
-from refrestore.types import EMBEDDING_SIZE, Frame, ImageArray, Shot, Track
+from refrestore.types import EMBEDDING_SIZE, Frame, Shot, Track
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, what is done of it and, if known, how much there is."""
@@ -163,12 +162,6 @@ def scan_into(
         )
 
 
-class _Picture(NamedTuple):
-    number: int
-    time: Fraction
-    image: ImageArray
-
-
 class _Scan:
     """The state of one scan: the current shot, and of those before it what naming needs."""
 
@@ -188,6 +181,7 @@ class _Scan:
         self._view = view
         self._times: dict[int, Fraction] = {}
         self.ticks = array("q")
+        self._entries: dict[int, Fraction] = {}
         self._follower: Follower | None = None
         self._candidates: list[Spooled] = []
         self.tracks: list[Track] = []
@@ -196,11 +190,11 @@ class _Scan:
     def read(self, frames: Iterable[Frame]) -> None:
         """Go through the video once: cut it into shots and follow the faces of each."""
         cuts = CutDetector(self._info.average_rate)
-        waiting: deque[_Picture] = deque()
+        waiting: deque[Picture] = deque()
         for frame in frames:
-            picture = _Picture(frame.index, frame.time, display_rgb(frame))
+            picture = Picture(frame)
             waiting.append(picture)
-            begins = cuts.push(picture.image)
+            begins = cuts.push(picture.shrunk(SEEN_SIDE))
             if len(waiting) > cuts.delay:
                 self._take(waiting.popleft(), begins)
             self.frames = frame.index + 1
@@ -222,14 +216,14 @@ class _Scan:
         self._progress("identities", len(self.tracks), len(self.tracks))
         return len(groups), self._harvest(groups)
 
-    def _take(self, picture: _Picture, begins_shot: bool) -> None:
+    def _take(self, picture: Picture, begins_shot: bool) -> None:
         if begins_shot:
             self._end_shot()
         if self._follower is None:
             self._follower = Follower(self._models, self._settings, self._info.average_rate)
         self._times[picture.number] = picture.time
         self.ticks.append(int(picture.time / self._info.time_base))
-        self._follower.push(picture.number, picture.image)
+        self._follower.push(picture)
 
     def _end_shot(self) -> None:
         if self._follower is None:
@@ -246,10 +240,11 @@ class _Scan:
             self._writer.add_track(part.track, part.faces)
             if part.thumbnail is not None:
                 self._writer.add_thumbnail(part.track.id, part.thumbnail)
-            self._candidates += [
-                self._spool.put(part.track.id, self._times[face.frame] - self._info.start, face)
-                for face in part.candidates
-            ]
+            for face in part.candidates:
+                time = self._times[face.frame] - self._info.start
+                self._candidates.append(self._spool.put(part.track.id, time, face))
+                entry = first_frame(face, part.track)
+                self._entries[entry] = self._times[entry]
             self.tracks.append(part.track)
         self.detections += self._follower.detections
         self.shots += 1
@@ -288,12 +283,17 @@ class _Scan:
         return sum(map(len, kept))
 
     def _polish(self, kept: Sequence[list[Spooled]], todo: Sequence[Job]) -> None:
-        """Put cleaner close-ups in the place of noisy ones; the video is read again for them."""
+        """Put cleaner close-ups in the place of noisy ones; there the video is read again."""
         if not todo:
             return
-        with VideoReader(self._info.path, info=self._info) as reader:
-            for (person, place), better in polish(todo, reader, self._models, self._spool).items():
-                kept[person][place] = better
+
+        def open_at(frame: int) -> VideoReader:
+            enter = (frame, self._entries[frame])
+            return VideoReader(self._info.path, info=self._info, enter=enter)
+
+        frames = frames_of(todo, open_at)
+        for (person, place), better in polish(todo, frames, self._models, self._spool).items():
+            kept[person][place] = better
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:

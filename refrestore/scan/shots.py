@@ -10,7 +10,7 @@ import numpy as np
 
 from refrestore.types import ImageArray
 
-_THUMBNAIL = 192
+SEEN_SIDE = 192
 """Longer side of the picture the cut detector sees; PySceneDetect shrinks to about as much."""
 
 _WINDOW = 2
@@ -58,7 +58,7 @@ class CutDetector:
         image : (H, W, 3) uint8
             RGB, of any size.
         """
-        scale = min(1.0, _THUMBNAIL / max(image.shape[:2]))
+        scale = min(1.0, SEEN_SIDE / max(image.shape[:2]))
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         return self._push(np.ascontiguousarray(small[..., ::-1]))

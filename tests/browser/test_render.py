@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from refrestore.config import RenderSettings
-from refrestore.media import VideoReader
 from refrestore.media.pixels import display_rgb
+from refrestore.media.reader import VideoReader
 from refrestore.project import Project
 
 pytestmark = pytest.mark.xdist_group("browser")

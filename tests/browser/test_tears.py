@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from refrestore.config import RuntimeSettings, ScanSettings
-from refrestore.media import VideoReader
 from refrestore.media.pixels import display_rgb
+from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
 from refrestore.project import Project
 from refrestore.scan.scan import scan

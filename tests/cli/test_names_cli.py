@@ -15,9 +15,11 @@ import refrestore.cli as cli
 from refrestore.config import EncoderSettings, RuntimeSettings, ScanSettings
 from refrestore.engine.local import render
 from refrestore.errors import MediaError
-from refrestore.media import VideoReader, probe, read_picture, write_picture
 from refrestore.media.files import check_file
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
+from refrestore.media.stills import read_picture, write_picture
 from refrestore.project import Project
 from refrestore.scan.scan import scan
 

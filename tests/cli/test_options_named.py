@@ -12,6 +12,7 @@ import typer
 
 import refrestore
 from refrestore.cli import app
+from refrestore.cli.later import Later
 
 PACKAGE = Path(refrestore.__file__).parent
 ROOT = PACKAGE.parent
@@ -23,6 +24,12 @@ ELSEWHERE = {"--update-lite", "--force-reinstall", "--no-deps", "--query-gpu", "
 """Options of `python -m refrestore.models`, for who trains, of pip and of nvidia-smi."""
 
 
+def inside(command) -> Iterator[tuple[str, object]]:
+    """Yield the name of each command of a group, and the command."""
+    for name, inner in getattr(command, "commands", {}).items():
+        yield name, inner.load() if isinstance(inner, Later) else inner
+
+
 def commands(
     command=None, name: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], set[str]]]:
@@ -30,7 +37,7 @@ def commands(
     command = command or typer.main.get_command(app)
     options = {"--help"} | {one for param in command.params for one in param.opts}
     yield name, options
-    for own, inner in getattr(command, "commands", {}).items():
+    for own, inner in inside(command):
         yield from commands(inner, (*name, own))
 
 
@@ -97,7 +104,7 @@ def test_help_names_only_options_there_are():
     def texts(command, name: str) -> Iterator[tuple[str, str]]:
         yield name, command.help or ""
         yield from ((name, getattr(param, "help", None) or "") for param in command.params)
-        for own, inner in getattr(command, "commands", {}).items():
+        for own, inner in inside(command):
             yield from texts(inner, f"{name} {own}")
 
     found = [

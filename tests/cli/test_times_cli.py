@@ -12,7 +12,8 @@ import pytest
 
 import refrestore.cli as cli
 from refrestore.config import RuntimeSettings, ScanSettings
-from refrestore.media import VideoReader, probe
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
 from refrestore.project import Project
 from refrestore.scan.scan import scan
 from refrestore.types import Shot

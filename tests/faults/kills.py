@@ -346,7 +346,7 @@ class Creation(Case):
 
 def create_project(film: str, folder: str) -> None:
     """Say that it begins, and make a project."""
-    from refrestore.media import probe
+    from refrestore.media.probe import probe
     from refrestore.project import Project
     from refrestore.scan.scan import video_source
 
@@ -357,7 +357,7 @@ def create_project(film: str, folder: str) -> None:
 
 def open_or_create(film: str, folder: str) -> None:
     """Do as a scan does first."""
-    from refrestore.media import probe
+    from refrestore.media.probe import probe
     from refrestore.project import Project
     from refrestore.scan.scan import video_source
 

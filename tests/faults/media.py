@@ -93,8 +93,9 @@ def _half_written(trial: Trial) -> str | None:
 
 def read_film(path: str) -> None:
     """Read a film as scan and render do: what it holds, then every picture of it."""
-    from refrestore.media import VideoReader, probe
     from refrestore.media.pixels import display_rgb
+    from refrestore.media.probe import probe
+    from refrestore.media.reader import VideoReader
 
     info = probe(Path(path))
     with VideoReader(Path(path), info=info) as reader:

@@ -13,8 +13,13 @@ import numpy as np
 import pytest
 
 from refrestore.config import EncoderSettings
-from refrestore.media import SegmentWriter, VideoReader, compose, join, probe, resolve_encoder
+from refrestore.media.compose import compose
+from refrestore.media.encoder import resolve_encoder
+from refrestore.media.join import join
 from refrestore.media.planes import planar, plane_views
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
+from refrestore.media.segments import SegmentWriter
 
 SUBTITLES = "1\n00:00:00,040 --> 00:00:00,200\nHello\n\n2\n00:00:00,240 --> 00:00:00,440\nthere\n"
 

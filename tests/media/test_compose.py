@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refrestore.media import Patch, compose, read_region, rgb
-from refrestore.media.coding import subsampling
-from refrestore.media.compose import enlarge
+from refrestore.media.coding import read_region, subsampling
+from refrestore.media.compose import Patch, compose, enlarge
+from refrestore.media.pixels import rgb
 from refrestore.media.planes import PLANAR_EQUIVALENTS, clone, planar, plane_views
 from refrestore.types import Frame, Geometry
 

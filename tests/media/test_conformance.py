@@ -9,7 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from refrestore.media import VideoReader, display_rgb, probe, rgb, rgb_deep
+from refrestore.media.pixels import display_rgb, rgb, rgb_deep
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
 
 
 def copied_packets(path):

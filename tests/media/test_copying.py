@@ -8,8 +8,8 @@ import av
 import pytest
 
 from refrestore.errors import MediaError
-from refrestore.media import probe
 from refrestore.media.copying import copy_film, resolve_copy
+from refrestore.media.probe import probe
 
 from .test_conformance import assert_same_packets, copied_packets, declared
 

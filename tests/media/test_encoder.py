@@ -8,9 +8,11 @@ import pytest
 
 from refrestore.config import EncoderSettings
 from refrestore.errors import DiskError, MediaError, RefrestoreError, UsageError
-from refrestore.media import VideoReader, probe, resolve_encoder, rgb
 from refrestore.media.codecs import PROFILES, choose_pixel_format, find_codec, video_encoders
-from refrestore.media.encoder import nominal_rate
+from refrestore.media.encoder import nominal_rate, resolve_encoder
+from refrestore.media.pixels import rgb
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
 
 
 def refused(kind, info, output, words, *, scale=1, **settings):

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from refrestore.config import RenderSettings
 from refrestore.errors import UsageError
-from refrestore.media import VideoReader, probe
 from refrestore.media.moments import Part, resolve_moment, resolve_part
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
 from refrestore.moment import FrameNumber, Timecode, parse_moment
 from refrestore.types import Shot
 

@@ -13,8 +13,10 @@ import pytest
 
 from refrestore.config import EncoderSettings
 from refrestore.errors import MediaError
-from refrestore.media import VideoReader, probe, resolve_encoder
+from refrestore.media.encoder import resolve_encoder
 from refrestore.media.hdr import HdrMetadata
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
 from refrestore.moment import Timecode
 
 RATE = Fraction(25)

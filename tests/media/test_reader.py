@@ -10,7 +10,8 @@ import pytest
 
 from refrestore.compare.films import presentation_times
 from refrestore.errors import MediaError
-from refrestore.media import VideoReader, probe
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
 
 

@@ -12,16 +12,12 @@ import pytest
 
 from refrestore.config import EncoderSettings
 from refrestore.errors import DiskError, MediaError
-from refrestore.media import (
-    Patch,
-    SegmentWriter,
-    VideoReader,
-    compose,
-    join,
-    probe,
-    resolve_encoder,
-)
-from refrestore.media.segments import SegmentIndex, open_segment, segment_packets
+from refrestore.media.compose import Patch, compose
+from refrestore.media.encoder import resolve_encoder
+from refrestore.media.join import join
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
+from refrestore.media.segments import SegmentIndex, SegmentWriter, open_segment, segment_packets
 
 
 def encoder_for(source, output, **settings):
@@ -107,8 +103,10 @@ DIGEST = """
 import hashlib, sys
 from pathlib import Path
 from refrestore.config import EncoderSettings
-from refrestore.media import *
-from refrestore.media.segments import open_segment, segment_packets
+from refrestore.media.encoder import resolve_encoder
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
+from refrestore.media.segments import SegmentWriter, open_segment, segment_packets
 source, path = Path(sys.argv[1]), Path(sys.argv[2])
 settings = EncoderSettings(codec=sys.argv[3])
 encoder = resolve_encoder(settings, probe(source), scale=1, output=path.with_suffix(".mkv"))
@@ -270,7 +268,12 @@ import sys
 from pathlib import Path
 from refrestore.config import EncoderSettings
 from refrestore.errors import RefrestoreError
-from refrestore.media import *
+from refrestore.media.compose import compose
+from refrestore.media.encoder import resolve_encoder
+from refrestore.media.join import join
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
+from refrestore.media.segments import SegmentWriter
 source, small, large, what = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
 info = probe(source)
 output = small / "out.mkv" if what != "segment" else large / "out.mkv"

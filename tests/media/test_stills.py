@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from refrestore.errors import DiskError, MediaError, UsageError
-from refrestore.media import read_picture, stills, write_picture
+from refrestore.media import stills
+from refrestore.media.stills import read_picture, write_picture
 
 
 def gradient(height=20, width=30):

@@ -16,7 +16,7 @@ import torch
 
 from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
 from refrestore.engine.local import render
-from refrestore.media import read_picture
+from refrestore.media.stills import read_picture
 from refrestore.project import Project
 from refrestore.render.people import gather_people
 from refrestore.render.refine import GUARD_EVERY, Sample, Tools, _weights

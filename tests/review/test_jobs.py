@@ -21,7 +21,7 @@ from PIL import Image
 from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
 from refrestore.engine.local import render
 from refrestore.errors import MediaError
-from refrestore.media import VideoReader
+from refrestore.media.reader import VideoReader
 from refrestore.project import Project
 from refrestore.render.preview import preview
 from refrestore.review.failures import ConflictError
