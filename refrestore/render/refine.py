@@ -170,15 +170,21 @@ def _sample_rows(work: Work) -> IntArray:
 
 
 def _steady(work: Work, raw: FloatArray, presence: FloatArray) -> FloatArray:
-    """Smooth each track's landmarks over time, the more the smaller the face."""
-    steady = raw.copy()
+    """Smooth each track's landmarks over time, the more the smaller the face.
+
+    Sides of crops change along a track: shares of the side are smoothed.
+    """
+    sides = work.side[:, None, None]
+    shares = ((raw + 0.5) / sides).astype(np.float32)
+    steady = shares.copy()
     for _, rows in work.by_track():
         size = float(np.median(work.faces.size[rows]))
         share = np.clip((SURE_SIZE - size) / (SURE_SIZE - UNSURE_SIZE), 0, 1)
         sigma = LANDMARK_SIGMA_LARGE + share * (LANDMARK_SIGMA_SMALL - LANDMARK_SIGMA_LARGE)
         trust = np.clip(presence[rows], 0.02, 1)
-        steady[rows] = smooth(raw[rows], work.faces.frame[rows], sigma=sigma, weights=trust)
-    return steady
+        steady[rows] = smooth(shares[rows], work.faces.frame[rows], sigma=sigma, weights=trust)
+    pixels: FloatArray = (steady * sides - 0.5).astype(np.float32)
+    return pixels
 
 
 def _judge(work: Work, pictures: ImageArray, landmarks: FloatArray, tools: Tools) -> list[Sample]:
