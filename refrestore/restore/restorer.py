@@ -22,7 +22,7 @@ from refrestore.restore.gfpgan import Descriptor
 from refrestore.restore.hull import hull_mask
 from refrestore.restore.mask import FaceMask
 from refrestore.restore.select import select
-from refrestore.restore.warp import cells_of, displacement
+from refrestore.restore.warp import displacement
 from refrestore.types import FloatArray, IntArray
 
 DEFAULT_REFERENCES = 5
@@ -250,15 +250,12 @@ class Restorer:
             if bank is not None and count:
                 pictures[face] = bank.images[torch.from_numpy(given.rows[face])]
                 meshes[face] = bank.landmarks[given.rows[face]]
-        cells = cells_of(size)
-        offsets = torch.zeros((batch, 0, 2, cells, cells))
-        if count:
-            targets = torch.from_numpy(np.asarray(landmarks, np.float32)).to(self.device)
-            offsets = displacement(targets, torch.from_numpy(meshes).to(self.device), size)
+        targets = torch.from_numpy(np.asarray(landmarks, np.float32)).to(self.device)
+        offsets = displacement(targets, torch.from_numpy(meshes).to(self.device), size)
         fused = network(
             faces,
             pictures.to(self.device, non_blocking=True),
-            offsets.to(self.device),
+            offsets,
             torch.from_numpy(given.weights).to(self.device),
             hull_cells(landmarks, size).to(self.device),
         )
