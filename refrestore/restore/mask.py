@@ -94,7 +94,8 @@ def _parts(covered: Tensor) -> Tensor:
     """Label what hangs together by its sides, (B, s * s) int64: 0 elsewhere.
 
     Every pixel begins with a number of its own; the highest of a run in its row, then in its
-    column, goes to all of the run. No loop ends by what it finds, as a GPU would wait for that.
+    column, goes to all of the run. No loop ends by what it finds, as a GPU would wait for that;
+    what winds more often than `SWEEPS` falls into several parts.
     """
     side = covered.shape[-1]
     line = torch.arange(side, device=covered.device) * (side + 1)

@@ -4,7 +4,7 @@ The mesh's triangles are always the same. Points strewn over them say which tria
 cell of a coarse grid over the target crop; the cell's displacement for any reference is the
 barycentric mean of the triangle's three. Where a turned head's mesh lies over itself, the side that
 faces the camera counts, of that what is nearer. Cells that the mesh does not reach are filled in
-from their neighbours, ever coarser ones, to the crop's border, where nothing moves.
+from their neighbours, ever coarser ones, and fade to the crop's border, where nothing moves.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
+from refrestore.restore.hull import hull_depth
 from refrestore.types import FloatArray, IntArray
 
 STRIDE = 4
@@ -98,7 +99,7 @@ def displacement(targets: torch.Tensor, references: torch.Tensor, side: int) -> 
     targets : (B, 468, 2) float32
         Meshes of B faces, crop pixels.
     references : (B, K, 468, 2) float32
-        Meshes of the references of each, crop pixels, on the same device.
+        Meshes of the references of each, crop pixels, on the same device; K may be 0.
     side
         Pixels a side of the crops.
 
@@ -110,6 +111,8 @@ def displacement(targets: torch.Tensor, references: torch.Tensor, side: int) -> 
     """
     faces, count, points = references.shape[:3]
     cells = cells_of(side)
+    if not faces * count:
+        return references.new_zeros((faces, count, 2, cells, cells))
     vertices, weights, reached = _locate(targets, cells, side / cells)
     offsets = (references - targets[:, None]).transpose(1, 2).reshape(faces * points, count * 2)
     first = torch.arange(faces, device=targets.device)[:, None, None] * points
@@ -120,8 +123,17 @@ def displacement(targets: torch.Tensor, references: torch.Tensor, side: int) -> 
         per_sample_weights=weights.reshape(-1, 3),
     )
     field = field.reshape(faces, cells, cells, count * 2).permute(0, 3, 1, 2)
-    known = F.pad(reached[:, None, 1:-1, 1:-1].float(), (1, 1, 1, 1), value=1.0)
-    return _filled(field, known).reshape(faces, count, 2, cells, cells).contiguous()
+    field = _filled(field, reached[:, None].float()) * _fade(targets, cells, side / cells)
+    return field.reshape(faces, count, 2, cells, cells).contiguous()
+
+
+def _fade(targets: torch.Tensor, cells: int, step: float) -> torch.Tensor:
+    """Return 1 in the mesh's hull, falling to 0 just outside the crop, (B, 1, g, g)."""
+    outside = hull_depth(targets, cells, step).neg_().clamp_(min=0)
+    middles = (torch.arange(cells, device=targets.device) + 0.5) * step
+    inwards = torch.minimum(middles, cells * step - middles) + 0.5
+    inwards = torch.minimum(inwards, inwards[:, None])
+    return (inwards / (inwards + outside))[:, None]
 
 
 def _locate(
@@ -187,7 +199,8 @@ def _filled(field: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         0 or 1.
     """
     if field.shape[-1] % 2:
-        return field
+        mean = field.mean((2, 3), keepdim=True) / known.mean((2, 3), keepdim=True).clamp(min=1e-6)
+        return torch.addcmul(field, mean, 1 - known)
     share = F.avg_pool2d(known, 2)
     smaller = F.avg_pool2d(field, 2).div_(share.clamp(min=0.25))
     smaller = _filled(smaller, share.ceil())

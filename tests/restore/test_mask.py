@@ -6,20 +6,26 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from skimage.data import astronaut
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from refrestore.errors import ModelError
 from refrestore.faces.align import FFHQ_TEMPLATE, crops, similarity
 from refrestore.faces.hull import hull_polygon
 from refrestore.faces.landmarker import Landmarker
 from refrestore.restore.mask import (
+    COVERED,
+    LEAST_SEED,
     MASK_SIZE,
+    PLAINLY,
     LearntMask,
     MaskNetwork,
     certain,
     hull_input,
     load_mask,
     save_mask,
+    without_doubts,
 )
 
 LITE = Path(__file__).resolve().parents[2] / "models/lite"
@@ -37,7 +43,7 @@ def network(seed=0):
 
 def meshes(count, size=512):
     random = np.random.default_rng(3)
-    return (random.uniform(0.25, 0.75, (count, 468, 2)) * size).astype(np.float32)
+    return torch.from_numpy(random.uniform(0.25, 0.75, (count, 468, 2)) * size).float()
 
 
 @torch.inference_mode()
@@ -65,9 +71,76 @@ def test_faces_do_not_see_each_other(dtype):
 def test_the_hull_is_seen_where_it_lies():
     mesh = meshes(1)
     small = hull_input(mesh, 512)[0, 0].numpy()
-    large = hull_polygon(mesh, 512)[0]
+    large = hull_polygon(mesh.numpy(), 512)[0]
     shrunk = cv2.resize(large, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_AREA) > 127
     assert ((small > 0) == shrunk).mean() > 0.99
+
+
+def parts_by_scipy(probability, hull):
+    """The same by labelling connected parts."""
+    covered = (probability < COVERED)[0, 0].numpy()
+    plainly = ((probability < PLAINLY) & (hull > COVERED))[0, 0].numpy()
+    parts, count = ndimage.label(covered)
+    seeds = np.bincount(parts[plainly], minlength=count + 1)
+    seeds[0] = 0
+    kept = ndimage.binary_dilation((seeds >= LEAST_SEED)[parts], iterations=2)
+    return torch.where(torch.from_numpy(kept), probability, 1.0)
+
+
+def blobs(random, count=5):
+    """Things in front of a face, most of them doubtful, over a background that is no face."""
+    line = torch.arange(128) + 0.5
+    radius = ((line - 64).square() + (line[:, None] - 64).square()).sqrt()
+    probability = torch.where(radius > 45, 0.2, 0.9)
+    for _ in range(count):
+        x, y, one, other = random.uniform((30, 30, 3, 3), (98, 98, 14, 14))
+        inside = ((line - x) / one).square() + ((line[:, None] - y) / other).square() < 1
+        depth = float(random.choice([0.3, 0.3, 0.02]))
+        probability = torch.where(inside, depth, probability)
+    specks = torch.from_numpy(random.random((128, 128)) < 0.002)
+    return torch.where(specks, 0.01, probability)[None, None]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_parts_that_are_nowhere_plain_are_doubts(seed):
+    random = np.random.default_rng(seed)
+    probability = torch.cat([blobs(random) for _ in range(3)])
+    hull = hull_input(meshes(3), 512)
+    made = without_doubts(probability, hull)
+    for face in range(3):
+        one = slice(face, face + 1)
+        assert torch.equal(made[one], parts_by_scipy(probability[one], hull[one]))
+    assert float(made.min()) < PLAINLY
+    assert bool(((probability < COVERED) & (made == 1)).any())
+
+
+def test_a_part_is_kept_for_what_is_plain_at_its_other_end():
+    probability = torch.full((1, 1, 128, 128), 0.9)
+    probability[..., 20:108, 20:108] = 0.3
+    probability[..., 40:88, 40:88] = 0.9  # a frame
+    hull = torch.ones_like(probability)
+    assert bool((without_doubts(probability, hull)[probability < COVERED] == 1).all())
+    probability[..., 20, 20 : 20 + LEAST_SEED - 1] = 0.01
+    assert bool((without_doubts(probability, hull)[probability < COVERED] == 1).all())
+    probability[..., 20, 20 : 20 + LEAST_SEED] = 0.01
+    kept = without_doubts(probability, hull)
+    assert torch.equal(kept[probability < COVERED], probability[probability < COVERED])
+    assert kept[0, 0, 64, 42] == 1
+    assert kept[0, 0, 64, 41] == probability[0, 0, 64, 41]  # two pixels beyond its rim
+
+
+def test_nothing_waits_for_the_device():
+    mask = LearntMask(network())
+    with FakeTensorMode():
+        mask.device = torch.device("cuda")
+        with mask.device:
+            mask.network = MaskNetwork((8, 8, 8, 8))
+        for size in (128, 512):
+            faces = torch.zeros(3, 3, size, size, device="cuda")
+            with torch.no_grad():
+                seen = mask.visible(faces, torch.zeros(3, 468, 2, device="cuda"))
+            assert seen.shape == (3, size, size)
+            assert seen.device.type == "cuda"
 
 
 def test_only_doubt_is_soft():
@@ -113,7 +186,9 @@ def portrait():
 def seen(face, mesh):
     picture = torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1)))[None].float() / 255
     with torch.inference_mode():
-        return load_mask(LITE / "mask.safetensors").visible(picture, mesh)[0].numpy()
+        return (
+            load_mask(LITE / "mask.safetensors").visible(picture, torch.from_numpy(mesh))[0].numpy()
+        )
 
 
 def small(face, side):

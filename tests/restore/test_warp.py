@@ -127,6 +127,12 @@ def test_of_a_folded_mesh_the_side_that_faces_the_camera_counts(portrait):
     assert float(made[0][:, torch.from_numpy(right)][torch.from_numpy(inside[:, right])].mean()) < 6
 
 
+@pytest.mark.parametrize("faces", [0, 2])
+def test_no_references(portrait, faces):
+    made = displacement(portrait.expand(faces, -1, -1), torch.zeros(faces, 0, 468, 2), 384)
+    assert made.shape == (faces, 0, 2, 96, 96)
+
+
 def test_faces_and_references_do_not_see_each_other(portrait):
     targets = torch.stack([portrait, moved(portrait, 1)])
     references = torch.stack(
@@ -143,10 +149,10 @@ def test_faces_and_references_do_not_see_each_other(portrait):
 def test_the_border_stays_and_between_it_fades(portrait):
     made = field(portrait, portrait + 10)[0]
     rim = torch.cat([made[:, 0], made[:, -1], made[..., 0], made[..., -1]], -1)
-    assert float(rim.abs().max()) == 0
+    assert float(rim.abs().max()) < 1
     assert torch.allclose(made[:, 64, 64], torch.tensor(10.0), atol=1e-3)
     assert float(made.max()) < 10.01
-    assert float(made.diff(dim=-1).abs().max()) < 4
+    assert float(made.diff(dim=-1).abs().max()) < 1
     assert float(made.min()) >= 0
 
 

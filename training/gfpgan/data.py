@@ -12,7 +12,7 @@ import torch
 from refrestore.faces.align import ARCFACE_TEMPLATE, similarity
 from refrestore.restore.fusion import FINE_BANDS, FusionNetwork
 from refrestore.restore.restorer import hull_cells
-from refrestore.restore.warp import cells_of, displacement
+from refrestore.restore.warp import displacement
 from training.common.degrade import degrade
 from training.common.faces import INNER
 from training.fusion.data import DEGRADATIONS, FULL_EYES, Samples
@@ -120,10 +120,7 @@ class Pairs(Samples):
         for index, row in enumerate(rows):
             image, points = self._reference(row, flip)
             images[0, index], meshes[0, index] = image.transpose(2, 0, 1), points
-        cells = cells_of(INNER)
-        offsets = torch.zeros((1, 0, 2, cells, cells))
-        if count:
-            offsets = displacement(torch.from_numpy(mesh), torch.from_numpy(meshes), INNER)
+        offsets = displacement(torch.from_numpy(mesh), torch.from_numpy(meshes), INNER)
         hull = hull_cells(torch.from_numpy((mesh + 0.5) * 2 - 0.5), 2 * INNER)
         with torch.autocast("cpu", torch.bfloat16):
             thought = fusion.think(
