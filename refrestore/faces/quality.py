@@ -56,8 +56,9 @@ _RESOLVED_SHARPNESS = (0.0, 0.04, 0.22, 0.43, 0.54, 0.69, 0.76, 0.82, 0.85, 0.88
 _RESOLVED_SHARE = [1 / factor for factor in (12, 6, 4, 3, 2.5, 2, 1.75, 1.5, 1.3, 1.15, 1)]
 """Mean sharpness of sharp faces of 50, 64 and 110 px that were shrunk by known factors and enlarged
 again, and those factors (benchmarks/need.py). Noise and JPEG at quality 75 lower it by 0.02; a
-blurred face that lost as much has the same. Of a single face it tells the factor to a quarter. What
-has none at all has lost more than a factor of 6: twice that is meant."""
+blurred face that lost as much has the same. Of a single face it is a rough measure: eight of ten
+halved ones are told as 0.35 to 0.89. What has none at all has lost more than a factor of 6: twice
+that is meant."""
 
 MOST_RESOLVED = 330.0
 """Face size (display pixels) that fills a 512-px crop: no crop, and no reference, shows more."""

@@ -37,6 +37,7 @@ def films(tmp_path_factory) -> tuple[Path, Path]:
     make_demo_film(
         far,
         moves=(CameraMove(View(0.11, 0.36, 0.5), View(0.12, 0.36, 0.5), 0.4, far=True),),
+        far=Degradation(blur=1.0, shrink=2.0, noise=2.0, quality=85),
         size=(150, 130),
     )
     return near, far

@@ -58,6 +58,7 @@ class Stock:
 
 def make_film(path: str, times: int = 1, empty: int = 0) -> None:
     """Write the film, or one that shows the same several times with nobody in between."""
+    from refrestore.evaluate.degrade import Degradation
     from refrestore.evaluate.demo import RATE, CameraMove, View, make_demo_film
 
     moves = [
@@ -66,7 +67,8 @@ def make_film(path: str, times: int = 1, empty: int = 0) -> None:
     ]
     if empty:
         moves.append(CameraMove(View(0.5, 0.95, 3.0), View(0.55, 0.95, 3.0), float(empty / RATE)))
-    make_demo_film(Path(path), moves=moves * times, size=SIZE)
+    away = Degradation(blur=1.0, shrink=2.0, noise=2.0, quality=85)
+    make_demo_film(Path(path), moves=moves * times, size=SIZE, far=away)
 
 
 def _quietly(*arguments: str) -> None:

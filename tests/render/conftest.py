@@ -16,6 +16,7 @@ from refrestore.config import (
     ScanSettings,
 )
 from refrestore.engine.local import render
+from refrestore.evaluate.degrade import Degradation
 from refrestore.evaluate.demo import CameraMove, View, make_demo_film
 from refrestore.project import Project
 from refrestore.render.render import RenderResult
@@ -26,6 +27,8 @@ MOVES = (
     CameraMove(View(0.20, 0.33, 0.5), View(0.22, 0.33, 0.5), 0.44, far=True),
 )
 SIZE = (250, 186)
+FAR_AWAY = Degradation(blur=1.0, shrink=2.0, noise=2.0, quality=85)
+"""Leaves clearly less of a face than its close-up shows."""
 
 LOSSLESS = EncoderSettings(codec="ffv1")
 SETTINGS = RenderSettings(segment_seconds=0.3)
@@ -44,7 +47,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Scanned:
     """Return the film and its scanned project; not to be changed."""
     folder = tmp_path_factory.mktemp("film")
     film = folder / "film.mp4"
-    make_demo_film(film, moves=MOVES, size=SIZE)
+    make_demo_film(film, moves=MOVES, far=FAR_AWAY, size=SIZE)
     scan(film, folder / "project", settings=ScanSettings(), runtime=RuntimeSettings())
     return Scanned(film, folder / "project")
 

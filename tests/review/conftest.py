@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from refrestore.config import RuntimeSettings, ScanSettings
+from refrestore.evaluate.degrade import Degradation
 from refrestore.evaluate.demo import CameraMove, View, make_demo_film
 from refrestore.project import Project, VideoSource
 from refrestore.review.server import Running, prepared
@@ -27,6 +28,8 @@ MOVES = (
     CameraMove(View(0.11, 0.37, 1.0), View(0.13, 0.38, 1.0), 0.56),
     CameraMove(View(0.20, 0.33, 0.5), View(0.22, 0.33, 0.5), 0.56, far=True),
 )
+FAR_AWAY = Degradation(blur=1.0, shrink=2.0, noise=2.0, quality=85)
+"""Leaves clearly less of a face than its close-up shows."""
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
@@ -193,7 +196,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Scanned:
     """Return a film of real faces and its scanned project; not to be changed."""
     folder = tmp_path_factory.mktemp("film")
     film = folder / "film.mp4"
-    make_demo_film(film, moves=MOVES, size=(250, 186))
+    make_demo_film(film, moves=MOVES, far=FAR_AWAY, size=(250, 186))
     scan(film, folder / "project", settings=ScanSettings(), runtime=RuntimeSettings())
     return Scanned(film, folder / "project")
 

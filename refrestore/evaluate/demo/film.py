@@ -113,6 +113,7 @@ def make_demo_film(
     moves: Sequence[CameraMove] = MOVES,
     size: tuple[int, int] = SIZE,
     seed: int = 0,
+    far: Degradation = FAR,
     truth: Path | None = None,
     truth_scale: int = 1,
 ) -> int:
@@ -120,6 +121,8 @@ def make_demo_film(
 
     Parameters
     ----------
+    far
+        What the far shots go through before they are coded.
     truth
         Where to write the same film with its far shots as they were before degradation.
     truth_scale
@@ -138,13 +141,13 @@ def make_demo_film(
         large = (size[0] * truth_scale, size[1] * truth_scale)
         write_pictures(
             truth,
-            _pictures(_enlarged(moves, truth_scale), large, seed, spoil=False),
+            _pictures(_enlarged(moves, truth_scale), large, seed, None),
             rate=RATE,
             options={"crf": "8", "preset": "ultrafast"},
         )
     return write_pictures(
         path,
-        _pictures(moves, size, seed, spoil=True),
+        _pictures(moves, size, seed, far),
         rate=RATE,
         options=options,
         sound=sound,
@@ -185,17 +188,17 @@ def _times(moves: Sequence[CameraMove], scene: SceneName) -> list[tuple[float, f
 
 
 def _pictures(
-    moves: Sequence[CameraMove], size: tuple[int, int], seed: int, *, spoil: bool
+    moves: Sequence[CameraMove], size: tuple[int, int], seed: int, far: Degradation | None
 ) -> Iterator[ImageArray]:
-    """Yield the frames; the far shots degraded or not, everything else the same."""
+    """Yield the frames; the far shots degraded if so asked, everything else the same."""
     noise, shapes = np.random.default_rng(seed).spawn(2)
     scenes = _Scenes(shapes)
     for move in moves:
         shot = scenes.shot(move, size)
-        if not (move.far and spoil):
+        if not move.far or far is None:
             yield from shot
             continue
-        spoilt = (degrade(picture, FAR, noise) for picture in shot)
+        spoilt = (degrade(picture, far, noise) for picture in shot)
         yield from through_codec(spoilt, rate=RATE, crf=FAR_CRF)
 
 
