@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from refrestore.media.colour import LUMA_WEIGHTS, is_full_range, matrix_of
 from refrestore.media.planes import Plane, planar, plane_views
-from refrestore.types import FloatArray
+from refrestore.types import DoubleArray, FloatArray
 
 
 def read_region(
@@ -80,14 +80,29 @@ class Coding:
     @property
     def luma(self) -> tuple[float, float]:
         """Scale and offset of luma codes."""
+        if self.full:
+            return float(self.top), 0.0
         unit = 1 << (self.bits - 8)
-        return (float(self.top), 0.0) if self.full else (219.0 * unit, 16.0 * unit)
+        return 219.0 * unit, 16.0 * unit
 
     @property
     def chroma(self) -> tuple[float, float]:
         """Scale and offset of chroma codes."""
         unit = 1 << (self.bits - 8)
         return (float(self.top) if self.full else 224.0 * unit), 128.0 * unit
+
+    @property
+    def chroma_grid(self) -> DoubleArray:
+        """Affine matrix (2, 3) from luma to chroma samples: `compose` says how they are sited."""
+        x, y = 1 / self.step_x, 1 / self.step_y
+        return np.array([[x, 0, 0], [0, y, (y - 1) / 2]])
+
+    @property
+    def chroma_weights(self) -> tuple[float, float, float, float]:
+        """What Cr adds to R and to G, and Cb to G and to B; chroma in -1/2..1/2."""
+        of_red, of_blue = 2 * (1 - self.red), 2 * (1 - self.blue)
+        green = 1 - self.red - self.blue
+        return of_red, -self.red * of_red / green, -self.blue * of_blue / green, of_blue
 
     def encode_difference(self, rgb: FloatArray) -> list[FloatArray]:
         """Return what an RGB difference, (h, w, 3), adds to the code values, one array a plane."""
@@ -121,6 +136,10 @@ class Coding:
             )
             values = [red, green, blue]
         return np.clip(np.stack(values, -1), 0, 1)
+
+
+UNIT_RGB = Coding(rgb=True, planes=3, bits=1, full=True, red=0.299, blue=0.114, step_x=1, step_y=1)
+"""RGB 0..1 as floating-point numbers: the largest "code" is 1."""
 
 
 def subsampling(pixel_format: av.VideoFormat) -> tuple[int, int]:
