@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import av
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the field's name for it
-from numpy.typing import NDArray
 from torch import Tensor
 
 from refrestore.media.coding import UNIT_RGB, Coding
@@ -64,11 +63,7 @@ class FrameTensor:
         """Return the planes on a device, perhaps still on the way there where it is a GPU."""
         if device == self.device:
             return self
-        pinned = device.type == "cuda"
-        planes = (plane.pin_memory() if pinned else plane for plane in self.planes)
-        return replace(
-            self, planes=tuple(plane.to(device, non_blocking=pinned) for plane in planes)
-        )
+        return replace(self, planes=tuple(sent(plane, device) for plane in self.planes))
 
 
 def crops(frames: Sequence[FrameTensor], matrices: DoubleArray, side: int) -> Tensor:
@@ -165,7 +160,7 @@ def _lines(cuts: Sequence[Cut], side: int, device: torch.device) -> Iterator[tup
     for one, number in zip(cuts, numbers, strict=True):
         scale = [2 / max(blocks - 1, 1) for blocks in reversed(one.size)]
         number[:] = np.array([one.across, one.down, one.start]) * scale - [[0], [0], [1]]
-    across, down, start = torch.view_as_complex(_sent(numbers, device)).unbind(1)
+    across, down, start = torch.view_as_complex(sent(torch.from_numpy(numbers), device)).unbind(1)
     pixels = torch.arange(side, device=device, dtype=torch.float32)
     columns = across[:, None] * pixels + start[:, None]
     yield from zip(columns[:, None, :], (down[:, None] * pixels)[:, :, None], strict=True)
@@ -203,12 +198,14 @@ def _field_rows(plane: Tensor, rows: slice, grid: _Grid) -> Tensor:
     last = np.maximum((plane.shape[1] - parity - 1) // 2, 0)
     place = np.clip((luma // 2 + 0.5) / grid.field_step - 0.5, 0, last)
     low = np.floor(place).astype(np.int64)
-    above, below = (
-        plane.index_select(1, _sent(2 * row + parity, plane.device)).float()
-        for row in (low, np.minimum(low + 1, last))
+    places = np.stack([2 * row + parity for row in (low, np.minimum(low + 1, last))])
+    above, below = sent(torch.from_numpy(places), plane.device)
+    weight = sent(torch.from_numpy((place - low).astype(np.float32)), plane.device)
+    return torch.lerp(
+        plane.index_select(1, above).float(),
+        plane.index_select(1, below).float(),
+        weight[:, None],
     )
-    weight = _sent((place - low).astype(np.float32), plane.device)
-    return torch.lerp(above, below, weight[:, None])
 
 
 def _decode(values: Sequence[Tensor], coding: Coding, out: Tensor) -> None:
@@ -224,7 +221,10 @@ def _decode(values: Sequence[Tensor], coding: Coding, out: Tensor) -> None:
     out.clamp_(0, 1)
 
 
-def _sent(values: NDArray[Any], device: torch.device) -> Tensor:
-    """Return an array's numbers on a device, without waiting for them to arrive."""
-    tensor = torch.from_numpy(values)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the CPU's memory on a device, perhaps still on its way to a GPU."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    # A copy from memory that may be paged out would be waited for.
+    staged = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return staged.copy_(tensor).to(device, non_blocking=True)
