@@ -17,33 +17,18 @@ from numpy.typing import NDArray
 
 from refrestore.media.coding import Coding, fields, subsampling
 from refrestore.media.colour import matrix_of, swscale_arguments
+from refrestore.media.patch import Patch
 from refrestore.media.planes import EXACT, LANCZOS, Plane, clone, convert, planar, plane_views
 from refrestore.types import FloatArray, Frame
 
 
 @dataclass(frozen=True, eq=False)
-class Patch:
-    """A rectangle and what to add to it.
-
-    Parameters
-    ----------
-    left, top
-        Of its first pixel on the storage grid of the output picture; may lie outside it.
-    delta : (h, w, 3) float32
-        RGB difference with the picture's own transfer function; 1 leads from black to white.
-    """
+class _Part:
+    """The part of a patch that lies in the picture: its corner and what is added, (h, w, 3)."""
 
     left: int
     top: int
     delta: FloatArray
-
-    def __post_init__(self) -> None:
-        if self.delta.ndim != 3 or self.delta.shape[2] != 3:
-            raise ValueError(f"Patch needs a delta of shape (h, w, 3), got {self.delta.shape}")
-
-    def __repr__(self) -> str:
-        height, width = self.delta.shape[:2]
-        return f"Patch({width}x{height} at {self.left}, {self.top})"
 
 
 def compose(
@@ -87,7 +72,7 @@ def compose(
             first = (parity - patch.top) % step
             lines = patch.delta[first::step]
             if lines.any():
-                _add(planes, coding, Patch(patch.left, (patch.top + first) // step, lines))
+                _add(planes, coding, _Part(patch.left, (patch.top + first) // step, lines))
     return result
 
 
@@ -129,25 +114,25 @@ def _lanczos(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
     return result
 
 
-def _clip(patch: Patch, width: int, height: int) -> Patch | None:
+def _clip(patch: Patch, width: int, height: int) -> _Part | None:
     """Return the part of a patch that lies in the picture and changes it, or None."""
     left, top = max(0, -patch.left), max(0, -patch.top)
     right, bottom = width - patch.left, height - patch.top
     if right <= left or bottom <= top:
         return None
-    delta = patch.delta[top:bottom, left:right]
+    delta = patch.delta.cpu().numpy()[top:bottom, left:right]
     changed = (delta != 0).any(axis=2)
     rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     if not len(rows):
         return None
-    return Patch(
+    return _Part(
         left=patch.left + left + int(columns[0]),
         top=patch.top + top + int(rows[0]),
         delta=delta[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32),
     )
 
 
-def _add(planes: list[Plane], coding: Coding, patch: Patch) -> None:
+def _add(planes: list[Plane], coding: Coding, patch: _Part) -> None:
     codes = coding.encode_difference(patch.delta)
     height, width = patch.delta.shape[:2]
     window = slice(patch.top, patch.top + height), slice(patch.left, patch.left + width)
@@ -182,7 +167,7 @@ class _ChromaRegion:
     step_y: int
 
     @classmethod
-    def of(cls, patch: Patch, coding: Coding, size: tuple[int, ...]) -> _ChromaRegion:
+    def of(cls, patch: _Part, coding: Coding, size: tuple[int, ...]) -> _ChromaRegion:
         left, top = patch.left, patch.top
         bottom, right = top + patch.delta.shape[0], left + patch.delta.shape[1]
         step_x, step_y = coding.step_x, coding.step_y

@@ -21,12 +21,12 @@ import torch.nn.functional as F  # noqa: N812  the field's name for it
 from refrestore.config import RenderSettings, RuntimeSettings
 from refrestore.errors import MediaError, ModelError
 from refrestore.media.coding import read_region
-from refrestore.media.compose import Patch, compose, enlarge
+from refrestore.media.compose import compose, enlarge
+from refrestore.media.patch import Patch
 from refrestore.media.probe import VideoInfo
 from refrestore.models.catalogue import file_digest
 from refrestore.models.runtime import torch_device, torch_dtype
 from refrestore.render.painted import Painted
-from refrestore.restore.composite import Difference
 from refrestore.restore.weights import read_tensors, why
 from refrestore.types import FloatArray, Frame
 
@@ -96,11 +96,11 @@ class Background:
     def compose(self, painted: Painted, scale: int) -> av.VideoFrame:
         """Return a frame enlarged by the network, with its restored faces."""
         large = enlarge(painted.frame.picture, scale)
-        patches = self._patches(painted.frame, large, painted.faces, scale)
+        patches = self._patches(painted.frame, large, painted.patches, scale)
         return compose(painted.frame, [*patches, *painted.patches], scale=scale, enlarged=large)
 
     def _patches(
-        self, frame: Frame, large: av.VideoFrame, faces: Sequence[Difference], scale: int
+        self, frame: Frame, large: av.VideoFrame, faces: Sequence[Patch], scale: int
     ) -> list[Patch]:
         """Return what leads from the Lanczos picture to the network's where no face shows."""
         picture = frame.picture
@@ -110,7 +110,7 @@ class Background:
             height, width = strip.shape[:2]
             delta = strip - read_region(large, 0, top, width, height)
             delta *= 1 - covered(faces, top, height, width)[..., None]
-            patches.append(Patch(0, top, delta))
+            patches.append(Patch(0, top, torch.from_numpy(delta), torch.ones(height, width)))
         return patches
 
     @torch.inference_mode()
@@ -160,15 +160,16 @@ def _mode(height: int, width: int) -> str:
     return "reflect" if min(height, width) > OVERLAP else "replicate"
 
 
-def covered(faces: Sequence[Difference], top: int, height: int, width: int) -> FloatArray:
+def covered(faces: Sequence[Patch], top: int, height: int, width: int) -> FloatArray:
     """Return how much of each pixel of a strip is a restored face's, (height, width), 0..1."""
     total: FloatArray = np.zeros((height, width), np.float32)
     for face in faces:
-        rows, columns = face.alpha.shape
+        alpha = face.alpha.cpu().numpy()
+        rows, columns = alpha.shape
         first, stop = max(face.top, top), min(face.top + rows, top + height)
         left, right = max(face.left, 0), min(face.left + columns, width)
         if first < stop and left < right:
-            part = face.alpha[first - face.top : stop - face.top, left - face.left :]
+            part = alpha[first - face.top : stop - face.top, left - face.left :]
             total[first - top : stop - top, left:right] += part[:, : right - left]
     return np.minimum(total, 1)
 

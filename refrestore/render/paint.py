@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -12,16 +11,22 @@ from torch import Tensor
 
 from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE
 from refrestore.faces.align import crops as cut_crops
-from refrestore.media.compose import Patch
+from refrestore.media.patch import Patch
 from refrestore.media.pixels import rgb
 from refrestore.render.crops import enlarged
 from refrestore.render.painted import Account, Example, Face, Painted, Witness
-from refrestore.render.refine import Tools, to_uint8
+from refrestore.render.refine import Tools, bytes_of, to_uint8
 from refrestore.render.work import Work
-from refrestore.restore.camera import as_filmed, native_side, shutter_of, velocities
-from refrestore.restore.composite import differences
+from refrestore.restore.camera import (
+    as_filmed,
+    middle_shutters,
+    native_sides,
+    shutters_of,
+    velocities,
+)
+from refrestore.restore.composite import differences, mesh_boxes, shared
 from refrestore.restore.restorer import Restored
-from refrestore.restore.steady import REACH, Moment, steadied
+from refrestore.restore.steady import REACH, Moment, greys, steadied
 from refrestore.types import FloatArray, Frame, ImageArray, IntArray
 
 MOST_FRAMES_HELD = 32
@@ -101,20 +106,10 @@ def _neighbours(work: Work) -> dict[int, list[int]]:
 def _motion(work: Work) -> FloatArray:
     """Return how each face moves over the picture, (N, 2) crop pixels a frame."""
     motion = np.zeros((len(work), 2), np.float32)
-    middle = FFHQ_TEMPLATE.mean(0)
+    middle = FFHQ_TEMPLATE.mean(0) * (work.side / CROP_SIZE)[:, None]
     for _, rows in work.by_track():
-        motion[rows] = velocities(work.to_crop[rows], work.faces.frame[rows], middle)
+        motion[rows] = velocities(work.to_crop[rows], work.faces.frame[rows], middle[rows])
     return motion
-
-
-@dataclass(frozen=True, eq=False)
-class _Face:
-    """A restored face that waits for its neighbours in time."""
-
-    moment: Moment
-    before: Tensor
-    shutter: float | None
-    used: tuple[int, ...]
 
 
 class _Painter:
@@ -132,121 +127,193 @@ class _Painter:
         self._wanted[list(self._neighbours)] = True
         self._wanted[[row for rows in self._neighbours.values() for row in rows]] = True
         self._frames: deque[Frame] = deque()
-        self._rows: list[IntArray] = []
-        self._crops: list[ImageArray] = []
-        self._faces: dict[int, _Face] = {}
+        self._held: dict[int, list[tuple[IntArray, ImageArray]]] = {}
+        self._waiting = 0
+        self._moments: dict[int, Moment] = {}
 
     @property
     def full(self) -> bool:
         """Whether it is time to flush."""
-        waiting = sum(len(crops) for crops in self._crops)
-        return waiting >= self._tools.batch or len(self._frames) >= MOST_FRAMES_HELD + REACH
+        return self._waiting >= self._tools.batch or len(self._frames) >= MOST_FRAMES_HELD + REACH
 
     def hold(self, frame: Frame) -> None:
         """Take a frame and cut its faces out."""
         rows = self._work.rows_of_frame(frame.index)
         rows = rows[self._wanted[rows]]
         self._frames.append(frame)
-        if len(rows):
-            self._rows.append(rows)
-            self._crops.append(cut_crops(rgb(frame), self._work.to_crop[rows]))
+        if not len(rows):
+            return
+        picture = rgb(frame)
+        for side, alike in self._by_side(rows):
+            cut = cut_crops(picture, self._work.to_crop[alike], side)
+            self._held.setdefault(side, []).append((alike, cut))
+        self._waiting += len(rows)
 
     def flush(self, *, last: bool = False) -> Iterator[Painted]:
         """Restore what is held; give back the frames all of whose neighbours are restored."""
         if not self._frames:
             return
         seen = self._frames[-1].index
-        self._restore_held()
+        for held in self._held.values():
+            rows, crops = (np.concatenate(parts) for parts in zip(*held, strict=True))
+            self._restore_held(rows, crops)
+        self._held, self._waiting = {}, 0
+        ready = []
         while self._frames and (last or self._frames[0].index + REACH <= seen):
-            yield self._painted(self._frames.popleft())
+            ready.append(self._frames.popleft())
+        painted = self._painted(ready)
         oldest = self._frames[0].index - REACH if self._frames else seen + 1
-        gone = [row for row in self._faces if self._work.faces.frame[row] < oldest]
+        gone = [row for row in self._moments if self._work.faces.frame[row] < oldest]
         for row in gone:
-            del self._faces[row]
+            del self._moments[row]
+        yield from painted
 
-    def _restore_held(self) -> None:
-        if not self._rows:
-            return
-        rows, cut = np.concatenate(self._rows), np.concatenate(self._crops)
-        self._rows, self._crops = [], []
+    def _by_side(self, rows: IntArray) -> list[tuple[int, IntArray]]:
+        sides = self._work.side[rows]
+        return [(int(side), rows[sides == side]) for side in np.unique(sides)]
+
+    @torch.inference_mode()
+    def _restore_held(self, rows: IntArray, crops: ImageArray) -> None:
+        """Restore a batch of one side."""
         batch = self._work.select(rows)
-        crops = torch.from_numpy(np.ascontiguousarray(cut.transpose(0, 3, 1, 2)))
-        done = _restore(batch, crops, self._tools, self._account)
-        restored, masks = done.images, done.masks
-        before = crops.to(restored.device).float() / 255
-        for place, row in enumerate(rows.tolist()):
-            moment = Moment(int(batch.faces.frame[place]), restored[place], masks[place])
-            side = native_side(batch.to_crop[place], CROP_SIZE)
-            shutter = shutter_of(
-                restored[place], before[place], masks[place], self._motion[row], side
-            )
-            used = tuple(done.used[place])
-            self._faces[row] = _Face(moment, before[place], shutter, used)
-
-    def _painted(self, frame: Frame) -> Painted:
-        rows = [row for row in self._work.rows_of_frame(frame.index) if row in self._neighbours]
-        if not rows:
-            return Painted(frame, [])
-        faces = [self._faces[row] for row in rows]
-        finished = [self._finished(row) for row in rows]
-        restored, masks = (torch.stack(parts) for parts in zip(*finished, strict=True))
-        before = torch.stack([face.before for face in faces])
-        batch = self._work.select(np.array(rows))
-        self._account.restored.update(batch.identity.tolist())
-        self._account.unreferenced.update(
-            int(identity)
-            for identity, face, weight in zip(batch.identity, faces, batch.guided, strict=True)
-            if not face.used or weight <= 0
+        planes = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
+        before = planes.to(self._tools.restorer.device).float() / 255
+        done = _restore(batch, before, self._tools, self._account)
+        side = before.shape[-1]
+        layers = torch.cat([done.images, done.masks[:, None]], 1)
+        boxes, grey = mesh_boxes(batch.landmarks, side), greys(layers)
+        shutters = shutters_of(
+            done.images,
+            before,
+            done.masks,
+            self._motion[rows],
+            sides=native_sides(batch.to_crop, side),
+            boxes=boxes,
         )
-        for place, row in enumerate(rows):
-            self._show(row, frame, before[place], restored[place], masks[place])
-        geometry = frame.geometry.scaled(self._scale)
+        for place, row in enumerate(rows.tolist()):
+            self._moments[row] = Moment(
+                frame=int(batch.faces.frame[place]),
+                layers=layers[place],
+                before=before[place],
+                box=boxes[place],
+                grey=grey[place],
+                shutter=shutters[place],
+                used=tuple(done.used[place]),
+            )
+
+    def _painted(self, frames: Sequence[Frame]) -> list[Painted]:
+        """Return frames with their patches."""
+        own = [
+            [row for row in self._work.rows_of_frame(frame.index) if row in self._neighbours]
+            for frame in frames
+        ]
+        rows = np.array([row for of_frame in own for row in of_frame], np.int64)
+        patches: dict[int, Patch] = {}
+        for _, alike in self._by_side(rows):
+            patches.update(self._finished(alike, {frame.index: frame for frame in frames}))
+        return [
+            Painted(frame, shared([patches[row] for row in of_frame if row in patches]))
+            for frame, of_frame in zip(frames, own, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def _finished(self, rows: IntArray, frames: Mapping[int, Frame]) -> dict[int, Patch]:
+        """Return the patches of faces of one side: steadied, and as their frames were filmed."""
+        work, switches = self._work.select(rows), self._tools.switches
+        faces = [self._moments[row] for row in rows.tolist()]
+        near = [
+            [self._moments[other] for other in self._neighbours[row] if other in self._moments]
+            for row in rows.tolist()
+        ]
+        layers, boxes = steadied(faces, near if switches.steadied else [[]] * len(faces))
+        before, restored, masks = (
+            torch.stack([one.before for one in faces]),
+            layers[:, :3],
+            layers[:, 3],
+        )
+        if switches.as_filmed:
+            restored = as_filmed(
+                restored,
+                before,
+                masks,
+                self._motion[rows],
+                middle_shutters(_shutters(faces, near)),
+                sides=native_sides(work.to_crop, before.shape[-1]),
+                boxes=boxes,
+            )
+        self._count(work, faces)
+        self._show(rows, frames, before, restored, masks)
+        geometry = next(iter(frames.values())).geometry.scaled(self._scale)
         made = differences(
             restored,
             before,
             masks,
-            batch.strength.tolist(),
-            enlarged(batch.to_crop, self._scale),
+            work.strength,
+            enlarged(work.to_crop, self._scale),
+            boxes=boxes,
             picture_size=(geometry.width, geometry.height),
         )
-        patches = [Patch(one.left, one.top, one.delta) for one in made]
-        return Painted(frame, patches, made)
+        return {row: patch for row, patch in zip(rows.tolist(), made, strict=True) if patch}
 
-    def _finished(self, row: int) -> tuple[Tensor, Tensor]:
-        """Return a restored face and its mask: steadied, and as its frame was filmed."""
-        face = self._faces[row]
-        near = [self._faces[other] for other in self._neighbours[row] if other in self._faces]
-        switches = self._tools.switches
-        moments = [other.moment for other in near] if switches.steadied else []
-        steady, mask = steadied(face.moment, moments)
-        if not switches.as_filmed:
-            return steady, mask
-        known = [one.shutter for one in (face, *near) if one.shutter is not None]
-        shutter = float(np.median(known)) if known else 0.0
-        side = native_side(self._work.to_crop[row], CROP_SIZE)
-        return as_filmed(steady, face.before, mask, self._motion[row] * shutter, side), mask
+    def _count(self, work: Work, faces: Sequence[Moment]) -> None:
+        self._account.restored.update(work.identity.tolist())
+        self._account.unreferenced.update(
+            int(identity)
+            for identity, face, weight in zip(work.identity, faces, work.guided, strict=True)
+            if not face.used or weight <= 0
+        )
 
-    def _show(self, row: int, frame: Frame, before: Tensor, after: Tensor, mask: Tensor) -> None:
-        """Keep a face for the report, and show it to the witness, if they want it."""
-        work, track = self._work, int(self._work.track[row])
-        told = self._witness is not None and self._witness.wants(track, frame.index)
-        if not told and row not in self._shown:
-            return
-        strength, used = float(work.strength[row]), self._faces[row].used
-        pasted = before + mask * strength * (after - before)
-        was, became = to_uint8(torch.stack([before, pasted]))
-        if row in self._shown:
-            inside = float(work.inside[row])
-            self._account.pictures[track] = Example(frame.index, inside, was, became)
-        if told and self._witness is not None:
-            guided = float(work.guided[row]) if used else 0.0
-            identity = int(work.identity[row])
-            self._witness.see(
-                Face(frame.index, frame.time, identity, track, strength, guided, used, was, became)
-            )
+    def _show(
+        self,
+        rows: IntArray,
+        frames: Mapping[int, Frame],
+        before: Tensor,
+        after: Tensor,
+        masks: Tensor,
+    ) -> None:
+        """Keep faces for the report, and show them to the witness, if they want them."""
+        work = self._work
+        for place, row in enumerate(rows.tolist()):
+            track, frame = int(work.track[row]), frames[int(work.faces.frame[row])]
+            told = self._witness is not None and self._witness.wants(track, frame.index)
+            if not told and row not in self._shown:
+                continue
+            strength, used = float(work.strength[row]), self._moments[row].used
+            pasted = before[place] + masks[place] * strength * (after[place] - before[place])
+            pair = torch.stack([before[place], pasted])
+            if row in self._shown:
+                # Fetched with the record: a device is not waited for.
+                inside, (was, became) = float(work.inside[row]), bytes_of(pair)
+                self._account.pictures[track] = Example(frame.index, inside, was, became)
+            if told and self._witness is not None:
+                guided = float(work.guided[row]) if used else 0.0
+                identity, (crop, blended) = int(work.identity[row]), to_uint8(pair)
+                self._witness.see(
+                    Face(
+                        frame.index,
+                        frame.time,
+                        identity,
+                        track,
+                        strength,
+                        guided,
+                        used,
+                        crop,
+                        blended,
+                    )
+                )
 
 
-@torch.inference_mode()
+def _shutters(faces: Sequence[Moment], near: Sequence[Sequence[Moment]]) -> Tensor:
+    """Return the shutters of faces and their neighbours, (B, K); where there is none, no number."""
+    most = 1 + max(map(len, near))
+    none = torch.full((), torch.nan, device=faces[0].shutter.device)
+    known = [
+        [one.shutter for one in (face, *others)] + [none] * (most - 1 - len(others))
+        for face, others in zip(faces, near, strict=True)
+    ]
+    return torch.stack([torch.stack(row) for row in known])
+
+
 def _restore(batch: Work, crops: Tensor, tools: Tools, account: Account) -> Restored:
     """Restore a batch, with references, without, or between the two as the guard decided."""
     banks = [tools.bank_of(int(identity)) for identity in batch.identity]

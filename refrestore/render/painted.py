@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Protocol
 
-from refrestore.media.compose import Patch
-from refrestore.restore.composite import Difference
+from torch import Tensor
+
+from refrestore.media.patch import Patch
 from refrestore.types import Frame, ImageArray
 
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """A frame and what to add to it."""
+    """A frame and what to add to it, a patch a face."""
 
     frame: Frame
-    patches: list[Patch]
-    faces: Sequence[Difference] = ()
+    patches: Sequence[Patch]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,8 @@ class Face:
         Weight of the references, 0..1.
     used
         Rows of the bank it was restored from, best first.
-    before, after : (512, 512, 3) uint8
-        RGB: the aligned crop as the restorer saw it, and as it is blended.
+    before, after : (S, S, 3) uint8
+        RGB: the aligned crop as the restorer saw it, and as it is blended; S is the face's side.
     """
 
     frame: int
@@ -73,14 +73,14 @@ class Example:
         Its index.
     inside
         Share of the crop that the picture fills.
-    before, after : (512, 512, 3) uint8
-        RGB.
+    before, after : (S, S, 3) uint8
+        RGB, where they were made; S is the face's side.
     """
 
     frame: int
     inside: float
-    before: ImageArray
-    after: ImageArray
+    before: Tensor
+    after: Tensor
 
 
 @dataclass

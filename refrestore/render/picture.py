@@ -21,7 +21,7 @@ from refrestore.render.refine import to_uint8
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.adapter import usable
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.composite import differences
+from refrestore.restore.composite import differences, mesh_boxes, shared
 from refrestore.restore.guard import (
     REFUSED,
     Belief,
@@ -157,14 +157,16 @@ def restore_picture(
         images,
         crops.to(images.device).float() / 255,
         guided.masks,
-        strength.tolist(),
+        strength,
         enlarged(to_crop, settings.scale),
+        boxes=mesh_boxes(landmarks, pixels.shape[1]),
         picture_size=(width, height),
     )
     result = large.astype(np.float32)
-    for one in made:
+    for one in shared([patch for patch in made if patch]):
         rows, columns = one.alpha.shape
-        result[one.top : one.top + rows, one.left : one.left + columns] += one.delta * 255
+        delta = one.delta.cpu().numpy() * 255
+        result[one.top : one.top + rows, one.left : one.left + columns] += delta
     return PictureResult(
         np.clip(np.rint(result), 0, 255).astype(np.uint8), faces, judgements, beliefs, strength
     )

@@ -280,6 +280,11 @@ def _weights(work: Work, samples: list[Sample]) -> tuple[FloatArray, FloatArray]
 
 def to_uint8(images: torch.Tensor) -> ImageArray:
     """Return (N, H, W, 3) uint8 of (N, 3, H, W) RGB 0..1."""
-    scaled = (images.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
-    result: ImageArray = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    result: ImageArray = bytes_of(images).cpu().numpy()
     return result
+
+
+def bytes_of(images: torch.Tensor) -> torch.Tensor:
+    """Return the same where it lies, (N, H, W, 3) uint8."""
+    scaled = (images.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
+    return scaled.permute(0, 2, 3, 1).contiguous()

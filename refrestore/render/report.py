@@ -85,8 +85,8 @@ class SegmentRecord:
                 track: {
                     "frame": shown.frame,
                     "inside": round(shown.inside, 3),
-                    "before": _jpeg(shown.before, PICTURE_SIZE),
-                    "after": _jpeg(shown.after, PICTURE_SIZE),
+                    "before": _jpeg(shown.before.cpu().numpy(), PICTURE_SIZE),
+                    "after": _jpeg(shown.after.cpu().numpy(), PICTURE_SIZE),
                 }
                 for track, shown in account.pictures.items()
             },
@@ -143,7 +143,8 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _jpeg(image: ImageArray, size: int) -> str:
-    small = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+    filter_ = cv2.INTER_AREA if image.shape[0] >= size else cv2.INTER_CUBIC
+    small = cv2.resize(image, (size, size), interpolation=filter_)
     _, coded = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return base64.b64encode(np.asarray(coded).tobytes()).decode()
 

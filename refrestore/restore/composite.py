@@ -8,165 +8,152 @@ resampled twice; and the difference can be added at the source's own bit depth.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  the field's name for it
 from torch import Tensor
 
-from refrestore.types import DoubleArray, FloatArray
+from refrestore.faces.align import invert, scale_of, transform
+from refrestore.media.patch import Patch
+from refrestore.restore.resize import parts, resized
+from refrestore.restore.restorer import HULL_GROWTH
+from refrestore.types import DoubleArray, FloatArray, IntArray
+
+LEAST_SIDE = 8
+"""Pixels a side that a crop is shrunk to at least, before it is laid on the picture."""
 
 
-@dataclass(frozen=True, eq=False)
-class Difference:
-    """A rectangle of the picture and what to add to it.
+def mesh_boxes(landmarks: FloatArray, side: int) -> IntArray:
+    """Return where faces may be pasted, (N, 4): left, top, right, bottom; these two are beyond.
+
+    Known from the meshes alone, before anything is computed: the mask ends with the grown hull.
 
     Parameters
     ----------
-    left, top
-        Its corner on the picture's storage grid.
-    residual : (h, w, 3) float32
-        RGB difference, -1..1.
-    alpha : (h, w) float32
-        How much of it, 0..1.
+    landmarks : (N, 468, 2)
+        In pixels of the crop.
+    side
+        Of the crop.
     """
-
-    left: int
-    top: int
-    residual: FloatArray
-    alpha: FloatArray
-
-    @property
-    def delta(self) -> FloatArray:
-        """What is added, (h, w, 3)."""
-        return self.residual * self.alpha[..., None]
-
-    def __repr__(self) -> str:
-        height, width = self.alpha.shape
-        return f"Difference({width}x{height} at {self.left},{self.top})"
+    low, high = landmarks.min(1), landmarks.max(1)
+    middle, half = (low + high) / 2, (high - low) / 2 * HULL_GROWTH
+    # A pixel more each side: the hull's corners are rounded to pixels.
+    edges = [np.floor(middle - half) - 1, np.ceil(middle + half) + 2]
+    return np.concatenate(edges, 1).clip(0, side).astype(np.int64)
 
 
 def differences(
     restored: Tensor,
-    crops: Tensor,
+    before: Tensor,
     masks: Tensor,
-    strengths: Sequence[float],
+    strengths: FloatArray,
     to_crop: DoubleArray,
     *,
+    boxes: IntArray,
     picture_size: tuple[int, int],
-) -> list[Difference]:
-    """Return each face's difference on the picture's grid; overlapping faces share their pixels.
+) -> list[Patch | None]:
+    """Return each face's difference on its picture's grid; None for a face that shows nowhere.
 
     Parameters
     ----------
-    restored, crops : (B, 3, S, S) RGB 0..1
-        After and before.
+    restored, before : (B, 3, S, S) RGB 0..1
+        Crops after and before.
     masks : (B, S, S) 0..1
         Where the restored face may show; 0 at the crop's border.
-    strengths
-        One a face, 0..1.
+    strengths : (B,)
+        0..1; a face of strength 0 shows nowhere.
     to_crop : (B, 2, 3)
         Affine matrices from the picture's storage grid to crop pixels.
+    boxes : (B, 4)
+        Outside of them the masks are 0, from `mesh_boxes` or `steadied`.
     picture_size
-        Width and height of that grid.
-
-    Returns
-    -------
-    list of `Difference`, in the order of the faces; faces outside the picture or with strength 0
-    are left out.
+        Width and height of the grid.
     """
-    stacked = torch.cat([restored - crops, masks[:, None]], dim=1).float()
-    placed = [
-        place(stacked[row], to_crop[row], strength, picture_size)
-        for row, strength in enumerate(strengths)
-        if strength > 0
-    ]
-    return share_overlaps([one for one in placed if one is not None])
-
-
-def place(
-    layers: Tensor, to_crop: DoubleArray, strength: float, picture_size: tuple[int, int]
-) -> Difference | None:
-    """Resample (4, S, S) residual and mask to the picture; None where they do not touch it."""
-    size = layers.shape[-1]
-    box = _covered(layers[3], to_crop, picture_size)
-    if box is None:
-        return None
-    left, top, right, bottom = box
-    # Shrinking needs a low-pass first; area-averaging to the grid's own pitch is one.
-    pitch = float(np.sqrt(abs(np.linalg.det(to_crop[:, :2]))))
-    reduced = max(8, round(size / pitch)) if pitch > 1 else size
-    if reduced < size:
-        layers = F.interpolate(
-            layers[None], size=(reduced, reduced), mode="bilinear", antialias=True
-        )[0]
-    rows = torch.arange(top, bottom, dtype=torch.float64)
-    columns = torch.arange(left, right, dtype=torch.float64)
-    matrix = torch.from_numpy(np.ascontiguousarray(to_crop))
-    # Normalised coordinates of grid_sample with align_corners=False: edges at -1 and 1.
-    x = matrix[0, 0] * columns[None, :] + matrix[0, 1] * rows[:, None] + matrix[0, 2]
-    y = matrix[1, 0] * columns[None, :] + matrix[1, 1] * rows[:, None] + matrix[1, 2]
-    grid = (torch.stack([x, y], dim=-1) + 0.5) * (2.0 / size) - 1.0
-    sampled = F.grid_sample(
-        layers[None],
-        grid[None].to(layers.device, layers.dtype),
-        mode="bilinear",
-        padding_mode="zeros",
-        align_corners=False,
-    )[0]
-    values = sampled.permute(1, 2, 0).cpu().numpy()
-    alpha = np.clip(values[..., 3] * np.float32(strength), 0, 1)
-    return Difference(left, top, np.ascontiguousarray(values[..., :3]), alpha)
-
-
-def _covered(
-    mask: Tensor, to_crop: DoubleArray, picture_size: tuple[int, int]
-) -> tuple[int, int, int, int] | None:
-    """Return the picture's rectangle (left, top, right, bottom) that the mask can reach."""
-    used = mask > 0
-    columns = torch.nonzero(used.any(dim=0)).flatten().tolist()
-    rows = torch.nonzero(used.any(dim=1)).flatten().tolist()
-    if not columns:
-        return None
-    x0, x1, y0, y1 = columns[0] - 1, columns[-1] + 1, rows[0] - 1, rows[-1] + 1
-    corners = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], dtype=np.float64)
-    inverse = np.linalg.inv(to_crop[:, :2])
-    reached = (corners - to_crop[:, 2]) @ inverse.T
-    width, height = picture_size
-    left, top = np.floor(reached.min(axis=0)).astype(int) - 1
-    right, bottom = np.ceil(reached.max(axis=0)).astype(int) + 2
-    left, top = max(0, int(left)), max(0, int(top))
-    right, bottom = min(width, int(right)), min(height, int(bottom))
-    return (left, top, right, bottom) if left < right and top < bottom else None
-
-
-def share_overlaps(faces: Sequence[Difference]) -> list[Difference]:
-    """Scale alphas down where they add up to more than 1, so that no pixel is repaired twice."""
-    result = list(faces)
-    for first in range(len(faces)):
-        for second in range(first + 1, len(faces)):
-            shared = _intersection(faces[first], faces[second])
-            if shared is None:
-                continue
-            left, top, right, bottom = shared
-            windows = [
-                (
-                    slice(top - face.top, bottom - face.top),
-                    slice(left - face.left, right - face.left),
-                )
-                for face in (result[first], result[second])
-            ]
-            alphas = [result[first].alpha.copy(), result[second].alpha.copy()]
-            total = np.maximum(alphas[0][windows[0]] + alphas[1][windows[1]], 1)
-            for index, alpha, window in zip((first, second), alphas, windows, strict=True):
-                alpha[window] /= total
-                face = result[index]
-                result[index] = Difference(face.left, face.top, face.residual, alpha)
+    result: list[Patch | None] = [None] * len(restored)
+    reached = _reached(boxes, to_crop, picture_size)
+    shown = np.flatnonzero((strengths > 0) & (reached[:, 2:] > reached[:, :2]).all(1))
+    for part in parts(len(shown), restored.device):
+        faces = shown[part]
+        index = torch.from_numpy(faces).to(restored.device)
+        after, was, mask = (planes[index].float() for planes in (restored, before, masks))
+        layers = torch.cat([after - was, mask[:, None]], 1)
+        placed = _placed(layers, to_crop[faces], reached[faces])
+        alpha = placed[:, 3] * torch.from_numpy(strengths[faces]).to(placed)[:, None, None]
+        for place, face in enumerate(faces.tolist()):
+            left, top, right, bottom = reached[face].tolist()
+            rows, columns = slice(0, bottom - top), slice(0, right - left)
+            residual = placed[place, :3, rows, columns].permute(1, 2, 0)
+            visible = alpha[place, rows, columns].clamp(0, 1)
+            result[face] = Patch(left, top, residual, visible)
     return result
 
 
-def _intersection(one: Difference, other: Difference) -> tuple[int, int, int, int] | None:
+def _placed(layers: Tensor, to_crop: DoubleArray, reached: IntArray) -> Tensor:
+    """Resample layers (b, 4, S, S) to rectangles of their pictures, (b, 4, h, w).
+
+    h and w are those of the largest; a smaller rectangle is in the top left corner.
+    """
+    side, device = layers.shape[-1], layers.device
+    # Shrinking needs a low-pass first; area-averaging to the grid's own pitch is one.
+    whole = np.full(len(layers), side)
+    pitch = np.maximum(scale_of(to_crop), 1)
+    reduced = np.minimum(side, np.rint(side / pitch).clip(LEAST_SIDE)).astype(np.int64)
+    layers = resized(layers, whole, reduced, antialias=True)
+    # Edges at -1 and 1, as grid_sample has them; a small picture fills a part of a larger one.
+    factor = (reduced / side * 2 / layers.shape[-1])[:, None]
+    first = transform(to_crop, reached[:, None, :2])[:, 0]
+    start = torch.tensor((first + 0.5) * factor - 1, dtype=torch.float32, device=device)
+    steps = torch.tensor(to_crop[:, :, :2] * factor[..., None], dtype=torch.float32, device=device)
+    width, height = (reached[:, 2:] - reached[:, :2]).max(0).tolist()
+    x = torch.arange(width, device=device, dtype=torch.float32)[:, None]
+    y = torch.arange(height, device=device, dtype=torch.float32)[:, None, None]
+    grid = (start[:, None, None] + x * steps[:, None, None, :, 0]) + y * steps[:, None, None, :, 1]
+    return F.grid_sample(layers, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _reached(boxes: IntArray, to_crop: DoubleArray, picture_size: tuple[int, int]) -> IntArray:
+    """Return the picture's rectangles that boxes of crops reach, (B, 4); empty ones are outside."""
+    edges = boxes + np.array([-1, -1, 0, 0])
+    corners = transform(invert(to_crop), edges[:, [[0, 1], [2, 1], [0, 3], [2, 3]]])
+    size = np.array(picture_size)
+    low = np.clip(np.floor(corners.min(1)) - 1, 0, size)
+    high = np.clip(np.ceil(corners.max(1)) + 2, 0, size)
+    empty = (boxes[:, 2:] <= boxes[:, :2]).any(1, keepdims=True)
+    return np.concatenate([low, np.where(empty, low, high)], 1).astype(np.int64)
+
+
+def shared(faces: Sequence[Patch]) -> list[Patch]:
+    """Scale alphas down where they add up to more than 1, so that no pixel is repaired twice.
+
+    Parameters
+    ----------
+    faces
+        Of one picture.
+    """
+    result = list(faces)
+    for first in range(len(faces)):
+        for second in range(first + 1, len(faces)):
+            both = _intersection(faces[first], faces[second])
+            if both is None:
+                continue
+            left, top, right, bottom = both
+            pair = result[first], result[second]
+            alphas = [face.alpha.clone() for face in pair]
+            windows = [
+                alpha[top - face.top : bottom - face.top, left - face.left : right - face.left]
+                for face, alpha in zip(pair, alphas, strict=True)
+            ]
+            total = (windows[0] + windows[1]).clamp_(min=1)
+            for place, face, alpha, window in zip(
+                (first, second), pair, alphas, windows, strict=True
+            ):
+                window.div_(total)
+                result[place] = Patch(face.left, face.top, face.residual, alpha)
+    return result
+
+
+def _intersection(one: Patch, other: Patch) -> tuple[int, int, int, int] | None:
     left, top = max(one.left, other.left), max(one.top, other.top)
     right = min(one.left + one.alpha.shape[1], other.left + other.alpha.shape[1])
     bottom = min(one.top + one.alpha.shape[0], other.top + other.alpha.shape[0])

@@ -10,16 +10,18 @@ hand, a cut that was missed) a frame keeps its own. Symmetric in time, so nothin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.restore.colour import stretch
+from refrestore.restore.flow import flow
+from refrestore.restore.resize import parts
 from refrestore.restore.warp import warp
-from refrestore.types import FloatArray, ImageArray
+from refrestore.types import IntArray
 
 REACH = 2
 """Frames before and after that are looked at (docs/decisions/014 has the table)."""
@@ -27,17 +29,17 @@ REACH = 2
 SIGMA = 1.2
 """Of the Gaussian weights over time, in frames."""
 
-FLOW_STRIDE = 2
-"""Crop pixels per pixel of the flow: 256 a side, more than any face that is restored has."""
+FLOW_SIDE = 256
+"""Pixels a side of a crop's flow at most: more than any face that is restored has."""
 
-CELL = 8
-"""Crop pixels per cell in which faces laid over each other are compared."""
+CELLS = 64
+"""Cells a side of a crop, in which faces laid over each other are compared."""
 
 AGREEMENT = 0.03
 """Difference of two cells, 0..1, at which a neighbour counts 1 / e."""
 
-MARGIN = 32
-"""Crop pixels around what is pasted that are looked at too: what moves in comes from there."""
+MARGIN = 4
+"""Cells around what is pasted that are looked at too: what moves in comes from there."""
 
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601."""
@@ -45,106 +47,166 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """One face of a track at one time.
+    """One restored face of a track at one time.
 
     Parameters
     ----------
     frame
         Index of its frame.
-    restored : (3, S, S) float32
-        RGB 0..1.
-    mask : (S, S) float32
-        Where it may be pasted.
-    grey : (S / 2, S / 2) uint8
+    layers : (4, S, S) float32
+        RGB 0..1, and where it may be pasted, 0..1.
+    before : (3, S, S) float32
+        The crop it was made of.
+    box : (4,) int64
+        Left, top, right, bottom: outside of it nothing may be pasted. Right and bottom are beyond.
+    grey : (s, s) uint8
         What flow is found on.
-    extent
-        First and last row and column that may be pasted; None if none may.
+    shutter : () float32
+        Part of its motion by which the frame is blurred; not a number where it tells nothing.
+    used
+        Rows of its person's bank that it was restored from, best first.
     """
 
     frame: int
-    restored: torch.Tensor
-    mask: torch.Tensor
-    grey: ImageArray = field(init=False)
-    extent: tuple[int, int, int, int] | None = field(init=False)
+    layers: Tensor
+    before: Tensor
+    box: IntArray
+    grey: Tensor
+    shutter: Tensor
+    used: tuple[int, ...] = ()
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "grey", _grey(self.restored))
-        object.__setattr__(self, "extent", _extent(self.mask))
+    @property
+    def side(self) -> int:
+        """Of its crop in pixels."""
+        return self.layers.shape[-1]
+
+    def at(self, side: int) -> Moment:
+        """Return it in a crop of another side."""
+        if side == self.side:
+            return self
+        factor = side / self.side
+        low, high = self.box[:2] * factor, self.box[2:] * factor
+        box = np.concatenate([np.floor(low) - 1, np.ceil(high) + 1]).clip(0, side)
+        layers = _at(self.layers, side)
+        before, grey = _at(self.before, side), greys(layers[None])[0]
+        return replace(self, layers=layers, before=before, box=box.astype(np.int64), grey=grey)
 
 
-def steadied(face: Moment, neighbours: Sequence[Moment]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a restored face averaged with its neighbours in time, (3, S, S), and its mask, (S, S).
+def _at(planes: Tensor, side: int) -> Tensor:
+    shrinks = side < planes.shape[-1]
+    return F.interpolate(planes[None], size=(side, side), mode="bilinear", antialias=shrinks)[0]
+
+
+def greys(faces: Tensor) -> Tensor:
+    """Return what flow is found on, (N, s, s) uint8, of faces (N, 3 or more, S, S), RGB 0..1."""
+    stride = _stride(faces.shape[-1])
+    luma = sum(weight * faces[:, plane] for plane, weight in enumerate(LUMA))
+    small = F.avg_pool2d(torch.as_tensor(luma)[:, None], stride)[:, 0] if stride > 1 else luma
+    return (torch.as_tensor(small) * 255).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _stride(side: int) -> int:
+    """Return the crop pixels per pixel of the flow."""
+    return -(-side // FLOW_SIDE)
+
+
+def steadied(
+    faces: Sequence[Moment], neighbours: Sequence[Sequence[Moment]]
+) -> tuple[Tensor, IntArray]:
+    """Average restored faces with their neighbours in time.
 
     Parameters
     ----------
-    face
-        The one wanted.
+    faces
+        The B faces wanted, of one side.
     neighbours
-        Moments of the same track around it.
+        Of each, moments of the same track around it.
+
+    Returns
+    -------
+    layers : (B, 4, S, S)
+        As in `Moment`.
+    boxes : (B, 4) int64
+        As in `Moment`.
     """
-    pasted = _pasted([face, *neighbours])
-    if not neighbours or pasted is None:
-        return face.restored, face.mask
-    rows, columns = pasted
-    mine = face.restored[:, rows, columns]
-    total = torch.cat([mine, face.mask[None, rows, columns]])
-    mine = F.avg_pool2d(mine[None], CELL)
-    sum_of_weights = torch.ones_like(total[0])
-    for other in neighbours:  # one at a time: a batch would leave the cache
-        motion = torch.from_numpy(_flow(face.grey, other.grey, pasted)).to(total.device)
-        picture = torch.cat([other.restored[:, rows, columns], other.mask[None, rows, columns]])
-        placed = warp(picture[None], motion[None], stride=FLOW_STRIDE)
-        apart = (F.avg_pool2d(placed[:, :3], CELL) - mine).abs().mean(1, keepdim=True)
-        near = float(np.exp(-0.5 * ((other.frame - face.frame) / SIGMA) ** 2))
-        weight = torch.exp(-((apart / AGREEMENT) ** 2)) * near
-        weight = stretch(weight, *sum_of_weights.shape)[0, 0]
-        total.addcmul_(placed[0], weight)
+    layers = torch.stack([face.layers for face in faces])
+    side = faces[0].side
+    near = [[other.at(side) for other in others] for others in neighbours]
+    boxes = np.stack([_union([face, *others]) for face, others in zip(faces, near, strict=True)])
+    for part in parts(len(faces), layers.device):
+        if any(near[part]) and np.any(boxes[part, 2:] > boxes[part, :2]):
+            _average(layers[part], faces[part], near[part], boxes[part])
+    return layers, boxes
+
+
+def _average(
+    layers: Tensor, faces: Sequence[Moment], near: Sequence[Sequence[Moment]], boxes: IntArray
+) -> None:
+    """Average some faces in place, each with its first neighbour, with its second, and so on."""
+    side, device = layers.shape[-1], layers.device
+    cell, stride = side // CELLS, _stride(side)
+    rows, columns = _window(boxes, side)
+    coarse = tuple(slice(one.start // stride, one.stop // stride) for one in (rows, columns))
+    slots = [
+        [(*others, *[face] * slot)[slot] for face, others in zip(faces, near, strict=True)]
+        for slot in range(max(map(len, near)))
+    ]
+    weights_in_time = torch.tensor(_weights_in_time(faces, near), device=device)
+    this = torch.stack([face.grey[coarse] for face in faces])
+    motion = flow(
+        this.repeat(len(slots), 1, 1),
+        torch.stack([other.grey[coarse] for others in slots for other in others]),
+    )
+    motions = motion.mul_(stride).view(len(slots), len(faces), *motion.shape[1:])
+    total = layers[:, :, rows, columns].clone()
+    mine = F.avg_pool2d(total[:, :3], cell)
+    sum_of_weights = torch.ones_like(total[:, :1])
+    for others, motion, in_time in zip(slots, motions, weights_in_time, strict=True):
+        picture = torch.stack([other.layers[:, rows, columns] for other in others])
+        placed = warp(picture, motion, stride=stride)
+        apart = (F.avg_pool2d(placed[:, :3], cell) - mine).abs().mean(1, keepdim=True)
+        weight = torch.exp(-((apart / AGREEMENT) ** 2)) * in_time[:, None, None, None]
+        weight = stretch(weight, *total.shape[-2:])
+        total.addcmul_(placed, weight)
         sum_of_weights += weight
     total.div_(sum_of_weights)
-    restored, mask = face.restored.clone(), face.mask.clone()
-    restored[:, rows, columns], mask[rows, columns] = total[:3], total[3]
-    return restored, mask
+    total[:, 3] *= _inside(boxes, rows, columns, device)
+    layers[:, :, rows, columns] = total
 
 
-def _extent(mask: torch.Tensor) -> tuple[int, int, int, int] | None:
-    seen = [torch.nonzero(mask.amax(axis)).ravel() for axis in (1, 0)]
-    if not len(seen[0]):
-        return None
-    rows, columns = ((int(line[0]), int(line[-1])) for line in seen)
-    return *rows, *columns
+def _weights_in_time(faces: Sequence[Moment], near: Sequence[Sequence[Moment]]) -> np.ndarray:
+    """Return Gaussian weights of the neighbours, (K, B); 0 where a face has no more."""
+    weights = np.zeros((max(map(len, near)), len(faces)), np.float32)
+    for column, (face, others) in enumerate(zip(faces, near, strict=True)):
+        frames = np.array([other.frame for other in others], np.float64)
+        weights[: len(others), column] = np.exp(-0.5 * ((frames - face.frame) / SIGMA) ** 2)
+    return weights
 
 
-def _pasted(moments: Sequence[Moment]) -> tuple[slice, slice] | None:
-    """Return rows and columns, whole cells, of what is pasted at any time, and `MARGIN` more."""
-    extents = [one.extent for one in moments if one.extent is not None]
-    if not extents:
-        return None
-    side = len(moments[0].mask)
-    top, bottom, left, right = zip(*extents, strict=True)
-    return _span(top, bottom, side), _span(left, right, side)
+def _union(moments: Sequence[Moment]) -> IntArray:
+    """Return the box around all boxes that are not empty."""
+    boxes = np.stack([one.box for one in moments])
+    boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
+    if not len(boxes):
+        return np.zeros(4, np.int64)
+    return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
 
 
-def _span(first: Sequence[int], last: Sequence[int], side: int) -> slice:
-    start, stop = min(first) - MARGIN, max(last) + 1 + MARGIN
-    return slice(max(0, start // CELL * CELL), min(side, -(-stop // CELL) * CELL))
+def _window(boxes: IntArray, side: int) -> tuple[slice, slice]:
+    """Return rows and columns, whole cells, of what is pasted of any face, and `MARGIN` more."""
+    cell = side // CELLS
+    full = boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
+    low = (full[:, :2].min(0) // cell - MARGIN).clip(0)
+    high = (-(-full[:, 2:].max(0) // cell) + MARGIN).clip(max=CELLS)
+    left, top, right, bottom = (cell * edge for edge in (*low.tolist(), *high.tolist()))
+    return slice(top, bottom), slice(left, right)
 
 
-def _grey(image: torch.Tensor) -> ImageArray:
-    small = F.avg_pool2d(image[None].float(), FLOW_STRIDE)[0]
-    luma = sum(weight * plane for weight, plane in zip(LUMA, small, strict=True))
-    result: ImageArray = (luma * 255).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
-    return result
-
-
-def _flow(this: ImageArray, other: ImageArray, part: tuple[slice, slice]) -> FloatArray:
-    """Return where each pixel of a part of a face is in another, (2, h, w): x and y offsets.
-
-    In crop pixels, as the part is; h and w are those of `this`. OpenCV's DIS (Kroeger et al.,
-    ECCV 2016).
-    """
-    rows, columns = (slice(p.start // FLOW_STRIDE, p.stop // FLOW_STRIDE) for p in part)
-    this, other = (np.ascontiguousarray(grey[rows, columns]) for grey in (this, other))
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    found = search.calc(this, other, np.zeros((*this.shape, 2), np.float32))
-    planes = np.asarray(found, np.float32).transpose(2, 0, 1)
-    return np.ascontiguousarray(planes * np.float32(FLOW_STRIDE))
+def _inside(boxes: IntArray, rows: slice, columns: slice, device: torch.device) -> Tensor:
+    """Return 1 inside of each face's box, (B, h, w): a mask ends where the faces' own do."""
+    edges = torch.tensor(boxes, device=device)[:, :, None]
+    x = torch.arange(columns.start, columns.stop, device=device)
+    y = torch.arange(rows.start, rows.stop, device=device)
+    across = (x >= edges[:, 0]) & (x < edges[:, 2])
+    down = (y >= edges[:, 1]) & (y < edges[:, 3])
+    return down[:, :, None] & across[:, None]

@@ -24,7 +24,7 @@ from refrestore.render.picture import DETECT_SIZE, PASSES, PictureResult, restor
 from refrestore.render.render import render
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.composite import differences
+from refrestore.restore.composite import differences, mesh_boxes, shared
 from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.restorer import grown
 from refrestore.types import FloatArray, ImageArray, ProgressCallback
@@ -181,11 +181,15 @@ def _split(
     masks = torch.from_numpy(hull_mask(grown(meshes), before.shape[1]))
     size = (picture.shape[1], picture.shape[0])
     result = picture.astype(np.float32)
-    strengths = [1.0] * len(before)
-    made = differences(planes[0], planes[1], masks, strengths, matrices, picture_size=size)
-    for one in made:
+    strengths = np.ones(len(before), np.float32)
+    boxes = mesh_boxes(meshes, before.shape[1])
+    made = differences(
+        planes[0], planes[1], masks, strengths, matrices, boxes=boxes, picture_size=size
+    )
+    for one in shared([patch for patch in made if patch]):
         rows, columns = one.alpha.shape
-        result[one.top : one.top + rows, one.left : one.left + columns] += one.delta * 255
+        delta = one.delta.numpy() * 255
+        result[one.top : one.top + rows, one.left : one.left + columns] += delta
     return np.clip(np.rint(result), 0, 255).astype(np.uint8)
 
 

@@ -1,0 +1,50 @@
+"""A rectangle of a picture and what is added to it: the one way in which a face is pasted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # half of what imports this never makes one, and torch takes a second
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """A rectangle and what to add to it.
+
+    Parameters
+    ----------
+    left, top
+        Of its first pixel on the storage grid of the output picture; may lie outside it.
+    residual : (h, w, 3) float32
+        RGB difference with the picture's own transfer function; 1 leads from black to white.
+    alpha : (h, w) float32
+        How much of it, 0..1.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not agree.
+    """
+
+    left: int
+    top: int
+    residual: Tensor
+    alpha: Tensor
+
+    def __post_init__(self) -> None:
+        if tuple(self.residual.shape) != (*self.alpha.shape, 3) or self.alpha.ndim != 2:
+            raise ValueError(
+                "Patch needs a residual (h, w, 3) and an alpha (h, w), "
+                f"got {tuple(self.residual.shape)} and {tuple(self.alpha.shape)}"
+            )
+
+    @property
+    def delta(self) -> Tensor:
+        """What is added, (h, w, 3)."""
+        return self.residual * self.alpha[..., None]
+
+    def __repr__(self) -> str:
+        height, width = self.alpha.shape
+        return f"Patch({width}x{height} at {self.left}, {self.top})"
