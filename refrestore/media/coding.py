@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from refrestore.media.colour import LUMA_WEIGHTS, is_full_range, matrix_of
 from refrestore.media.planes import Plane, planar, plane_views
 from refrestore.types import DoubleArray, FloatArray
+
+if TYPE_CHECKING:  # half of what imports this never holds a tensor, and torch takes a second
+    from torch import Tensor
 
 
 def read_region(
@@ -104,19 +107,18 @@ class Coding:
         green = 1 - self.red - self.blue
         return of_red, -self.red * of_red / green, -self.blue * of_blue / green, of_blue
 
-    def encode_difference(self, rgb: FloatArray) -> list[FloatArray]:
-        """Return what an RGB difference, (h, w, 3), adds to the code values, one array a plane."""
-        scale = np.float32(self.luma[0])
+    def encode_difference(self, rgb: Tensor) -> list[Tensor]:
+        """Return what an RGB difference, (h, w, 3), adds to the code values, one tensor a plane."""
+        scale = self.luma[0]
+        red, green, blue = rgb.unbind(2)
         if self.rgb:
-            return [rgb[..., channel] * scale for channel in range(3)]
-        weights = np.array([self.red, 1 - self.red - self.blue, self.blue], np.float32)
-        luma = rgb @ weights
+            return [channel * scale for channel in (red, green, blue)]
+        luma = red * self.red + green * (1 - self.red - self.blue) + blue * self.blue
         if self.planes == 1:
             return [luma * scale]
-        span = np.float32(self.chroma[0])
-        blue = (rgb[..., 2] - luma) * (span / np.float32(2 * (1 - self.blue)))
-        red = (rgb[..., 0] - luma) * (span / np.float32(2 * (1 - self.red)))
-        return [luma * scale, blue, red]
+        of_red, *_, of_blue = self.chroma_weights
+        span = self.chroma[0]
+        return [luma * scale, (blue - luma) * (span / of_blue), (red - luma) * (span / of_red)]
 
     def decode(self, codes: list[FloatArray]) -> FloatArray:
         """Return (h, w, 3) RGB 0..1 of code values at full resolution."""

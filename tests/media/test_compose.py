@@ -5,6 +5,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,10 @@ def smooth_frame(name, full=False, matrix=1, width=64, height=48):
     return frame
 
 
+def added(left, top, delta):
+    return Patch(left, top, torch.from_numpy(delta), torch.ones(delta.shape[:2]))
+
+
 def copies(picture):
     return [view.copy() for view in plane_views(planar(picture))]
 
@@ -55,9 +60,13 @@ def copies(picture):
 def test_without_patches_nothing_changes(name):
     frame = make_frame(name)
     assert compose(frame, []) is frame.picture
-    invisible = Patch(2, 2, np.zeros((4, 4, 3), np.float32))
-    outside = Patch(90, 90, np.ones((4, 4, 3), np.float32))
-    assert compose(frame, [invisible, outside]) is frame.picture
+    invisible = added(2, 2, np.zeros((4, 4, 3), np.float32))
+    outside = added(90, 90, np.ones((4, 4, 3), np.float32))
+    assert compose(frame, [outside]) is frame.picture
+    for one, other in zip(
+        copies(compose(frame, [invisible, outside])), copies(frame.picture), strict=True
+    ):
+        assert np.array_equal(one, other)
 
 
 @given(
@@ -74,7 +83,7 @@ def test_samples_to_which_nothing_is_added_are_bit_identical(name, size, corner,
     before = copies(frame.picture)
     where = rng.random(extent[::-1]) > 0.6
     delta = rng.uniform(-1, 1, (*extent[::-1], 3)) * where[..., None]
-    result = compose(frame, [Patch(*corner, delta.astype(np.float32))])
+    result = compose(frame, [added(*corner, delta.astype(np.float32))])
     for one, other in zip(before, copies(frame.picture), strict=True):
         assert np.array_equal(one, other)  # the decoded picture is never written to
     shown = np.zeros((size[1] + 90, size[0] + 90), bool)  # margins: patches may hang over
@@ -105,28 +114,28 @@ def test_a_colour_change_arrives(name, full, matrix):
     before = read_region(frame.picture, 0, 0, 64, 48)
     delta = np.zeros((24, 32, 3), np.float32)
     delta[:] = 0.08 if "gray" in name else (0.10, -0.05, 0.07)
-    after = read_region(compose(frame, [Patch(12, 8, delta)]), 0, 0, 64, 48)
+    after = read_region(compose(frame, [added(12, 8, delta)]), 0, 0, 64, 48)
     change = (after - before)[16:24, 20:36].mean(axis=(0, 1))
     assert np.abs(change - delta[0, 0]).max() < 0.006
 
 
 def test_ten_bits_resolve_what_eight_cannot():
     frame = smooth_frame("yuv420p10le")
-    result = compose(frame, [Patch(8, 8, np.full((16, 16, 3), 1 / 876, np.float32))])
+    result = compose(frame, [added(8, 8, np.full((16, 16, 3), 1 / 876, np.float32))])
     change = plane_views(result)[0].astype(int) - plane_views(frame.picture)[0]
     assert set(np.unique(change[8:24, 8:24])) == {1}
 
 
 def test_overlapping_patches_add_up():
     frame = smooth_frame("yuv444p")
-    one = Patch(4, 4, np.full((10, 10, 3), 0.04, np.float32))
+    one = added(4, 4, np.full((10, 10, 3), 0.04, np.float32))
     change = plane_views(compose(frame, [one, one]))[0].astype(int) - plane_views(frame.picture)[0]
     assert abs(change[6:12, 6:12].mean() - 0.08 * 219) < 1
 
 
 def test_time_tags_and_fields_survive():
     frame = make_frame("yuv420p10le", matrix=9)
-    patch = Patch(4, 4, np.full((6, 6, 3), 0.3, np.float32))
+    patch = added(4, 4, np.full((6, 6, 3), 0.3, np.float32))
     for scale in (1, 2):
         result = compose(frame, [patch], scale=scale)
         assert (result.pts, result.time_base) == (7, Fraction(1, 25))
@@ -146,7 +155,7 @@ def test_enlarged(name, scale):
         small = read_region(frame.picture, 0, 0, 64, 48)
         means = large.reshape(48, scale, 64, scale, 3).mean((1, 3))
         assert np.abs(means - small)[2:-2, 2:-2].max() < 0.03
-    patch = Patch(20, 8, np.full((9, 9, 3), 0.3, np.float32))
+    patch = added(20, 8, np.full((9, 9, 3), 0.3, np.float32))
     again = compose(frame, [patch], scale=scale)
     for one, other in zip(copies(result), copies(again), strict=True):
         assert np.array_equal(one[-4:], other[-4:])
@@ -169,8 +178,8 @@ def test_interlaced_fields_do_not_mix(videos):
     for view in plane_views(enlarge(copy, 2)):
         assert np.all(view[0::2] == 60)
         assert np.all(view[1::2] == 180)
-    patch = Patch(9, 5, np.tile(np.float32([-0.3, -0.1, 0.2]), (11, 13, 1)))
-    patch.delta[1::2] = 0  # rows 5, 7, 9...: the second field only
+    patch = added(9, 5, np.tile(np.float32([-0.3, -0.1, 0.2]), (11, 13, 1)))
+    patch.alpha[1::2] = 0  # rows 5, 7, 9...: the second field only
     result = compose(frame, [patch])
     assert result.interlaced_frame
     for view in plane_views(result):
@@ -207,4 +216,4 @@ def test_interleaved_formats_lose_nothing_in_planes(name):
 
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="Patch needs"):
-        Patch(0, 0, np.zeros((3, 4), np.float32))
+        Patch(0, 0, torch.zeros(3, 4), torch.zeros(3, 4))

@@ -9,6 +9,7 @@ from itertools import pairwise
 import av
 import numpy as np
 import pytest
+import torch
 
 from refrestore.config import EncoderSettings
 from refrestore.errors import DiskError, MediaError
@@ -248,7 +249,7 @@ def test_range_clips_chapters_and_subtitles(videos, render, tmp_path):
 
 
 def test_patched_pictures_arrive(videos, render, tmp_path, samples):
-    patch = Patch(8, 8, np.full((16, 16, 3), 0.4, np.float32))
+    patch = Patch(8, 8, torch.full((16, 16, 3), 0.4), torch.ones(16, 16))
     edits = []
 
     def edit(frame):

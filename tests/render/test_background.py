@@ -20,6 +20,7 @@ from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
 from refrestore.errors import MediaError, ModelError, UsageError
 from refrestore.media.coding import read_region
 from refrestore.media.compose import compose
+from refrestore.media.patch import Patch
 from refrestore.media.planes import plane_views
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
@@ -34,7 +35,6 @@ from refrestore.render.background import (
 from refrestore.render.painted import Painted
 from refrestore.render.preview import preview
 from refrestore.render.render import render
-from refrestore.restore.composite import Difference
 from refrestore.types import Frame, Geometry
 
 CPU = RuntimeSettings(device="cpu")
@@ -101,12 +101,11 @@ def test_the_tile_the_network_sees_is_bounded() -> None:
 
 
 def test_what_faces_cover_adds_up_to_one_at_most() -> None:
-    alpha = np.full((10, 10), 0.7, np.float32)
-    residual = np.zeros((10, 10, 3), np.float32)
+    alpha, residual = torch.full((10, 10), 0.7), torch.zeros(10, 10, 3)
     faces = [
-        Difference(5, 5, residual, alpha),
-        Difference(10, 8, residual, alpha),
-        Difference(55, -4, residual, alpha),
+        Patch(5, 5, residual, alpha),
+        Patch(10, 8, residual, alpha),
+        Patch(55, -4, residual, alpha),
     ]
     whole = covered(faces, 0, 40, 60)
     assert whole[0, 0] == 0
@@ -134,15 +133,11 @@ def opened(network: nn.Module, tile: int = 32) -> Background:
 def test_the_background_is_the_networks_and_gives_way_to_faces(pixel_format: str) -> None:
     frame, scale = frame_of(pixel_format), 2
     background = opened(Blurred(4, reach=3))
-    alpha = np.zeros((40, 40), np.float32)
+    alpha = torch.zeros(40, 40)
     alpha[10:30, 10:30] = 1
-    residual = np.full((40, 40, 3), 0.05, np.float32)
-    face = Difference(30, 20, residual, alpha)
-    from refrestore.media.compose import Patch
-
-    patches = [Patch(face.left, face.top, face.delta)]
+    patches = [Patch(30, 20, torch.full((40, 40, 3), 0.05), alpha)]
     plain = compose(frame, patches, scale=scale)
-    made = background.compose(Painted(frame, patches, [face]), scale)
+    made = background.compose(Painted(frame, patches), scale)
     assert (made.width, made.height, made.format.name) == (128, 96, pixel_format)
     rgb_made, rgb_plain = (read_region(one, 0, 0, 128, 96) for one in (made, plain))
     # Where the face shows fully, it is what it is without a background.
