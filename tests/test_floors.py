@@ -17,6 +17,7 @@ FLOORS = {
     "names": 0,
     "types": 1,
     "config": 1,
+    "sampling": 2,  # how crops are cut, for `faces` and `media`
     "models": 2,  # opens what `faces` runs
     "faces": 3,
     "media": 3,

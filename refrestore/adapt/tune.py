@@ -29,7 +29,7 @@ from refrestore.models.catalogue import file_digest
 from refrestore.models.pack import load_face_pack
 from refrestore.models.runtime import available_cpus
 from refrestore.project import Profile, ProfileStore
-from refrestore.render.refine import to_uint8
+from refrestore.render.crops import to_uint8
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.adapter import Adapter, Tuning
 from refrestore.restore.bank import ReferenceBank

@@ -11,8 +11,7 @@ import torch
 from refrestore.adapt.samples import FAR, NEAR, spoilt
 from refrestore.evaluate.metrics import psnr
 from refrestore.faces.hull import hull_polygon
-from refrestore.render.crops import arcface_crops
-from refrestore.render.refine import to_uint8
+from refrestore.render.crops import arcface_crops, to_uint8
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank

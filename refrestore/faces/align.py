@@ -6,14 +6,12 @@ at integer coordinates, `q = A p + t`. `compose` chains it with `Geometry.displa
 
 from __future__ import annotations
 
-import math
-from typing import Any, TypeVar
-
-import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from refrestore.types import DoubleArray, FloatArray, ImageArray
+from refrestore import sampling
+from refrestore.sampling import Image
+from refrestore.types import DoubleArray, FloatArray
 
 CROP_SIZE = 512
 """Side of an FFHQ-aligned crop in pixels: what GFPGAN and its kin take."""
@@ -44,14 +42,6 @@ ARCFACE_TEMPLATE: FloatArray = np.array(
     np.float32,
 )
 """Eyes, nose, mouth corners in a 112-px ArcFace crop (insightface, utils/face_align.py)."""
-
-_ANTIALIAS_FROM = 2.0
-"""A bilinear kernel spans two pixels, so it begins to skip samples when shrinking by more."""
-
-_ROUNDING = 1e-3
-"""Keeps a whole factor whole."""
-
-_Image = TypeVar("_Image", ImageArray, FloatArray)
 
 
 def similarity(keypoints: ArrayLike, template: ArrayLike) -> DoubleArray:
@@ -110,10 +100,7 @@ def compose(outer: DoubleArray, inner: DoubleArray) -> DoubleArray:
     return np.concatenate([linear, shift], -1)
 
 
-def invert(matrices: DoubleArray) -> DoubleArray:
-    """Return the inverse of affine matrices (..., 2, 3)."""
-    linear = np.linalg.inv(matrices[..., :2])
-    return np.concatenate([linear, -linear @ matrices[..., 2:]], -1)
+invert = sampling.invert
 
 
 def transform(matrices: DoubleArray, points: ArrayLike) -> DoubleArray:
@@ -129,58 +116,6 @@ def scale_of(matrices: DoubleArray) -> DoubleArray:
     return scale
 
 
-def crops(image: _Image, matrices: DoubleArray, size: int = CROP_SIZE) -> _Image:
-    """Cut aligned squares out of a picture.
-
-    Bilinear; shrinking by more than two goes through an area average first, so that nothing
-    aliases. Beyond the picture's edge it is mirrored, as FFHQ's own alignment does.
-
-    Parameters
-    ----------
-    image : (H, W, 3) or (H, W), uint8 or float32
-        Picture in the coordinates the matrices take.
-    matrices : (N, 2, 3)
-        Image → crop.
-    size
-        Side of a crop in pixels.
-
-    Returns
-    -------
-    (N, size, size, 3) or (N, size, size)
-        Crops of the picture's own type.
-    """
-    result = np.empty((len(matrices), size, size, *image.shape[2:]), image.dtype)
-    for crop, matrix, scale in zip(result, matrices, scale_of(matrices), strict=True):
-        source, reduced = image, matrix
-        if scale > 0 and 1 / scale > _ANTIALIAS_FROM:
-            source, reduced = _reduced(image, matrix, size, math.floor(1 / scale + _ROUNDING))
-        cv2.warpAffine(
-            source,
-            reduced,
-            (size, size),
-            dst=crop,
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT_101,
-        )
-    return result
-
-
-def _reduced(
-    image: NDArray[Any], matrix: DoubleArray, size: int, factor: int
-) -> tuple[NDArray[Any], DoubleArray]:
-    """Average blocks of `factor` x `factor` pixels in the part of the picture a crop needs."""
-    height, width = image.shape[:2]
-    corners = np.array([[[0, 0], [size, 0], [size, size], [0, size]]], np.float64)
-    reached = transform(invert(matrix[None]), corners)[0]
-    margin = 2 * factor
-    left, top = np.clip(np.floor(reached.min(0)) - margin, 0, [width - 1, height - 1]).astype(int)
-    right, bottom = np.clip(np.ceil(reached.max(0)) + margin, [left + 1, top + 1], [width, height])
-    columns = max(1, int(right - left) // factor)
-    rows = max(1, int(bottom - top) // factor)
-    part = image[top : top + rows * factor, left : left + columns * factor]
-    small = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
-    step_y, step_x = part.shape[0] / rows, part.shape[1] / columns
-    enlarge = np.array(
-        [[step_x, 0, left + (step_x - 1) / 2], [0, step_y, top + (step_y - 1) / 2]], np.float64
-    )
-    return small, compose(matrix, enlarge)
+def crops(image: Image, matrices: DoubleArray, size: int = CROP_SIZE) -> Image:
+    """Return (N, size, size, ...) aligned squares of a picture: see `sampling.crops`."""
+    return sampling.crops(image, matrices, size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from refrestore.media.colour import LUMA_WEIGHTS, is_full_range, matrix_of
 from refrestore.media.planes import Plane, planar, plane_views
-from refrestore.types import FloatArray
+from refrestore.types import DoubleArray, FloatArray
+
+if TYPE_CHECKING:  # half of what imports this never holds a tensor, and torch takes a second
+    from torch import Tensor
 
 
 def read_region(
@@ -80,8 +83,10 @@ class Coding:
     @property
     def luma(self) -> tuple[float, float]:
         """Scale and offset of luma codes."""
+        if self.full:
+            return float(self.top), 0.0
         unit = 1 << (self.bits - 8)
-        return (float(self.top), 0.0) if self.full else (219.0 * unit, 16.0 * unit)
+        return 219.0 * unit, 16.0 * unit
 
     @property
     def chroma(self) -> tuple[float, float]:
@@ -89,19 +94,31 @@ class Coding:
         unit = 1 << (self.bits - 8)
         return (float(self.top) if self.full else 224.0 * unit), 128.0 * unit
 
-    def encode_difference(self, rgb: FloatArray) -> list[FloatArray]:
-        """Return what an RGB difference, (h, w, 3), adds to the code values, one array a plane."""
-        scale = np.float32(self.luma[0])
+    @property
+    def chroma_grid(self) -> DoubleArray:
+        """Affine matrix (2, 3) from luma to chroma samples: `compose` says how they are sited."""
+        x, y = 1 / self.step_x, 1 / self.step_y
+        return np.array([[x, 0, 0], [0, y, (y - 1) / 2]])
+
+    @property
+    def chroma_weights(self) -> tuple[float, float, float, float]:
+        """What Cr adds to R and to G, and Cb to G and to B; chroma in -1/2..1/2."""
+        of_red, of_blue = 2 * (1 - self.red), 2 * (1 - self.blue)
+        green = 1 - self.red - self.blue
+        return of_red, -self.red * of_red / green, -self.blue * of_blue / green, of_blue
+
+    def encode_difference(self, rgb: Tensor) -> list[Tensor]:
+        """Return what an RGB difference, (h, w, 3), adds to the code values, one tensor a plane."""
+        scale = self.luma[0]
+        red, green, blue = rgb.unbind(2)
         if self.rgb:
-            return [rgb[..., channel] * scale for channel in range(3)]
-        weights = np.array([self.red, 1 - self.red - self.blue, self.blue], np.float32)
-        luma = rgb @ weights
+            return [channel * scale for channel in (red, green, blue)]
+        luma = red * self.red + green * (1 - self.red - self.blue) + blue * self.blue
         if self.planes == 1:
             return [luma * scale]
-        span = np.float32(self.chroma[0])
-        blue = (rgb[..., 2] - luma) * (span / np.float32(2 * (1 - self.blue)))
-        red = (rgb[..., 0] - luma) * (span / np.float32(2 * (1 - self.red)))
-        return [luma * scale, blue, red]
+        of_red, *_, of_blue = self.chroma_weights
+        span = self.chroma[0]
+        return [luma * scale, (blue - luma) * (span / of_blue), (red - luma) * (span / of_red)]
 
     def decode(self, codes: list[FloatArray]) -> FloatArray:
         """Return (h, w, 3) RGB 0..1 of code values at full resolution."""
@@ -121,6 +138,10 @@ class Coding:
             )
             values = [red, green, blue]
         return np.clip(np.stack(values, -1), 0, 1)
+
+
+UNIT_RGB = Coding(rgb=True, planes=3, bits=1, full=True, red=0.299, blue=0.114, step_x=1, step_y=1)
+"""RGB 0..1 as floating-point numbers: the largest "code" is 1."""
 
 
 def subsampling(pixel_format: av.VideoFormat) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from torch import Tensor, uint8
 
 from refrestore.faces.align import (
     ARCFACE_SIZE,
@@ -19,6 +20,8 @@ from refrestore.faces.align import (
 )
 from refrestore.faces.landmarker import mesh_squares
 from refrestore.faces.pose import mesh_keypoints
+from refrestore.media import tensors
+from refrestore.media.tensors import FrameTensor
 from refrestore.types import DoubleArray, Faces, FloatArray, Geometry, ImageArray, IntArray
 
 _GRID = 17
@@ -85,12 +88,24 @@ def enlarged(matrices: DoubleArray, scale: int) -> DoubleArray:
     return compose(matrices, shrink[None])
 
 
-def arcface_crops(faces: ImageArray, landmarks: FloatArray) -> ImageArray:
+def to_uint8(images: Tensor) -> ImageArray:
+    """Return (N, H, W, 3) uint8 of (N, 3, H, W) RGB 0..1."""
+    result: ImageArray = bytes_of(images).cpu().numpy()
+    return result
+
+
+def bytes_of(images: Tensor) -> Tensor:
+    """Return the same where it lies, (N, H, W, 3) uint8."""
+    scaled = (images.float() * 255).round_().clamp_(0, 255).to(uint8)
+    return scaled.permute(0, 2, 3, 1).contiguous()
+
+
+def arcface_crops(faces: ImageArray | Tensor, landmarks: FloatArray) -> ImageArray:
     """Return (N, 112, 112, 3) recogniser inputs cut from aligned crops.
 
     Parameters
     ----------
-    faces : (N, S, S, 3) uint8
+    faces : (N, S, S, 3) uint8, or (N, 3, S, S) 0..1 on any device
         Aligned crops, RGB.
     landmarks : (N, 468, 2)
         Dense landmarks in pixels of the crops.
@@ -98,6 +113,9 @@ def arcface_crops(faces: ImageArray, landmarks: FloatArray) -> ImageArray:
     if not len(faces):
         return np.zeros((0, ARCFACE_SIZE, ARCFACE_SIZE, 3), np.uint8)
     matrices = similarity(mesh_keypoints(landmarks), ARCFACE_TEMPLATE)
+    if isinstance(faces, Tensor):
+        pictures = [FrameTensor.of_rgb(face) for face in faces.float()]
+        return to_uint8(tensors.crops(pictures, matrices, ARCFACE_SIZE))
     cut: Sequence[ImageArray] = [
         crops(face, matrix[None], ARCFACE_SIZE)[0]
         for face, matrix in zip(faces, matrices, strict=True)

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE
-from refrestore.faces.align import crops as cut_crops
 from refrestore.media.patch import Patch
-from refrestore.media.pixels import rgb
-from refrestore.render.crops import enlarged
+from refrestore.media.tensors import FrameTensor, crops
+from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.painted import Account, Example, Face, Painted, Witness
-from refrestore.render.refine import Tools, bytes_of, to_uint8
+from refrestore.render.refine import Tools
 from refrestore.render.work import Work
 from refrestore.restore.camera import (
     as_filmed,
@@ -27,7 +26,7 @@ from refrestore.restore.camera import (
 from refrestore.restore.composite import differences, mesh_boxes, shared
 from refrestore.restore.restorer import Restored
 from refrestore.restore.steady import REACH, Moment, greys, steadied
-from refrestore.types import FloatArray, Frame, ImageArray, IntArray
+from refrestore.types import FloatArray, Frame, IntArray
 
 MOST_FRAMES_HELD = 32
 """Frames that may wait for a batch to fill: bounds memory where faces are rare."""
@@ -127,7 +126,7 @@ class _Painter:
         self._wanted[list(self._neighbours)] = True
         self._wanted[[row for rows in self._neighbours.values() for row in rows]] = True
         self._frames: deque[Frame] = deque()
-        self._held: dict[int, list[tuple[IntArray, ImageArray]]] = {}
+        self._held: dict[int, list[tuple[IntArray, Tensor]]] = {}
         self._waiting = 0
         self._moments: dict[int, Moment] = {}
 
@@ -143,9 +142,9 @@ class _Painter:
         self._frames.append(frame)
         if not len(rows):
             return
-        picture = rgb(frame)
+        picture = FrameTensor.of(frame.picture).to(self._tools.restorer.device)
         for side, alike in self._by_side(rows):
-            cut = cut_crops(picture, self._work.to_crop[alike], side)
+            cut = crops([picture] * len(alike), self._work.to_crop[alike], side)
             self._held.setdefault(side, []).append((alike, cut))
         self._waiting += len(rows)
 
@@ -155,8 +154,8 @@ class _Painter:
             return
         seen = self._frames[-1].index
         for held in self._held.values():
-            rows, crops = (np.concatenate(parts) for parts in zip(*held, strict=True))
-            self._restore_held(rows, crops)
+            rows, cut = zip(*held, strict=True)
+            self._restore_held(np.concatenate(rows), torch.cat(cut))
         self._held, self._waiting = {}, 0
         ready = []
         while self._frames and (last or self._frames[0].index + REACH <= seen):
@@ -173,11 +172,9 @@ class _Painter:
         return [(int(side), rows[sides == side]) for side in np.unique(sides)]
 
     @torch.inference_mode()
-    def _restore_held(self, rows: IntArray, crops: ImageArray) -> None:
+    def _restore_held(self, rows: IntArray, before: Tensor) -> None:
         """Restore a batch of one side."""
         batch = self._work.select(rows)
-        planes = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
-        before = planes.to(self._tools.restorer.device).float() / 255
         done = _restore(batch, before, self._tools, self._account)
         side = before.shape[-1]
         layers = torch.cat([done.images, done.masks[:, None]], 1)

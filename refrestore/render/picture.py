@@ -18,7 +18,6 @@ from refrestore.render.afar import UNREADABLE_SHARE, own_likeness, unreadable
 from refrestore.render.crops import arcface_crops, enlarged
 from refrestore.render.need import DetailReason, need
 from refrestore.render.people import resolved_by
-from refrestore.render.refine import to_uint8
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.adapter import usable
 from refrestore.restore.bank import ReferenceBank
@@ -123,7 +122,7 @@ def restore_picture(
     landmarks = transform(to_crop, faces.landmarks).astype(np.float32)
     crops = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
-    def embed(images: ImageArray) -> FloatArray:
+    def embed(images: ImageArray | torch.Tensor) -> FloatArray:
         return models.recogniser.embed(arcface_crops(images, landmarks))
 
     seen = _Seen(pixels, landmarks, embed(pixels))
@@ -135,11 +134,11 @@ def restore_picture(
         crops, landmarks, banks, references=max(1, settings.references)
     )
 
-    restored = embed(to_uint8(guided.images))
+    restored = embed(guided.images)
     restored[[bank is None for bank in banks]] = np.nan
     judgements = judge(
         seen.embeddings,
-        embed(to_uint8(plain.images)),
+        embed(plain.images),
         restored,
         [centroid] * len(faces),
         beliefs=beliefs,

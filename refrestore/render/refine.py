@@ -15,11 +15,10 @@ import torch
 from scipy.ndimage import median_filter
 
 from refrestore.faces.align import compose, invert, transform
-from refrestore.faces.align import crops as cut_crops
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.landmarker import MESH_SIZE
-from refrestore.media.pixels import rgb
-from refrestore.render.crops import arcface_crops, storage_to_square
+from refrestore.media.tensors import FrameTensor, crops
+from refrestore.render.crops import arcface_crops, storage_to_square, to_uint8
 from refrestore.render.rivals import Rivals
 from refrestore.render.switches import ALL_ON, Switches
 from refrestore.render.work import Work
@@ -33,7 +32,6 @@ from refrestore.types import (
     FloatArray,
     Frame,
     Geometry,
-    ImageArray,
     IntArray,
 )
 
@@ -121,37 +119,40 @@ def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools
     raw = np.zeros((len(work), DENSE_LANDMARKS, 2), np.float32)
     presence = np.zeros(len(work), np.float32)
     samples: list[Sample] = []
-    pending: list[tuple[int, ImageArray]] = []
-    kept: list[tuple[int, ImageArray]] = []
+    pending: list[tuple[int, torch.Tensor]] = []
+    kept: dict[int, list[tuple[int, torch.Tensor]]] = {}
 
     def look() -> None:
         if pending:
             rows = [row for row, _ in pending]
-            found, there = tools.models.landmarker.dense(np.stack([crop for _, crop in pending]))
+            squares = to_uint8(torch.stack([crop for _, crop in pending]))
+            found, there = tools.models.landmarker.dense(squares)
             raw[rows] = transform(from_square[rows], found)
             presence[rows] = there
             pending.clear()
 
     def ask() -> None:
         look()
-        if kept:
-            rows = np.array([row for row, _ in kept])
-            pictures = np.stack([crop for _, crop in kept])
+        for held in kept.values():
+            rows = np.array([row for row, _ in held])
+            pictures = torch.stack([crop for _, crop in held])
             samples.extend(_judge(work.select(rows), pictures, raw[rows], tools))
-            kept.clear()
+        kept.clear()
 
     for frame in frames:
         rows = work.rows_of_frame(frame.index)
         if not len(rows):
             continue
-        picture = rgb(frame)
-        small = cut_crops(picture, to_square[rows], MESH_SIZE)
-        pending += [(int(row), crop) for row, crop in zip(rows, small, strict=True)]
-        wanted = [int(row) for row in rows if int(row) in sampled]
-        kept += zip(wanted, cut_crops(picture, work.to_crop[wanted]), strict=True)
+        picture = FrameTensor.of(frame.picture).to(tools.restorer.device)
+        small = crops([picture] * len(rows), to_square[rows], MESH_SIZE)
+        pending += zip(rows.tolist(), small, strict=True)
+        for row in sampled.intersection(rows.tolist()):
+            side = int(work.side[row])
+            crop = crops([picture], work.to_crop[[row]], side)[0]
+            kept.setdefault(side, []).append((row, crop))
         if len(pending) >= tools.batch:
             look()
-        if len(kept) >= tools.batch:
+        if sum(map(len, kept.values())) >= tools.batch:
             ask()
     ask()
     guided, effect = _weights(work, samples)
@@ -187,7 +188,7 @@ def _steady(work: Work, raw: FloatArray, presence: FloatArray) -> FloatArray:
     return pixels
 
 
-def _judge(work: Work, pictures: ImageArray, landmarks: FloatArray, tools: Tools) -> list[Sample]:
+def _judge(work: Work, pictures: torch.Tensor, landmarks: FloatArray, tools: Tools) -> list[Sample]:
     """Restore the sampled faces with and without references and compare who they look like."""
     banks = [tools.bank_of(int(identity)) for identity in work.identity]
     frames = work.faces.frame
@@ -195,14 +196,13 @@ def _judge(work: Work, pictures: ImageArray, landmarks: FloatArray, tools: Tools
         [] if bank is None else bank.rows_of_frame(int(frame))
         for bank, frame in zip(banks, frames, strict=True)
     ]
-    tensor = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
-    plain = tools.restorer.restore(tensor, landmarks, [None] * len(work))
+    plain = tools.restorer.restore(pictures, landmarks, [None] * len(work))
     guided = tools.restorer.restore(
-        tensor, landmarks, banks, exclude=excluded, references=max(1, tools.references)
+        pictures, landmarks, banks, exclude=excluded, references=max(1, tools.references)
     )
     as_input, unreferenced, restored = (
         tools.models.recogniser.embed(arcface_crops(images, landmarks))
-        for images in (pictures, to_uint8(plain.images), to_uint8(guided.images))
+        for images in (pictures, plain.images, guided.images)
     )
     restored[[bank is None for bank in banks]] = np.nan
     centroids = [
@@ -282,15 +282,3 @@ def _weights(work: Work, samples: list[Sample]) -> tuple[FloatArray, FloatArray]
                 steady[[sample.belief in REFUSED for sample in own]] = 0
             weights[rows] = np.interp(work.faces.frame[rows], frames, steady)
     return guided, effect
-
-
-def to_uint8(images: torch.Tensor) -> ImageArray:
-    """Return (N, H, W, 3) uint8 of (N, 3, H, W) RGB 0..1."""
-    result: ImageArray = bytes_of(images).cpu().numpy()
-    return result
-
-
-def bytes_of(images: torch.Tensor) -> torch.Tensor:
-    """Return the same where it lies, (N, H, W, 3) uint8."""
-    scaled = (images.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
-    return scaled.permute(0, 2, 3, 1).contiguous()
