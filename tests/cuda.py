@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
-import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch import Tensor
+from torch._subclasses import fake_tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-
-_COPIES = {torch.ops.aten._to_copy.default: 0, torch.ops.aten.copy_.default: 1}
-"""Operators that may carry a tensor to another device, and which argument that is."""
 
 
 class Transfers(TorchDispatchMode):
@@ -23,10 +21,12 @@ class Transfers(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if func in _COPIES:
-            source = args[_COPIES[func]]
-            if source.device.type == "cuda" and result.device.type == "cpu":
-                self.fetched.append(tuple(source.shape))
+        if isinstance(result, Tensor) and result.device.type == "cpu":
+            self.fetched += [
+                tuple(one.shape)
+                for one in args
+                if isinstance(one, Tensor) and one.device.type == "cuda"
+            ]
         return result
 
 
@@ -38,5 +38,10 @@ def pretended() -> Iterator[Transfers]:
     (`FakeTensorDeviceMismatchError`, `DataDependentOutputException`,
     `DynamicOutputShapeException`). Modules are built under `with torch.device("cuda")`.
     """
-    with FakeTensorMode(allow_non_fake_inputs=False), Transfers() as transfers:
+    # Tensors of one number are computed as well, which asks for the GPU itself.
+    with (
+        patch.object(fake_tensor, "CONSTANT_NUMEL_LIMIT", 0),
+        fake_tensor.FakeTensorMode(),
+        Transfers() as transfers,
+    ):
         yield transfers

@@ -148,7 +148,7 @@ def _average(
     rows, columns = _window(boxes, side)
     coarse = tuple(slice(one.start // stride, one.stop // stride) for one in (rows, columns))
     slots = [
-        [(*others, *[face] * slot)[slot] for face, others in zip(faces, near, strict=True)]
+        [(*others, *[face] * (slot + 1))[slot] for face, others in zip(faces, near, strict=True)]
         for slot in range(max(map(len, near)))
     ]
     weights_in_time = torch.tensor(_weights_in_time(faces, near), device=device)

@@ -154,7 +154,6 @@ def alone_shutter(restored, before, mask, motion, side) -> float:
             warp(
                 after[None, None],
                 torch.tensor(line * step)[None, :, None, None].float().expand(1, 2, side, side),
-                stride=1,
             )
             for step in np.linspace(-0.5, 0.5, taps)
         ]

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from refrestore.faces.hull import hull_mask
 from refrestore.media.patch import Patch
 from refrestore.restore import composite
 from refrestore.restore.composite import differences, mesh_boxes, shared
+from refrestore.restore.hull import hull_mask
 from refrestore.restore.restorer import grown
 
 SIZE = 512
@@ -123,7 +123,7 @@ def test_a_box_cuts_nothing_off_the_mask() -> None:
     for side in (128, 512):
         landmarks = (generator.normal(0.5, 0.12, (6, 468, 2)) * side).astype(np.float32)
         landmarks[5] += side * 0.4  # partly beyond the crop
-        masks = hull_mask(grown(landmarks), side)
+        masks = hull_mask(grown(torch.from_numpy(landmarks)), side)
         boxes = mesh_boxes(landmarks, side)
         for mask, (left, top, right, bottom) in zip(masks, boxes, strict=True):
             assert (mask[top:bottom, left:right] > 0).sum() == (mask > 0).sum() > 0

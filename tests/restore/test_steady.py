@@ -126,7 +126,7 @@ def reference(face: Moment, neighbours: Sequence[Moment], window: tuple[slice, s
         search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         motion = search.calc(*pair, np.zeros((*pair[0].shape, 2), np.float32)) * 2
         motion = torch.from_numpy(motion.transpose(2, 0, 1).copy())[None]
-        placed = warp(other.layers[None, :, rows, columns], motion, stride=2)[0]
+        placed = warp(other.layers[None, :, rows, columns], motion)[0]
         apart = (F.avg_pool2d(placed[:3], 8) - mine).abs().mean(0)
         weight = torch.exp(-((apart / 0.03) ** 2) - 0.5 * ((other.frame - face.frame) / 1.2) ** 2)
         weight = F.interpolate(weight[None, None], size=total.shape[1:], mode="bilinear")[0, 0]
