@@ -139,7 +139,9 @@ def _add(
         return
     filter_ = _ChromaFilter.of(part.box, coding, size)
     shared = filter_.covered((part.delta != 0).any(2))
-    window = part.box.on(coding.step_x, coding.step_y).inside(corner.on(coding.step_x, coding.step_y))
+    window = part.box.on(coding.step_x, coding.step_y).inside(
+        corner.on(coding.step_x, coding.step_y)
+    )
     for target, code in zip(targets[1:], codes[1:], strict=True):
         _round_in(target[window], filter_.filtered(code) * shared, coding.top)
 
