@@ -1,8 +1,9 @@
 """Whether a face can gain: what it resolves, beside what its references do.
 
-A face is worked on where its references show clearly more than it does. Pixels of another frame that resolves no more cannot add anything, though they
-make a face more like the mean of its person's close-ups. And a face that can be read well itself
-loses more than it gains whatever the references show (docs/decisions/020).
+A face is worked on where its references show clearly more than it does. Pixels of another frame
+that resolves no more cannot add anything, though they make a face more like the mean of its
+person's close-ups. And a face that can be read well itself loses more than it gains whatever the
+references show (docs/decisions/020).
 """
 
 from __future__ import annotations
