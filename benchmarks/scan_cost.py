@@ -32,7 +32,7 @@ STAGES = {
     "embed": "recogniser.py:embed",
     "sharpness, light": "quality.py:sharpness_and_exposure",
     "shots": "shots.py:push",
-    "pixels": "pixels.py:display_rgb",
+    "pixels": "pixels.py:_array",
 }
 
 

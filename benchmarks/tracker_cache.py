@@ -27,9 +27,10 @@ from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.scan.follow import Follower
+from refrestore.scan.picture import Picture
 from refrestore.scan.shots import CutDetector
 from refrestore.scan.tracks import finish_shot
-from refrestore.types import Faces, ImageArray
+from refrestore.types import Faces, Frame, ImageArray
 
 WEAK = 0.1
 """Score from which detections are kept for trackers that use unsure ones."""
@@ -72,14 +73,22 @@ class Cache(NamedTuple):
 class _Kept:
     """A detector that gives what was found before, and remembers where it was asked."""
 
-    def __init__(self, faces: Faces) -> None:
+    def __init__(self, faces: Faces, size: tuple[int, int]) -> None:
         self._faces = faces[faces.score >= CLEAR]
+        self._size = np.array(size, np.float32)
         self.asked: list[int] = []
 
     def detect(self, images: Sequence[ImageArray], frames: Sequence[int], size: int) -> Faces:
-        del images, size
+        del size
         self.asked += frames
-        return self._faces[np.isin(self._faces.frame, frames)]
+        found = self._faces[np.isin(self._faces.frame, frames)]
+        # The follower shows a shrunk picture, and takes its pixels.
+        factor = np.array(images[0].shape[1::-1], np.float32) / self._size
+        shift = (factor - 1) / 2
+        return found.with_columns(
+            box=found.box * np.tile(factor, 2) + np.tile(shift, 2),
+            keypoints=found.keypoints * factor + shift,
+        )
 
 
 def look(film: Film, folder: Path, models: FaceModels) -> Cache:
@@ -108,15 +117,16 @@ def _found(film: Film, models: FaceModels) -> Cache:
     labelled = {frame for _, frame, _ in marks(film.labels)}
     shots = [shot for shot in _shots(film) if labelled.intersection(range(*shot))]
     found, pictures = [], {}
-    for _, frame, image in _pictures(film, shots):
-        faces = models.detector.detect([image], [frame], wanted.detect_size)
+    for _, frame in _frames(film, shots):
+        image = display_rgb(frame)
+        faces = models.detector.detect([image], [frame.index], wanted.detect_size)
         faces = faces[faces.size >= wanted.min_face]
         if len(faces):
             described = models.describe(image, faces)
             found.append(faces.with_columns(embedding=described.embedding))
         scale = min(1.0, KEPT_SIDE / max(image.shape[:2]))
         small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        pictures[frame] = cv2.imencode(".jpg", small[..., ::-1])[1]
+        pictures[frame.index] = cv2.imencode(".jpg", small[..., ::-1])[1]
     faces = Faces.concatenate(found)
     height, width = image.shape[:2]
     size = (width, height)
@@ -126,7 +136,7 @@ def _found(film: Film, models: FaceModels) -> Cache:
 def _write_ours(path: Path, film: Film, cache: Cache, models: FaceModels) -> None:
     arrays = {}
     for name, every in STRIDES.items():
-        kept = _Kept(cache.faces)
+        kept = _Kept(cache.faces, cache.size)
         rows = _follow(film, cache.shots, replace(models, detector=kept), every)
         flat = [(track, frame, *box) for track, parts in rows.items() for frame, box in parts]
         arrays[name] = np.array(flat, np.float64).reshape(-1, 6)
@@ -154,10 +164,8 @@ def _shots(film: Film) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def _pictures(
-    film: Film, shots: list[tuple[int, int]]
-) -> Iterator[tuple[tuple[int, int], int, ImageArray]]:
-    """Yield shot, frame and picture of every frame of the shots."""
+def _frames(film: Film, shots: list[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], Frame]]:
+    """Yield shot and frame of every frame of the shots."""
     left = list(shots)
     with VideoReader(film.path, info=probe(film.path)) as reader:
         for frame in reader:
@@ -166,7 +174,7 @@ def _pictures(
             if not left:
                 return
             if frame.index >= left[0][0]:
-                yield left[0], frame.index, display_rgb(frame)
+                yield left[0], frame
 
 
 def _follow(film: Film, shots: list[tuple[int, int]], models: FaceModels, every: int) -> Rows:
@@ -174,11 +182,11 @@ def _follow(film: Film, shots: list[tuple[int, int]], models: FaceModels, every:
     rows: Rows = {}
     rate = probe(film.path).average_rate
     wanted = ScanSettings(detect_every=every)
-    for (first, stop), frame, image in _pictures(film, shots):
-        if frame == first:
+    for (first, stop), frame in _frames(film, shots):
+        if frame.index == first:
             follower = Follower(models, wanted, rate)
-        follower.push(frame, image)
-        if frame + 1 < stop:
+        follower.push(Picture(frame))
+        if frame.index + 1 < stop:
             continue
         for part in finish_shot(follower.finish(), shot=0, first_id=len(rows) + 1, rate=rate):
             table = part.faces
