@@ -1,6 +1,6 @@
 """GFPGAN behind the fusion network, batched, against the gfpgan package one by one.
 
-    python benchmarks/gfpgan.py [--threads 1] [--batches 1 2 4] [-o benchmarks/gfpgan.json]
+    python benchmarks/gfpgan_speed.py [--threads 1] [--batches 1 2 4] [-o OUT.json]
 
 Random weights, the same in both, the same faces of 512 px, stored noise in both. The two take turns
 in one process; the ratio is of the shortest times of the processor (`time.process_time`), which
@@ -93,7 +93,7 @@ def main() -> None:
     with FlopCounterMode(display=False) as counted:
         package(torch.zeros(1, 3, 512, 512), return_rgb=False, randomize_noise=False)
     result = {
-        "command": " ".join(["python", "benchmarks/gfpgan.py", *sys.argv[1:]]),
+        "command": " ".join(["python", "benchmarks/gfpgan_speed.py", *sys.argv[1:]]),
         "date": str(date.today()),
         "machine": {
             "processor": platform.processor() or platform.machine(),
