@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from refrestore.errors import ModelError
-from refrestore.restore.stylegan import SLOPE, SMALLEST, Generator, resize
+from refrestore.restore.convolve import convolve, convolve_enlarged, resize
+from refrestore.restore.stylegan import SLOPE, SMALLEST, Generator
 from refrestore.restore.weights import VERIFY, read_tensors
 
 _BASE_CHANNELS = {4: 512, 8: 512, 16: 512, 32: 512}
@@ -158,19 +159,33 @@ class Codes:
         return f"Codes(styles{list(self.styles.shape)}, SFT at {sides})"
 
 
+class _Convolution(nn.Conv2d):
+    """3 x 3 over zero edges, by `convolve`."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3, 1, 1)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  nn.Conv2d's name for it
+        return convolve(input, self.weight, self.bias)
+
+
 class _ResidualBlock(nn.Module):
     """Two convolutions with a bilinear change of size by `factor` between, and a skip."""
 
     def __init__(self, in_channels: int, out_channels: int, factor: float) -> None:
         super().__init__()
         self.factor = factor
-        self.conv1 = nn.Conv2d(in_channels, in_channels, 3, 1, 1)
-        self.conv2 = nn.Conv2d(in_channels, out_channels, 3, 1, 1)
+        self.conv1 = _Convolution(in_channels, in_channels)
+        self.conv2 = _Convolution(in_channels, out_channels)
         self.skip = nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = resize(functional.leaky_relu_(self.conv1(x), SLOPE), self.factor)
-        out = functional.leaky_relu_(self.conv2(out), SLOPE)
+        out = functional.leaky_relu_(self.conv1(x), SLOPE)
+        if self.factor > 1:
+            out = convolve_enlarged(out, self.conv2.weight, self.conv2.bias)
+        else:
+            out = self.conv2(resize(out, self.factor))
+        out = functional.leaky_relu_(out, SLOPE)
         # A 1x1 convolution without bias commutes with resizing: done where it is smaller.
         skip = resize(self.skip(x), self.factor) if self.factor > 1 else self.skip(resize(x, 0.5))
         return skip.add_(out)
@@ -200,7 +215,7 @@ class GFPGAN(nn.Module):
         self.conv_body_down = nn.ModuleList(
             _ResidualBlock(channels[side], channels[side // 2], 0.5) for side in reversed(sides)
         )
-        self.final_conv = nn.Conv2d(channels[SMALLEST], channels[SMALLEST], 3, 1, 1)
+        self.final_conv = _Convolution(channels[SMALLEST], channels[SMALLEST])
         self.conv_body_up = nn.ModuleList(
             _ResidualBlock(channels[side // 2], channels[side], 2) for side in sides
         )
@@ -348,7 +363,7 @@ class GFPGAN(nn.Module):
 
 def _condition(channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, 1, 1),
+        _Convolution(channels, channels),
         nn.LeakyReLU(SLOPE, inplace=True),
-        nn.Conv2d(channels, channels, 3, 1, 1),
+        _Convolution(channels, channels),
     )

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from refrestore.restore.convolve import convolve, convolve_enlarged, resize
+
 SLOPE = 0.2
 """Negative slope of every leaky ReLU (official)."""
 
@@ -23,13 +25,6 @@ STYLE_GAIN = math.sqrt(2.0)
 
 SMALLEST = 4
 """Side of the constant input."""
-
-
-def resize(x: Tensor, factor: float) -> Tensor:
-    """Resize bilinearly by 2 or 0.5; halving so is the mean of 2x2 pixels."""
-    if factor < 1:
-        return functional.avg_pool2d(x, 2)
-    return functional.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 class _ModulatedConv(nn.Module):
@@ -46,10 +41,12 @@ class _ModulatedConv(nn.Module):
         )
 
     def forward(self, x: Tensor, style: Tensor, *, enlarge: bool = False) -> Tensor:
+        if self.weight.shape[-1] == 1:  # so few outputs that their weights are scaled, not x
+            weights = self.weight[0, :, :, 0, 0] * style[:, None]
+            rows = x.permute(0, 2, 3, 1).flatten(1, 2) @ weights.mT
+            return rows.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
         x = x * style[:, :, None, None]
-        return functional.conv2d(
-            resize(x, 2) if enlarge else x, self.weight[0], padding=self.weight.shape[-1] // 2
-        )
+        return (convolve_enlarged if enlarge else convolve)(x, self.weight[0])
 
     def demodulation(self, style: Tensor) -> Tensor:
         """Return one over the norm of each output's modulated weights, (B, C, 1, 1)."""
@@ -70,7 +67,8 @@ class _StyleConv(nn.Module):
         style = self.modulated_conv.modulation(code)
         gain = (self.modulated_conv.demodulation(style) * STYLE_GAIN).to(x.dtype)
         out = self.modulated_conv(x, style, enlarge=self.enlarge)
-        return functional.leaky_relu_(out * gain + self.weight * noise + self.bias, SLOPE)
+        out = torch.addcmul(self.weight * noise, out, gain).add_(self.bias)
+        return functional.leaky_relu_(out, SLOPE)
 
 
 class _ToRGB(nn.Module):

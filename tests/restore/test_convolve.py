@@ -1,0 +1,79 @@
+"""Convolutions with fewer products against the library's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from refrestore.restore import convolve as module
+from refrestore.restore.convolve import convolve, convolve_enlarged, resize
+
+
+def given(batch, channels, outputs, side):
+    generator = torch.Generator().manual_seed(side)
+    x = torch.randn(batch, channels, side, side, generator=generator)
+    weight = torch.randn(outputs, channels, 3, 3, generator=generator) / (9 * channels) ** 0.5
+    return x, weight, torch.randn(outputs, generator=generator)
+
+
+def close(made, wanted):
+    assert made.shape == wanted.shape
+    assert (made - wanted).abs().max() < 2e-5 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("strip", [1, 1 << 15, 1 << 21])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@torch.inference_mode()
+def test_tiles_equal_the_convolution(monkeypatch, strip, layout):
+    monkeypatch.setattr(module, "_STRIP", strip)
+    x, weight, bias = given(2, 64, 96, 32)
+    x = x.contiguous(memory_format=layout)
+    close(convolve(x, weight, bias), functional.conv2d(x, weight, bias, padding=1))
+    close(convolve(x, weight), functional.conv2d(x, weight, padding=1))
+
+
+@pytest.mark.parametrize("strip", [1, 1 << 15, 1 << 21])
+@torch.inference_mode()
+def test_before_enlarging_equals_after_it(monkeypatch, strip):
+    monkeypatch.setattr(module, "_STRIP", strip)
+    x, weight, bias = given(2, 16, 24, 32)
+    close(
+        convolve_enlarged(x, weight, bias),
+        functional.conv2d(resize(x, 2), weight, bias, padding=1),
+    )
+    close(convolve_enlarged(x, weight), functional.conv2d(resize(x, 2), weight, padding=1))
+
+
+@torch.inference_mode()
+def test_fewer_products_are_used_where_they_pay(monkeypatch):
+    used = []
+    for name in ("_by_tiles", "_before_enlarging"):
+        real = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *all, real=real, name=name: (used.append(name), real(*all))[1]
+        )
+    x, weight, bias = given(1, 64, 64, 64)
+    convolve(x, weight, bias)
+    convolve_enlarged(x, weight, bias)
+    assert used == ["_by_tiles", "_before_enlarging"]
+    convolve(x.bfloat16()[:, :, :8], weight.bfloat16(), bias.bfloat16())
+    convolve_enlarged(x.bfloat16()[:, :, :8], weight.bfloat16(), bias.bfloat16())
+    convolve(x[:, :, :30], weight, bias)  # no whole tiles
+    assert len(used) == 2
+
+
+def test_gradients_flow():
+    x, weight, bias = given(1, 64, 64, 32)
+    weight.requires_grad_()
+    (convolve(x, weight, bias).square().mean() + convolve_enlarged(x, weight).mean()).backward()
+    assert weight.grad is not None
+    assert weight.grad.abs().max() > 0
+
+
+@torch.inference_mode()
+def test_a_face_does_not_depend_on_its_batch():
+    x, weight, bias = given(3, 64, 64, 32)
+    for work in (convolve, convolve_enlarged):
+        together = work(x, weight, bias)
+        assert torch.equal(together[1:2], work(x[1:2], weight, bias))
