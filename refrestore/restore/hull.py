@@ -46,7 +46,7 @@ def hull_mask(landmarks: torch.Tensor, size: int, feather: float | None = None) 
     """
     width = FEATHER * size if feather is None else feather
     step = next(s for s in (4, 2, 1) if s == 1 or (size % s == 0 and s * CELLS_OF_EDGE <= width))
-    depth = hull_depth(landmarks, size // step, step)
+    depth = _depth(landmarks, size // step, step)
     if step > 1:
         depth = F.interpolate(depth[:, None], size=(size, size), mode="bilinear")[:, 0]
     ramp = depth.add_(EDGE).div_(width).clamp_(0, 1)
@@ -54,11 +54,8 @@ def hull_mask(landmarks: torch.Tensor, size: int, feather: float | None = None) 
     return ramp.mul_(-2).add_(3).mul_(square)
 
 
-def hull_depth(landmarks: torch.Tensor, cells: int, step: float) -> torch.Tensor:
-    """Return how far the middle of each cell of `step` pixels lies inside the hull, in pixels.
-
-    (N, cells, cells) float32, below 0 outside: there it is never more than the true distance.
-    """
+def _depth(landmarks: torch.Tensor, cells: int, step: int) -> torch.Tensor:
+    """Return how far the middle of each cell of `step` pixels lies inside the hull, pixels."""
     device = landmarks.device
     angles = torch.arange(DIRECTIONS, device=device, dtype=torch.float32) * (math.pi / DIRECTIONS)
     normals = torch.stack([angles.cos(), angles.sin()])

@@ -4,7 +4,7 @@ The mesh's triangles are always the same. Points strewn over them say which tria
 cell of a coarse grid over the target crop; the cell's displacement for any reference is the
 barycentric mean of the triangle's three. Where a turned head's mesh lies over itself, the side that
 faces the camera counts, of that what is nearer. Cells that the mesh does not reach are filled in
-from their neighbours, ever coarser ones, and fade to the crop's border, where nothing moves.
+from their neighbours, ever coarser ones, to the crop's border, where nothing moves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
-from refrestore.restore.hull import hull_depth
 from refrestore.types import FloatArray, IntArray
 
 STRIDE = 4
@@ -123,17 +122,8 @@ def displacement(targets: torch.Tensor, references: torch.Tensor, side: int) -> 
         per_sample_weights=weights.reshape(-1, 3),
     )
     field = field.reshape(faces, cells, cells, count * 2).permute(0, 3, 1, 2)
-    field = _filled(field, reached[:, None].float()) * _fade(targets, cells, side / cells)
-    return field.reshape(faces, count, 2, cells, cells).contiguous()
-
-
-def _fade(targets: torch.Tensor, cells: int, step: float) -> torch.Tensor:
-    """Return 1 in the mesh's hull, falling to 0 just outside the crop, (B, 1, g, g)."""
-    outside = hull_depth(targets, cells, step).neg_().clamp_(min=0)
-    middles = (torch.arange(cells, device=targets.device) + 0.5) * step
-    inwards = torch.minimum(middles, cells * step - middles) + 0.5
-    inwards = torch.minimum(inwards, inwards[:, None])
-    return (inwards / (inwards + outside))[:, None]
+    known = F.pad(reached[:, None, 1:-1, 1:-1].float(), (1, 1, 1, 1), value=1.0)
+    return _filled(field, known).reshape(faces, count, 2, cells, cells).contiguous()
 
 
 def _locate(
@@ -199,8 +189,7 @@ def _filled(field: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         0 or 1.
     """
     if field.shape[-1] % 2:
-        mean = field.mean((2, 3), keepdim=True) / known.mean((2, 3), keepdim=True).clamp(min=1e-6)
-        return torch.addcmul(field, mean, 1 - known)
+        return field
     share = F.avg_pool2d(known, 2)
     smaller = F.avg_pool2d(field, 2).div_(share.clamp(min=0.25))
     smaller = _filled(smaller, share.ceil())

@@ -149,10 +149,10 @@ def test_faces_and_references_do_not_see_each_other(portrait):
 def test_the_border_stays_and_between_it_fades(portrait):
     made = field(portrait, portrait + 10)[0]
     rim = torch.cat([made[:, 0], made[:, -1], made[..., 0], made[..., -1]], -1)
-    assert float(rim.abs().max()) < 1
+    assert float(rim.abs().max()) == 0
     assert torch.allclose(made[:, 64, 64], torch.tensor(10.0), atol=1e-3)
     assert float(made.max()) < 10.01
-    assert float(made.diff(dim=-1).abs().max()) < 1
+    assert float(made.diff(dim=-1).abs().max()) < 4
     assert float(made.min()) >= 0
 
 
