@@ -14,10 +14,18 @@ from refrestore.restore.gfpgan import GFPGAN, Codes, GFPGANConfig
 SMALL = GFPGANConfig(out_size=64, narrow=0.125, style_size=32, mapping_layers=2)
 
 
+SMALLEST = GFPGANConfig(out_size=32, narrow=0.0625, style_size=32, mapping_layers=2)
+"""Without AMX a convolution in bfloat16 takes seconds."""
+
+
 @pytest.fixture(scope="module")
 def network() -> GFPGAN:
+    return filled(SMALL)
+
+
+def filled(config: GFPGANConfig) -> GFPGAN:
     torch.manual_seed(5)
-    network = GFPGAN(SMALL)
+    network = GFPGAN(config)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.endswith("bias") or parameter.numel() == 1:
@@ -46,11 +54,12 @@ def test_same_input_same_output(network, faces):
 
 
 @torch.inference_mode()
-def test_bfloat16_is_close(network, faces, tmp_path):
+def test_bfloat16_is_close(faces, tmp_path):
     path = tmp_path / "small.safetensors"
+    network = filled(SMALLEST)
     save_file(_contiguous(network), path)
     rough = GFPGAN.from_file(path, dtype=torch.bfloat16)
-    face = faces[:1]  # without AMX a convolution in bfloat16 takes seconds
+    face = faces[:1, :, ::2, ::2]
     exact = network(face)
     result = rough(face.bfloat16())
     assert result.dtype == torch.bfloat16

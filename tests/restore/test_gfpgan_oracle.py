@@ -93,8 +93,18 @@ def test_equals_official(official, size, narrow, styles):
     _compare(_theirs(official, size, narrow, styles), config, batch=3)
 
 
-def test_equals_official_at_full_size(official):
-    _compare(_theirs(official, 512, 1), GFPGANConfig(), batch=1)
+@pytest.mark.parametrize(("size", "narrow"), [(512, 0.125), (32, 1)])
+def test_equals_official_at_full_size_and_at_full_width(official, size, narrow):
+    """Both at once take a minute, and nothing in the network asks for both."""
+    _compare(_theirs(official, size, narrow), GFPGANConfig(out_size=size, narrow=narrow), batch=1)
+
+
+def test_the_default_is_the_official_network(official):
+    with torch.device("meta"):
+        theirs, ours = _theirs(official, 512, 1).state_dict(), GFPGAN(GFPGANConfig())
+    assert GFPGANConfig.of(theirs) == GFPGANConfig()
+    shapes = {name: value.shape for name, value in theirs.items()}
+    assert {name: value.shape for name, value in ours.state_dict().items()} == shapes
 
 
 @pytest.mark.parametrize(("size", "narrow"), [(16, 0.5), (128, 0.3), (512, 0.0625)])
