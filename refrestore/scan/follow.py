@@ -40,9 +40,6 @@ _SAME_FACE = 0.5
 _FAST = 0.5
 """Movement between detections, in face sizes, from which the stride is halved."""
 
-_STEADY = 0.15
-"""Movement between detections, in face sizes, up to which the next may be further away."""
-
 _IDLE_STRIDE = 2
 """Factor on the stride while nobody is there, or while everybody is known and hardly moves."""
 
@@ -256,8 +253,6 @@ class Follower:
             self._stride = base * _IDLE_STRIDE
         elif motion > _FAST or changed:
             self._stride = max(1, base // 2)
-        elif motion <= _STEADY and all(track.best.full for track in self._live):
-            self._stride = base * _IDLE_STRIDE
         else:
             self._stride = base
 
