@@ -134,7 +134,7 @@ def stage(project: Any, *, near: bool) -> float:
 
     toolbox = open_toolbox(RuntimeSettings(threads=1)).without("guard")
     settings = RenderSettings()
-    people = gather_people(project, eyes=toolbox.eyes, fusion=toolbox.fusion)
+    people = gather_people(project, [], eyes=toolbox.eyes, fusion=toolbox.fusion)
     plans = plan_tracks(
         project.tracks(), lambda track: project.faces([track]), people.identities, settings
     )

@@ -65,19 +65,6 @@ def unreadable(
     return share.astype(np.float32)
 
 
-def own_likeness(embeddings: FloatArray) -> float | None:
-    """Return the mean similarity of unit embeddings (N, 512) to the mean of the others.
-
-    None if there is one only. Some people's photos are less alike to a recogniser than others'
-    (0.43 to 0.95 with lite).
-    """
-    if len(embeddings) < 2:
-        return None
-    others = embeddings.sum(axis=0) - embeddings
-    similarity = (embeddings * others).sum(axis=1) / np.linalg.norm(others, axis=1)
-    return float(similarity.mean())
-
-
 def _from_afar(image: ImageArray) -> ImageArray:
     small = cv2.resize(image, (CROP, CROP), interpolation=cv2.INTER_AREA)
     return np.asarray(

@@ -2,8 +2,7 @@
 
 A face is worked on where its references show clearly more than it does. Pixels of another frame
 that resolves no more cannot add anything, though they make a face more like the mean of its
-person's close-ups. And a face that can be read well itself loses more than it gains whatever the
-references show (docs/decisions/020).
+person's close-ups (docs/decisions/020).
 """
 
 from __future__ import annotations
@@ -27,15 +26,13 @@ resolve: one lucky measurement does not."""
 UNJUDGED_SHARPNESS = 0.5
 """Of faces that no scan judged: those of an ordinary compressed film."""
 
-DetailReason = Literal["sharp already", "as sharp as its references", "readable as it is"]
+DetailReason = Literal["sharp already", "as sharp as its references"]
 
-READABLE, CLEAR = 36.0, 56.0
-"""Pixels that a face resolves up to which it is restored fully, and from which not at all: there
-two recognisers find it less like the truth for being restored, with references and without."""
-
-GENERATED_READABLE, GENERATED_CLEAR = 112.0, 208.0
-"""The same with GFPGAN behind it, at scale 1: a 512-px crop of the second holds over two thirds of
-what a restored one could. Its weights could not be measured."""
+SHARP_FULL, SHARP_NONE = 112.0, 208.0
+"""Pixels that a face resolves, at scale 1, up to which it is restored fully, and from which not at
+all: a 512-px crop of the second holds over two thirds of what a restored one could. Whether a face
+can be read as it is, which is much sooner, the guard asks the recogniser (`restore.guard`): noise
+reads as sharpness."""
 
 
 def references_resolve(sizes: ArrayLike, sharpness: ArrayLike) -> float:
@@ -60,7 +57,7 @@ def known_sharpness(faces: Faces) -> DoubleArray:
 
 
 def need(
-    faces: Faces, scale: int, references: float | None, *, generator: bool = False
+    faces: Faces, scale: int, references: float | None
 ) -> list[tuple[DetailReason, DoubleArray]]:
     """Return what speaks against restoring each face, with how much of it that leaves, (N,) 0..1.
 
@@ -72,21 +69,13 @@ def need(
         How much larger the output is than the picture.
     references
         What the references resolve (`references_resolve`), None where there are none.
-    generator
-        Whether a generator stands behind the fusion network.
     """
     sharpness = np.nan_to_num(known_sharpness(faces), nan=UNJUDGED_SHARPNESS)
     own = np.maximum(resolved_size(faces.size, sharpness), 1.0)
-    full, none = READABLE, CLEAR
-    if generator:
-        full, none = scale * GENERATED_READABLE, scale * GENERATED_CLEAR
-    unread = 1 - ramp(own, full, none)
     known = np.inf if references is None else references
-    sharp = scale * faces.size < AS_SHARP * own
     return [
-        ("sharp already", np.where(sharp, unread, 1.0)),
+        ("sharp already", 1 - ramp(own, scale * SHARP_FULL, scale * SHARP_NONE)),
         ("as sharp as its references", ramp(known / own, AS_SHARP, CLEARLY_SHARPER)),
-        ("readable as it is", unread),
     ]
 
 

@@ -14,13 +14,13 @@ from refrestore.config import RenderSettings
 from refrestore.faces.align import FFHQ_TEMPLATE, similarity, transform
 from refrestore.faces.align import crops as cut_crops
 from refrestore.project import Profile
-from refrestore.render.afar import UNREADABLE_SHARE, own_likeness, unreadable
+from refrestore.render.afar import UNREADABLE_SHARE, unreadable
 from refrestore.render.crops import arcface_crops, enlarged
 from refrestore.render.need import DetailReason, need
 from refrestore.render.people import resolved_by
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.adapter import usable
-from refrestore.restore.bank import ReferenceBank
+from refrestore.restore.bank import ReferenceBank, own_likeness
 from refrestore.restore.composite import differences, mesh_boxes, shared
 from refrestore.restore.guard import (
     REFUSED,
@@ -142,6 +142,7 @@ def restore_picture(
         restored,
         [centroid] * len(faces),
         beliefs=beliefs,
+        alike=[None if bank is None else bank.alike for bank in banks],
     )
     if not toolbox.switches.guard:
         judgements = [
@@ -189,12 +190,11 @@ def _needed(
     toolbox: Toolbox,
 ) -> tuple[DoubleArray, list[DetailReason | None]]:
     """Return how much each face needs, (N,) 0..1, and why it needs nothing, if it does not."""
-    generator = toolbox.restorer.gfpgan is not None
     needed = np.zeros(len(faces))
     needless: list[DetailReason | None] = []
     for row, bank in enumerate(banks):
         shown = None if bank is None or profile is None else resolved_by(profile.references)
-        gates = need(faces[[row]], settings.scale, shown, generator=generator)
+        gates = need(faces[[row]], settings.scale, shown)
         needed[row] = min(gate[0] for _, gate in gates)
         needless.append(next((reason for reason, gate in gates if gate[0] == 0), None))
     return needed, needless

@@ -27,7 +27,6 @@ Reason = Literal[
     "too small",
     "sharp already",
     "as sharp as its references",
-    "readable as it is",
     "out of focus",
     "turned away",
     "brief",
@@ -99,7 +98,6 @@ def plan_tracks(
     settings: RenderSettings,
     *,
     references: Mapping[int, float],
-    generator: bool = False,
     strengths: Mapping[int, float] | None = None,
 ) -> list[TrackPlan]:
     """Return the treatment of every track.
@@ -115,8 +113,6 @@ def plan_tracks(
     references
         What the references of identities resolve, by id, in pixels (`need.references_resolve`);
         identities that have none are missing.
-    generator
-        Whether a generator stands behind the fusion network.
     strengths
         Limits per identity id, 0..1, in the place of the identities' own.
     """
@@ -133,7 +129,7 @@ def plan_tracks(
         resolved = references.get(number) if settings.references else None
         gates: list[tuple[Reason, DoubleArray]] = [
             ("too small", ramp(own.size, settings.min_face * 0.9, settings.min_face * 1.1)),
-            *need(own, settings.scale, resolved, generator=generator),
+            *need(own, settings.scale, resolved),
             ("out of focus", focused),
             ("turned away", _turned(own)),
         ]

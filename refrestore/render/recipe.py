@@ -174,7 +174,6 @@ def read_recipe(
         people.identities,
         settings,
         references=people.resolved,
-        generator=toolbox.restorer.gfpgan is not None,
         strengths=strengths,
     )
     return Recipe(

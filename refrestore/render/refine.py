@@ -222,7 +222,8 @@ def _judge(work: Work, pictures: torch.Tensor, landmarks: FloatArray, tools: Too
     astray = np.isin(work.track, list(tools.rivals.astray))
     for row in np.flatnonzero(astray & [one is not None for one in centroids]):
         beliefs[row] = Belief.ANOTHER
-    judgements = judge(as_input, unreferenced, restored, centroids, beliefs=beliefs)
+    alike = [None if bank is None else bank.alike for bank in banks]
+    judgements = judge(as_input, unreferenced, restored, centroids, beliefs=beliefs, alike=alike)
     return [
         Sample(int(frame), int(track), int(identity), judgement, belief)
         for frame, track, identity, judgement, belief in zip(

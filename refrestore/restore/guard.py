@@ -43,6 +43,7 @@ class Reason(Enum):
     """Why."""
 
     BEST = "most like the person"
+    READABLE = "as like the person as the close-ups are"
     NO_REFERENCES = "no references"
     LESS_LIKE_THAN_UNREFERENCED = "references made it less like the person"
     LESS_LIKE_THAN_INPUT = "restoring made it less like the person"
@@ -79,6 +80,10 @@ class GuardSettings:
     tolerance
         Similarity that may be lost before the guard steps back: what two frames of a sharp,
         steady face differ by.
+    readable
+        A face that is at least this share as like the person as the references are like each other
+        can be read as it is. Restoring it would still make it more like their mean, and less like
+        itself: of faces that two recognisers read at .94 it takes .03 (docs/decisions/020).
     """
 
     clear_size: float = 40.0
@@ -86,6 +91,7 @@ class GuardSettings:
     stranger: float = 0.22
     rival_margin: float = 0.05
     tolerance: float = 0.02
+    readable: float = 0.88
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +184,7 @@ def judge(
     centroids: Sequence[FloatArray | None],
     *,
     beliefs: Sequence[Belief] | None = None,
+    alike: Sequence[float | None] | None = None,
     settings: GuardSettings | None = None,
 ) -> list[Judgement]:
     """Choose what to show of N faces.
@@ -195,6 +202,9 @@ def judge(
         (`ReferenceBank.centroid_without`); None if nothing is known of the person.
     beliefs
         From `recognise`; somebody else is never restored from these references.
+    alike
+        Per face how like each other the person's references are (`ReferenceBank.alike`); None
+        where that is not known.
     """
     settings = settings or GuardSettings()
     blank = np.full_like(inputs, np.nan)
@@ -211,9 +221,17 @@ def judge(
         ]
         has_plain = bool(np.isfinite(unreferenced[row]).all())
         has_restored = bool(np.isfinite(restored[row]).all())
+        known = None if alike is None else alike[row]
+        if has_restored and belief not in REFUSED and _readable(scores[0], known, settings):
+            judgements.append(Judgement(Choice.INPUT, Reason.READABLE, *scores))
+            continue
         choice, reason = _choose(scores, has_plain, has_restored, belief, settings.tolerance)
         judgements.append(Judgement(choice, reason, *scores))
     return judgements
+
+
+def _readable(as_input: float | None, alike: float | None, settings: GuardSettings) -> bool:
+    return as_input is not None and alike is not None and as_input >= settings.readable * alike
 
 
 def _choose(

@@ -111,19 +111,17 @@ class Planner:
         self._mutex = threading.Lock()
         self._made: dict[tuple[str, int], Planned] = {}
 
-    def planned(
-        self, project: Project, version: str, scale: int, *, generator: bool = False
-    ) -> Planned:
-        """Return the faces that a render would restore, with a generator or without."""
+    def planned(self, project: Project, version: str, scale: int) -> Planned:
+        """Return the faces that a render would restore."""
         key = (version, scale)
         with self._mutex:
             if key not in self._made:
                 self._made = {k: v for k, v in self._made.items() if k[0] == version}
-                self._made[key] = _planned(project, scale, generator)
+                self._made[key] = _planned(project, scale)
             return self._made[key]
 
 
-def _planned(project: Project, scale: int, generator: bool) -> Planned:
+def _planned(project: Project, scale: int) -> Planned:
     from refrestore.render.plan import plan_tracks
 
     settings = RenderSettings.model_validate({"scale": scale})
@@ -136,7 +134,6 @@ def _planned(project: Project, scale: int, generator: bool) -> Planned:
         identities,
         settings,
         references=references,
-        generator=generator,
     )
     frames = [plan.faces.frame[plan.strength > 0] for plan in plans]
     every = np.concatenate([*frames, np.zeros(0, np.int64)])

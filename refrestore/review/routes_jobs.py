@@ -148,8 +148,7 @@ def bare_name(name: str) -> str:
 def _estimate(place: Place, scale: int, start: float | None, end: float | None) -> Json:
     view = place.reader.view()
     frames = _frames(place, start, end)
-    generator = place.settings.runtime.pack == "full"
-    planned = place.planner.planned(place.project, view.version, scale, generator=generator)
+    planned = place.planner.planned(place.project, view.version, scale)
     faces = planned.between(start, end)
     width, height = place.project.video.geometry.scaled(scale).display_size
     factor = place.studio.measured.factor

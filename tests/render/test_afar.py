@@ -11,10 +11,11 @@ from refrestore.evaluate.demo import group_photo
 from refrestore.faces.align import FFHQ_TEMPLATE, crops, similarity, transform
 from refrestore.project import Profile
 from refrestore.project.profile_cosines import cosines
-from refrestore.render.afar import own_likeness, unreadable
+from refrestore.render.afar import unreadable
 from refrestore.render.crops import arcface_crops
 from refrestore.render.picture import restore_picture
 from refrestore.render.toolbox import Toolbox, open_toolbox
+from refrestore.restore.bank import own_likeness
 from refrestore.restore.guard import Belief
 from refrestore.types import FloatArray, ImageArray, Reference
 

@@ -33,6 +33,22 @@ def test_the_most_alike_is_kept(scores, choice, reason):
     assert judged.restored_similarity == pytest.approx(scores[2], abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("as_input", "alike", "choice"),
+    [
+        (0.55, 0.6, Choice.INPUT),  # as like the person as photos of other days are to each other
+        (0.55, 0.95, Choice.RESTORED),
+        (0.9, 0.95, Choice.INPUT),
+        (0.9, None, Choice.RESTORED),
+    ],
+)
+def test_a_face_that_can_be_read_is_left_alone(as_input, alike, choice):
+    scores = like(as_input), like(as_input), like(0.97)
+    judged = judge(*scores, [PERSON], alike=[alike])[0]
+    assert judged.choice is choice
+    assert (judged.reason is Reason.READABLE) == (choice is Choice.INPUT)
+
+
 def test_without_references_only_input_and_plain_compete():
     nothing = np.full((1, 512), np.nan, np.float32)
     judged = judge(like(0.3), like(0.4), nothing, [PERSON])[0]
