@@ -121,7 +121,7 @@ def test_faces_that_overlap_share_their_pixels() -> None:
 def test_a_gpu_is_not_waited_for(fake_cuda: Any) -> None:
     """From restored batches to patches: nothing comes back, and nothing is asked of it."""
     account = Account()
-    made = painted(work_of(MIXED), 6, Sharpener("cuda"), account)
+    made = painted(work_of(MIXED), 12, Sharpener("cuda"), account)
     patches = [patch for one in made for patch in one.patches]
     assert len(patches) == 2 * (FRAMES - 2)
     assert {patch.delta.device.type for patch in patches} == {"cuda"}
