@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,3 +42,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.fail("REFRESTORE_REQUIRE_SHARED=1, but there is no ../shared beside the project")
     return SHARED
+
+
+@pytest.fixture
+def fake_cuda() -> Iterator[Any]:
+    """Let tensors made with `device="cuda"` be fake ones; what it gives lists what is fetched."""
+    from tests.cuda import pretended  # torch, which most tests do without
+
+    with pretended() as transfers:
+        yield transfers

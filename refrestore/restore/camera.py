@@ -99,36 +99,35 @@ def smeared(images: Tensor, motion: Tensor, longest: float) -> Tensor:
     longest
         None of the lines is longer; on the host, so that shapes are known.
     """
-    steps = min(MOST_TAPS, max(2, int(np.ceil(longest)) + 1))
-    if images.device.type == "cpu":
-        return _filtered(images, *_taps(motion, steps))
-    height, width = images.shape[-2:]
-    size = torch.tensor([2 / width, 2 / height], device=images.device)
-    x = (torch.arange(width, device=images.device) + 0.5) * (2 / width) - 1
-    y = (torch.arange(height, device=images.device) + 0.5) * (2 / height) - 1
-    grid = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)], -1)
-    total = torch.zeros_like(images)
-    for shift, weight in zip(*_taps(motion, steps), strict=True):
-        moved = F.grid_sample(
-            images,
-            grid + (shift * size)[:, None, None],
-            padding_mode="border",
-            align_corners=False,
-        )
-        total += moved * weight[:, None, None, None]
-    return total
+    average = _filtered if images.device.type == "cpu" else _sampled
+    return average(images, *_taps(motion, min(MOST_TAPS, max(2, int(np.ceil(longest)) + 1))))
 
 
 def _taps(motion: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Return where lines (N, 2) are sampled, (steps, N, 2), and the samples' weights, (steps, N)."""
+    """Return where lines (N, 2) are sampled, (T, N, 2), and the samples' weights, (T, N)."""
     length = torch.linalg.vector_norm(motion, dim=1)
     taps = (length.ceil() + 1).clamp(2, MOST_TAPS)
     step = torch.arange(steps, device=motion.device)[:, None]
     return (step / (taps - 1) - 0.5)[..., None] * motion, (step < taps) / taps
 
 
-def _filtered(images: Tensor, shifts: Tensor, weights: Tensor) -> Tensor:
+def _sampled(images: Tensor, shifts: Tensor, weights: Tensor) -> Tensor:
     """Average pictures (N, C, H, W), bilinear, at places (T, N, 2) around each pixel."""
+    height, width = images.shape[-2:]
+    size = torch.tensor([2 / width, 2 / height], device=images.device)
+    x = (torch.arange(width, device=images.device) + 0.5) * (2 / width) - 1
+    y = (torch.arange(height, device=images.device) + 0.5) * (2 / height) - 1
+    grid = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)], -1)
+    total = torch.zeros_like(images)
+    for shift, weight in zip(shifts, weights, strict=True):
+        here = grid + (shift * size)[:, None, None]
+        moved = F.grid_sample(images, here, padding_mode="border", align_corners=False)
+        total += moved * weight[:, None, None, None]
+    return total
+
+
+def _filtered(images: Tensor, shifts: Tensor, weights: Tensor) -> Tensor:
+    """Do the same as `_sampled`."""
     result = torch.empty_like(images)
     for face, (shift, weight) in enumerate(zip(shifts.unbind(1), weights.unbind(1), strict=True)):
         kernel = _kernel(shift[weight > 0].double().numpy(), weight[weight > 0].numpy())
@@ -217,7 +216,7 @@ def _shutters(small: Tensor, line: Tensor, longest: float, seen: Window) -> Tens
 
 
 def _directions(images: Tensor, where: Tensor, along: Tensor) -> Tensor:
-    """Return the logarithm of detail of (N, h, w) across directions over detail along them, (N,)."""
+    """Return the logarithm of the detail of (N, h, w) across directions over that along, (N,)."""
     dx = (images[:, 1:-1, 2:] - images[:, 1:-1, :-2]) / 2
     dy = (images[:, 2:, 1:-1] - images[:, :-2, 1:-1]) / 2
     weight = where[:, 1:-1, 1:-1]

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.restore.warp import warp
+from refrestore.types import FloatArray, ImageArray
 
 LEVELS = 5
 """Octaves: at the coarsest a face of 256 px has 16, and moves by a few at most."""
@@ -19,10 +20,11 @@ COARSEST = 8
 ROUNDS = 3
 """Steps of Gauss and Newton a level."""
 
-WINDOW = 7
-"""Pixels a side in which motion is one, twice over (a pyramid as weights)."""
+WINDOW, EVEN = 9, 5
+"""Pixels a side in which motion is one, and over which it is evened out after each step; twice over
+each (a pyramid as weights). docs/decisions/022 has what else was tried."""
 
-FLAT = 1e-4
+FLAT = 1e-5
 """Added to the squared gradients (grey 0..1): where there is nothing to see the coarser level's
 motion stays."""
 
@@ -44,7 +46,7 @@ def flow(this: Tensor, other: Tensor) -> Tensor:
     return torch.from_numpy(np.stack(found).transpose(0, 3, 1, 2))
 
 
-def _dis(this: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _dis(this: ImageArray, other: ImageArray) -> FloatArray:
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     this, other = np.ascontiguousarray(this), np.ascontiguousarray(other)
     return np.asarray(search.calc(this, other, np.zeros((*this.shape, 2), np.float32)), np.float32)
@@ -77,7 +79,6 @@ def _enlarged(motion: Tensor, level: Tensor) -> Tensor:
 
 def _refined(motion: Tensor, level: Tensor) -> Tensor:
     """Improve the motion between the two pictures of a level (N, 2, h, w)."""
-    level = level - _blurred(level)  # light that changes is no motion
     this, other = level[:, :1], level[:, 1:]
     around = F.pad(this, (1, 1, 1, 1), mode="replicate")
     dx = (around[..., 1:-1, 2:] - around[..., 1:-1, :-2]) / 2
@@ -89,11 +90,11 @@ def _refined(motion: Tensor, level: Tensor) -> Tensor:
         apart = this - warp(other, motion, stride=1)
         x, y = _blurred(torch.cat([dx * apart, dy * apart], 1)).chunk(2, 1)
         step = torch.cat([yy * x - xy * y, xx * y - xy * x], 1) * scale
-        motion = motion + step.clamp(-1, 1)
+        motion = _blurred(motion + step.clamp(-1, 1), EVEN)
     return motion
 
 
-def _blurred(planes: Tensor) -> Tensor:
+def _blurred(planes: Tensor, window: int = WINDOW) -> Tensor:
     for _ in range(2):
-        planes = F.avg_pool2d(planes, WINDOW, 1, WINDOW // 2, count_include_pad=False)
+        planes = F.avg_pool2d(planes, window, 1, window // 2, count_include_pad=False)
     return planes

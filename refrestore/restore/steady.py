@@ -21,7 +21,7 @@ from refrestore.restore.colour import stretch
 from refrestore.restore.flow import flow
 from refrestore.restore.resize import parts
 from refrestore.restore.warp import warp
-from refrestore.types import IntArray
+from refrestore.types import FloatArray, IntArray
 
 REACH = 2
 """Frames before and after that are looked at (docs/decisions/014 has the table)."""
@@ -148,7 +148,7 @@ def _average(
     rows, columns = _window(boxes, side)
     coarse = tuple(slice(one.start // stride, one.stop // stride) for one in (rows, columns))
     slots = [
-        [(*others, *[face] * slot)[slot] for face, others in zip(faces, near, strict=True)]
+        [(*others, *[face] * (slot + 1))[slot] for face, others in zip(faces, near, strict=True)]
         for slot in range(max(map(len, near)))
     ]
     weights_in_time = torch.tensor(_weights_in_time(faces, near), device=device)
@@ -174,9 +174,9 @@ def _average(
     layers[:, :, rows, columns] = total
 
 
-def _weights_in_time(faces: Sequence[Moment], near: Sequence[Sequence[Moment]]) -> np.ndarray:
+def _weights_in_time(faces: Sequence[Moment], near: Sequence[Sequence[Moment]]) -> FloatArray:
     """Return Gaussian weights of the neighbours, (K, B); 0 where a face has no more."""
-    weights = np.zeros((max(map(len, near)), len(faces)), np.float32)
+    weights: FloatArray = np.zeros((max(map(len, near)), len(faces)), np.float32)
     for column, (face, others) in enumerate(zip(faces, near, strict=True)):
         frames = np.array([other.frame for other in others], np.float64)
         weights[: len(others), column] = np.exp(-0.5 * ((frames - face.frame) / SIGMA) ** 2)

@@ -179,7 +179,7 @@ def test_interlaced_fields_do_not_mix(videos):
         assert np.all(view[0::2] == 60)
         assert np.all(view[1::2] == 180)
     patch = added(9, 5, np.tile(np.float32([-0.3, -0.1, 0.2]), (11, 13, 1)))
-    patch.alpha[1::2] = 0  # rows 5, 7, 9...: the second field only
+    patch.residual[1::2] = 0  # rows 5, 7, 9...: the second field only
     result = compose(frame, [patch])
     assert result.interlaced_frame
     for view in plane_views(result):

@@ -5,10 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
-from refrestore.restore.composite import Difference, differences, share_overlaps
+from refrestore.faces.hull import hull_mask
+from refrestore.media.patch import Patch
+from refrestore.restore import composite
+from refrestore.restore.composite import differences, mesh_boxes, shared
+from refrestore.restore.restorer import grown
 
 SIZE = 512
+WHOLE = np.array([[0, 0, SIZE, SIZE]])
+ONE = np.ones(1, np.float32)
 
 
 def similarity(scale: float, angle: float, shift: tuple[float, float]) -> np.ndarray:
@@ -16,9 +23,9 @@ def similarity(scale: float, angle: float, shift: tuple[float, float]) -> np.nda
     return np.array([[cosine, -sine, shift[0]], [sine, cosine, shift[1]]])
 
 
-def soft_disc() -> torch.Tensor:
-    y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
-    radius = torch.hypot(x - 255.5, y - 255.5)
+def soft_disc(size: int = SIZE) -> torch.Tensor:
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    radius = torch.hypot(x - (size - 1) / 2, y - (size - 1) / 2) * (SIZE / size)
     return ((200 - radius) / 40).clamp(0, 1)
 
 
@@ -29,11 +36,10 @@ def test_a_uniform_change_arrives_whole_and_only_inside_the_mask(
 ) -> None:
     crops = torch.full((1, 3, SIZE, SIZE), 0.25)
     matrix = similarity(scale, angle, (40.0, 10.0))[None]
-    faces = differences(
-        crops + 0.5, crops, soft_disc()[None], [1.0], matrix, picture_size=(1200, 1000)
+    (face,) = differences(
+        crops + 0.5, crops, soft_disc()[None], ONE, matrix, boxes=WHOLE, picture_size=(1200, 1000)
     )
-    assert len(faces) == 1
-    face = faces[0]
+    assert face is not None
     inside = face.alpha > 0.999
     assert inside.any()
     np.testing.assert_allclose(face.delta[inside], 0.5, atol=1e-3)
@@ -41,34 +47,94 @@ def test_a_uniform_change_arrives_whole_and_only_inside_the_mask(
     points = np.stack([columns + face.left, rows + face.top, np.ones_like(rows)], axis=-1)
     reached = points @ matrix[0].T
     radius = np.hypot(reached[..., 0] - 255.5, reached[..., 1] - 255.5)
-    assert np.all(face.alpha[radius > 205 + 2 * scale] == 0)
+    assert np.all(face.alpha.numpy()[radius > 205 + 2 * scale] == 0)
 
 
 def test_no_change_is_exactly_no_difference() -> None:
     crops = torch.rand(1, 3, SIZE, SIZE)
-    faces = differences(
-        crops,
-        crops,
-        soft_disc()[None],
-        [1.0],
-        similarity(5, 0.1, (0, 0))[None],
-        picture_size=(100, 100),
+    matrix = similarity(5, 0.1, (0, 0))[None]
+    (face,) = differences(
+        crops, crops, soft_disc()[None], ONE, matrix, boxes=WHOLE, picture_size=(100, 100)
     )
-    assert np.all(faces[0].delta == 0)
+    assert face is not None
+    assert torch.all(face.delta == 0)
 
 
-def test_faces_outside_or_without_strength_are_left_out() -> None:
-    crops = torch.zeros(2, 3, SIZE, SIZE)
-    masks = soft_disc()[None].repeat(2, 1, 1)
-    matrices = np.stack([similarity(1, 0, (-5000, 0)), similarity(1, 0, (0, 0))])
-    assert differences(crops, crops, masks, [1.0, 0.0], matrices, picture_size=(64, 64)) == []
+def test_faces_outside_without_strength_or_without_a_box_are_left_out() -> None:
+    crops = torch.zeros(3, 3, SIZE, SIZE)
+    masks = soft_disc()[None].repeat(3, 1, 1)
+    matrices = np.stack([similarity(1, 0, shift) for shift in ((-5000, 0), (0, 0), (0, 0))])
+    strengths = np.array([1, 0, 1], np.float32)
+    boxes = np.concatenate([WHOLE, WHOLE, [[9, 9, 9, 30]]])
+    made = differences(crops, crops, masks, strengths, matrices, boxes=boxes, picture_size=(64, 64))
+    assert made == [None] * 3
+
+
+def one_by_one(
+    layers: torch.Tensor, matrix: np.ndarray, strength: float, face: Patch
+) -> torch.Tensor:
+    """Return a patch's delta as a face by itself is resampled, in double precision's positions."""
+    side = layers.shape[-1]
+    pitch = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    reduced = max(8, round(side / pitch)) if pitch > 1 else side
+    if reduced < side:
+        size = (reduced, reduced)
+        layers = F.interpolate(layers[None], size=size, mode="bilinear", antialias=True)[0]
+    rows, columns = np.indices(face.alpha.shape)
+    points = np.stack([columns + face.left, rows + face.top, np.ones_like(rows)], -1) @ matrix.T
+    grid = torch.from_numpy((points + 0.5) * (2 / side) - 1).float()[None]
+    sampled = F.grid_sample(layers[None], grid, padding_mode="zeros", align_corners=False)[0]
+    alpha = (sampled[3] * strength).clamp(0, 1)
+    return (sampled[:3] * alpha).permute(1, 2, 0)
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("side", [128, 512])
+def test_faces_of_any_size_come_out_as_each_by_itself(
+    together: bool, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, all together, and as on a CPU."""
+    if together:
+        monkeypatch.setattr(composite, "parts", lambda count, device: [slice(0, count)])
+    generator = torch.Generator().manual_seed(1)
+    restored, before = torch.rand((2, 3, 3, side, side), generator=generator)
+    masks = soft_disc(side)[None].repeat(3, 1, 1)
+    matrices = np.stack(
+        [
+            similarity(3.1, 0.2, (-40.0, -20.0)),
+            similarity(1.3, -0.4, (30.0, 9.0)),
+            similarity(0.8, 0.0, (-80.5, -50.2)),
+        ]
+    ) * (side / SIZE)
+    strengths = np.array([1, 0.5, 0.7], np.float32)
+    boxes = np.tile(WHOLE, (3, 1)) * side // SIZE
+    made = differences(
+        restored, before, masks, strengths, matrices, boxes=boxes, picture_size=(900, 700)
+    )
+    for row, face in enumerate(made):
+        assert face is not None
+        layers = torch.cat([restored[row] - before[row], masks[row][None]])
+        wanted = one_by_one(layers, matrices[row], float(strengths[row]), face)
+        torch.testing.assert_close(face.delta, wanted, atol=2e-4, rtol=0)
+
+
+def test_a_box_cuts_nothing_off_the_mask() -> None:
+    generator = np.random.default_rng(4)
+    for side in (128, 512):
+        landmarks = (generator.normal(0.5, 0.12, (6, 468, 2)) * side).astype(np.float32)
+        landmarks[5] += side * 0.4  # partly beyond the crop
+        masks = hull_mask(grown(landmarks), side)
+        boxes = mesh_boxes(landmarks, side)
+        for mask, (left, top, right, bottom) in zip(masks, boxes, strict=True):
+            assert (mask[top:bottom, left:right] > 0).sum() == (mask > 0).sum() > 0
+            assert (right - left) * (bottom - top) < side * side or mask[:, 0].any()
 
 
 def test_overlapping_faces_share_their_pixels() -> None:
-    one = Difference(0, 0, np.ones((4, 6, 3), np.float32), np.ones((4, 6), np.float32))
-    other = Difference(3, 1, np.ones((4, 6, 3), np.float32), np.ones((4, 6), np.float32))
-    total = np.zeros((10, 12))
-    for face in share_overlaps([one, other]):
+    one = Patch(0, 0, torch.ones(4, 6, 3), torch.ones(4, 6))
+    other = Patch(3, 1, torch.ones(4, 6, 3), torch.ones(4, 6))
+    total = torch.zeros(10, 12)
+    for face in shared([one, other]):
         height, width = face.alpha.shape
         total[face.top : face.top + height, face.left : face.left + width] += face.alpha
     assert total.max() == pytest.approx(1)

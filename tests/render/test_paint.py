@@ -1,0 +1,142 @@
+"""Painting: in batches of one side each, on a GPU without waiting for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from refrestore.render.paint import paint
+from refrestore.render.painted import Account, Painted
+from refrestore.render.refine import Tools
+from refrestore.render.switches import Switches
+from refrestore.render.work import Work
+from refrestore.restore.restorer import Restored
+from refrestore.types import Faces, Frame, Geometry
+
+SIZE = (240, 180)
+FRAMES = 9
+
+
+def frames() -> Iterator[Frame]:
+    generator = np.random.default_rng(3)
+    picture = generator.integers(60, 200, (SIZE[1] // 6, SIZE[0] // 6, 3)).astype(np.uint8)
+    for index in range(FRAMES):
+        image = np.kron(np.roll(picture, index // 3, 1), np.ones((6, 6, 1), np.uint8))
+        made = av.VideoFrame.from_ndarray(image, format="rgb24")
+        yield Frame(index, Fraction(index, 25), made, Geometry(*SIZE))
+
+
+def work_of(sides: tuple[tuple[int, ...], ...]) -> Work:
+    """Return two people beside each other, with the side each has in each frame."""
+    rows = [(frame, person) for frame in range(FRAMES) for person in range(len(sides))]
+    count = len(rows)
+    frame, person = np.array(rows).T
+    side = np.array([sides[one][index] for index, one in rows])
+    to_crop = np.zeros((count, 2, 3))
+    to_crop[:, 0, 0] = to_crop[:, 1, 1] = side / 100
+    to_crop[:, 0, 2] = -side / 100 * (20 + 70 * person + 2 * frame)  # they walk, and overlap
+    to_crop[:, 1, 2] = -side / 100 * 30
+    mesh = np.random.default_rng(1).uniform(0.25, 0.75, (468, 2)).astype(np.float32)
+    ones = np.ones(count, np.float32)
+    faces = Faces(
+        frame=frame.astype(np.int64),
+        box=np.tile(np.float32([0, 0, 90, 90]), (count, 1)),
+        score=ones,
+        keypoints=np.zeros((count, 5, 2), np.float32),
+        track=person.astype(np.int64),
+    )
+    own = (frame > 0) & (frame < FRAMES - 1)
+    strength = np.where(person == 0, 1, 0.6).astype(np.float32)
+    landmarks = mesh * side[:, None, None].astype(np.float32)
+    return Work(faces, person.astype(np.int64), strength, own, side, to_crop, ones, landmarks, ones)
+
+
+class Sharpener:
+    """A restorer that needs no weights; it is told the sides of its batches."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.batches: list[tuple[int, ...]] = []
+
+    def restore(self, crops: torch.Tensor, landmarks: Any, banks: Any, **_: Any) -> Restored:
+        assert crops.device.type == self.device.type
+        assert crops.is_floating_point()
+        self.batches.append(tuple(crops.shape))
+        around = F.avg_pool2d(crops, 9, 1, 4)
+        images = (crops + 0.6 * (crops - around)).clamp(0, 1)
+        side = crops.shape[-1]
+        line = torch.arange(side, device=crops.device) / side
+        ramp = ((0.3 - (line - 0.5).abs()) * 20).clamp(0, 1)
+        masks = (ramp[:, None] * ramp).expand(len(crops), -1, -1).contiguous()
+        return Restored(images, masks, masks, [[] for _ in banks])
+
+
+def painted(work: Work, batch: int, restorer: Sharpener, account: Account) -> list[Painted]:
+    tools = Tools(None, restorer, {}, 0, batch, switches=Switches())  # type: ignore[arg-type]
+    return list(paint(work, frames(), tools, account, scale=1))
+
+
+MIXED = ((128,) * 5 + (192,) * 4, (192,) * FRAMES)
+
+
+def test_batches_are_of_one_side_and_change_nothing() -> None:
+    work, account = work_of(MIXED), Account()
+    whole, single = Sharpener(), Sharpener()
+    once = painted(work, 8, whole, account)
+    again = painted(work, 1, single, Account())
+    assert {shape[-1] for shape in whole.batches} == {128, 192}
+    assert len(single.batches) > len(whole.batches)
+    assert [one.frame.index for one in once] == list(range(FRAMES))
+    for one, other in zip(once, again, strict=True):
+        assert len(one.patches) == len(other.patches) == (2 if 0 < one.frame.index < 8 else 0)
+        for patch, same in zip(one.patches, other.patches, strict=True):
+            assert (patch.left, patch.top) == (same.left, same.top)
+            assert torch.equal(patch.delta, same.delta)
+            assert patch.delta.abs().max() > 0.02
+    assert account.faces == 2 * (FRAMES - 2)
+    assert {tuple(shown.after.shape) for shown in account.pictures.values()} <= {
+        (side, side, 3) for side in (128, 192)
+    }
+
+
+def test_faces_that_overlap_share_their_pixels() -> None:
+    work = work_of(((192,) * FRAMES, (128,) * FRAMES))
+    for one in painted(work, 4, Sharpener(), Account()):
+        total = torch.zeros(SIZE[1], SIZE[0])
+        for patch in one.patches:
+            height, width = patch.alpha.shape
+            total[patch.top : patch.top + height, patch.left : patch.left + width] += patch.alpha
+        assert float(total.max()) <= 1 + 1e-6
+        if one.patches:
+            assert float(total.max()) > 0.9
+
+
+def test_a_gpu_is_not_waited_for(fake_cuda: Any) -> None:
+    """From restored batches to patches: nothing comes back, and nothing is asked of it."""
+    account = Account()
+    made = painted(work_of(MIXED), 12, Sharpener("cuda"), account)
+    patches = [patch for one in made for patch in one.patches]
+    assert len(patches) == 2 * (FRAMES - 2)
+    assert {patch.delta.device.type for patch in patches} == {"cuda"}
+    assert fake_cuda.fetched == []
+    # What is fetched is the rectangles, one a face, and with the record the report's pictures.
+    for patch in patches:
+        patch.delta.cpu()
+    assert fake_cuda.fetched == [tuple(patch.residual.shape) for patch in patches]
+    assert all(shown.before.device.type == "cuda" for shown in account.pictures.values())
+
+
+@pytest.mark.parametrize(
+    "asked", ["bool(x.any())", "x.nonzero()", "x[x > 0]", "x + y", "x.cpu().numpy()"]
+)
+def test_the_pretence_refuses_what_waits(fake_cuda: Any, asked: str) -> None:
+    x, y = torch.zeros(3, device="cuda"), torch.zeros(3)
+    with pytest.raises(Exception, match=r"(?i)fake|device|numpy|_local_scalar_dense|nonzero"):
+        eval(asked, {"x": x, "y": y})
