@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -179,17 +180,28 @@ def fake() -> Iterator[None]:
         yield
 
 
+def built(name: str, dtype: torch.dtype) -> torch.nn.Module:
+    """Make a network of fake weights, channels last: `Module.to` refuses what is fake."""
+    torch.set_default_dtype(dtype)
+    try:
+        with mock.patch.object(torch.nn.Module, "to", lambda network, *_, **__: network):
+            network = BUILT[name]().eval()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for module in network.modules():
+        for key, value in module._parameters.items():
+            if value is not None and value.ndim == 4:
+                laid = value.detach().contiguous(memory_format=torch.channels_last)
+                module._parameters[key] = torch.nn.Parameter(laid)
+    return network
+
+
 def stage(
     name: str, side: int, batch: int, dtype: torch.dtype
 ) -> dict[str, list[tuple[float, int]]]:
     """Return FLOPs and bytes of each operation, unfused and fused, of a stage for a batch."""
     with fake():
-        torch.set_default_dtype(dtype)  # converting what is fake is refused
-        try:
-            network = BUILT[name]().eval()
-        finally:
-            torch.set_default_dtype(torch.float32)
-        network.to(memory_format=torch.channels_last)
+        network = built(name, dtype)
         if name == "fusion":
             grid = max(side // 4, 64)
             given = [
