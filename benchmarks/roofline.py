@@ -22,12 +22,13 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -48,6 +49,12 @@ DEVICES = {
     "4090-class": {"tflops": 165.0, "terabytes": 1.0},
 }
 """bf16 dense TFLOP/s and TB/s: the H200's as reached in practice, the other's from its maker."""
+
+BUILT: dict[str, Callable[[], torch.nn.Module]] = {
+    "fusion": FusionNetwork,
+    "mask": MaskNetwork,
+    "gfpgan": GFPGAN,
+}
 
 MOVES = {"_to_copy", "clone", "copy_", "cat", "stack", "constant_pad_nd", "fill_", "index"}
 """Operations that a compiler fuses like those on single elements, though not tagged as such."""
@@ -167,20 +174,36 @@ def _size(tensor: torch.Tensor) -> int:
 
 
 @contextmanager
-def fake(dtype: torch.dtype) -> Iterator[None]:
+def fake() -> Iterator[None]:
     """Let new tensors be on a card that is not there."""
     with FakeTensorMode(), torch.device("cuda"), torch.no_grad():
         yield
+
+
+def built(name: str, dtype: torch.dtype) -> torch.nn.Module:
+    """Make a network of fake weights, channels last: `Module.to` refuses what is fake."""
+    torch.set_default_dtype(dtype)
+    try:
+        with mock.patch.object(torch.nn.Module, "to", lambda network, *_, **__: network):
+            network = BUILT[name]().eval()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for module in network.modules():
+        for key, value in module._parameters.items():
+            if value is not None and value.ndim == 4:
+                laid = value.detach().contiguous(memory_format=torch.channels_last)
+                module._parameters[key] = torch.nn.Parameter(laid)
+    return network
 
 
 def stage(
     name: str, side: int, batch: int, dtype: torch.dtype
 ) -> dict[str, list[tuple[float, int]]]:
     """Return FLOPs and bytes of each operation, unfused and fused, of a stage for a batch."""
-    with fake(dtype):
+    with fake():
+        network = built(name, dtype)
         if name == "fusion":
             grid = max(side // 4, 64)
-            network: torch.nn.Module = FusionNetwork()
             given = [
                 torch.empty(batch, 3, side, side),
                 torch.empty(batch, REFERENCES, 3, side, side, dtype=torch.uint8),
@@ -189,12 +212,9 @@ def stage(
                 torch.empty(batch, 1, side // 8, side // 8),
             ]
         elif name == "mask":
-            network = MaskNetwork()
             given = [torch.empty(batch, channels, MASK_SIZE, MASK_SIZE) for channels in (3, 1)]
         else:
-            network = GFPGAN()
             given = [torch.empty(batch, 3, 512, 512, dtype=dtype)]
-        network.to(dtype).to(memory_format=torch.channels_last).eval()
         with Traffic() as traffic:
             made = network(*given)
         kept = [made] if isinstance(made, torch.Tensor) else [made.images, made.confidence]

@@ -2,11 +2,12 @@
 
 Wang et al., "Towards Real-World Blind Face Restoration with Generative Facial Prior", CVPR 2021.
 Every parameter and buffer has the official name and shape, so that official weights load strictly.
-Two things differ from the official forward pass, neither in what it computes:
+Three things differ from the official forward pass, none in what it computes:
 
 * A modulated convolution is one ordinary convolution for the whole batch: activations are scaled
   by the style, outputs by the demodulation (StyleGAN2, section 2.2). The grouped form makes one
   set of weights a face and does not batch.
+* On a CPU its convolutions are done with fewer products (`restore.convolve`).
 * The noise is always the stored one. Fresh noise a call is flicker in a video.
 """
 

@@ -44,7 +44,8 @@ class _ModulatedConv(nn.Module):
         if self.weight.shape[-1] == 1:  # so few outputs that their weights are scaled, not x
             weights = self.weight[0, :, :, 0, 0] * style[:, None]
             rows = x.permute(0, 2, 3, 1).flatten(1, 2) @ weights.mT
-            return rows.reshape(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
+            flat: Tensor = rows.reshape(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
+            return flat
         x = x * style[:, :, None, None]
         return (convolve_enlarged if enlarge else convolve)(x, self.weight[0])
 

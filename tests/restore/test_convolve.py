@@ -76,4 +76,4 @@ def test_a_face_does_not_depend_on_its_batch():
     x, weight, bias = given(3, 64, 64, 32)
     for work in (convolve, convolve_enlarged):
         together = work(x, weight, bias)
-        assert torch.equal(together[1:2], work(x[1:2], weight, bias))
+        close(together[1:2], work(x[1:2], weight, bias))
