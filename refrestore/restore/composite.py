@@ -23,6 +23,11 @@ from refrestore.types import DoubleArray, FloatArray, IntArray
 LEAST_SIDE = 8
 """Pixels a side that a crop is shrunk to at least, before it is laid on the picture."""
 
+FINER, SHRUNK_TO = 1.5, 1.2
+"""A crop this many times finer than the picture is averaged to so many times first; less finer ones
+are sampled as they are, and bicubically: of faces of 64 px restored at 256, averaged to the
+picture's own pitch and sampled linearly, two recognisers lose .03 and .01."""
+
 
 def mesh_boxes(landmarks: FloatArray, side: int) -> IntArray:
     """Return where faces may be pasted, (N, 4): left, top, right, bottom; these two are beyond.
@@ -95,10 +100,11 @@ def _placed(layers: Tensor, to_crop: DoubleArray, reached: IntArray) -> Tensor:
     h and w are those of the largest; a smaller rectangle is in the top left corner.
     """
     side, device = layers.shape[-1], layers.device
-    # Shrinking needs a low-pass first; area-averaging to the grid's own pitch is one.
+    # Shrinking needs a low-pass first.
     whole = np.full(len(layers), side)
-    pitch = np.maximum(scale_of(to_crop), 1)
-    reduced = np.minimum(side, np.rint(side / pitch).clip(LEAST_SIDE)).astype(np.int64)
+    pitch = scale_of(to_crop)
+    wanted = np.where(pitch > FINER, np.rint(side / pitch * SHRUNK_TO), side)
+    reduced = np.minimum(side, wanted.clip(LEAST_SIDE)).astype(np.int64)
     layers = resized(layers, whole, reduced, antialias=True)
     # Edges at -1 and 1, as grid_sample has them; a small picture fills a part of a larger one.
     factor = (reduced / side * 2 / layers.shape[-1])[:, None]
@@ -109,7 +115,12 @@ def _placed(layers: Tensor, to_crop: DoubleArray, reached: IntArray) -> Tensor:
     x = torch.arange(width, device=device, dtype=torch.float32)[:, None]
     y = torch.arange(height, device=device, dtype=torch.float32)[:, None, None]
     grid = (start[:, None, None] + x * steps[:, None, None, :, 0]) + y * steps[:, None, None, :, 1]
-    return F.grid_sample(layers, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    # Masks must not ring.
+    picture, mask = (
+        F.grid_sample(part, grid, mode=mode, padding_mode="zeros", align_corners=False)
+        for part, mode in ((layers[:, :3], "bicubic"), (layers[:, 3:], "bilinear"))
+    )
+    return torch.cat([picture, mask], 1)
 
 
 def _reached(boxes: IntArray, to_crop: DoubleArray, picture_size: tuple[int, int]) -> IntArray:

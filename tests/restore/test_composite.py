@@ -76,16 +76,16 @@ def one_by_one(
     """Return a patch's delta as a face by itself is resampled, in double precision's positions."""
     side = layers.shape[-1]
     pitch = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    reduced = max(8, round(side / pitch)) if pitch > 1 else side
+    reduced = max(8, round(side / pitch * 1.2)) if pitch > 1.5 else side
     if reduced < side:
         size = (reduced, reduced)
         layers = F.interpolate(layers[None], size=size, mode="bilinear", antialias=True)[0]
     rows, columns = np.indices(face.alpha.shape)
     points = np.stack([columns + face.left, rows + face.top, np.ones_like(rows)], -1) @ matrix.T
     grid = torch.from_numpy((points + 0.5) * (2 / side) - 1).float()[None]
-    sampled = F.grid_sample(layers[None], grid, padding_mode="zeros", align_corners=False)[0]
-    alpha = (sampled[3] * strength).clamp(0, 1)
-    return (sampled[:3] * alpha).permute(1, 2, 0)
+    residual = F.grid_sample(layers[None, :3], grid, mode="bicubic", align_corners=False)[0]
+    mask = F.grid_sample(layers[None, 3:], grid, align_corners=False)[0, 0]
+    return (residual * (mask * strength).clamp(0, 1)).permute(1, 2, 0)
 
 
 @pytest.mark.parametrize("together", [False, True])
