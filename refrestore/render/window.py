@@ -92,7 +92,8 @@ def render_window(
     """
     done = done or Done()
     geometry, scale = recipe.info.geometry, recipe.settings.scale
-    work = gather(recipe.plans, first, stop, geometry, context=CONTEXT, scale=scale)
+    sides = toolbox.restorer.sides
+    work = gather(recipe.plans, first, stop, geometry, context=CONTEXT, scale=scale, sides=sides)
     tools = recipe.tools(toolbox, int(work.side.max(initial=0)) or CROP_SIZE)
     done.refined, begins, ends = Refined(work), first, stop
     if len(work):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from refrestore.faces.align import CROP_SIZE
 from refrestore.render.crops import at_sides, inside, storage_to_crop
 from refrestore.render.plan import TrackPlan
 from refrestore.restore.sides import crop_sides
@@ -97,6 +98,7 @@ def gather(
     *,
     context: int,
     scale: int = 1,
+    sides: Sequence[int] = (CROP_SIZE,),
 ) -> Work:
     """Return the work of frames `first <= frame < stop` with `context` frames around it.
 
@@ -111,8 +113,10 @@ def gather(
         Of the frames.
     scale
         How much larger the output is.
+    sides
+        Of crops that the restorer knows, ascending.
     """
-    tables, identities, strengths, owned, matrices, sides = [], [], [], [], [], []
+    tables, identities, strengths, owned, matrices, chosen = [], [], [], [], [], []
     for plan in plans:
         own = (plan.faces.frame >= first) & (plan.faces.frame < stop)
         if not np.any(plan.strength[own] > 0):
@@ -124,7 +128,7 @@ def gather(
         strengths.append(plan.strength[rows])
         owned.append(own[rows])
         to_crop = storage_to_crop(plan.faces.keypoints, geometry)
-        sides.append(crop_sides(to_crop, plan.faces.frame, scale)[rows])
+        chosen.append(crop_sides(to_crop, plan.faces.frame, scale, sides)[rows])
         matrices.append(to_crop[rows])
     faces = Faces.concatenate(tables)
     order = np.argsort(faces.frame, kind="stable")
@@ -133,7 +137,7 @@ def gather(
         faces = faces.with_columns(track=np.zeros(len(faces), np.int64))
     count = len(faces)
     to_whole = (np.concatenate(matrices) if matrices else np.zeros((0, 2, 3)))[order]
-    side = (np.concatenate(sides) if sides else np.zeros(0, np.int64))[order]
+    side = (np.concatenate(chosen) if chosen else np.zeros(0, np.int64))[order]
     return Work(
         faces=faces,
         identity=(np.concatenate(identities) if identities else np.zeros(0, np.int64))[order],

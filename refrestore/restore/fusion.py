@@ -19,8 +19,10 @@ in; what it still has stays its own.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -115,6 +117,8 @@ class FusionConfig:
         Channels at half the working resolution in the decoder.
     finish
         Channels of the head that draws on the finest octave of smaller crops.
+    sides
+        Of the crops that it was trained for, ascending; the weights' own word.
     """
 
     channels: int = 64
@@ -126,6 +130,7 @@ class FusionConfig:
     decoder_blocks: int = 3
     detail: int = 32
     finish: int = 16
+    sides: tuple[int, ...] = (FULL,)
 
 
 def missing_octaves(side: int) -> int:
@@ -167,10 +172,12 @@ class FusionNetwork(nn.Module):
         self.fine = nn.Conv2d(config.detail + 24, config.detail, 3, padding=1)
         self.finest = nn.Conv2d(config.detail, config.detail, 3, padding=1)
         self.residual = zeroed(nn.Conv2d(config.detail, 12, 3, padding=1))
-        self.sized_trunk = zeroed(nn.Linear(2, context))
-        self.sized_decoder = zeroed(nn.Linear(2, width))
-        self.finish = nn.Conv2d(24 + config.detail // 4, config.finish, 3, padding=1)
-        self.finished = zeroed(nn.Conv2d(config.finish, 12, 3, padding=1))
+        self.several = config.sides != (FULL,)
+        if self.several:
+            self.sized_trunk = zeroed(nn.Linear(2, context))
+            self.sized_decoder = zeroed(nn.Linear(2, width))
+            self.finish = nn.Conv2d(24 + config.detail // 4, config.finish, 3, padding=1)
+            self.finished = zeroed(nn.Conv2d(config.finish, 12, 3, padding=1))
         self.to(memory_format=torch.channels_last)
 
     def forward(
@@ -223,7 +230,7 @@ class FusionNetwork(nn.Module):
             finest = torch.lerp(
                 finest, theirs * stretch(gains[:, 0], *size), stretch(shares, *size)
             )
-        if missing:
+        if missing and self.several:
             finest = finest + self._finish(own, theirs, thought.detail)
         trust = thought.shares[:, slot : slot + FINE_BANDS].mean(1, keepdim=True)
         return Fused(enlarge(thought.images) + finest, stretch(trust, *size))
@@ -291,8 +298,10 @@ class FusionNetwork(nn.Module):
         extra = torch.cat([number, strength], 1).expand(-1, -1, *hull.shape[-2:])
         extra = torch.cat([hull, extra], 1).to(seen.dtype)
         near = torch.cat([seen, mean, spread, extra], 1)
-        sized = self._sized(side, near)
-        gathered = self.gather(near) + self.sized_trunk(sized)[None, :, None, None]
+        gathered = self.gather(near)
+        if self.several:
+            told = self.sized_trunk(_told(side, near))
+            gathered = gathered + told[None, :, None, None]
         trunk = enlarge(self.spread(self.trunk(gathered)))
         trunk = trunk + self.join(near[:, : 2 * self.config.channels])
         attention, shares, gains = self._attend(trunk, pairs, valid, hull, strength)
@@ -307,11 +316,6 @@ class FusionNetwork(nn.Module):
         shown = resized(fine.mean(1, keepdim=True), drawn.shape[-1])
         images = seen.fused + torch.lerp(without_cells(drawn), drawn, shown)
         return Thought(images, seen.field, seen.attention, seen.shares, seen.gains, detail)
-
-    def _sized(self, side: int, like: torch.Tensor) -> torch.Tensor:
-        """Return what the network is told about the side of its crops, (2,)."""
-        fewer = math.log2(FULL / side)
-        return torch.tensor([fewer, fewer**2], dtype=like.dtype, device=like.device)
 
     @torch.no_grad()
     def _align(
@@ -435,8 +439,10 @@ class FusionNetwork(nn.Module):
         fused, faces = seen.fused, seen.faces
         cells = torch.cat([folded(x, self.see_fused) for x in (fused, faces)], 1)
         joined = self.see_fused(torch.cat([cells, seen.trunk.to(cells.dtype)], 1))
-        sized = self._sized(seen.side, joined)
-        deep = self.decoder(joined + self.sized_decoder(sized)[None, :, None, None])
+        if self.several:
+            told = self.sized_decoder(_told(seen.side, joined))
+            joined = joined + told[None, :, None, None]
+        deep = self.decoder(joined)
         half = F.pixel_shuffle(self.grow(F.relu(deep)), 2)
         pictures = torch.cat([F.pixel_unshuffle(fused, 2), F.pixel_unshuffle(faces, 2)], 1)
         half = self.fine(torch.cat([F.relu(half), fed(pictures, self.fine)], 1))
@@ -450,6 +456,12 @@ class FusionNetwork(nn.Module):
         octaves = torch.cat([F.pixel_unshuffle(one, 2) for one in (own, theirs)], 1)
         seen = torch.cat([fed(octaves, self.finish), F.pixel_shuffle(detail, 2)], 1)
         return F.pixel_shuffle(self.finished(F.relu(self.finish(seen))).float(), 2)
+
+
+def _told(side: int, like: torch.Tensor) -> torch.Tensor:
+    """Return what the network is told about the side of its crops, (2,)."""
+    fewer = math.log2(FULL / side)
+    return torch.tensor([fewer, fewer**2], dtype=like.dtype, device=like.device)
 
 
 def _any(valid: torch.Tensor) -> torch.Tensor:
@@ -471,6 +483,12 @@ def strength_of(own: torch.Tensor, theirs: torch.Tensor, hull: torch.Tensor) -> 
     return (one / other).log().clamp(*RATIO_LIMITS)
 
 
+def config_of(stored: Mapping[str, Any]) -> FusionConfig:
+    """Return the configuration in a weights file; JSON has lists for tuples."""
+    sides = tuple(int(side) for side in stored.get("sides", (FULL,)))
+    return FusionConfig(**{**stored, "sides": sides})
+
+
 def save_fusion(network: FusionNetwork, path: Path) -> None:
     """Write half-precision weights and the configuration as safetensors."""
     save_weights(network, path, {"config": asdict(network.config)})
@@ -488,7 +506,7 @@ def load_fusion(
     """
     network = load_weights(
         path,
-        lambda settings: FusionNetwork(FusionConfig(**settings["config"])),
+        lambda settings: FusionNetwork(config_of(settings["config"])),
         what="fusion",
     )
     network = network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)

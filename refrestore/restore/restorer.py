@@ -219,6 +219,11 @@ class Restorer:
         used = [[int(row) for row in rows if row >= 0] for rows in chosen]
         return Restored(images, masks, confidence, used)
 
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Sides of crops that it knows, ascending."""
+        return self.fusion.config.sides
+
     def followed_by(self, generator: Generator | None) -> Restorer:
         """Return the same networks with another second stage, or none."""
         other = copy(self)

@@ -14,10 +14,17 @@ from refrestore.restore.fusion import (
     save_fusion,
     strength_of,
 )
+from refrestore.restore.sides import SIDES
 from refrestore.restore.warp import warp
 
 SMALL = FusionConfig(
-    channels=16, context=16, width=16, encoder_blocks=1, trunk_blocks=1, decoder_blocks=1
+    channels=16,
+    context=16,
+    width=16,
+    encoder_blocks=1,
+    trunk_blocks=1,
+    decoder_blocks=1,
+    sides=SIDES,
 )
 SIZE = 128
 

@@ -35,10 +35,10 @@ TOO_LIKE = 0.45
 FULL_EYES = 63.0
 """Distance of the eyes in a crop of 256 px."""
 
-SIDE_SHARES = {512: 0.12, 384: 0.06, 256: 0.20, 192: 0.16, 128: 0.46}
+SIDE_SHARES = {512: 0.08, 384: 0.08, 256: 0.24, 192: 0.20, 128: 0.40}
 """How often a batch is of crops of each side. Small ones need most and cost least."""
 
-SMALL_SHARE = 0.5
+SMALL_SHARE = 0.3
 """Share of the small crops' samples that are small faces; the others are damaged as large ones."""
 
 COUNT_SHARES = (0.1, 0.15, 0.35, 0.1, 0.3)

@@ -24,6 +24,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from refrestore.models.runtime import torch_dtype
 from refrestore.restore.fusion import FusionConfig, FusionNetwork, missing_octaves, save_fusion
+from refrestore.restore.sides import SIDES
 from training.fusion.data import Samples
 from training.fusion.losses import Identity, Patches, SqueezeFeatures, charbonnier
 
@@ -167,7 +168,7 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(1)
     device = torch.device(arguments.device)
-    network = FusionNetwork(FusionConfig())
+    network = FusionNetwork(FusionConfig(sides=SIDES))
     if arguments.start is not None:
         begun = load_file(arguments.start)  # what an older network has not starts by doing nothing
         network.load_state_dict({name: v.float() for name, v in begun.items()}, strict=False)
