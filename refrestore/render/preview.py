@@ -26,7 +26,7 @@ from refrestore.render.plan import Reason, TrackPlan
 from refrestore.render.recipe import read_recipe
 from refrestore.render.segments import CONTEXT
 from refrestore.render.toolbox import Toolbox, open_toolbox
-from refrestore.render.window import Done, render_window
+from refrestore.render.window import render_window
 from refrestore.types import Announce, Frame, Geometry, ImageArray, ProgressCallback
 
 
@@ -192,7 +192,6 @@ class Previewer:
         shots, entries = self._project.shots(), self._project.entries()
         time = resolve_moment(at, self.info, shots, entries)
         toolbox, people = self._equipped(settings), self.people()
-        done, counted = Done(), 0
         geometry = self.info.geometry.scaled(settings.scale)
         with passes_of(
             self.info,
@@ -219,9 +218,7 @@ class Previewer:
             def looked(index: int) -> None:
                 report("refine", max(0, index - first), stop - first)
 
-            for one in render_window(
-                recipe, toolbox, passes, first, stop, done=done, looked=looked
-            ):
+            for one in render_window(recipe, toolbox, passes, first, stop, looked=looked):
                 frame = one.frame
                 before, after = (
                     display_rgb(Frame(frame.index, frame.time, picture, geometry))
@@ -229,8 +226,7 @@ class Previewer:
                 )
                 shown = _shown(recipe.plans, frame.index, self.info.geometry, before)
                 report("restore", frame.index - first + 1, stop - first)
-                made, counted = done.account.faces - counted, done.account.faces
-                yield Preview(frame.time - self.info.start, before, after, made, shown)
+                yield Preview(frame.time - self.info.start, before, after, one.faces, shown)
 
     def _equipped(self, settings: RenderSettings) -> Toolbox:
         """Return the networks, with the one for the rest of the frame that the settings name."""

@@ -50,10 +50,11 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A frame of the source, and its picture in the output."""
+    """A frame of the source, its picture in the output, and how many faces were restored in it."""
 
     frame: Frame
     picture: av.VideoFrame
+    faces: int
 
 
 @dataclass
@@ -112,7 +113,7 @@ def render_window(
             picture = toolbox.background.compose(painted, scale)
         else:
             picture = compose(painted.frame, painted.patches, scale=scale)
-        yield Finished(painted.frame, picture)
+        yield Finished(painted.frame, picture, len(painted.patches))
 
 
 def _telling(frames: Iterable[Frame], tell: Callable[[int], None]) -> Iterator[Frame]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -111,12 +111,11 @@ class ReferenceBank:
     frames: IntArray
     light: FloatArray
     adapter: Adapter | None = None
-    _shown: dict[tuple[int, str], Shown] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.images)
         for column in fields(self):
-            if column.name in ("adapter", "_shown"):
+            if column.name == "adapter":
                 continue
             if len(getattr(self, column.name)) != count:
                 raise ValueError(
@@ -174,6 +173,13 @@ class ReferenceBank:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @cached_property
+    def _shown(self) -> dict[tuple[int, str], Shown]:
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {column.name: getattr(self, column.name) for column in fields(self)}
 
     def on(self, side: int, device: torch.device) -> Shown:
         """Return pictures and meshes at a side, where the restorer computes; made once."""

@@ -106,7 +106,7 @@ def test_a_part_is_rendered_and_only_its_faces_change(review):
 def test_a_cancelled_render_goes_on_where_it_stopped(review, short_segments):
     page = review.page
     folder = review.folder.parent
-    button = order(review, "out.mp4", "1.8", "2.6")
+    button = order(review, "out.mp4", "0.5", "1.3")
     kept = folder / ".out.mp4.refrestore"
     button.click()
     expect(page.locator('[data-testid="latest-frame"] img')).to_be_visible()
@@ -123,7 +123,7 @@ def test_a_cancelled_render_goes_on_where_it_stopped(review, short_segments):
     page.reload()
     page.get_by_test_id("render-view").wait_for()
     expect(page.get_by_test_id("range-part")).to_have_attribute("aria-checked", "true")
-    expect(page.get_by_test_id("range-start")).to_have_value("0:01.80")
+    expect(page.get_by_test_id("range-start")).to_have_value("0:00.50")
     expect(page.get_by_test_id("output-name")).to_have_value("out.mp4")
     expect(button).to_contain_text("going on where it stopped")
     page.get_by_test_id("scale-2").click()

@@ -249,7 +249,7 @@ def test_a_full_disk(film, tmp_path) -> None:
         (disk / "taken").write_bytes(os.urandom(980_000))
         result = subprocess.run(
             [sys.executable, "-m", "refrestore", "run", str(film), "-o", str(disk / "out.mp4"),
-             "-p", str(tmp_path / "project")],
+             "-p", str(tmp_path / "project"), "--scale", "2"],
             check=False, capture_output=True, text=True,
         )  # fmt: skip
         refused(Ran(result.returncode, result.stdout, result.stderr), "disk")

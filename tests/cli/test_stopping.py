@@ -10,6 +10,7 @@ import signal
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import httpx
 import numpy as np
 import pytest
@@ -33,7 +34,10 @@ SEGMENTS, FRAMES = 3, 48
 
 @pytest.fixture(scope="module")
 def scanned(tmp_path_factory) -> Path:
-    """Return a folder with a film, now and then with a face, and its project."""
+    """Return a folder with a film, now and then with a face, and its project.
+
+    All but the first segment's faces are blurred, so that there is something to restore.
+    """
     folder = tmp_path_factory.mktemp("scanned")
     photo = group_photo()
 
@@ -41,8 +45,10 @@ def scanned(tmp_path_factory) -> Path:
         for number in range(FRAMES):
             at = number % 16
             face = photo[190 + 2 * at : 460 + 2 * at, 20 + 2 * at : 250 + 2 * at]
+            if number >= 16:
+                face = cv2.GaussianBlur(face, (0, 0), 2)
             grey = np.full((270, 230, 3), 90 + number, np.uint8)
-            yield np.ascontiguousarray(face) if at < 2 else grey
+            yield np.ascontiguousarray(face) if at < 4 else grey
 
     write_pictures(folder / "film.mp4", pictures(), rate=Fraction(2))
     scan(folder / "film.mp4", folder / "p", settings=ScanSettings(), runtime=RuntimeSettings())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 from skimage.data import astronaut
 
 from refrestore.evaluate.temporal import (
@@ -80,7 +81,7 @@ def test_ring_deviation_is_the_noise_there() -> None:
 
 def test_the_ring_follows_the_edge_of_what_is_pasted() -> None:
     ring = ring_mask(oval(), SIDE)
-    edge = hull_polygon(grown(oval()[None]), SIDE)[0]
+    edge = hull_polygon(grown(torch.from_numpy(oval()[None])).numpy(), SIDE)[0]
     contour = cv2.morphologyEx(edge, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     assert ring[contour].all()
     assert not ring[128, 128]

@@ -8,9 +8,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from refrestore import sampling
-from refrestore.media import VideoReader, read_region, rgb
-from refrestore.media.coding import Coding
+from refrestore.media.coding import Coding, read_region
+from refrestore.media.pixels import rgb
 from refrestore.media.planes import clone, plane_views
+from refrestore.media.reader import VideoReader
 from refrestore.media.tensors import FrameTensor, crops
 
 FORMATS = [

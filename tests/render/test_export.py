@@ -89,7 +89,8 @@ def test_a_face_is_its_own_persons_at_its_own_time(scanned, rendered) -> None:
                 read_picture(folder / kind / face["file"])
                 for kind in ("cropped", "restored", "compare")
             )
-            np.testing.assert_array_equal(cropped, wanted)
+            # Cut out of the planes at their own depth, not out of a picture in bytes.
+            np.testing.assert_allclose(cropped.astype(int), wanted, atol=4)
             np.testing.assert_array_equal(compare, np.concatenate([cropped, restored], axis=1))
             apart = np.abs(cropped.astype(int) - restored).max()
             assert apart > 5 if face["strength"] > 0.5 else apart >= 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from refrestore.config import EncoderSettings, RuntimeSettings, ScanSettings
+from refrestore.engine.local import render
 from refrestore.evaluate.degrade import Degradation
 from refrestore.evaluate.film import Person, Scene, make_film
 from refrestore.faces.analyser import load_face_models
@@ -15,7 +16,6 @@ from refrestore.media.planes import plane_views
 from refrestore.media.reader import VideoReader
 from refrestore.models import load_face_pack
 from refrestore.project import Project
-from refrestore.render.render import render
 from refrestore.scan.scan import scan
 
 CLIP = "LivePortrait__assets_examples_source_s20.mp4"
