@@ -262,10 +262,11 @@ class Restorer:
             ]
             pictures, theirs = (torch.stack(part) for part in zip(*chosen, strict=True))
             offsets = displacement(meshes, theirs, size)
+            weights = torch.from_numpy(given.weights).to(self.device)
         else:
             pictures = faces.new_zeros((batch, 0, 3, size, size))
             offsets = faces.new_zeros((batch, 0, 2, 1, 1))
-        weights = torch.from_numpy(given.weights).to(self.device)
+            weights = faces.new_zeros((batch, 0))
         fused = network(faces, pictures, offsets, weights, hull_cells(meshes, size))
         images = fused.images.clamp(0, 1)
         if self.gfpgan is not None:
