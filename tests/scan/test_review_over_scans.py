@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import combinations, islice
+from itertools import combinations
 from typing import get_args
 
 import pytest
@@ -48,19 +48,9 @@ def runtime(shared):
 
 @pytest.fixture(scope="module")
 def film(shared, tmp_path_factory):
-    return part_of(shared / CLIP, KEPT, tmp_path_factory.mktemp("stage") / "film.mp4")
-
-
-@pytest.fixture(scope="module")
-def shot(shared, tmp_path_factory):
-    """The first shot alone, for what needs one person only."""
-    return part_of(shared / CLIP, KEPT[:1], tmp_path_factory.mktemp("shot") / "film.mp4")
-
-
-def part_of(clip, kept, film):
-    with VideoReader(clip) as reader:
-        frames = islice(reader, kept[-1].stop)
-        wanted = (display_rgb(f) for f in frames if any(f.index in part for part in kept))
+    film = tmp_path_factory.mktemp("stage") / "film.mp4"
+    with VideoReader(shared / CLIP) as reader:
+        wanted = (display_rgb(f) for f in reader if any(f.index in part for part in KEPT))
         write_pictures(film, wanted, rate=Fraction(30), options={"crf": "12"})
     return film
 
@@ -145,16 +135,16 @@ def test_decisions_survive_another_scan_and_can_all_be_undone(film, runtime, tmp
         assert all(c.used for c in project.close_ups())
 
 
-def test_another_close_up_takes_the_place_of_a_dropped_one(shot, runtime, tmp_path):
+def test_another_close_up_takes_the_place_of_a_dropped_one(film, runtime, tmp_path):
     folder = tmp_path / "film"
     settings = ScanSettings(max_references=3)
-    scan(shot, folder, settings=settings, runtime=runtime)
+    scan(film, folder, settings=settings, runtime=runtime)
     with Project.open(folder) as project:
         who = max(project.identities(), key=lambda one: one.faces).id
         first, second, third = (one.frame for one in project.close_ups(who))
         project.drop_close_ups([one.id for one in project.close_ups(who) if one.frame == second])
         assert [one.frame for one in project.references(who)] == [first, third]
-    scan(shot, folder, settings=settings, runtime=runtime)
+    scan(film, folder, settings=settings, runtime=runtime)
     with Project.open(folder) as project:
         now = {one.frame for one in project.references(who)}
         assert len(now) == 3
@@ -164,6 +154,6 @@ def test_another_close_up_takes_the_place_of_a_dropped_one(shot, runtime, tmp_pa
         assert [one.frame for one in project.close_ups(who) if not one.used] == [second]
         project.undo()
         assert second in {one.frame for one in project.references(who)}
-    scan(shot, folder, settings=settings, runtime=runtime)
+    scan(film, folder, settings=settings, runtime=runtime)
     with Project.open(folder) as project:
         assert {one.frame for one in project.references(who)} == {first, second, third}

@@ -19,7 +19,7 @@ from refrestore.scan.scan import scan
 
 RATE = 30
 
-FIRST_FRAME, LENGTH = 10, 24
+FIRST_FRAME, LENGTH = 10, 36
 """Of each clip."""
 
 FIRST = {"eat": "Eve", "book": "Bob", "again": "Ada", "bird": "Bea"}
