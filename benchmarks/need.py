@@ -37,7 +37,6 @@ from refrestore.evaluate.degrade import Degradation, degrade
 from refrestore.evaluate.metrics import psnr
 from refrestore.evaluate.perceptual import SQUEEZENET_FILE, squeezenet_distance
 from refrestore.evaluate.scorer import SCORER_FILE, IdentityScorer
-from refrestore.faces.hull import hull_mask
 from refrestore.faces.pose import mesh_keypoints
 from refrestore.faces.quality import resolved_size, sharpness
 from refrestore.faces.recogniser import Recogniser
@@ -47,6 +46,7 @@ from refrestore.render.crops import arcface_crops
 from refrestore.render.people import resolved_by
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.bank import ReferenceBank
+from refrestore.restore.hull import hull_mask
 from refrestore.scan.photos import faces_of_pictures
 from refrestore.types import FloatArray, ImageArray, Reference
 
@@ -133,7 +133,7 @@ def calibration(people: Mapping[str, Sequence[Reference]]) -> dict[str, object]:
             side = round(CROP * size / FACE)
             base = shrunk(reference.image, side)
             mesh = ((reference.landmarks + 0.5) * side / CROP - 0.5)[None].astype(np.float32)
-            inside = hull_mask(mesh, side)[0] > 0
+            inside = hull_mask(torch.from_numpy(mesh), side)[0].numpy() > 0
             pictures = {z: enlarged(shrunk(base, round(side / z)), side) for z in FACTORS}
             lost = {z: error(picture, base, inside) for z, picture in pictures.items()}
             for z, picture in pictures.items():
@@ -175,7 +175,7 @@ class Scores:
         every = np.concatenate([truth[None], images])
         cut = arcface_crops(every, np.repeat(mesh, len(every), 0))
         mobile, edge = (embed(cut) for embed in (self.mobile.embed, self.edge.embed))
-        mask = hull_mask(mesh, truth.shape[0])[0]
+        mask = hull_mask(torch.from_numpy(mesh), truth.shape[0])[0].numpy()
         return [
             {
                 "mobile": float(mobile[row] @ mobile[0]),
