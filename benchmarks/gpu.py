@@ -40,7 +40,7 @@ from refrestore.types import FloatArray, Reference
 
 LIMIT = 480.0
 REFERENCES = 5
-SIDES = (128, 192, 256, 384, 512)
+SIDES = (128, 256, 384, 512)
 BATCHES = (1, 8, 32, 128)
 
 BOUNDS = {"float32": (1e-4, 5e-3), "bfloat16": (0.02, 0.25)}

@@ -36,11 +36,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from refrestore.restore.fusion import FusionNetwork
+from refrestore.restore.fusion import FusionNetwork, working_side
 from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.mask import MASK_SIZE, MaskNetwork
 
-SIDES = (128, 192, 256, 384, 512)
+SIDES = (128, 256, 384, 512)
 REFERENCES = 5
 GOAL = {"side": 256, "device": "H200", "faces_a_second": 2000, "share_of_floor": 0.5}
 
@@ -203,13 +203,13 @@ def stage(
     with fake():
         network = built(name, dtype)
         if name == "fusion":
-            grid = max(side // 4, 64)
+            grid, cells = max(side // 4, 64), working_side(side) // 4
             given = [
                 torch.empty(batch, 3, side, side),
                 torch.empty(batch, REFERENCES, 3, side, side, dtype=torch.uint8),
                 torch.empty(batch, REFERENCES, 2, grid, grid),
                 torch.empty(batch, REFERENCES),
-                torch.empty(batch, 1, side // 8, side // 8),
+                torch.empty(batch, 1, cells, cells),
             ]
         elif name == "mask":
             given = [torch.empty(batch, channels, MASK_SIZE, MASK_SIZE) for channels in (3, 1)]

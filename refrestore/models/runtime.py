@@ -60,6 +60,9 @@ class Network(Protocol):
 def torch_device(device: Device) -> torch.device:
     """Return torch's device for a setting; `auto` is CUDA where torch can use it.
 
+    CUDA's convolutions are then chosen by their shapes, not by a race that another run may end
+    otherwise, and none is that adds up in no fixed order.
+
     Raises
     ------
     UsageError
@@ -74,7 +77,10 @@ def torch_device(device: Device) -> torch.device:
         raise UsageError(
             f"--device cuda was asked for, but torch {reason}; use auto or cpu{advice}."
         )
-    return torch.device("cuda" if usable and device != "cpu" else "cpu")
+    if not usable or device == "cpu":
+        return torch.device("cpu")
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+    return torch.device("cuda")
 
 
 def torch_dtype(device: torch.device) -> torch.dtype:

@@ -9,8 +9,9 @@ finest octave, which only the full crop has, is mixed by the shares of the next 
 
 Crops come in several sides (`restore.sides`). An octave is the same part of a face at each of them:
 a smaller crop lacks the finest ones, and what is coarser than a sixteenth of a crop is never mixed.
-Where octaves are missing, a small head draws on the crop's own finest one too: there it is what a
-viewer sees.
+Half of a crop of 256 is thought about, and a small head draws on its finest octave too: there it is
+what a viewer sees. A crop of 128 is thought about whole, which is the same size. Small references
+are warped by cubic samples: a bilinear one loses of the octaves that are all there is.
 
 Untrained it is a frequency split: where the input has lost a band, the references' mean stands
 in; what it still has stays its own.
@@ -54,7 +55,10 @@ from refrestore.restore.warp import warp
 from refrestore.restore.weights import load_weights, save_weights
 
 WORKING = 2
-"""Crop pixels per working pixel."""
+"""Crop pixels per working pixel, of all but the smallest crops."""
+
+LEAST_WORKING = 128
+"""Least side that is thought about."""
 
 FULL = 512
 """Side of a crop that has all octaves."""
@@ -138,6 +142,11 @@ def missing_octaves(side: int) -> int:
     return max(0, round(math.log2(FULL / side)))
 
 
+def working_side(side: int) -> int:
+    """Return the side at which a crop is thought about."""
+    return max(side // WORKING, LEAST_WORKING)
+
+
 class FusionNetwork(nn.Module):
     """See the module's docstring."""
 
@@ -200,13 +209,17 @@ class FusionNetwork(nn.Module):
             Displacement of each onto its face, crop pixels (`warp.displacement`).
         valid : (B, K) bool or float32
             How much each reference counts, 0..1; 0 where a face has fewer than K.
-        hull : (B, 1, S / 8, S / 8) float32
-            How much of each cell is inside the mesh hull, 0..1.
+        hull : (B, 1, T / 4, T / 4) float32
+            How much of each cell is inside the mesh hull, 0..1; T is the `working_side` of S.
         """
         # Bytes stay 0..255 until the light is matched: one pass over all pixels less.
         pictures = references.flatten(0, 1).float()
         unit = 1 / 255 if references.dtype == torch.uint8 else 1.0
         side, size = faces.shape[-1], faces.shape[-2:]
+        if working_side(side) == side:
+            little = (pictures * unit).reshape(references.shape)
+            thought = self.think(faces, little, offsets, valid, hull, side=side * WORKING)
+            return Fused(thought.images, stretch(_trust(thought.shares, side), *size))
         missing = missing_octaves(side)
         small = shrunk(faces, WORKING)
         little = shrunk(pictures, WORKING).mul_(unit) if len(pictures) else pictures
@@ -223,7 +236,8 @@ class FusionNetwork(nn.Module):
         finest = own * stretch(gains[:, 1], *size)
         theirs = torch.zeros_like(own)
         if references.shape[1]:
-            warped = warp(pictures, thought.field.flatten(0, 1) * WORKING, size=size)
+            field = thought.field.flatten(0, 1) * WORKING
+            warped = warp(pictures, field, size=size, cubic=side < FULL)
             matched = match_light(by_face(warped, len(faces)), faces, block=side // 4, unit=unit)
             mean = attended(matched, thought.attention[:, :, 0])
             theirs = (mean - enlarge(shrunk(mean, WORKING))) * _any(valid)
@@ -232,8 +246,8 @@ class FusionNetwork(nn.Module):
             )
         if missing and self.several:
             finest = finest + self._finish(own, theirs, thought.detail)
-        trust = thought.shares[:, slot : slot + FINE_BANDS].mean(1, keepdim=True)
-        return Fused(enlarge(thought.images) + finest, stretch(trust, *size))
+        images = enlarge(thought.images) + finest
+        return Fused(images, stretch(_trust(thought.shares, side), *size))
 
     def think(
         self,
@@ -260,7 +274,7 @@ class FusionNetwork(nn.Module):
         valid, hull
             As in `forward`.
         side
-            Of the crops that the faces are the half of, or windows of the half.
+            Of crops that the faces would be the half of, or windows of the half.
         edge : (B,)
             `strength_of` the crops' finest octave, if the side has fewer octaves than a whole one.
         """
@@ -311,9 +325,7 @@ class FusionNetwork(nn.Module):
     def draw(self, seen: Seen) -> Thought:
         """Add to the mixture what mixing cannot do: the last step of `think`."""
         drawn, detail = self._decode(seen)
-        first = max(0, missing_octaves(seen.side) - 1)
-        fine = seen.shares[:, first : first + FINE_BANDS]
-        shown = resized(fine.mean(1, keepdim=True), drawn.shape[-1])
+        shown = resized(_trust(seen.shares, seen.side), drawn.shape[-1])
         images = seen.fused + torch.lerp(without_cells(drawn), drawn, shown)
         return Thought(images, seen.field, seen.attention, seen.shares, seen.gains, detail)
 
@@ -344,15 +356,19 @@ class FusionNetwork(nn.Module):
         with torch.autocast(faces.device.type, enabled=False):
             moved = register(shrunk(small_face, half), cells, valid, where)
         field = (offsets + (resized(moved, grid) * cell)[:, None]).flatten(0, 1)
-        warped = by_face(warp(pictures, field, size=faces.shape[-2:]), batch)
+        warped = by_face(warp(pictures, field, size=faces.shape[-2:], cubic=side < FULL), batch)
         matched = match_light(warped, faces, block=light)
         return matched * (valid > 0)[:, :, None, None, None], by_face(field, batch)
 
     def _encode(self, seen: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         batch, count = references.shape[:2]
         look = self.see_reference(folded(references.flatten(0, 1), self.see_reference))
-        pair = F.relu(torch.cat([look, seen.repeat_interleave(count, 0)], 1))
-        return by_face(self.encoder(self.compare(pair)), batch)
+        # As the convolution of both laid together, but what is the face's is done once for all.
+        weight, bias = self.compare.weight, self.compare.bias
+        theirs, own = weight[:, : self.config.channels], weight[:, self.config.channels :]
+        pair = F.conv2d(F.relu(look), theirs, bias, padding=1)
+        pair = pair + F.conv2d(F.relu(seen), own, padding=1).repeat_interleave(count, 0)
+        return by_face(self.encoder(pair), batch)
 
     @torch.no_grad()
     def _strength(
@@ -462,6 +478,12 @@ def _told(side: int, like: torch.Tensor) -> torch.Tensor:
     """Return what the network is told about the side of its crops, (2,)."""
     fewer = math.log2(FULL / side)
     return torch.tensor([fewer, fewer**2], dtype=like.dtype, device=like.device)
+
+
+def _trust(shares: torch.Tensor, side: int) -> torch.Tensor:
+    """Return what references have of the finest octaves a crop of a side has, (B, 1, h, w)."""
+    first = max(0, missing_octaves(side) - 1)
+    return shares[:, first : first + FINE_BANDS].mean(1, keepdim=True)
 
 
 def _any(valid: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,15 @@ def test_devices():
     assert runtime.torch_device("auto").type == expected
 
 
+def test_on_cuda_convolutions_do_the_same_again(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    assert runtime.torch_device("cuda").type == "cuda"
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark
+
+
 @WITHOUT_CUDA
 def test_cuda_that_is_not_there():
     with pytest.raises(UsageError, match="use auto or cpu"):

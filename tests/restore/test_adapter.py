@@ -88,7 +88,7 @@ def test_what_was_tuned_is_what_is_applied():
         torch.rand(1, 2, 3, 128, 128),
         torch.zeros(1, 2, 2, 32, 32),
         torch.ones(1, 2, dtype=torch.bool),
-        torch.ones(1, 1, 16, 16),
+        torch.ones(1, 1, 32, 32),
     )
     wanted = tuning.network(*given).images
     found = tuning.adapter().applied(plain)(*given).images

@@ -13,6 +13,7 @@ from refrestore.restore.fusion import (
     missing_octaves,
     save_fusion,
     strength_of,
+    working_side,
 )
 from refrestore.restore.sides import SIDES
 from refrestore.restore.warp import warp
@@ -44,11 +45,14 @@ def inputs(batch=2, count=3, seed=1, side=SIZE):
     references = torch.rand(batch, count, 3, side, side, generator=generator)
     offsets = torch.randn(batch, count, 2, side // 4, side // 4, generator=generator)
     valid = torch.ones(batch, count, dtype=torch.bool)
-    return faces, references, offsets, valid, torch.ones(batch, 1, side // 8, side // 8)
+    cells = working_side(side) // 4
+    return faces, references, offsets, valid, torch.ones(batch, 1, cells, cells)
 
 
 def thought(model, faces, references, offsets, valid, hull):
-    """What the network makes of the faces at half the resolution."""
+    """What the network makes of the faces at the working resolution."""
+    if working_side(references.shape[-1]) == references.shape[-1]:
+        return model.think(faces, references, offsets, valid, hull, side=2 * SIZE)
     half = references.shape[-1] // 2
     little = F.avg_pool2d(references.flatten(0, 1), 2).reshape(*references.shape[:3], half, half)
     small = F.avg_pool2d(faces, 2)
@@ -61,23 +65,42 @@ def thought(model, faces, references, offsets, valid, hull):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("side", [128, 192, 256])
+@pytest.mark.parametrize("side", [256, 384])
 def test_untrained_it_is_the_frequency_split(side):
     faces, references, offsets, valid, hull = inputs(count=5, side=side)
     inner = thought(network(), faces, references, offsets * 0, valid, hull)
     result = network()(faces, references, offsets * 0, valid, hull)
-    warped = warp(references.flatten(0, 1), inner.field.flatten(0, 1) * 2, size=faces.shape[-2:])
+    field = inner.field.flatten(0, 1) * 2
+    warped = warp(references.flatten(0, 1), field, size=faces.shape[-2:], cubic=True)
     matched = match_light(warped.reshape(references.shape), faces, block=side // 4)
     small, little = F.avg_pool2d(faces, 2), F.avg_pool2d(matched.mean(1), 2)
     missing = missing_octaves(side)
-    shares = inner.shares.mean((2, 3))[..., None, None, None].unbind(1)[missing - 1 :]
+    shares = inner.shares.mean((2, 3))[..., None, None, None].unbind(1)[max(0, missing - 1) :]
     finest = torch.lerp(faces - enlarge(small), matched.mean(1) - enlarge(little), shares[0])
     assert torch.allclose(result.images - enlarge(inner.images), finest, atol=1e-5)
-    own, rest = pyramid(small, SMALL.bands - missing)
-    theirs, _ = pyramid(little, SMALL.bands - missing)
-    bands = [torch.lerp(b, t, s) for b, t, s in zip(own, theirs, shares[1:], strict=True)]
     # The network warps at half the resolution, this test at the full one.
-    assert F.l1_loss(inner.images, collapse(bands, rest)) < 0.02
+    assert F.l1_loss(inner.images, split(small, little, shares[missing:], missing)) < 0.02
+
+
+def split(faces, references, shares, missing):
+    """The bands of the faces and the references, mixed."""
+    own, rest = pyramid(faces, SMALL.bands - missing)
+    theirs, _ = pyramid(references, SMALL.bands - missing)
+    bands = [torch.lerp(b, t, s) for b, t, s in zip(own, theirs, shares, strict=True)]
+    return collapse(bands, rest)
+
+
+@torch.no_grad()
+def test_the_smallest_crop_is_thought_about_whole():
+    faces, references, offsets, valid, hull = inputs(count=5)
+    inner = thought(network(), faces, references, offsets * 0, valid, hull)
+    result = network()(faces, references, offsets * 0, valid, hull)
+    assert torch.equal(result.images, inner.images)
+    field = inner.field.flatten(0, 1)
+    warped = warp(references.flatten(0, 1), field, size=faces.shape[-2:], cubic=True)
+    matched = match_light(warped.reshape(references.shape), faces, block=SIZE // 4).mean(1)
+    shares = inner.shares.mean((2, 3))[..., None, None, None].unbind(1)[1:]
+    assert torch.allclose(result.images, split(faces, matched, shares, 1), atol=1e-3)
 
 
 @torch.no_grad()
@@ -142,14 +165,14 @@ def test_faces_of_a_batch_do_not_see_each_other():
 
 def test_gradients_reach_every_parameter():
     model = network(trained=True)
-    model(*inputs()).images.square().mean().backward()
+    model(*inputs(side=256)).images.square().mean().backward()
     without = [name for name, value in model.named_parameters() if value.grad is None]
     assert without == []
 
 
 def test_confidence_is_the_share_of_references():
     faces, references, offsets, valid, hull = inputs()
-    hull[..., :8] = 0
+    hull[..., :16] = 0
     faces = F.interpolate(F.avg_pool2d(faces, 16), size=SIZE, mode="bilinear")
     with torch.no_grad():
         result = network()(faces, references, offsets, valid, hull)

@@ -207,3 +207,17 @@ def test_match_light_moves_colour_not_detail():
     assert torch.allclose(matched.mean((3, 4)), target.mean((2, 3))[:, None], atol=0.02)
     bytes_matched = match_light(reference * 255, target, unit=1 / 255)
     assert torch.allclose(bytes_matched, matched, atol=1e-4)
+
+
+def test_cubic_samples_keep_more_of_the_finest_octave():
+    x = torch.arange(64, dtype=torch.float32)
+    wave = torch.sin(2 * torch.pi * x / 3.5).expand(1, 1, 64, 64).contiguous()
+    half = torch.zeros(1, 2, 16, 16)
+    half[:, 0] = 0.5
+    true = torch.sin(2 * torch.pi * (x + 0.5) / 3.5)
+    inner = slice(4, -4)
+    errors = [
+        float((warp(wave, half, cubic=cubic)[0, 0, 32] - true)[inner].square().mean().sqrt())
+        for cubic in (False, True)
+    ]
+    assert errors[1] < 0.5 * errors[0]

@@ -35,7 +35,7 @@ TOO_LIKE = 0.45
 FULL_EYES = 63.0
 """Distance of the eyes in a crop of 256 px."""
 
-SIDE_SHARES = {512: 0.08, 384: 0.08, 256: 0.24, 192: 0.20, 128: 0.40}
+SIDE_SHARES = {512: 0.06, 384: 0.10, 256: 0.40, 128: 0.44}
 """How often a batch is of crops of each side. Small ones need most and cost least."""
 
 SMALL_SHARE = 0.3
