@@ -247,7 +247,8 @@ def main() -> None:
                 print(f"{name} {which}: {seconds:.3f} s", flush=True)
     python = platform.python_version()
     report = {
-        "command": "python benchmarks/against.py COMMIT CLIPS WORK",
+        "command": f"python benchmarks/against.py {options.commit} CLIPS WORK "
+        f"--only {' '.join(options.only)} --rounds {options.rounds}",
         "against": options.commit,
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {python}",
