@@ -229,14 +229,13 @@ def test_a_kill_in_the_middle_of_a_render_leaves_everything_whole(scanned, tmp_p
         base, token = url.split("/?token=")
         with httpx.Client(base_url=base, headers={"X-Refrestore": "1"}, timeout=60) as http:
             assert http.get(f"/?token={token}").status_code == 303
-            body = {"name": "out.mp4", "end": 0.64}
-            job = http.post("/api/renders", json=body).json()["job"]
-            while http.get(f"/api/jobs/{job}").json()["done"] < 3:
-                time.sleep(0.05)
+            job = http.post("/api/renders", json={"name": "out.mp4"}).json()["job"]
             version = http.get("/api/version").json()["version"]
             edit = {"do": "rename", "identity": 1, "name": "Anna"}
             answer = http.post("/api/edits", json={"version": version, "edits": [edit]})
             assert answer.status_code == 200
+            while http.get(f"/api/jobs/{job}").json()["done"] < 3:
+                time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not (tmp_path / "out.mp4").exists()
@@ -249,6 +248,7 @@ def test_a_kill_in_the_middle_of_a_render_leaves_everything_whole(scanned, tmp_p
                 assert http.get(url).status_code == 303
                 cards = http.get("/api/identities").json()["identities"]
                 assert "Anna" in [card["name"] for card in cards]
+                body = {"name": "out.mp4", "end": 0.64}
                 job = http.post("/api/renders", json=body).json()["job"]
                 while (said := http.get(f"/api/jobs/{job}").json())["state"] == "running":
                     time.sleep(0.1)
