@@ -36,7 +36,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from refrestore.restore.fusion import FusionNetwork, working_side
+from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.mask import MASK_SIZE, MaskNetwork
 
@@ -203,7 +203,7 @@ def stage(
     with fake():
         network = built(name, dtype)
         if name == "fusion":
-            grid, cells = max(side // 4, 64), working_side(side) // 4
+            grid, cells = max(side // 4, 64), side // 8
             given = [
                 torch.empty(batch, 3, side, side),
                 torch.empty(batch, REFERENCES, 3, side, side, dtype=torch.uint8),

@@ -11,7 +11,7 @@ import torch
 from refrestore.adapt.samples import FAR, NEAR, spoilt
 from refrestore.evaluate.metrics import psnr
 from refrestore.faces.hull import hull_polygon
-from refrestore.render.crops import arcface_crops, to_uint8
+from refrestore.render.crops import arcface_crops, from_uint8, to_uint8
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank
@@ -93,12 +93,12 @@ def judged(
         [spoilt(image, random, (NEAR, FAR)[index % 2]) for index, image in enumerate(truth)]
     )
     found = toolbox.models.landmarker.dense(faces)[0]
-    planes = torch.from_numpy(np.ascontiguousarray(faces.transpose(0, 3, 1, 2)))
+    planes = from_uint8(faces)
     meshes = bank.landmarks[rows]
     hulls = hull_polygon(meshes, truth.shape[1]) > 0
 
     def embedded(images: np.ndarray) -> FloatArray:
-        return toolbox.models.recogniser.embed(arcface_crops(images, meshes))
+        return toolbox.models.recogniser.embed(arcface_crops(from_uint8(images), meshes))
 
     wanted = embedded(truth)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from refrestore.faces.recogniser import Recogniser
-from refrestore.render.crops import arcface_crops
-from refrestore.types import FloatArray, ImageArray, Reference
+from refrestore.render.crops import arcface_crops, from_uint8
+from refrestore.types import FloatArray, Reference
 
 CROP = 24
 """Pixels a side to which the 512 of a close-up are shrunk. Of 16 to 96 one alone does as well as
@@ -38,7 +39,7 @@ def centroid_from_afar(references: Sequence[Reference], recogniser: Recogniser) 
     references
         At least one.
     """
-    images = np.stack([_from_afar(one.image) for one in references])
+    images = _from_afar(from_uint8(np.stack([one.image for one in references])))
     landmarks = np.stack([one.landmarks for one in references])
     mean = recogniser.embed(arcface_crops(images, landmarks)).mean(axis=0)
     unit: FloatArray = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
@@ -46,27 +47,25 @@ def centroid_from_afar(references: Sequence[Reference], recogniser: Recogniser) 
 
 
 def unreadable(
-    crops: ImageArray, landmarks: FloatArray, embeddings: FloatArray, recogniser: Recogniser
+    crops: Tensor, landmarks: FloatArray, embeddings: FloatArray, recogniser: Recogniser
 ) -> FloatArray:
     """Return how far faces show no more than they would from afar, (N,) in 0..1.
 
     Parameters
     ----------
-    crops : (N, 512, 512, 3) uint8
-        Aligned, RGB.
+    crops : (N, 3, S, S) float32
+        Aligned, RGB 0..1.
     landmarks : (N, 468, 2)
         In pixels of the crops.
     embeddings : (N, 512)
         The recogniser's of these crops.
     """
-    shrunk = np.stack([_from_afar(crop) for crop in crops])
-    itself = (embeddings * recogniser.embed(arcface_crops(shrunk, landmarks))).sum(axis=1)
+    shrunk = arcface_crops(_from_afar(crops), landmarks)
+    itself = (embeddings * recogniser.embed(shrunk)).sum(axis=1)
     share: FloatArray = np.clip((itself - READABLE) / (UNREADABLE - READABLE), 0, 1)
     return share.astype(np.float32)
 
 
-def _from_afar(image: ImageArray) -> ImageArray:
-    small = cv2.resize(image, (CROP, CROP), interpolation=cv2.INTER_AREA)
-    return np.asarray(
-        cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8
-    )
+def _from_afar(images: Tensor) -> Tensor:
+    small = F.interpolate(images, size=CROP, mode="area")
+    return F.interpolate(small, size=images.shape[-1], mode="bicubic").clamp(0, 1)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from torch import Tensor, uint8
+from torch import Tensor, from_numpy, uint8
 
 from refrestore.faces.align import (
     ARCFACE_SIZE,
@@ -13,7 +11,6 @@ from refrestore.faces.align import (
     CROP_SIZE,
     FFHQ_TEMPLATE,
     compose,
-    crops,
     invert,
     similarity,
     transform,
@@ -88,6 +85,11 @@ def enlarged(matrices: DoubleArray, scale: int) -> DoubleArray:
     return compose(matrices, shrink[None])
 
 
+def from_uint8(images: ImageArray) -> Tensor:
+    """Return (N, 3, H, W) RGB 0..1 of (N, H, W, 3) uint8."""
+    return from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float() / 255
+
+
 def to_uint8(images: Tensor) -> ImageArray:
     """Return (N, H, W, 3) uint8 of (N, 3, H, W) RGB 0..1."""
     result: ImageArray = bytes_of(images).cpu().numpy()
@@ -100,12 +102,12 @@ def bytes_of(images: Tensor) -> Tensor:
     return scaled.permute(0, 2, 3, 1).contiguous()
 
 
-def arcface_crops(faces: ImageArray | Tensor, landmarks: FloatArray) -> ImageArray:
+def arcface_crops(faces: Tensor, landmarks: FloatArray) -> ImageArray:
     """Return (N, 112, 112, 3) recogniser inputs cut from aligned crops.
 
     Parameters
     ----------
-    faces : (N, S, S, 3) uint8, or (N, 3, S, S) 0..1 on any device
+    faces : (N, 3, S, S) 0..1 on any device
         Aligned crops, RGB.
     landmarks : (N, 468, 2)
         Dense landmarks in pixels of the crops.
@@ -113,11 +115,5 @@ def arcface_crops(faces: ImageArray | Tensor, landmarks: FloatArray) -> ImageArr
     if not len(faces):
         return np.zeros((0, ARCFACE_SIZE, ARCFACE_SIZE, 3), np.uint8)
     matrices = similarity(mesh_keypoints(landmarks), ARCFACE_TEMPLATE)
-    if isinstance(faces, Tensor):
-        pictures = [FrameTensor.of_rgb(face) for face in faces.float()]
-        return to_uint8(tensors.crops(pictures, matrices, ARCFACE_SIZE))
-    cut: Sequence[ImageArray] = [
-        crops(face, matrix[None], ARCFACE_SIZE)[0]
-        for face, matrix in zip(faces, matrices, strict=True)
-    ]
-    return np.stack(cut)
+    pictures = [FrameTensor.of_rgb(face) for face in faces.float()]
+    return to_uint8(tensors.crops(pictures, matrices, ARCFACE_SIZE))

@@ -12,16 +12,16 @@ import torch
 
 from refrestore.config import RenderSettings
 from refrestore.faces.align import FFHQ_TEMPLATE, similarity, transform
-from refrestore.faces.align import crops as cut_crops
+from refrestore.media.tensors import FrameTensor, crops
 from refrestore.project import Profile
 from refrestore.render.afar import UNREADABLE_SHARE, unreadable
-from refrestore.render.crops import arcface_crops, enlarged
+from refrestore.render.crops import arcface_crops, at_sides, enlarged, from_uint8
 from refrestore.render.need import DetailReason, need
 from refrestore.render.people import resolved_by
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.adapter import usable
 from refrestore.restore.bank import ReferenceBank, own_likeness
-from refrestore.restore.composite import differences, mesh_boxes, shared
+from refrestore.restore.composite import differences, mesh_boxes, pasted
 from refrestore.restore.guard import (
     REFUSED,
     Belief,
@@ -31,7 +31,9 @@ from refrestore.restore.guard import (
     judge,
     recognise,
 )
-from refrestore.types import DoubleArray, Faces, FloatArray, ImageArray
+from refrestore.restore.restorer import Restored
+from refrestore.restore.sides import crop_sides
+from refrestore.types import DoubleArray, Faces, FloatArray, ImageArray, IntArray
 
 DETECT_SIZE = 1024
 """Longer side of the picture the detector sees: photos show more and smaller faces than film."""
@@ -39,7 +41,6 @@ DETECT_SIZE = 1024
 PASSES = (1.0, 0.4, 0.2, 0.1)
 """A picture that somebody enlarged has large faces with the detail of small ones, which a detector
 finds only where they look small."""
-
 
 PLAINLY = 0.15
 """Difference of likeness to a person, by which of two faces in a picture one is not theirs (in a
@@ -116,29 +117,20 @@ def restore_picture(
     large = _enlarged(image, settings.scale)
     if not len(faces):
         return PictureResult(large, faces, [], [], np.zeros(0, np.float32), [])
-    to_crop = similarity(faces.keypoints, FFHQ_TEMPLATE)
-    pixels = cut_crops(image, to_crop)
-    assert faces.landmarks is not None
-    landmarks = transform(to_crop, faces.landmarks).astype(np.float32)
-    crops = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-
-    def embed(images: ImageArray | torch.Tensor) -> FloatArray:
-        return models.recogniser.embed(arcface_crops(images, landmarks))
-
-    seen = _Seen(pixels, landmarks, embed(pixels))
-    beliefs, banks, centroid = _who(faces, seen, profile, settings, toolbox)
+    groups = _groups(image, faces, settings.scale, toolbox)
+    embeddings = _in_order([(one.rows, one.embeddings) for one in groups])
+    beliefs, banks, centroid = _who(faces, groups, profile, settings, toolbox)
     needed, needless = _needed(faces, banks, profile, settings, toolbox)
     strength = (settings.strength * needed).astype(np.float32)
-    plain = toolbox.restorer.restore(crops, landmarks, [None] * len(faces))
-    guided = toolbox.restorer.restore(
-        crops, landmarks, banks, references=max(1, settings.references)
+    tried = [_try(one, banks, settings, toolbox) for one in groups]
+    unreferenced, restored = (
+        _in_order([(one.rows, seen) for one, seen in zip(groups, each, strict=True)])
+        for each in ([one.plain_seen for one in tried], [one.guided_seen for one in tried])
     )
-
-    restored = embed(guided.images)
     restored[[bank is None for bank in banks]] = np.nan
     judgements = judge(
-        seen.embeddings,
-        embed(plain.images),
+        embeddings,
+        unreferenced,
         restored,
         [centroid] * len(faces),
         beliefs=beliefs,
@@ -150,36 +142,102 @@ def restore_picture(
             for word, bank in zip(judgements, banks, strict=True)
         ]
     chosen = [word.choice for word in judgements]
-    images = torch.stack(
-        [
-            guided.images[row] if choice is Choice.RESTORED else plain.images[row]
-            for row, choice in enumerate(chosen)
-        ]
-    )
     strength[[choice is Choice.INPUT for choice in chosen]] = 0
     height, width = large.shape[:2]
-    made = differences(
-        images,
-        crops.to(images.device).float() / 255,
-        guided.masks,
-        strength,
-        enlarged(to_crop, settings.scale),
-        boxes=mesh_boxes(landmarks, pixels.shape[1]),
-        picture_size=(width, height),
+    patches = []
+    for one, both in zip(groups, tried, strict=True):
+        guided = torch.tensor([chosen[row] is Choice.RESTORED for row in one.rows])
+        images = torch.where(
+            guided.to(both.plain.device)[:, None, None, None], both.guided.images, both.plain
+        )
+        patches += differences(
+            images,
+            one.crops.to(images.device),
+            both.guided.masks,
+            strength[one.rows],
+            enlarged(one.to_crop, settings.scale),
+            boxes=mesh_boxes(one.landmarks, one.crops.shape[-1]),
+            picture_size=(width, height),
+        )
+    image = pasted(large, patches)
+    return PictureResult(image, faces, judgements, beliefs, strength, needless)
+
+
+class _Group(NamedTuple):
+    """Faces whose crops have one side, as the recogniser sees them.
+
+    Parameters
+    ----------
+    rows : (G,)
+        Of the picture's faces.
+    to_crop : (G, 2, 3)
+        Picture to crop.
+    crops : (G, 3, S, S) float32
+        RGB 0..1.
+    landmarks : (G, 468, 2)
+        In pixels of the crops.
+    embeddings : (G, 512)
+        Of the crops.
+    """
+
+    rows: IntArray
+    to_crop: DoubleArray
+    crops: torch.Tensor
+    landmarks: FloatArray
+    embeddings: FloatArray
+
+
+class _Tried(NamedTuple):
+    """A group restored without references and with them, and what the recogniser says of both."""
+
+    plain: torch.Tensor
+    guided: Restored
+    plain_seen: FloatArray
+    guided_seen: FloatArray
+
+
+def _groups(image: ImageArray, faces: Faces, scale: int, toolbox: Toolbox) -> list[_Group]:
+    """Cut each face at the side that the result shows it at."""
+    assert faces.landmarks is not None
+    whole = similarity(faces.keypoints, FFHQ_TEMPLATE)
+    known = toolbox.restorer.sides
+    once = np.zeros(1, np.int64)
+    sides = np.concatenate([crop_sides(one[None], once, scale, known) for one in whole])
+    picture = FrameTensor.of_rgb(from_uint8(image[None])[0])
+    groups = []
+    for side in np.unique(sides):
+        rows = np.flatnonzero(sides == side)
+        to_crop = at_sides(whole[rows], sides[rows])
+        cut = crops([picture] * len(rows), to_crop, int(side))
+        landmarks = transform(to_crop, faces.landmarks[rows]).astype(np.float32)
+        embeddings = toolbox.models.recogniser.embed(arcface_crops(cut, landmarks))
+        groups.append(_Group(rows, to_crop, cut, landmarks, embeddings))
+    return groups
+
+
+def _try(
+    group: _Group,
+    banks: Sequence[ReferenceBank | None],
+    settings: RenderSettings,
+    toolbox: Toolbox,
+) -> _Tried:
+    own = [banks[row] for row in group.rows]
+    plain = toolbox.restorer.restore(group.crops, group.landmarks, [None] * len(own)).images
+    guided = toolbox.restorer.restore(
+        group.crops, group.landmarks, own, references=max(1, settings.references)
     )
-    result = large.astype(np.float32)
-    for one in shared([patch for patch in made if patch]):
-        rows, columns = one.alpha.shape
-        delta = one.delta.cpu().numpy() * 255
-        result[one.top : one.top + rows, one.left : one.left + columns] += delta
-    return PictureResult(
-        np.clip(np.rint(result), 0, 255).astype(np.uint8),
-        faces,
-        judgements,
-        beliefs,
-        strength,
-        needless,
+    plain_seen, guided_seen = (
+        toolbox.models.recogniser.embed(arcface_crops(images, group.landmarks))
+        for images in (plain, guided.images)
     )
+    return _Tried(plain, guided, plain_seen, guided_seen)
+
+
+def _in_order(parts: Sequence[tuple[IntArray, FloatArray]]) -> FloatArray:
+    """Lay the groups' rows where the picture has them."""
+    rows, values = (np.concatenate(one) for one in zip(*parts, strict=True))
+    result: FloatArray = values[np.argsort(rows)]
+    return result
 
 
 def _needed(
@@ -208,17 +266,9 @@ def _enlarged(image: ImageArray, scale: int) -> ImageArray:
     )
 
 
-class _Seen(NamedTuple):
-    """Faces as the recogniser sees them: crops, meshes in them, embeddings of those."""
-
-    crops: ImageArray
-    landmarks: FloatArray
-    embeddings: FloatArray
-
-
 def _who(
     faces: Faces,
-    seen: _Seen,
+    groups: Sequence[_Group],
     profile: Profile | None,
     settings: RenderSettings,
     toolbox: Toolbox,
@@ -229,7 +279,7 @@ def _who(
         return [Belief.CANNOT_TELL] * count, [None] * count, None
     assert faces.embedding is not None
     assert faces.sharpness is not None
-    blurred, least = _evidence(faces.embedding, seen, profile, toolbox)
+    blurred, least = _evidence(faces.embedding, groups, profile, toolbox)
     beliefs = recognise(
         faces.embedding,
         profile.centroid,
@@ -246,14 +296,20 @@ def _who(
 
 
 def _evidence(
-    embeddings: FloatArray, seen: _Seen, profile: Profile, toolbox: Toolbox
+    embeddings: FloatArray, groups: Sequence[_Group], profile: Profile, toolbox: Toolbox
 ) -> tuple[FloatArray, FloatArray]:
     """Return how like the person each face is if it is blurred, and how like it must be, (N,) each.
 
     The profile was named for the picture, not for each face in it, and people are in it once: who
     is plainly less like the person than another face is somebody else.
     """
-    share = unreadable(seen.crops, seen.landmarks, seen.embeddings, toolbox.models.recogniser)
+    recogniser = toolbox.models.recogniser
+    share = _in_order(
+        [
+            (one.rows, unreadable(one.crops, one.landmarks, one.embeddings, recogniser))
+            for one in groups
+        ]
+    )
     near = embeddings @ profile.centroid
     alike = near + share * np.maximum(embeddings @ toolbox.afar(profile) - near, 0)
     least = profile.cosines.blurred_of(own_likeness(profile.embeddings))

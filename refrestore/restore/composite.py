@@ -18,7 +18,7 @@ from refrestore.faces.align import invert, scale_of, transform
 from refrestore.media.patch import Patch
 from refrestore.restore.resize import parts, resized
 from refrestore.restore.restorer import HULL_GROWTH
-from refrestore.types import DoubleArray, FloatArray, IntArray
+from refrestore.types import DoubleArray, FloatArray, ImageArray, IntArray
 
 LEAST_SIDE = 8
 """Pixels a side that a crop is shrunk to at least, before it is laid on the picture."""
@@ -162,6 +162,16 @@ def shared(faces: Sequence[Patch]) -> list[Patch]:
                 window.div_(total)
                 result[place] = Patch(face.left, face.top, face.residual, alpha)
     return result
+
+
+def pasted(picture: ImageArray, patches: Sequence[Patch | None]) -> ImageArray:
+    """Return an RGB picture, (H, W, 3) uint8, with all of its faces' patches laid on."""
+    result = picture.astype(np.float32)
+    for one in shared([patch for patch in patches if patch]):
+        rows, columns = one.alpha.shape
+        delta = one.delta.cpu().numpy() * 255
+        result[one.top : one.top + rows, one.left : one.left + columns] += delta
+    return np.clip(np.rint(result), 0, 255).astype(np.uint8)
 
 
 def _intersection(one: Patch, other: Patch) -> tuple[int, int, int, int] | None:

@@ -10,8 +10,8 @@ finest octave, which only the full crop has, is mixed by the shares of the next 
 Crops come in several sides (`restore.sides`). An octave is the same part of a face at each of them:
 a smaller crop lacks the finest ones, and what is coarser than a sixteenth of a crop is never mixed.
 Half of a crop of 256 is thought about, and a small head draws on its finest octave too: there it is
-what a viewer sees. A crop of 128 is thought about whole, which is the same size. Small references
-are warped by cubic samples: a bilinear one loses of the octaves that are all there is.
+what a viewer sees. Small references are warped by cubic samples: bilinear ones lose some of the
+octaves that are all there is.
 
 Untrained it is a frequency split: where the input has lost a band, the references' mean stands
 in; what it still has stays its own.
@@ -55,10 +55,7 @@ from refrestore.restore.warp import warp
 from refrestore.restore.weights import load_weights, save_weights
 
 WORKING = 2
-"""Crop pixels per working pixel, of all but the smallest crops."""
-
-LEAST_WORKING = 128
-"""Least side that is thought about."""
+"""Crop pixels per working pixel."""
 
 FULL = 512
 """Side of a crop that has all octaves."""
@@ -142,11 +139,6 @@ def missing_octaves(side: int) -> int:
     return max(0, round(math.log2(FULL / side)))
 
 
-def working_side(side: int) -> int:
-    """Return the side at which a crop is thought about."""
-    return max(side // WORKING, LEAST_WORKING)
-
-
 class FusionNetwork(nn.Module):
     """See the module's docstring."""
 
@@ -209,17 +201,13 @@ class FusionNetwork(nn.Module):
             Displacement of each onto its face, crop pixels (`warp.displacement`).
         valid : (B, K) bool or float32
             How much each reference counts, 0..1; 0 where a face has fewer than K.
-        hull : (B, 1, T / 4, T / 4) float32
-            How much of each cell is inside the mesh hull, 0..1; T is the `working_side` of S.
+        hull : (B, 1, S / 8, S / 8) float32
+            How much of each cell is inside the mesh hull, 0..1.
         """
         # Bytes stay 0..255 until the light is matched: one pass over all pixels less.
         pictures = references.flatten(0, 1).float()
         unit = 1 / 255 if references.dtype == torch.uint8 else 1.0
         side, size = faces.shape[-1], faces.shape[-2:]
-        if working_side(side) == side:
-            little = (pictures * unit).reshape(references.shape)
-            thought = self.think(faces, little, offsets, valid, hull, side=side * WORKING)
-            return Fused(thought.images, stretch(_trust(thought.shares, side), *size))
         missing = missing_octaves(side)
         small = shrunk(faces, WORKING)
         little = shrunk(pictures, WORKING).mul_(unit) if len(pictures) else pictures

@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.colour import collapse, pyramid
-from refrestore.restore.fusion import FusionNetwork, missing_octaves, working_side
+from refrestore.restore.fusion import FusionNetwork, missing_octaves
 from refrestore.restore.gfpgan import Descriptor
 from refrestore.restore.hull import hull_mask
 from refrestore.restore.mask import FaceMask
@@ -30,14 +30,14 @@ DEFAULT_REFERENCES = 5
 
 CPU_PIXELS, CUDA_PIXELS = 256**2, 32 * 512**2
 """Pixels of crops fused at a time. On a CPU one face of 512 is more than its cache holds, and two
-are slower each; of 128 four at a time take two thirds of what they take alone."""
+are slower each."""
 
 HULL_GROWTH = 1.15
 """The mesh ends inside the jaw and under the hairline; what is repaired goes a little further, or a
 sharp face sits in a blurred rim (identity 0.60 to 0.63 at 24 px, 0.71 to 0.72 at 64)."""
 
-HULL_CELL = 4
-"""Working pixels per cell of the hull that the network sees."""
+HULL_CELL = 8
+"""Crop pixels per cell of the hull that the network sees."""
 
 HULL_SIDE = 128
 """Side at which that hull is drawn, whatever the crop's."""
@@ -105,7 +105,7 @@ def grown(landmarks: torch.Tensor) -> torch.Tensor:
 
 
 def hull_cells(landmarks: torch.Tensor, size: int = 512) -> torch.Tensor:
-    """Return how much of each cell is in the grown hull, (B, 1, T / 4, T / 4), T `working_side`.
+    """Return how much of each cell is in the grown hull, (B, 1, S / 8, S / 8).
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def hull_cells(landmarks: torch.Tensor, size: int = 512) -> torch.Tensor:
     """
     points = (grown(landmarks) + 0.5) * (HULL_SIDE / size) - 0.5
     mask = hull_mask(points, HULL_SIDE, HULL_FEATHER)
-    return F.interpolate(mask[:, None], size=working_side(size) // HULL_CELL, mode="area")
+    return F.interpolate(mask[:, None], size=size // HULL_CELL, mode="area")
 
 
 class Restorer:

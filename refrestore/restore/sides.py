@@ -10,7 +10,7 @@ from scipy.ndimage import maximum_filter1d
 from refrestore.faces.align import CROP_SIZE, scale_of
 from refrestore.types import DoubleArray, IntArray
 
-SIDES = (128, 256, 384, 512)
+SIDES = (256, 384, 512)
 """What fusion networks are trained for; a weights file says which (`FusionConfig.sides`)."""
 
 SHORT = 0.95

@@ -12,7 +12,7 @@ from refrestore.faces.align import FFHQ_TEMPLATE, crops, similarity, transform
 from refrestore.project import Profile
 from refrestore.project.profile_cosines import cosines
 from refrestore.render.afar import unreadable
-from refrestore.render.crops import arcface_crops
+from refrestore.render.crops import arcface_crops, from_uint8
 from refrestore.render.picture import restore_picture
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.bank import own_likeness
@@ -79,7 +79,7 @@ def test_a_face_from_afar_is_most_like_its_person_from_afar(toolbox, people) -> 
         [
             toolbox.models.recogniser.embed(
                 arcface_crops(
-                    far_and_noisy(one.references[0].image, seed)[None],
+                    from_uint8(far_and_noisy(one.references[0].image, seed)[None]),
                     one.references[0].landmarks[None],
                 )
             )
@@ -98,7 +98,7 @@ def test_what_shows_no_more_than_it_would_from_afar(toolbox, people) -> None:
     for side, least, most in ((16, 1, 1), (32, 0, 0.95), (64, 0, 0), (512, 0, 0)):
         for seed, one in enumerate(people):
             image, mesh = one.references[0].image, one.references[0].landmarks[None]
-            crop = far_and_noisy(image, seed, side)[None]
+            crop = from_uint8(far_and_noisy(image, seed, side)[None])
             embedding = recogniser.embed(arcface_crops(crop, mesh))
             (share,) = unreadable(crop, mesh, embedding, recogniser)
             assert least <= share <= most, (side, seed)

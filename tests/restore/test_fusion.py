@@ -13,7 +13,6 @@ from refrestore.restore.fusion import (
     missing_octaves,
     save_fusion,
     strength_of,
-    working_side,
 )
 from refrestore.restore.sides import SIDES
 from refrestore.restore.warp import warp
@@ -27,7 +26,7 @@ SMALL = FusionConfig(
     decoder_blocks=1,
     sides=SIDES,
 )
-SIZE = 128
+SIZE = 256
 
 
 def network(*, trained=False):
@@ -45,14 +44,12 @@ def inputs(batch=2, count=3, seed=1, side=SIZE):
     references = torch.rand(batch, count, 3, side, side, generator=generator)
     offsets = torch.randn(batch, count, 2, side // 4, side // 4, generator=generator)
     valid = torch.ones(batch, count, dtype=torch.bool)
-    cells = working_side(side) // 4
+    cells = side // 8
     return faces, references, offsets, valid, torch.ones(batch, 1, cells, cells)
 
 
 def thought(model, faces, references, offsets, valid, hull):
     """What the network makes of the faces at the working resolution."""
-    if working_side(references.shape[-1]) == references.shape[-1]:
-        return model.think(faces, references, offsets, valid, hull, side=2 * SIZE)
     half = references.shape[-1] // 2
     little = F.avg_pool2d(references.flatten(0, 1), 2).reshape(*references.shape[:3], half, half)
     small = F.avg_pool2d(faces, 2)
@@ -88,19 +85,6 @@ def split(faces, references, shares, missing):
     theirs, _ = pyramid(references, SMALL.bands - missing)
     bands = [torch.lerp(b, t, s) for b, t, s in zip(own, theirs, shares, strict=True)]
     return collapse(bands, rest)
-
-
-@torch.no_grad()
-def test_the_smallest_crop_is_thought_about_whole():
-    faces, references, offsets, valid, hull = inputs(count=5)
-    inner = thought(network(), faces, references, offsets * 0, valid, hull)
-    result = network()(faces, references, offsets * 0, valid, hull)
-    assert torch.equal(result.images, inner.images)
-    field = inner.field.flatten(0, 1)
-    warped = warp(references.flatten(0, 1), field, size=faces.shape[-2:], cubic=True)
-    matched = match_light(warped.reshape(references.shape), faces, block=SIZE // 4).mean(1)
-    shares = inner.shares.mean((2, 3))[..., None, None, None].unbind(1)[1:]
-    assert torch.allclose(result.images, split(faces, matched, shares, 1), atol=1e-3)
 
 
 @torch.no_grad()
@@ -177,7 +161,7 @@ def test_confidence_is_the_share_of_references():
     with torch.no_grad():
         result = network()(faces, references, offsets, valid, hull)
         inner = thought(network(), faces, references, offsets, valid, hull)
-    inside, outside = result.confidence[..., 80:], result.confidence[..., :48]
+    inside, outside = result.confidence[..., 160:], result.confidence[..., :96]
     assert inside.min() > 0.25 > 0.05 > outside.max()
     assert torch.allclose(inner.attention.sum(1), torch.ones(()), atol=1e-5)
 

@@ -35,7 +35,7 @@ TOO_LIKE = 0.45
 FULL_EYES = 63.0
 """Distance of the eyes in a crop of 256 px."""
 
-SIDE_SHARES = {512: 0.06, 384: 0.10, 256: 0.40, 128: 0.44}
+SIDE_SHARES = {512: 0.16, 384: 0.16, 256: 0.68}
 """How often a batch is of crops of each side. Small ones need most and cost least."""
 
 SMALL_SHARE = 0.3
@@ -47,8 +47,8 @@ COUNT_SHARES = (0.1, 0.15, 0.35, 0.1, 0.3)
 MARGIN = (SIDE - INNER) // 2
 KIND_SHARES = {"portrait": 0.26, "photo": 0.30, "clip": 0.24, "single": 0.08, "small": 0.12}
 DEGRADATIONS = {
-    **{"poor": 0.38, "moderate": 0.10, "far": 0.30, "severe": 0.08},
-    **{"video": 0.10, "clean": 0.04},
+    **{"poor": 0.30, "moderate": 0.20, "far": 0.22, "severe": 0.16},
+    **{"video": 0.08, "clean": 0.04},
 }
 MODES = {"right": 0.82, "wrong": 0.05, "none": 0.08, "mixed": 0.05}
 

@@ -19,11 +19,12 @@ from refrestore.faces.align import FFHQ_TEMPLATE, crops, similarity, transform
 from refrestore.faces.pose import mesh_keypoints
 from refrestore.models import ModelStore
 from refrestore.project import Project
+from refrestore.render.crops import from_uint8
 from refrestore.render.people import gather_people
 from refrestore.render.picture import DETECT_SIZE, PASSES, PictureResult, restore_picture
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.composite import differences, mesh_boxes, shared
+from refrestore.restore.composite import differences, mesh_boxes, pasted
 from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.hull import hull_mask
 from refrestore.restore.restorer import grown
@@ -174,23 +175,15 @@ def _split(
     before = crops(picture, matrices)
     meshes = transform(matrices, landmarks).astype(np.float32)
     after = frequency_split(before, meshes, banks, sigma=sigma)
-    planes = [
-        torch.from_numpy(np.ascontiguousarray(faces.transpose(0, 3, 1, 2))).float() / 255
-        for faces in (after, before)
-    ]
+    planes = [from_uint8(faces) for faces in (after, before)]
     masks = hull_mask(grown(torch.from_numpy(meshes)), before.shape[1])
     size = (picture.shape[1], picture.shape[0])
-    result = picture.astype(np.float32)
     strengths = np.ones(len(before), np.float32)
     boxes = mesh_boxes(meshes, before.shape[1])
     made = differences(
         planes[0], planes[1], masks, strengths, matrices, boxes=boxes, picture_size=size
     )
-    for one in shared([patch for patch in made if patch]):
-        rows, columns = one.alpha.shape
-        delta = one.delta.numpy() * 255
-        result[one.top : one.top + rows, one.left : one.left + columns] += delta
-    return np.clip(np.rint(result), 0, 255).astype(np.uint8)
+    return pasted(picture, made)
 
 
 def our_rows(
