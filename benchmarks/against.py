@@ -159,7 +159,8 @@ def stage(project: Any, *, near: bool) -> float:
     def all_of_it() -> None:
         faces = 0
         for painted in paint(refined, frames, tools, Account(), scale=1):
-            faces += len(painted.patches)
+            of_batch = painted if isinstance(painted, list) else [painted]
+            faces += sum(len(one.patches) for one in of_batch)
         if faces != STAGE_FRAMES:
             raise SystemExit(f"{faces} faces were restored, not {STAGE_FRAMES}")
 

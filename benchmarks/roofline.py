@@ -40,7 +40,7 @@ from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.mask import MASK_SIZE, MaskNetwork
 
-SIDES = (128, 256, 384, 512)
+SIDES = (256, 384, 512)
 REFERENCES = 5
 GOAL = {"side": 256, "device": "H200", "faces_a_second": 2000, "share_of_floor": 0.5}
 

@@ -8,6 +8,7 @@ decoded.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import av
 
@@ -17,6 +18,9 @@ from refrestore.media.patch import Patch
 from refrestore.media.planes import EXACT, LANCZOS, clone, convert, planar, plane_views
 from refrestore.types import Frame
 
+if TYPE_CHECKING:
+    from refrestore.media.paste import Touched
+
 
 def compose(
     frame: Frame,
@@ -24,6 +28,7 @@ def compose(
     *,
     scale: int = 1,
     enlarged: av.VideoFrame | None = None,
+    later: Touched | None = None,
 ) -> av.VideoFrame:
     """Return the frame's picture, enlarged and with patches added.
 
@@ -37,6 +42,9 @@ def compose(
         Whole factor by which the picture is enlarged first (Lanczos).
     enlarged
         What `enlarge` gave for it, if it was called already; not written to.
+    later
+        Takes what `paste.bring_back` has yet to bring from a GPU, so that several pictures are
+        waited for once; without it they are waited for here.
 
     Returns
     -------
@@ -47,10 +55,14 @@ def compose(
     picture = enlarged or (frame.picture if scale == 1 else enlarge(frame.picture, scale))
     if not any(_visible(patch, picture) for patch in patches):
         return picture
-    from refrestore.media.paste import paste  # torch takes a second to import
+    from refrestore.media.paste import bring_back, paste  # torch takes a second to import
 
     result = clone(planar(picture))
-    paste(result, patches)
+    touched = paste(result, patches)
+    if later is None:
+        bring_back(touched)
+    else:
+        later += touched
     return result
 
 

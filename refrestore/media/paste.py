@@ -56,15 +56,20 @@ class _Part:
     delta: Tensor
 
 
-def paste(picture: av.VideoFrame, patches: Sequence[Patch]) -> None:
+Touched = list[tuple[Tensor, Tensor]]
+"""Samples of pictures, and what they are to become, which may be on another device."""
+
+
+def paste(picture: av.VideoFrame, patches: Sequence[Patch]) -> Touched:
     """Add patches to a planar picture that may be written to.
 
     Interlaced pictures are treated field by field, chroma by its siting. A chroma sample changes
-    only if a luma sample it is shared by does.
+    only if a luma sample it is shared by does. What was computed elsewhere is there when it was
+    given to `bring_back`.
     """
     coding = Coding.of(picture)
     parts = _parts(patches, picture.width, picture.height)
-    touched: list[tuple[Tensor, Tensor]] = []
+    touched: Touched = []
     for planes, parity, step in fields(picture):
         views = [torch.from_numpy(plane) for plane in planes[: coding.planes]]
         lines = [_lines(part, parity, step) for part in parts]
@@ -76,8 +81,8 @@ def paste(picture: av.VideoFrame, patches: Sequence[Patch]) -> None:
             there = [sent(plane, group[0].delta.device) for plane in here]
             for part in group:
                 _add(part, there, box, coding, size)
-            touched += zip(here, there, strict=True)
-    _bring_back(touched)
+            touched += [pair for pair in zip(here, there, strict=True) if pair[0] is not pair[1]]
+    return touched
 
 
 def _window(box: _Box) -> tuple[slice, slice]:
@@ -142,8 +147,8 @@ def _add(
     window = part.box.on(coding.step_x, coding.step_y).inside(
         corner.on(coding.step_x, coding.step_y)
     )
-    for target, code in zip(targets[1:], codes[1:], strict=True):
-        _round_in(target[window], filter_.filtered(code) * shared, coding.top)
+    for target, code in zip(targets[1:], filter_.filtered(torch.stack(codes[1:])), strict=True):
+        _round_in(target[window], code * shared, coding.top)
 
 
 def _round_in(target: Tensor, code: Tensor, top: int) -> None:
@@ -151,14 +156,13 @@ def _round_in(target: Tensor, code: Tensor, top: int) -> None:
     target.copy_(target.float().add_(code).add_(0.5).floor_().clamp_(0, top))
 
 
-def _bring_back(touched: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Write what was made elsewhere into the picture, all of it in one transfer."""
-    away = [(here, there) for here, there in touched if there is not here]
-    if not away:
+def bring_back(touched: Touched) -> None:
+    """Write what was computed elsewhere into the pictures, all of it in one transfer."""
+    if not touched:
         return
-    samples = torch.cat([there.reshape(-1).view(torch.uint8) for _, there in away]).cpu()
+    samples = torch.cat([there.reshape(-1).view(torch.uint8) for _, there in touched]).cpu()
     first = 0
-    for here, there in away:
+    for here, there in touched:
         values = samples[first : first + there.numel() * there.element_size()]
         first += len(values)
         here.copy_(values.view(there.dtype).view(there.shape))
@@ -180,7 +184,6 @@ class _ChromaFilter:
 
     border: tuple[int, int, int, int]
     gap: tuple[int, int, int, int]
-    count: int
     step_x: int
     step_y: int
 
@@ -201,30 +204,25 @@ class _ChromaFilter:
         return cls(
             border,
             (padding[0] - left, padding[1] - right, padding[2] - top, padding[3] - bottom),
-            chroma.right - chroma.left,
             coding.step_x,
             coding.step_y,
         )
 
     def filtered(self, values: Tensor) -> Tensor:
-        """Return values (h, w) at the chroma samples."""
-        padded, step = self._padded(values), self.step_x
-        places = [padded[:, place::step][:, : self.count] for place in range(2 * step - 1)]
-        across = torch.zeros_like(places[0])
-        for place, sample in enumerate(places):
-            across += (step - abs(place + 1 - step)) / step**2 * sample
-        rows = across[:: self.step_y].clone()
-        for row in range(1, self.step_y):
-            rows += across[row :: self.step_y]
-        return rows.div_(self.step_y)
+        """Return values (N, h, w) at the chroma samples."""
+        reach = self.step_x - 1
+        away = torch.arange(-reach, self.step_x, device=values.device).abs()
+        across = (self.step_x - away) / (self.step_x**2 * self.step_y)
+        kernel = across.expand(1, 1, self.step_y, -1)
+        return F.conv2d(self._padded(values), kernel, stride=(self.step_y, self.step_x))[:, 0]
 
     def covered(self, touched: Tensor) -> Tensor:
-        """Return 1 for the chroma samples that belong to a touched luma sample, else 0."""
-        blocks = self._padded(touched.float())[:, self.step_x - 1 :]
-        return blocks.reshape(-1, self.step_y, self.count, self.step_x).amax((1, 3))
+        """Return 1 for the chroma samples that belong to a touched luma sample (h, w), else 0."""
+        blocks = self._padded(touched[None].float())[..., self.step_x - 1 :]
+        return F.max_pool2d(blocks, (self.step_y, self.step_x))[0, 0]
 
     def _padded(self, values: Tensor) -> Tensor:
-        padded = values[None, None]
+        padded = values[:, None]
         if any(self.border):
             padded = F.pad(padded, self.border, mode="replicate")
-        return (F.pad(padded, self.gap) if any(self.gap) else padded)[0, 0]
+        return F.pad(padded, self.gap) if any(self.gap) else padded

@@ -22,6 +22,7 @@ from refrestore.config import RenderSettings, RuntimeSettings
 from refrestore.errors import MediaError, ModelError
 from refrestore.media.coding import read_region
 from refrestore.media.compose import compose, enlarge
+from refrestore.media.paste import Touched
 from refrestore.media.patch import Patch
 from refrestore.media.probe import VideoInfo
 from refrestore.models.catalogue import file_digest
@@ -93,11 +94,15 @@ class Background:
                 "one; deinterlace it first or leave --background out."
             )
 
-    def compose(self, painted: Painted, scale: int) -> av.VideoFrame:
-        """Return a frame enlarged by the network, with its restored faces."""
+    def compose(self, painted: Painted, scale: int, later: Touched | None = None) -> av.VideoFrame:
+        """Return a frame enlarged by the network, with its restored faces.
+
+        `later` as for `media.compose.compose`.
+        """
         large = enlarge(painted.frame.picture, scale)
         patches = self._patches(painted.frame, large, painted.patches, scale)
-        return compose(painted.frame, [*patches, *painted.patches], scale=scale, enlarged=large)
+        every = [*patches, *painted.patches]
+        return compose(painted.frame, every, scale=scale, enlarged=large, later=later)
 
     def _patches(
         self, frame: Frame, large: av.VideoFrame, faces: Sequence[Patch], scale: int

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE
 from refrestore.media.patch import Patch
+from refrestore.media.reader import frame_bytes
 from refrestore.media.tensors import FrameTensor, crops
 from refrestore.render.crops import bytes_of, enlarged, to_uint8
+from refrestore.render.frames import HELD_BYTES
 from refrestore.render.painted import Account, Example, Face, Painted, Witness
 from refrestore.render.refine import Tools
 from refrestore.render.work import Work
@@ -29,7 +31,8 @@ from refrestore.restore.steady import REACH, Moment, greys, steadied
 from refrestore.types import FloatArray, Frame, IntArray
 
 MOST_FRAMES_HELD = 32
-"""Frames that may wait for a batch to fill: bounds memory where faces are rare."""
+"""Frames that may wait for a batch to fill: bounds memory where faces are rare. A GPU's batches are
+larger, and more may wait for them: as many as `HELD_BYTES` hold."""
 
 
 WHOLE = 0.98
@@ -45,8 +48,8 @@ def paint(
     *,
     scale: int,
     witness: Witness | None = None,
-) -> Iterator[Painted]:
-    """Yield every frame, in order, with the patches its faces make.
+) -> Iterator[list[Painted]]:
+    """Yield every frame, in order, with the patches its faces make: those of a batch together.
 
     Parameters
     ----------
@@ -65,8 +68,8 @@ def paint(
     for frame in frames:
         painter.hold(frame)
         if painter.full:
-            yield from painter.flush()
-    yield from painter.flush(last=True)
+            yield painter.flush()
+    yield painter.flush(last=True)
 
 
 def examples(work: Work) -> set[int]:
@@ -126,37 +129,41 @@ class _Painter:
         self._wanted[list(self._neighbours)] = True
         self._wanted[[row for rows in self._neighbours.values() for row in rows]] = True
         self._frames: deque[Frame] = deque()
-        self._held: dict[int, list[tuple[IntArray, Tensor]]] = {}
+        self._most = MOST_FRAMES_HELD
+        self._held: list[tuple[IntArray, FrameTensor]] = []
         self._waiting = 0
         self._moments: dict[int, Moment] = {}
 
     @property
     def full(self) -> bool:
         """Whether it is time to flush."""
-        return self._waiting >= self._tools.batch or len(self._frames) >= MOST_FRAMES_HELD + REACH
+        return self._waiting >= self._tools.batch or len(self._frames) >= self._most + REACH
 
     def hold(self, frame: Frame) -> None:
-        """Take a frame and cut its faces out."""
+        """Take a frame, and send it on its way if it has faces."""
         rows = self._work.rows_of_frame(frame.index)
         rows = rows[self._wanted[rows]]
+        if not self._frames and self._tools.restorer.device.type == "cuda":
+            self._most = max(MOST_FRAMES_HELD, HELD_BYTES // frame_bytes(frame.geometry, 16))
         self._frames.append(frame)
         if not len(rows):
             return
         picture = FrameTensor.of(frame.picture).to(self._tools.restorer.device)
-        for side, alike in self._by_side(rows):
-            cut = crops([picture] * len(alike), self._work.to_crop[alike], side)
-            self._held.setdefault(side, []).append((alike, cut))
+        self._held.append((rows, picture))
         self._waiting += len(rows)
 
-    def flush(self, *, last: bool = False) -> Iterator[Painted]:
+    def flush(self, *, last: bool = False) -> list[Painted]:
         """Restore what is held; give back the frames all of whose neighbours are restored."""
         if not self._frames:
-            return
+            return []
         seen = self._frames[-1].index
-        for held in self._held.values():
-            rows, cut = zip(*held, strict=True)
-            self._restore_held(np.concatenate(rows), torch.cat(cut))
-        self._held, self._waiting = {}, 0
+        if self._held:
+            of = {int(row): picture for rows, picture in self._held for row in rows}
+            for side, rows in self._by_side(np.array(list(of), np.int64)):
+                pictures = [of[row] for row in rows.tolist()]
+                cut = crops(pictures, self._work.to_crop[rows], side)
+                self._restore_held(rows, cut)
+        self._held, self._waiting = [], 0
         ready = []
         while self._frames and (last or self._frames[0].index + REACH <= seen):
             ready.append(self._frames.popleft())
@@ -165,7 +172,7 @@ class _Painter:
         gone = [row for row in self._moments if self._work.faces.frame[row] < oldest]
         for row in gone:
             del self._moments[row]
-        yield from painted
+        return painted
 
     def _by_side(self, rows: IntArray) -> list[tuple[int, IntArray]]:
         sides = self._work.side[rows]

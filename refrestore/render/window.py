@@ -19,12 +19,14 @@ import av
 
 from refrestore.faces.align import CROP_SIZE
 from refrestore.media.compose import compose
-from refrestore.media.reader import queue_size
+from refrestore.media.paste import Touched, bring_back
+from refrestore.media.reader import frame_bytes, queue_size
 from refrestore.media.segments import SegmentWriter
 from refrestore.media.unchanged import Unchanged
-from refrestore.render.frames import Passes, passes_of
+from refrestore.render.background import Background
+from refrestore.render.frames import HELD_BYTES, Passes, passes_of
 from refrestore.render.paint import paint
-from refrestore.render.painted import Account, Witness
+from refrestore.render.painted import Account, Painted, Witness
 from refrestore.render.recipe import FilmRecipe, Recipe
 from refrestore.render.refine import Refined, refine
 from refrestore.render.report import SegmentRecord
@@ -104,16 +106,30 @@ def render_window(
         begins = min(first, max(first - REACH, earliest))
         ends = max(stop, min(stop + REACH, latest + 1))
     source = frames.paint.between(begins, ends)
-    for painted in paint(
+    size = frame_bytes(geometry.scaled(scale), recipe.info.bit_depth)
+    most = max(1, HELD_BYTES // size) if toolbox.restorer.device.type == "cuda" else 1
+    for batch in paint(
         done.refined.work, source, tools, done.account, scale=scale, witness=witness
     ):
-        if not first <= painted.frame.index < stop:
-            continue
-        if toolbox.background is not None:
-            picture = toolbox.background.compose(painted, scale)
-        else:
-            picture = compose(painted.frame, painted.patches, scale=scale)
-        yield Finished(painted.frame, picture, len(painted.patches))
+        own = [painted for painted in batch if first <= painted.frame.index < stop]
+        for begin in range(0, len(own), most):
+            yield from composed(own[begin : begin + most], toolbox.background, scale)
+
+
+def composed(
+    batch: Sequence[Painted], background: Background | None, scale: int
+) -> Iterator[Finished]:
+    """Yield frames with their faces; a GPU is waited for once for all of them."""
+    later: Touched = []
+    pictures = [
+        compose(one.frame, one.patches, scale=scale, later=later)
+        if background is None
+        else background.compose(one, scale, later)
+        for one in batch
+    ]
+    bring_back(later)
+    for one, picture in zip(batch, pictures, strict=True):
+        yield Finished(one.frame, picture, len(one.patches))
 
 
 def _telling(frames: Iterable[Frame], tell: Callable[[int], None]) -> Iterator[Frame]:

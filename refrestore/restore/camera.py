@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from refrestore.media.tensors import parts
 from refrestore.restore.resize import (
     Window,
     nobody,
-    parts,
     resized,
     resized_window,
     window_of,

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from refrestore.faces.align import invert, scale_of, transform
 from refrestore.media.patch import Patch
-from refrestore.restore.resize import parts, resized
+from refrestore.media.tensors import parts
+from refrestore.restore.resize import resized
 from refrestore.restore.restorer import HULL_GROWTH
 from refrestore.types import DoubleArray, FloatArray, ImageArray, IntArray
 
@@ -84,13 +85,15 @@ def differences(
         after, was, mask = (planes[index].float() for planes in (restored, before, masks))
         layers = torch.cat([after - was, mask[:, None]], 1)
         placed = _placed(layers, to_crop[faces], reached[faces])
-        alpha = placed[:, 3] * torch.from_numpy(strengths[faces]).to(placed)[:, None, None]
+        strength = torch.from_numpy(strengths[faces]).to(placed)
+        alpha = (placed[:, 3] * strength[:, None, None]).clamp_(0, 1)
+        residual = placed[:, :3].permute(0, 2, 3, 1)
         for place, face in enumerate(faces.tolist()):
             left, top, right, bottom = reached[face].tolist()
             rows, columns = slice(0, bottom - top), slice(0, right - left)
-            residual = placed[place, :3, rows, columns].permute(1, 2, 0)
-            visible = alpha[place, rows, columns].clamp(0, 1)
-            result[face] = Patch(left, top, residual, visible)
+            result[face] = Patch(
+                left, top, residual[place, rows, columns], alpha[place, rows, columns]
+            )
     return result
 
 

@@ -211,7 +211,9 @@ class LearntMask:
         """Return how much of each pixel may be repaired; see `FaceMask`."""
         hull = hull_input(landmarks.to(self.device), faces.shape[-1])
         probability = without_doubts(self.probability(faces, hull), hull)
-        beyond = F.max_pool2d(probability, 2 * REACH + 1, stride=1, padding=REACH)
+        size, pad = 2 * REACH + 1, REACH
+        beyond = F.max_pool2d(probability, (size, 1), stride=1, padding=(pad, 0))
+        beyond = F.max_pool2d(beyond, (1, size), stride=1, padding=(0, pad))
         probability = torch.lerp(beyond, probability, hull)
         size = faces.shape[-1]
         # Enlarged before it is stretched: the edge stays a curve and not a staircase.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -17,13 +16,6 @@ Window: TypeAlias = "tuple[slice, slice]"
 
 _CUBIC = -0.75
 """Keys' parameter, as torch's own bicubic has it."""
-
-
-def parts(count: int, device: torch.device) -> Iterator[slice]:
-    """Yield the faces to work on together: all of them, or each by itself on a CPU (its cache)."""
-    size = 1 if device.type == "cpu" else max(1, count)
-    for start in range(0, count, size):
-        yield slice(start, min(count, start + size))
 
 
 def nobody(flags: Tensor) -> bool:

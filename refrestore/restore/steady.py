@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from refrestore.media.tensors import parts
 from refrestore.restore.colour import stretch
 from refrestore.restore.flow import flow
-from refrestore.restore.resize import parts
 from refrestore.restore.warp import warp
 from refrestore.types import FloatArray, IntArray
 

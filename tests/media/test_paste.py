@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from refrestore.media.coding import Coding, fields
-from refrestore.media.paste import paste
+from refrestore.media.paste import bring_back, paste
 from refrestore.media.patch import Patch
 from refrestore.media.planes import clone, planar
 from tests.media.test_compose import FORMATS, added, copies, make_frame
@@ -93,7 +93,7 @@ def random_patch(rng, corner, extent):
 
 def check(picture, patches):
     one, other = clone(planar(picture)), clone(planar(picture))
-    paste(one, patches)
+    bring_back(paste(one, patches))
     Numpy(other).paste(patches)
     for ours, theirs in zip(copies(one), copies(other), strict=True):
         # The three products of luma are added in another order; hardly ever a rounding shows it.
@@ -149,7 +149,7 @@ def test_what_a_gpu_made_comes_back_once(name):
             Patch(left, 5, torch.zeros(9, 8, 3, device="cuda"), torch.zeros(9, 8, device="cuda"))
             for left in (-3, 2, 30, 33)
         ]
-        paste(picture, patches)
+        bring_back(paste(picture, patches))
     assert fetched.count == 1
 
 

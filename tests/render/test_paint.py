@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from typing import Any
 
 import av
@@ -16,6 +17,7 @@ from refrestore.render.paint import paint
 from refrestore.render.painted import Account, Painted
 from refrestore.render.refine import Tools
 from refrestore.render.switches import Switches
+from refrestore.render.window import composed
 from refrestore.render.work import Work
 from refrestore.restore.restorer import Restored
 from refrestore.types import Faces, Frame, Geometry
@@ -80,7 +82,7 @@ class Sharpener:
 
 def painted(work: Work, batch: int, restorer: Sharpener, account: Account) -> list[Painted]:
     tools = Tools(None, restorer, {}, 0, batch, switches=Switches())  # type: ignore[arg-type]
-    return list(paint(work, frames(), tools, account, scale=1))
+    return list(chain(*paint(work, frames(), tools, account, scale=1)))
 
 
 MIXED = ((128,) * 5 + (192,) * 4, (192,) * FRAMES)
@@ -126,10 +128,11 @@ def test_a_gpu_is_not_waited_for(fake_cuda: Any) -> None:
     assert len(patches) == 2 * (FRAMES - 2)
     assert {patch.delta.device.type for patch in patches} == {"cuda"}
     assert fake_cuda.fetched == []
-    # What is fetched is the rectangles, one a face, and with the record the report's pictures.
-    for patch in patches:
-        patch.delta.cpu()
-    assert fake_cuda.fetched == [tuple(patch.residual.shape) for patch in patches]
+    # What is fetched is the samples that change, all together, and with the record the report's
+    # pictures.
+    finished = list(composed(made, None, 1))
+    assert [one.faces for one in finished] == [len(one.patches) for one in made]
+    assert len(fake_cuda.fetched) == 1
     assert all(shown.before.device.type == "cuda" for shown in account.pictures.values())
 
 

@@ -84,9 +84,9 @@ def test_what_was_tuned_is_what_is_applied():
         for value in tuning.parameters():
             value.add_(0.05 * torch.randn_like(value))
     given = (
-        torch.rand(1, 3, 128, 128),
-        torch.rand(1, 2, 3, 128, 128),
-        torch.zeros(1, 2, 2, 32, 32),
+        torch.rand(1, 3, 256, 256),
+        torch.rand(1, 2, 3, 256, 256),
+        torch.zeros(1, 2, 2, 64, 64),
         torch.ones(1, 2, dtype=torch.bool),
         torch.ones(1, 1, 32, 32),
     )
