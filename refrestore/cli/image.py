@@ -20,7 +20,10 @@ def register(app: typer.Typer) -> None:
 
 
 def image(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Pictures to restore.")],
+    photos: Annotated[
+        list[Path],
+        typer.Argument(metavar="PHOTO...", help="Pictures to restore, or folders of them."),
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Output picture, or a folder for several.")
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from refrestore.config import RenderSettings, RuntimeSettings
 from refrestore.errors import MediaError, UsageError
-from refrestore.media.stills import read_picture, write_picture
+from refrestore.media.stills import WRITTEN, pictures_in, read_picture, write_picture
 from refrestore.project import Profile
 from refrestore.render.picture import PictureResult, restore_picture
 from refrestore.render.toolbox import open_toolbox
@@ -29,8 +29,11 @@ def restore_pictures(
 
     Parameters
     ----------
+    photos
+        Pictures, or folders of them.
     output
-        A file for one picture; a folder for several, or if it is one: names are kept.
+        A file for one picture; a folder for several, or if it is one: names are kept, but for
+        formats that are not written: HEIC becomes JPEG, others PNG.
 
     Raises
     ------
@@ -41,8 +44,9 @@ def restore_pictures(
     DiskError
         If one cannot be written; those before it are done.
     """
-    several = len(photos) > 1 or output.is_dir()
-    targets = [output / photo.name if several else output for photo in photos]
+    several = len(photos) > 1 or output.is_dir() or any(photo.is_dir() for photo in photos)
+    photos = [one for path in photos for one in (pictures_in([path]) if path.is_dir() else [path])]
+    targets = [output / _name(photo) if several else output for photo in photos]
     if len(set(targets)) < len(targets):
         raise UsageError("Two of the pictures have the same name; restore them into two folders.")
     for photo, target in zip(photos, targets, strict=True):
@@ -74,3 +78,10 @@ def restore_pictures(
             f"are in {output}."
         )
     return results
+
+
+def _name(photo: Path) -> str:
+    suffix = photo.suffix.lower()
+    if suffix in WRITTEN:
+        return photo.name
+    return photo.stem + (".jpg" if suffix in (".heic", ".heif") else ".png")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import mimetypes
 import warnings
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +29,16 @@ The most that takes, by `tests/media/test_stills.py`, is 650 MB (WebP)."""
 _STRIP = 256
 """Rows turned into an array at a time: on the way Pillow holds them twice more, as bytes."""
 
-_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+PICTURE_SUFFIXES = frozenset(
+    {".bmp", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+)
+"""What photos are kept in."""
+
+_SIDECARS = frozenset({"", ".aae", ".db", ".ini", ".xmp"})
+"""What programs keep beside photos; none is one."""
+
+WRITTEN = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+"""Pillow's names of the formats that are written, by suffix."""
 
 _QUALITY = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"quality": 95}}
 """Visually lossless: 95 is the most that Pillow's documentation advises for JPEG."""
@@ -61,6 +73,42 @@ def read_picture(path: str | Path, *, reduced: bool = False) -> ImageArray:
         raise MediaError(f"{path} is not a picture that can be read.") from error
     except _DAMAGES as error:
         raise MediaError(f"{path} is damaged or truncated ({error}).") from error
+
+
+def pictures_in(paths: Iterable[Path]) -> list[Path]:
+    """Return the pictures among files and folders, by name within each folder.
+
+    Of a folder's files those are left out that are plainly none, by name; what may be one and
+    cannot be read is found out, and said, when it is read.
+
+    Raises
+    ------
+    UsageError
+        When a folder holds no picture.
+    MediaError
+        When a path is neither a file nor a folder.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(one for one in path.iterdir() if _may_be_picture(one))
+            if not inside:
+                raise UsageError(f"There is no picture in {path}.")
+            found += inside
+        else:
+            check_file(path)
+            found.append(path)
+    return found
+
+
+def _may_be_picture(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if path.name.startswith(".") or suffix in _SIDECARS:
+        return False
+    if suffix in PICTURE_SUFFIXES:
+        return True
+    kind, _ = mimetypes.guess_type(path.name)
+    return path.is_file() and (kind is None or kind.startswith("image/"))
 
 
 def decode_picture(content: bytes, *, formats: tuple[str, ...]) -> ImageArray:
@@ -101,9 +149,9 @@ def write_picture(path: str | Path, rgb: ImageArray) -> None:
         It cannot be written.
     """
     path = Path(path)
-    kind = _FORMATS.get(path.suffix.lower())
+    kind = WRITTEN.get(path.suffix.lower())
     if kind is None:
-        raise UsageError(f"{path} needs a name that ends in {', '.join(_FORMATS)}.")
+        raise UsageError(f"{path} needs a name that ends in {', '.join(WRITTEN)}.")
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise ValueError(f"rgb must be (H, W, 3) uint8, got {rgb.shape} {rgb.dtype}")
     with writing(path):
@@ -123,7 +171,16 @@ class _TooLargeError(Exception):
 _DAMAGES = (OSError, ValueError, SyntaxError)
 
 
+@cache
+def _know_heif() -> None:
+    """Let Pillow read what phones write."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+
 def _decoded(source: Path | BinaryIO, formats: tuple[str, ...] | None, reduced: bool) -> ImageArray:
+    _know_heif()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from refrestore.faces.analyser import FaceModels
     from refrestore.scan.networks import Sight
 
-FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
+FORMATS = {
+    "image/jpeg": "JPEG",
+    "image/png": "PNG",
+    "image/webp": "WEBP",
+    "image/heic": "HEIF",
+    "image/heif": "HEIF",
+}
 
 
 class PhotoDesk:

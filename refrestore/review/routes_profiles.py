@@ -30,7 +30,7 @@ def profile_routes(place: Place) -> APIRouter:
     async def photo(name: str, request: Request) -> Json:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in FORMATS:
-            raise HTTPException(415, f"Photos are {', '.join(FORMATS.values())}.")
+            raise HTTPException(415, f"Photos are {', '.join(dict.fromkeys(FORMATS.values()))}.")
         async with place.photos.turn:
             return await run_in_threadpool(_add_photo, place, name, await request.body())
 

@@ -21,11 +21,8 @@ from refrestore.scan.sources import (
     common_network,
     gather,
     majority,
-    pictures_in,
     same_as,
 )
-
-__all__ = ["Built", "build_profile", "pictures_in", "teach_profile", "update_profile"]
 
 
 @dataclass(frozen=True)

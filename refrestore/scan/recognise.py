@@ -7,12 +7,12 @@ from pathlib import Path
 
 from refrestore.config import RuntimeSettings
 from refrestore.faces.analyser import load_face_models
+from refrestore.media.stills import pictures_in
 from refrestore.models.pack import load_face_pack
 from refrestore.project import Match, Profile, Project, match
 from refrestore.project.network import Network
 from refrestore.project.pooling import pool_tracks
 from refrestore.project.profile_network import seen_by
-from refrestore.scan.build import pictures_in
 from refrestore.scan.cluster import cooccurring
 from refrestore.scan.networks import Sight, pack_network
 from refrestore.scan.photos import Rejected, faces_of_pictures

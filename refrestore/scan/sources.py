@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import ProfileError, UsageError
 from refrestore.faces.analyser import load_face_models
-from refrestore.media.files import check_file
+from refrestore.media.stills import pictures_in
 from refrestore.models.pack import load_face_pack
 from refrestore.project import Profile, Project
 from refrestore.project.network import Network
@@ -23,8 +23,6 @@ from refrestore.scan.networks import Source, pack_network
 from refrestore.scan.photos import Rejected, faces_of_pictures
 from refrestore.scan.scan import Progress, scan
 from refrestore.types import FloatArray, Identity, ImageArray
-
-PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 DOMINATES = 2.0
 """How many times as long as the next person somebody must be on screen for a video to be theirs."""
@@ -58,29 +56,6 @@ def gather(
         rejected += unusable
     sources += [_of_video(video, identity, runtime, progress, profile) for video in videos]
     return sources, rejected
-
-
-def pictures_in(paths: Iterable[Path]) -> list[Path]:
-    """Return the pictures among files and folders, by name within each folder.
-
-    Raises
-    ------
-    UsageError
-        When a folder holds no picture.
-    MediaError
-        When a path is neither a file nor a folder.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
-            if not inside:
-                raise UsageError(f"There is no picture in {path}.")
-            found += inside
-        else:
-            check_file(path)
-            found.append(path)
-    return found
 
 
 def majority(source: Source) -> tuple[Source, list[Rejected]]:

@@ -6,6 +6,7 @@ import os
 import sys
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -13,9 +14,9 @@ from refrestore.config import RuntimeSettings
 from refrestore.engine.pictures import restore_pictures
 from refrestore.errors import MediaError
 from refrestore.faces.analyser import load_face_models
+from refrestore.media.stills import pictures_in
 from refrestore.models.pack import load_face_pack
 from refrestore.scan.photos import faces_of_pictures
-from refrestore.scan.sources import pictures_in
 
 GOOD = ("cmyk.jpg", "moving.gif", "moving.webp", "palette.png", "sixteen.png", "turned.jpg")
 
@@ -55,7 +56,7 @@ def test_each_bad_picture_of_an_album_is_named_with_its_reason(album):
 
 
 def test_a_bad_picture_does_not_stop_the_others(album, tmp_path, caplog):
-    bad = [album / name for name in ("text.png", "folder.png", "empty.jpg")]
+    bad = [album / name for name in ("text.png", "gone.jpg", "empty.jpg")]
     pictures = [bad[0], album / "palette.png", *bad[1:], album / "turned.jpg"]
     with pytest.raises(MediaError, match="3 of 5 pictures could not be read; the others are in"):
         restore_pictures(pictures, tmp_path / "out")
@@ -64,3 +65,20 @@ def test_a_bad_picture_does_not_stop_the_others(album, tmp_path, caplog):
     assert [record.getMessage().split(" is ")[0] for record in caplog.records] == list(
         map(str, bad)
     )
+
+
+def test_a_folder_of_photos_becomes_a_folder(album, tmp_path, caplog):
+    for name in ("pipe.png", "folder.png"):
+        (album / name).rmdir() if name == "folder.png" else (album / name).unlink(missing_ok=True)
+    pillow_heif.register_heif_opener()
+    Image.new("RGB", (96, 64), (90, 90, 90)).save(album / "phone.heic", "HEIF")
+    (album / "notes.txt").write_text("of a day at the sea")
+    with pytest.raises(MediaError, match="3 of 10 pictures could not be read"):
+        restore_pictures([album], tmp_path / "out")
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert made == sorted(
+        ["phone.jpg", *(name for name in GOOD if name != "moving.gif"), "moving.png"]
+    )
+    assert {record.getMessage().split(" is ")[0] for record in caplog.records} == {
+        str(album / name) for name in ("text.png", "gone.jpg", "empty.jpg")
+    }

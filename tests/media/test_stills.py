@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from refrestore.errors import DiskError, MediaError, UsageError
 from refrestore.media import stills
-from refrestore.media.stills import read_picture, write_picture
+from refrestore.media.stills import pictures_in, read_picture, write_picture
 
 
 def gradient(height=20, width=30):
@@ -159,3 +160,36 @@ def test_a_picture_too_large_is_refused_by_its_header(tmp_path, monkeypatch):
     path = turned(tmp_path / "plain", "JPEG", (300, 200))
     assert read_picture(path, reduced=True).shape == (150, 100, 3)
     assert read_picture(path).shape == (300, 200, 3)
+
+
+def test_pictures_in_folders(tmp_path):
+    plainly = ["notes.txt", "film.MOV", ".hidden.jpg", "a.xmp", "Thumbs.db", "README", "b.json"]
+    for name in ("b.JPG", "a.png", "c.HEIC", "d.cr2", "e.gif", *plainly):
+        (tmp_path / name).touch()
+    found = [path.name for path in pictures_in([tmp_path])]
+    assert found == ["a.png", "b.JPG", "c.HEIC", "d.cr2", "e.gif"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="no picture in"):
+        pictures_in([tmp_path / "empty"])
+    with pytest.raises(MediaError, match="There is no file"):
+        pictures_in([tmp_path / "none"])
+
+
+def test_what_phones_write_is_read_upright(tmp_path):
+    upright = np.repeat(np.repeat(gradient(), 8, 0), 8, 1)
+    turned_back = Image.fromarray(np.rot90(upright))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned clockwise
+    pillow_heif.register_heif_opener()
+    for name in ("photo.heic", "photo.HEIF"):
+        turned_back.save(tmp_path / name, "HEIF", quality=95, exif=exif.tobytes())
+        back = read_picture(tmp_path / name)
+        assert back.shape == upright.shape
+        assert np.abs(back.astype(int) - upright).mean() < 3
+    content = (tmp_path / "photo.heic").read_bytes()
+    assert stills.decode_picture(content, formats=("HEIF",)).shape == upright.shape
+    with pytest.raises(MediaError, match="no picture that can be read; JPEG can"):
+        stills.decode_picture(content, formats=("JPEG",))
+    (tmp_path / "short.heic").write_bytes(content[: len(content) // 2])
+    with pytest.raises(MediaError, match=r"short\.heic is (damaged|not a picture)"):
+        read_picture(tmp_path / "short.heic")

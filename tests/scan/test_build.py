@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from refrestore.config import RuntimeSettings, ScanSettings
-from refrestore.errors import MediaError, ProfileError, ProjectError, UsageError
+from refrestore.errors import ProfileError, ProjectError, UsageError
 from refrestore.media.pixels import display_rgb
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
 from refrestore.project import Profile, Project, VideoSource
-from refrestore.scan.build import build_profile, pictures_in, update_profile
+from refrestore.scan.build import build_profile, update_profile
 from refrestore.scan.recognise import match_identities, match_pictures
 from refrestore.types import Faces, Geometry, Reference, Track
 
@@ -169,17 +169,6 @@ def test_who_is_linked_already_keeps_others_on_screen_away(film):
     film.link_profile(4, "Anna")  # the farther one of two who are on screen together
     match_identities(film, [anna], link=True)
     assert [one.profile for one in film.identities()] == [None, None, None, "Anna"]
-
-
-def test_pictures_in_folders(tmp_path):
-    for name in ("b.JPG", "a.png", "notes.txt"):
-        (tmp_path / name).touch()
-    assert [path.name for path in pictures_in([tmp_path])] == ["a.png", "b.JPG"]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="no picture in"):
-        pictures_in([tmp_path / "empty"])
-    with pytest.raises(MediaError, match="There is no file"):
-        pictures_in([tmp_path / "none"])
 
 
 @pytest.mark.shared

@@ -14,10 +14,10 @@ from refrestore.errors import UsageError
 from refrestore.evaluate.judge import TrueFace
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.pose import mesh_keypoints
+from refrestore.media.stills import PICTURE_SUFFIXES
 from refrestore.scan.photos import faces_of_pictures
 from refrestore.types import FloatArray, ImageArray, Reference
 
-PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 VIDEOS = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"}
 
 SAME_PHOTO = 4.0
@@ -92,7 +92,8 @@ def find_people(
         if not folder.is_dir():
             raise UsageError(f"There is no folder {folder} with people's photos.")
         for one in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
-            photos = sorted(file for file in one.iterdir() if file.suffix.lower() in PICTURES)
+            files = sorted(one.iterdir())
+            photos = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
             if len(photos) >= 2 and (not names or one.name in names):
                 found.append(Person(one.name, tuple(spread(photos, album))))
     if not found:

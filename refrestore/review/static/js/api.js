@@ -61,13 +61,19 @@ export const post = (path, body = {}, keepalive = false) =>
   });
 
 /**
+ * What browsers do not know for a picture: what phones write.
+ * @param {string} name
+ */
+const typeByName = (name) => (/\.hei[cf]$/i.test(name) ? "image/heic" : "image/unknown");
+
+/**
  * @param {string} path
  * @param {File} file
  */
 export const upload = (path, file) =>
   request(path, {
     method: "POST",
-    headers: { "Content-Type": file.type || "image/unknown", "X-Refrestore": "1" },
+    headers: { "Content-Type": file.type || typeByName(file.name), "X-Refrestore": "1" },
     body: file,
   });
 

@@ -83,7 +83,7 @@ function ProfileCard({ profile, changed }) {
       <input
         ref=${input}
         type="file"
-        accept="image/*"
+        accept="image/*,.heic,.heif"
         multiple
         hidden
         data-testid="photo-input"
