@@ -7,7 +7,7 @@ side: shrunk to it (`small`: noise 3, JPEG 70), to half of it (`half`: a film en
 damaged as in evaluate.py (`moderate`, `severe`). Each is restored at the side, and at 512 and
 shrunk; both are compared with the truth at the side: identity by two recognisers that share
 nothing, PSNR inside the hull. Differences are paired, with standard errors over people. Writes
-`sides.json` and `sides_SIDE.png` (rows: truth, input, at 512 and shrunk, at the side).
+`sides.json` and `sides_SIDE_KIND.png` (rows: truth, input, at 512 and shrunk, at the side).
 
 `--development` scores the six people that choices are made by instead.
 """
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--full", type=Path, help="weights to draw at 512 with; default the same")
     parser.add_argument("--mesh", type=Path, default=Path("models/lite/landmarks.onnx"))
     parser.add_argument("--faces", type=int, default=4, help="pictures of each person")
-    parser.add_argument("--sides", type=int, nargs="+", default=list(SIDES[:-1]))
+    parser.add_argument("--sides", type=int, nargs="+", default=list(SIDES))
     parser.add_argument("--development", action="store_true")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def main() -> None:
     names = DEVELOPMENT if arguments.development else VALIDATION
     people = [cache.people.index(name) for name in names if name in cache.people]
     entries: list[dict] = []
-    sheets: dict[int, list[np.ndarray]] = {side: [] for side in arguments.sides}
+    sheets: dict[tuple[int, str], dict[int, np.ndarray]] = {}
     spent: dict[int, list[float]] = {}
     for person in people:
         own = np.flatnonzero(cache.person == person)
@@ -134,12 +134,8 @@ def main() -> None:
                         if name != "truth":
                             entry[f"{name}: PSNR"] = float(psnr(picture_, shown["truth"], hull))
                     entries.append(entry)
-                    if kind == SMALL and not any(
-                        e["person"] == entry["person"] and e["side"] == side and e is not entry
-                        for e in entries
-                        if e["kind"] == SMALL
-                    ):
-                        sheets[side].append(np.concatenate(list(shown.values())))
+                    sheet = sheets.setdefault((side, kind), {})
+                    sheet.setdefault(person, np.concatenate(list(shown.values())))
     table = []
     for side in arguments.sides:
         for kind in DAMAGE:
@@ -179,10 +175,9 @@ def main() -> None:
     (arguments.out / "sides.json").write_text(
         json.dumps({"seconds_a_face": pace, "rows": table}, indent=1) + "\n"
     )
-    for side, sheet in sheets.items():
-        cv2.imwrite(
-            str(arguments.out / f"sides_{side}.png"), np.concatenate(sheet, axis=1)[..., ::-1]
-        )
+    for (side, kind), sheet in sheets.items():
+        picture = np.concatenate(list(sheet.values()), axis=1)
+        cv2.imwrite(str(arguments.out / f"sides_{side}_{kind}.png"), picture[..., ::-1])
 
 
 if __name__ == "__main__":
