@@ -233,7 +233,9 @@ class FusionNetwork(nn.Module):
                 finest, theirs * stretch(gains[:, 0], *size), stretch(shares, *size)
             )
         if missing and self.several:
-            finest = finest + self._finish(own, theirs, thought.detail)
+            # Outside the hull it has learnt little, and draws a grid.
+            drawn = self._finish(own, theirs, thought.detail)
+            finest = finest + drawn * stretch(hull, *size)
         images = enlarge(thought.images) + finest
         return Fused(images, stretch(_trust(thought.shares, side), *size))
 

@@ -20,7 +20,7 @@ from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.stills import read_picture
 from refrestore.project import Project
-from refrestore.render.crops import storage_to_crop
+from refrestore.render.crops import at_sides, storage_to_crop
 from refrestore.render.export import FaceExport, choose_faces, file_name, plans_within
 from refrestore.render.exported import folder_name
 from refrestore.render.plan import TrackPlan
@@ -83,12 +83,14 @@ def test_a_face_is_its_own_persons_at_its_own_time(scanned, rendered) -> None:
                 face["identity"], frame.time, face["frame"], face["track"]
             )
             row = project.faces([face["track"]], face["frame"], face["frame"] + 1)
-            wanted = cut_crops(rgb(frame), storage_to_crop(row.keypoints, geometry))[0]
             folder = rendered.exported / face["folder"]
             cropped, restored, compare = (
                 read_picture(folder / kind / face["file"])
                 for kind in ("cropped", "restored", "compare")
             )
+            side = len(cropped)
+            to_crop = at_sides(storage_to_crop(row.keypoints, geometry), np.array([side]))
+            wanted = cut_crops(rgb(frame), to_crop, side)[0]
             # Cut out of the planes at their own depth, not out of a picture in bytes.
             np.testing.assert_allclose(cropped.astype(int), wanted, atol=4)
             np.testing.assert_array_equal(compare, np.concatenate([cropped, restored], axis=1))
