@@ -47,8 +47,13 @@ def restore_pictures(
     several = len(photos) > 1 or output.is_dir() or any(photo.is_dir() for photo in photos)
     photos = [one for path in photos for one in (pictures_in([path]) if path.is_dir() else [path])]
     targets = [output / _name(photo) if several else output for photo in photos]
-    if len(set(targets)) < len(targets):
-        raise UsageError("Two of the pictures have the same name; restore them into two folders.")
+    become: dict[Path, Path] = {}
+    for photo, target in zip(photos, targets, strict=True):
+        other = become.setdefault(target, photo)
+        if other is not photo:
+            raise UsageError(
+                f"{other} and {photo} would both become {target}; restore them into two folders."
+            )
     for photo, target in zip(photos, targets, strict=True):
         if target.exists() and photo.exists() and target.samefile(photo):
             raise UsageError(f"{photo} would be overwritten; choose another output.")

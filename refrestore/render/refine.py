@@ -119,13 +119,13 @@ def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools
     raw = np.zeros((len(work), DENSE_LANDMARKS, 2), np.float32)
     presence = np.zeros(len(work), np.float32)
     samples: list[Sample] = []
-    pending: list[tuple[int, FrameTensor]] = []
+    pending: list[tuple[int, torch.Tensor]] = []
     kept: dict[int, list[tuple[int, torch.Tensor]]] = {}
 
     def look() -> None:
         if pending:
             rows = [row for row, _ in pending]
-            squares = to_uint8(crops([one for _, one in pending], to_square[rows], MESH_SIZE))
+            squares = to_uint8(torch.stack([crop for _, crop in pending]))
             found, there = tools.models.landmarker.dense(squares)
             raw[rows] = transform(from_square[rows], found)
             presence[rows] = there
@@ -144,7 +144,8 @@ def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools
         if not len(rows):
             continue
         picture = FrameTensor.of(frame.picture).to(tools.restorer.device)
-        pending += [(row, picture) for row in rows.tolist()]
+        small = crops([picture] * len(rows), to_square[rows], MESH_SIZE)
+        pending += zip(rows.tolist(), small, strict=True)
         for row in sampled.intersection(rows.tolist()):
             side = int(work.side[row])
             crop = crops([picture], work.to_crop[[row]], side)[0]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from refrestore.config import RuntimeSettings
 from refrestore.engine.pictures import restore_pictures
-from refrestore.errors import MediaError
+from refrestore.errors import MediaError, UsageError
 from refrestore.faces.analyser import load_face_models
 from refrestore.media.stills import pictures_in
 from refrestore.models.pack import load_face_pack
@@ -68,8 +68,8 @@ def test_a_bad_picture_does_not_stop_the_others(album, tmp_path, caplog):
 
 
 def test_a_folder_of_photos_becomes_a_folder(album, tmp_path, caplog):
-    for name in ("pipe.png", "folder.png"):
-        (album / name).rmdir() if name == "folder.png" else (album / name).unlink(missing_ok=True)
+    (album / "folder.png").rmdir()
+    (album / "pipe.png").unlink(missing_ok=True)
     pillow_heif.register_heif_opener()
     Image.new("RGB", (96, 64), (90, 90, 90)).save(album / "phone.heic", "HEIF")
     (album / "notes.txt").write_text("of a day at the sea")
@@ -82,3 +82,11 @@ def test_a_folder_of_photos_becomes_a_folder(album, tmp_path, caplog):
     assert {record.getMessage().split(" is ")[0] for record in caplog.records} == {
         str(album / name) for name in ("text.png", "gone.jpg", "empty.jpg")
     }
+
+
+def test_two_photos_that_would_become_one_are_named(tmp_path):
+    for name in ("a.heic", "a.jpg"):
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=r"a\.heic and .*a\.jpg would both become .*out/a\.jpg"):
+        restore_pictures([tmp_path], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
