@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
+import pillow_heif
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from refrestore.evaluate.demo import group_photo, portrait_photo
@@ -15,15 +16,16 @@ ASTRONAUT = 7
 
 @pytest.fixture
 def photos(tmp_path):
-    """Return photos: another one of the astronaut, one of somebody else, one of nobody."""
+    """Return photos: another one of the astronaut by a phone, of somebody else, of nobody."""
     other = portrait_photo()[:, ::-1]
     group = group_photo()
     height, width = group.shape[:2]
     nearest = group[int(0.2 * height) : int(0.6 * height), int(0.05 * width) : int(0.27 * width)]
-    made = {"mirrored": other, "somebody": nearest, "nobody": portrait_photo()[400:]}
-    for name, picture in made.items():
-        cv2.imwrite(str(tmp_path / f"{name}.jpg"), picture[..., ::-1])
-    return lambda name: tmp_path / f"{name}.jpg"
+    pillow_heif.register_heif_opener()
+    Image.fromarray(other).save(tmp_path / "mirrored.heic", "HEIF", quality=90)
+    for name, picture in (("somebody", nearest), ("nobody", portrait_photo()[400:])):
+        Image.fromarray(picture).save(tmp_path / f"{name}.jpg", quality=95)
+    return lambda name: tmp_path / name
 
 
 def save(review, identity, name):
@@ -103,7 +105,7 @@ def test_photos_are_checked_who_they_show(review, photos):
     profile = page.locator('[data-testid="profile"][data-profile="Eileen"]')
     expect(profile.locator("img.picture").first).to_be_visible()
     profile.get_by_test_id("photo-input").set_input_files(
-        [photos("mirrored"), photos("somebody"), photos("nobody")]
+        [photos("mirrored.heic"), photos("somebody.jpg"), photos("nobody.jpg")]
     )
     lines = profile.get_by_test_id("photo")
     expect(lines).to_have_count(3)
