@@ -31,7 +31,7 @@ from refrestore.project.profile import MATCH_MARGIN, MATCH_THRESHOLD, likeness
 from refrestore.project.profile_calibration import TAIL, calibrated, expected_own, left_out
 from refrestore.project.profile_cosines import cosines
 from refrestore.scan.agreement import one_person
-from refrestore.scan.photos import MIN_PHOTO_SHARPNESS, MIN_VISIBLE_QUALITY
+from refrestore.scan.photos import flaw
 from refrestore.types import Reference
 
 MOST_PHOTOS = 30
@@ -70,7 +70,7 @@ def embeddings(folder: Path, models: FaceModels, most: int) -> Embeddings:
         if not len(found):
             continue
         face = models.describe(image, found[[int(np.argmax(found.size))]])
-        if face.sharpness[0] >= MIN_PHOTO_SHARPNESS and face.quality[0] >= MIN_VISIBLE_QUALITY:
+        if flaw(face) is None:
             rows.append(face.embedding[0])
     return np.array(rows, np.float32).reshape(-1, 512)
 
