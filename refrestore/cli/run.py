@@ -203,17 +203,21 @@ def scan(
 
     from refrestore.scan.scan import scan as scan_video
 
+    from .advice import as_json, read_wanted, tell_wanted
+
     runtime = options.runtime_settings(device, pack, models_dir, None, threads)
     settings = ScanSettings(detect_every=detect_every, min_face=min_face)
     with progress_reporter(progress) as report:
         summary = scan_video(video, project, settings=settings, runtime=runtime, progress=report)
+    wanted = read_wanted(project)
     if json:
-        print_json({"project": str(project), **asdict(summary)})
+        print_json({"project": str(project), **asdict(summary), "wanted": as_json(wanted)})
         return
     print_line(
         f"{summary.frames} frames, {summary.shots} shots: {summary.identities} people in "
         f"{summary.tracks} appearances, {summary.references} close-ups kept."
     )
+    tell_wanted(wanted, project)
     print_line(f"Look at them: refrestore review {project}")
     print_line(f"       or, here: refrestore identities list -p {project}")
 

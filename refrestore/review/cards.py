@@ -46,6 +46,7 @@ def card(reader: Reader, view: View, identity: Identity, likely: Likely | None) 
         },
         "gaps": lacking,
         "readiness": readiness(len(used), lacking),
+        "wanted": reader.wanted(view, identity),
         "profile": None
         if identity.profile is None
         else {

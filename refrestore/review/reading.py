@@ -14,6 +14,7 @@ from refrestore.project import CloseUp, Match, Project
 from refrestore.project.gaps import find_gaps
 from refrestore.project.pooling import pool_tracks
 from refrestore.project.suggestions import Suggestions, suggest
+from refrestore.render.wanted import photos_wanted
 from refrestore.types import FloatArray, Identity, Track
 
 from .found import Found
@@ -106,6 +107,7 @@ class Reader:
         self._found: Found | None = None
         self._view: View | None = None
         self._gaps: OrderedDict[object, list[str]] = OrderedDict()
+        self._wanted: OrderedDict[object, str] = OrderedDict()
         self._likely: tuple[object, dict[int, Likely]] | None = None
         self._suggested: tuple[str, Suggestions] | None = None
 
@@ -148,6 +150,18 @@ class Reader:
                 while len(self._gaps) > _GAPS_KEPT:
                     self._gaps.popitem(last=False)
             return self._gaps[key]
+
+    def wanted(self, view: View, identity: Identity) -> str | None:
+        """Return which photos would help a person without close-ups and profile."""
+        if identity.state != "restore" or identity.profile is not None or view.cover(identity):
+            return None
+        key = (view.found.scan, identity.tracks)
+        with self._mutex:
+            if key not in self._wanted:
+                self._wanted[key] = photos_wanted(self.project, identity)
+                while len(self._wanted) > _GAPS_KEPT:
+                    self._wanted.popitem(last=False)
+            return self._wanted[key]
 
     def likely(self, view: View) -> Mapping[int, Likely]:
         """Return who people may be, of the profiles that are open."""

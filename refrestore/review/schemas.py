@@ -150,10 +150,11 @@ class Turn(Entry):
 
 
 class SaveProfile(Entry):
-    """A person's close-ups become a profile's."""
+    """A person's close-ups, or an album's photos, become a profile's, and the person is linked."""
 
     name: Name
-    identity: Number
+    identity: Number | None = None
+    album: Number | None = None
     add: bool = False
 
 

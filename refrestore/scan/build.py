@@ -99,12 +99,7 @@ def build_profile(
             "A profile is built from a project (--from), photos (--photos) or a video (--video): "
             "name at least one."
         )
-    name = check_name(name)
-    if not replace_existing and name in store.list():
-        raise ProfileError(
-            f"There is a profile {name!r} already: choose another name, or replace it with "
-            "--replace."
-        )
+    name = _free_name(name, store, replace_existing)
     sources, rejected = gather(
         from_projects=from_projects,
         photos=photos,
@@ -113,8 +108,42 @@ def build_profile(
         runtime=runtime,
         progress=progress,
     )
-    sources, _, notes = one_network(sources, Sight(runtime))
-    agreed = []
+    sight = Sight(runtime)
+    built = make_profile(name, sources, store=store, sight=sight, replace_existing=replace_existing)
+    return replace(built, rejected=(*rejected, *built.rejected))
+
+
+def make_profile(
+    name: str,
+    sources: Sequence[Source],
+    *,
+    store: ProfileStore,
+    sight: Sight,
+    replace_existing: bool = False,
+) -> Built:
+    """Make a profile of what sources show of one person and save it, as `build_profile` does.
+
+    Parameters
+    ----------
+    name
+        The person's.
+    sources
+        Close-ups of the person.
+    store
+        Where to save it.
+    sight
+        The recogniser of this pack.
+    replace_existing
+        Whether a profile of this name may be replaced.
+
+    Raises
+    ------
+    ProfileError
+        As `build_profile`.
+    """
+    name = _free_name(name, store, replace_existing)
+    sources, _, notes = one_network(sources, sight)
+    agreed, rejected = [], []
     for source in sources:
         kept, outsiders = majority(source)
         agreed.append(kept)
@@ -213,6 +242,16 @@ def teach_profile(
     profile, folder = store.change(name, learn)
     new = sum(digest(one) not in before for one in profile.references)
     return Built(profile, folder, tuple(rejected), new, tuple(notes))
+
+
+def _free_name(name: str, store: ProfileStore, replace_existing: bool) -> str:
+    name = check_name(name)
+    if not replace_existing and name in store.list():
+        raise ProfileError(
+            f"There is a profile {name!r} already: choose another name, or replace it with "
+            "--replace."
+        )
+    return name
 
 
 def _taught(

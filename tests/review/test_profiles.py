@@ -182,3 +182,61 @@ def test_a_profile_of_another_process_is_seen(real, tmp_path):
     assert not listed["fits"]
     assert listed["sentence"]
     assert real.card(one)["profile"]["found"]
+
+
+def put(page, album, content, kind="image/jpeg"):
+    headers = {"Content-Type": kind}
+    return page.http.post(f"/api/albums/{album}/photos", content=content, headers=headers)
+
+
+def test_an_album_becomes_a_profile_and_says_what_was_not_used(real, anna):
+    who = people(real)[0]["id"]
+    album = real.post("albums", {})["album"]
+    for number, picture in enumerate((*anna, astronaut()[:360, 60:420], somebody_else()), start=1):
+        said = put(real, album, encoded(picture)).json()
+        assert said["photo"] == number
+        assert said["sentence"].startswith("A face of ")
+    refused = put(real, album, encoded(np.full((400, 400, 3), 99, np.uint8)))
+    assert refused.status_code == 400
+    assert refused.json()["error"] == "The photo was not added: no face was found in it."
+    assert put(real, album, b"x", "text/plain").status_code == 415
+    wanted = {"name": "Bo", "identity": who, "album": album}
+    assert real.post("profiles", {**wanted, "name": "Anna"}, expect=409)["confirm"] == "add"
+    assert "cannot be the name" in real.post("profiles", {**wanted, "name": "../x"}, 400)["error"]
+    real.post("profiles", {**wanted, "identity": 99}, expect=400)
+    assert real.place.shelf.store.list() == ["Anna"]
+    said = real.post("profiles", wanted)
+    assert said["profile"]["references"] == 3
+    ((outsider),) = said["refused"]
+    assert outsider["photo"] == 4
+    assert outsider["sentence"].startswith("Not used: it shows somebody else than the others")
+    sources = [one.source for one in real.place.shelf.store.load("Bo").references]
+    assert all(one.startswith("photo ") and " added 2" in one for one in sources)
+    assert real.card(who)["profile"]["name"] == "Bo"
+    assert real.undo()["said"] == [f"Link person {who} to Bo"]
+    assert real.post("profiles", wanted, expect=409)["confirm"] == "add"
+    gone = real.post("profiles", {**wanted, "add": True}, expect=404)
+    assert "not held any more" in gone["error"]
+
+
+def test_an_album_of_two_people_or_of_nobody_leaves_nothing(real, anna):
+    album = real.post("albums", {})["album"]
+    said = real.post("profiles", {"name": "Bo", "album": album}, expect=400)
+    assert "no photo to make a profile of" in said["error"]
+    for picture in (anna[0], somebody_else()):
+        put(real, album, encoded(picture))
+    said = real.post("profiles", {"name": "Bo", "album": album}, expect=400)
+    assert "shows different people" in said["error"]
+    real.post("profiles", {"name": "Bo"}, expect=400)
+    assert real.place.shelf.store.list() == ["Anna"]
+
+
+def test_albums_that_were_left_are_forgotten_and_full_ones_said(page, monkeypatch):
+    from refrestore.review import photos
+
+    first, *_, last = (page.post("albums", {})["album"] for _ in range(photos.MOST_ALBUMS + 1))
+    assert put(page, first, b"").status_code == 404
+    monkeypatch.setattr(photos, "MOST_PHOTOS", 0)
+    full = put(page, last, b"")
+    assert full.status_code == 409
+    assert "0 photos at most" in full.json()["error"]

@@ -4,6 +4,8 @@ import { sized } from "./api.js";
 import { Picture, useLongPress } from "./face.js";
 import { Icon } from "./icons.js";
 import { html, useLayoutEffect, useRef, useState } from "./lib.js";
+import { newPerson } from "./new_person.js";
+import { bringsFiles, dropped } from "./photos.js";
 import { STATES, counted, duration, percent, readiness } from "./words.js";
 
 /** @typedef {import("./types.js").Card} Card */
@@ -111,11 +113,12 @@ function described(card) {
 }
 
 /**
- * Dragging a card onto another asks whether the two are one.
- * @param {number} id
+ * Dragging a card onto another asks whether the two are one; photos become the person's.
+ * @param {Card} card
  */
-function useDragging(id) {
-  const [over, setOver] = useState(false);
+function useDragging(card) {
+  const { id } = card;
+  const [over, setOver] = useState(/** @type {"" | "Merge" | "Add photos"} */ (""));
   const ours = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes(DRAGGED);
   return {
     over,
@@ -127,16 +130,20 @@ function useDragging(id) {
         if (picture) event.dataTransfer?.setDragImage(picture, 40, 40);
       },
       onDragOver: (/** @type {DragEvent} */ event) => {
-        if (!ours(event)) return;
+        if (!ours(event) && !bringsFiles(event)) return;
         event.preventDefault();
-        setOver(true);
+        setOver(ours(event) ? "Merge" : "Add photos");
       },
       onDragLeave: (/** @type {DragEvent} */ event) => {
         const inside = /** @type {HTMLElement} */ (event.currentTarget);
-        if (!inside.contains(/** @type {Node | null} */ (event.relatedTarget))) setOver(false);
+        if (!inside.contains(/** @type {Node | null} */ (event.relatedTarget))) setOver("");
       },
       onDrop: (/** @type {DragEvent} */ event) => {
-        setOver(false);
+        setOver("");
+        if (bringsFiles(event)) {
+          event.preventDefault();
+          void dropped(event).then((files) => newPerson(card, files));
+        }
         if (!ours(event)) return;
         event.preventDefault();
         const other = Number(event.dataTransfer?.getData(DRAGGED));
@@ -151,7 +158,7 @@ function useDragging(id) {
  *   onToggle: (id: number) => void, onOpen: () => void}} props
  */
 export function PersonCard({ card, chosen, choosing, current, onToggle, onOpen }) {
-  const { over, handlers } = useDragging(card.id);
+  const { over, handlers } = useDragging(card);
   const press = useLongPress(() => onToggle(card.id));
   const tab = current ? 0 : -1;
   const classes = ["card", `is-${card.state}`, chosen && "chosen", choosing && "choosing"];
@@ -176,7 +183,7 @@ export function PersonCard({ card, chosen, choosing, current, onToggle, onOpen }
     >
       <${Picture} src=${sized(card.cover, 256)} />
       ${card.state !== "restore" && html`<span class="badge">${BADGES[card.state]}</span>`}
-      ${over && html`<span class="drop-words">Merge</span>`}
+      ${over && html`<span class="drop-words">${over}</span>`}
     </a>
     <label class="tick" title="Select">
       <input
@@ -193,6 +200,16 @@ export function PersonCard({ card, chosen, choosing, current, onToggle, onOpen }
       <div class="quiet">${duration(card.seconds)} · ${counted(card.faces, "face")}</div>
       <${Readiness} card=${card} />
       <${ProfileLine} card=${card} />
+      ${card.wanted && html`<p class="advice" data-testid="wanted">${card.wanted}</p>`}
+      <button
+        class=${card.wanted ? "" : "plain"}
+        tabindex=${tab}
+        aria-label=${`Add photos of ${card.name}`}
+        data-testid="card-photos"
+        onClick=${() => void newPerson(card)}
+      >
+        <${Icon} name="upload" />Add photos
+      </button>
     </div>
   </li>`;
 }

@@ -10,6 +10,7 @@ import { Picture } from "./face.js";
 import { Icon } from "./icons.js";
 import { useKeys } from "./keys.js";
 import { html, useEffect, useState } from "./lib.js";
+import { newPerson } from "./new_person.js";
 import { pickPerson } from "./picker.js";
 import { chooseProfile, saveAsProfile } from "./profile_dialogs.js";
 import { go, previewAddress } from "./router.js";
@@ -98,6 +99,13 @@ function ProfileChoice({ card }) {
     </button>`
     }
     <button
+      class=${card.wanted ? "main" : ""}
+      data-testid="person-photos"
+      onClick=${() => void newPerson(card)}
+    >
+      <${Icon} name="upload" />Add photos…
+    </button>
+    <button
       data-testid="save-profile"
       disabled=${card.close_ups.used === 0}
       title=${card.close_ups.used ? "" : "There are no close-ups to save"}
@@ -125,6 +133,7 @@ function Head({ card }) {
         ${" "}${counted(card.tracks, "track")}
       </p>
       <${Readiness} card=${card} />
+      ${card.wanted && html`<p class="advice" data-testid="wanted">${card.wanted}</p>`}
       <${ProfileChoice} card=${card} />
     </div>
     <div class="person-acts">

@@ -3,13 +3,17 @@ import { complain, link } from "./actions.js";
 import { Refusal, get } from "./api.js";
 import { ask, sure } from "./dialog.js";
 import { Picture } from "./face.js";
+import { Icon } from "./icons.js";
 import { html } from "./lib.js";
+import { newPerson } from "./new_person.js";
 import { note } from "./notes.js";
 import { change } from "./store.js";
 import { counted } from "./words.js";
 
 /** @typedef {import("./types.js").Card} Card */
 /** @typedef {import("./types.js").Profile} Profile */
+
+const PHOTOS = Symbol("photos");
 
 /** @param {Card} card @param {Profile} profile */
 const said = (card, profile) =>
@@ -51,13 +55,19 @@ export async function chooseProfile(card) {
         )}
         ${
           !profiles.length &&
-          html`<p class="quiet">There are no profiles yet. Save somebody as one first.</p>`
+          html`<p class="quiet">There are no profiles yet: make one from photos.</p>`
         }
       </div>
-      <div class="choices"><button onClick=${() => done(null)}>Cancel</button></div>
+      <div class="choices">
+        <button onClick=${() => done(null)}>Cancel</button>
+        <button data-testid="pick-photos" onClick=${() => done(PHOTOS)}>
+          <${Icon} name="upload" />New from photos…
+        </button>
+      </div>
     `,
   });
-  if (typeof name === "string") await link(card.id, name);
+  if (name === PHOTOS) await newPerson(card);
+  else if (typeof name === "string") await link(card.id, name);
 }
 
 /** @param {Card} card */

@@ -36,6 +36,7 @@
  * @property {{used: number, total: number, largest_px: number | null}} close_ups
  * @property {string[]} gaps
  * @property {"good" | "some" | "none"} readiness
+ * @property {string | null} wanted which photos would help somebody without close-ups
  * @property {{name: string, certainty: number | null, found: boolean} | null} profile
  * @property {{name: string, similarity: number} | null} likely_profile
  * @property {string[]} not_profiles of whom somebody said that they are somebody else's
