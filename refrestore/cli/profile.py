@@ -20,6 +20,7 @@ from .profile_words import (
     meaning,
     refused,
     summary,
+    tell_album,
     tell_built,
     tell_refused,
 )
@@ -29,6 +30,7 @@ from .table import print_table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from refrestore.config import RuntimeSettings
     from refrestore.project import ProfileStore, Project
     from refrestore.scan.photos import Rejected
 
@@ -58,11 +60,23 @@ Who = Annotated[
 
 @app.command()
 def build(
-    name: Name,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Name of the profile; with --from-album, the only one to build."),
+    ] = None,
     from_project: People = None,
     photos: Photos = None,
     video: Videos = None,
     identity: Who = None,
+    from_album: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-album",
+            metavar="DIR",
+            help="Folder of photos whose face regions name people (XMP, as digiKam, Picasa and "
+            "Lightroom write it): a profile of each; those that exist learn from it.",
+        ),
+    ] = None,
     replace: Replace = False,
     device: options.DeviceOption = "auto",
     pack: options.PackOption = "lite",
@@ -72,10 +86,17 @@ def build(
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
-    """Build a profile of one person from projects, photos and videos."""
+    """Build a profile of one person from projects, photos and videos, or of all in an album."""
     from refrestore.scan.build import build_profile
 
     runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
+    if from_album is not None:
+        if from_project or photos or video or identity is not None:
+            raise UsageError("--from-album takes nothing else beside it: build in two commands.")
+        _build_album(from_album, name, runtime, replace=replace, progress=progress, json=json)
+        return
+    if name is None:
+        raise UsageError("Name the profile, or an album whose photos name people (--from-album).")
     with _people(from_project) as people, progress_reporter(progress) as report:
         built = build_profile(
             name,
@@ -326,6 +347,30 @@ def import_profile(
         print_json({"profile": summary(profile)})
     else:
         print_line(line(profile))
+
+
+def _build_album(
+    folder: Path,
+    name: str | None,
+    runtime: RuntimeSettings,
+    *,
+    replace: bool,
+    progress: options.Progress,
+    json: bool,
+) -> None:
+    from refrestore.project import ProfileStore
+    from refrestore.scan.album import build_from_album
+
+    with progress_reporter(progress) as report:
+        album = build_from_album(
+            folder,
+            name=name,
+            store=ProfileStore(profiles_directory(runtime)),
+            runtime=runtime,
+            replace_existing=replace,
+            progress=report,
+        )
+    tell_album(album, json)
 
 
 def _store(profiles_dir: Path | None) -> ProfileStore:

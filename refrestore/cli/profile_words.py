@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from refrestore.project import Match, Profile, ProfileStore
+    from refrestore.scan.album import AlbumProfiles
     from refrestore.scan.build import Built
     from refrestore.scan.photos import Rejected
 
@@ -80,6 +81,36 @@ def tell_built(built: Built, json: bool) -> None:
     for note in built.notes:
         print_line(note)
     tell_refused(built.rejected)
+
+
+def tell_album(album: AlbumProfiles, json: bool) -> None:
+    """Print what became of everybody whom an album names."""
+    if json:
+        people = [
+            {
+                "name": one.name,
+                "photos": one.photos,
+                "profile": None if one.built is None else summary(one.built.profile),
+                "new": 0 if one.built is None else one.built.new,
+                "taught": one.taught,
+                "problem": one.problem,
+                **refused(one.rejected),
+            }
+            for one in album.people
+        ]
+        unread = [{"source": one.source, "reason": one.reason} for one in album.unread]
+        print_json({"people": people, "unread": unread})
+        return
+    for one in album.people:
+        if one.built is None:
+            print_line(f"{one.name}: no profile of {one.photos} photos; {one.problem}")
+        else:
+            done = "taught" if one.taught else "made"
+            print_line(f"{line(one.built.profile)}, {one.built.new} new, {done} of {one.photos}")
+        for source in one.rejected:
+            print_line(f"  Not used: {source.source}, {source.reason}.")
+    for photo in album.unread:
+        print_line(f"Not read: {photo.source}, {photo.reason}.")
 
 
 def match_of(answer: Match) -> dict[str, Any]:

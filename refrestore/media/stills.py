@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 import mimetypes
+import os
 import warnings
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from refrestore.errors import MediaError, UsageError
 from refrestore.media.failures import writing
 from refrestore.media.files import check_file, publish
+from refrestore.names import readable_name
 from refrestore.types import ImageArray
 
 MAX_PIXELS = 160_000_000
@@ -75,6 +78,45 @@ def read_picture(path: str | Path, *, reduced: bool = False) -> ImageArray:
         raise MediaError(f"{path} is damaged or truncated ({error}).") from error
 
 
+@dataclass(frozen=True, slots=True)
+class PhotoTags:
+    """What a photo's header says.
+
+    Parameters
+    ----------
+    stored, shown
+        Width and height of the picture as it is stored, and turned upright.
+    orientation
+        EXIF's number for how the one becomes the other, 1 to 8.
+    xmp
+        The XMP packet inside it, None where there is none.
+    """
+
+    stored: tuple[int, int]
+    shown: tuple[int, int]
+    orientation: int
+    xmp: bytes | None
+
+
+def read_tags(path: Path) -> PhotoTags:
+    """Return what the header of a picture file says; no pixel is decoded.
+
+    Raises
+    ------
+    MediaError
+        As `read_picture`.
+    """
+    check_file(path)
+    try:
+        return _tags(path)
+    except _TooLargeError as error:
+        raise MediaError(f"{path} {error}") from error
+    except UnidentifiedImageError as error:
+        raise MediaError(f"{path} is not a picture that can be read.") from error
+    except _DAMAGES as error:
+        raise MediaError(f"{path} is damaged or truncated ({error}).") from error
+
+
 def pictures_in(paths: Iterable[Path]) -> list[Path]:
     """Return the pictures among files and folders, by name within each folder.
 
@@ -99,6 +141,27 @@ def pictures_in(paths: Iterable[Path]) -> list[Path]:
             check_file(path)
             found.append(path)
     return found
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Return the pictures in a folder and all folders in it, in the order of their paths.
+
+    Raises
+    ------
+    UsageError
+        When there is none.
+    MediaError
+        When it is no folder.
+    """
+    if not folder.is_dir():
+        raise MediaError(f"{readable_name(folder)} is not a folder.")
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [one for one in folders if not one.startswith(".")]
+        found += [one for one in map(Path(place).joinpath, files) if _may_be_picture(one)]
+    if not found:
+        raise UsageError(f"There is no picture in {readable_name(folder)}.")
+    return sorted(found)
 
 
 def _may_be_picture(path: Path) -> bool:
@@ -170,6 +233,11 @@ class _TooLargeError(Exception):
 
 _DAMAGES = (OSError, ValueError, SyntaxError)
 
+_FAR_TOO_LARGE = f"has more than {MAX_PIXELS // 1_000_000} megapixels; make it smaller first."
+
+_ON_ITS_SIDE = 5
+"""EXIF orientations from this on turn a picture by a quarter."""
+
 
 @cache
 def _know_heif() -> None:
@@ -186,9 +254,7 @@ def _decoded(source: Path | BinaryIO, formats: tuple[str, ...] | None, reduced: 
         try:
             opened = Image.open(source, formats=formats)
         except Image.DecompressionBombError as error:
-            raise _TooLargeError(
-                f"has more than {MAX_PIXELS // 1_000_000} megapixels; make it smaller first."
-            ) from error
+            raise _TooLargeError(_FAR_TOO_LARGE) from error
         with opened:
             _bound(opened, reduced)
             ImageOps.exif_transpose(opened, in_place=True)
@@ -198,6 +264,25 @@ def _decoded(source: Path | BinaryIO, formats: tuple[str, ...] | None, reduced: 
                 strip = opened.crop((0, top, width, min(height, top + _STRIP)))
                 rgb[top : top + _STRIP] = np.asarray(_as_rgb(strip))
             return rgb
+
+
+def _tags(path: Path) -> PhotoTags:
+    _know_heif()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            opened = Image.open(path)
+        except Image.DecompressionBombError as error:
+            raise _TooLargeError(_FAR_TOO_LARGE) from error
+        with opened:
+            # What reads HEIF turns it upright itself, and keeps what it was.
+            turned = opened.info.get("original_orientation") if opened.format == "HEIF" else None
+            said = turned or opened.getexif().get(ExifTags.Base.Orientation, 1)
+            orientation = said if isinstance(said, int) and 1 <= said <= 8 else 1
+            other = opened.size[::-1] if orientation >= _ON_ITS_SIDE else opened.size
+            stored, shown = (other, opened.size) if turned else (opened.size, other)
+            xmp = opened.info.get("xmp")
+    return PhotoTags(stored, shown, orientation, xmp if isinstance(xmp, bytes) else None)
 
 
 def _bound(opened: Image.Image, reduced: bool) -> None:
