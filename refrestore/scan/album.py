@@ -16,7 +16,7 @@ from refrestore.project import ProfileStore
 from refrestore.project.profile_document import check_name
 from refrestore.scan.build import Built, make_profile, teach_profile
 from refrestore.scan.networks import Sight, Source
-from refrestore.scan.photos import Rejected, Tagged, faces_of_pictures, unreadable
+from refrestore.scan.photos import Rejected, Tagged, faces_of_pictures, unreadable, why_none
 from refrestore.scan.scan import Progress
 
 MOST_FACES = 120
@@ -198,7 +198,7 @@ class _Maker:
             found = faces_of_pictures(self.counter.over(tagged), self.models)
             rejected = found.rejected
             if not found.references:
-                raise ProfileError(f"none of the photos can be used; {_first(rejected)}.")
+                raise ProfileError(f"none of the photos can be used; {why_none(rejected)}.")
             source = Source("the album", found.references, self.sight.network)
             built = self._built(name, source, taught)
         except ProfileError as error:
@@ -221,7 +221,3 @@ class _Maker:
 def _area(region: FaceRegion) -> float:
     left, top, right, bottom = region.boxes[0]
     return (right - left) * (bottom - top)
-
-
-def _first(rejected: Sequence[Rejected]) -> str:
-    return f"{rejected[0].source}: {rejected[0].reason}"

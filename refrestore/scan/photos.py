@@ -39,6 +39,8 @@ MIN_VISIBLE_QUALITY = 0.03
 
 _DETECT_SIZE = 640
 
+_EXAMPLES = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
@@ -129,6 +131,15 @@ def faces_of_pictures(
         except _NotUsableError as error:
             rejected.append(Rejected(source, str(error)))
     return PictureFaces(tuple(references), tuple(rejected))
+
+
+def why_none(rejected: Sequence[Rejected]) -> str:
+    """Return why pictures gave no reference, as a part of a sentence: an example of each reason."""
+    examples = {one.reason: one for one in reversed(rejected)}
+    told = [one for one in rejected if examples.get(one.reason) is one][:_EXAMPLES]
+    more = len(rejected) - len(told)
+    said = "; ".join(f"{one.source}: {one.reason}" for one in told)
+    return f"{said}; and {more} more" if more else said
 
 
 def unreadable(picture: Path, error: MediaError) -> Rejected:
