@@ -128,3 +128,20 @@ def test_files_dropped_on_a_card_are_its_photos(review, album):
     page.get_by_test_id("new-person").get_by_test_id("profile-name").press("Escape")
     expect(page.get_by_test_id("new-person")).to_have_count(0)
     assert review.store.list() == []
+
+
+def test_a_full_album_says_so_of_all_the_rest_and_asks_no_more(review, album, monkeypatch):
+    monkeypatch.setattr("refrestore.review.photos.MOST_PHOTOS", 1)
+    page = review.page
+    review.watched.allow("409")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_test_id("view-profiles").click()
+    page.get_by_test_id("new-person-button").click()
+    dialog = page.get_by_test_id("new-person")
+    names = ["two.jpg", "one.heic", "three.png", "somebody.jpg"]
+    dialog.get_by_test_id("photo-input").set_input_files([album / name for name in names])
+    for name in names[1:]:
+        expect(line(review, name)).to_contain_text("1 photos at most")
+    expect(dialog.get_by_test_id("make-profile")).to_contain_text("1 photo")
+    assert len([url for url in asked if url.endswith("/photos")]) == 2

@@ -47,7 +47,16 @@ function Album({ card, files, done }) {
   const [saved, setSaved] = useState(/** @type {Saved | null} */ (null));
   const album = useRef(/** @type {number | null} */ (null));
 
+  const left = useRef(false);
+  useEffect(
+    () => () => {
+      left.current = true;
+    },
+    [],
+  );
+
   const path = async () => {
+    if (left.current) return null;
     album.current ??= (await post("albums")).album;
     return `albums/${album.current}/photos`;
   };
@@ -60,6 +69,7 @@ function Album({ card, files, done }) {
   const usable = photos.filter((one) => one.state === "added").length;
   const checking = photos.some((one) => one.state === "checking");
   const wanted = name.trim();
+  const label = usable ? `Make a profile of ${counted(usable, "photo")}` : "Make a profile";
   const again = asked !== "" && asked === wanted;
 
   const make = async () => {
@@ -139,7 +149,7 @@ function Album({ card, files, done }) {
         disabled=${!usable || checking || !wanted || busy}
         onClick=${() => void make()}
       >
-        ${again ? `Add to ${wanted}` : `Make a profile of ${counted(usable, "photo")}`}
+        ${again ? `Add to ${wanted}` : label}
       </button>
     </div>
   </div>`;

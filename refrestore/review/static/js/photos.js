@@ -11,24 +11,36 @@ import { announce } from "./notes.js";
 /** @typedef {{file: File, state: "checking" | "added" | "refused", words: string,
  *   number?: number}} Photo */
 
+/** @typedef {() => string | null | Promise<string | null>} Path where photos are sent; null for
+ *   nowhere any more */
+
 /** What programs keep beside photos, as `media.stills` has it; none is one. */
 const BESIDE = /(^\.|\.(aae|db|ini|xmp)$)/i;
 
+const CONFLICT = 409;
+
+/** What an album says when it takes no more; of a profile the same number is about one photo. */
+const isFull = (/** @type {string} */ path, /** @type {Refusal} */ error) =>
+  path.startsWith("albums/") && error.status === CONFLICT;
+
 /**
- * @param {string} path
+ * @param {Path} path
  * @param {File} file
- * @returns {Promise<Partial<Photo>>} what became of it
+ * @returns {Promise<(Partial<Photo> & {full?: boolean}) | null>} what became of it; null for nothing
  */
 async function sent(path, file) {
-  /** @type {Partial<Photo>} */
+  let where = /** @type {string | null} */ ("");
+  /** @type {Partial<Photo> & {full?: boolean}} */
   let news;
   try {
-    const answer = await upload(path, file);
+    where = await path();
+    if (where === null) return null;
+    const answer = await upload(where, file);
     news = { state: "added", words: answer.sentence, number: answer.photo };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     if (error.status === 0 || error.status === 401) complain(error);
-    news = { state: "refused", words: error.message };
+    news = { state: "refused", words: error.message, full: isFull(where ?? "", error) };
   }
   announce(`${file.name}: ${news.words}`);
   return news;
@@ -36,7 +48,7 @@ async function sent(path, file) {
 
 /**
  * Photos that are under way or have arrived, the newest first.
- * @param {() => string | Promise<string>} path where they are sent
+ * @param {Path} path
  * @param {() => void} [changed] called after each that was added
  */
 export function usePhotos(path, changed = () => undefined) {
@@ -54,9 +66,12 @@ export function usePhotos(path, changed = () => undefined) {
     ]);
     // One after the other: each is compared with all before it.
     turn.current = turn.current.then(async () => {
-      for (const file of fresh) {
-        const news = await sent(await path(), file);
-        put(file, news);
+      for (const [place, file] of fresh.entries()) {
+        const heard = await sent(path, file);
+        if (heard === null) return;
+        const { full, ...news } = heard;
+        for (const one of full ? fresh.slice(place) : [file]) put(one, news);
+        if (full) return;
         if (news.state === "added") changed();
       }
     });
