@@ -249,6 +249,6 @@ def _fitting(
         return 0.0, None
     shift = corner.astype(np.float32)
     found = found.with_columns(box=found.box + np.tile(shift, 2), keypoints=found.keypoints + shift)
-    fits = overlaps(found.box, np.float32(region))
+    fits = overlaps(found.box, region.astype(np.float32))
     best = int(np.argmax(fits))
     return float(fits[best]), found[[best]]
