@@ -58,7 +58,7 @@ def photos_wanted(project: Project, identity: Identity) -> str:
     pixels = _STEP * int(np.ceil(needed / _STEP))
     return (
         f"No close-up resolves more than the faces to restore: add {FEWEST} to {ENOUGH} sharp "
-        f"photos, the face {pixels} px high or more, {_looking(pose_names(poses))}."
+        f"photos, the face {pixels} px high or more, {looking(pose_names(poses))}."
     )
 
 
@@ -74,11 +74,15 @@ def _middle(resolved: DoubleArray) -> float:
     return float(np.median(resolved)) if len(resolved) else 0.0
 
 
-def _looking(poses: Sequence[Pose]) -> str:
+def looking(poses: Sequence[Pose]) -> str:
     """Return from where, as the end of a sentence; the poses that most faces have."""
     counts = Counter(poses)
     common = [pose for pose, count in counts.most_common() if count >= _COMMON * len(poses)]
-    return " and ".join(_LOOKING.get(pose, f"in {pose} view") for pose in common or ["front"])
+    turned = [pose for pose in common if pose not in _LOOKING]
+    said = [_LOOKING[pose] for pose in common if pose in _LOOKING]
+    if turned:
+        said.append(f"in {' and '.join(turned)} view")
+    return " and ".join(said or [_LOOKING["front"]])
 
 
 def _faces(project: Project, tracks: Sequence[int]) -> tuple[DoubleArray, FloatArray]:

@@ -9,7 +9,7 @@ from refrestore.config import ScanSettings
 from refrestore.faces.quality import resolved_size
 from refrestore.project import Project, VideoSource
 from refrestore.render.need import CLEARLY_SHARPER, UNJUDGED_SHARPNESS
-from refrestore.render.wanted import SMALLEST_PHOTO, all_wanted, is_bare, photos_wanted
+from refrestore.render.wanted import SMALLEST_PHOTO, all_wanted, is_bare, looking, photos_wanted
 from refrestore.scan.harvest import MIN_SIZE
 from refrestore.types import Faces, Geometry, Reference, Track
 
@@ -94,3 +94,20 @@ def test_who_has_close_ups_a_profile_or_is_left_alone_needs_none(project):
     assert told() == [1, 5]
     project.drop_close_ups([one.id for one in project.close_ups(4)])
     assert told() == [1, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("poses", "words"),
+    [
+        ([], "from the front"),
+        (["front"] * 9 + ["up"], "from the front"),
+        (["left profile"] * 5 + ["front"] * 4, "from the front and in left profile view"),
+        (
+            ["left three-quarter"] * 5 + ["right three-quarter"] * 4,
+            "in left three-quarter and right three-quarter view",
+        ),
+        (["down"] * 5 + ["up"] * 4, "looking down and looking up"),
+    ],
+)
+def test_the_poses_that_most_faces_have_are_told(poses, words):
+    assert looking(poses) == words
