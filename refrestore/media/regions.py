@@ -120,7 +120,7 @@ def _regions(xmp: bytes, path: Path, tags: PhotoTags) -> tuple[FaceRegion, ...]:
         root = _tree(xmp.rstrip(b"\0 \r\n\t"))
         found = list(_mwg(root, tags)) or list(_people_tags(root, tags))
     except (_UnreadableError, expat.ExpatError, UnicodeError, LookupError) as error:
-        raise MediaError(f"The XMP of {name} cannot be read ({error}).") from error
+        raise MediaError(f"{name} has XMP that cannot be read ({error}).") from error
     except _OtherShapeError as error:
         raise MediaError(f"{name} {error}.") from error
     return tuple(found)

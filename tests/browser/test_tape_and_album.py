@@ -1,0 +1,87 @@
+"""A tape and an album: somebody who is never sharp in the film gets her own face from photos."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from refrestore.config import RuntimeSettings
+from refrestore.evaluate.demo import group_photo
+from refrestore.faces.analyser import load_face_models
+from refrestore.models.pack import load_face_pack
+
+from .conftest import WIDE
+from .test_preview import shown
+from .test_render import order, state
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+HERS = slice(0.2, 0.62), slice(0.8, 1.0)
+"""Where she is in the group photo, shares of height and width."""
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Return two photos of whom the film shows far away only."""
+    group = group_photo()
+    rows, columns = (
+        slice(int(part.start * side), int(part.stop * side))
+        for part, side in zip(HERS, group.shape, strict=False)
+    )
+    picture = group[rows, columns]
+    Image.fromarray(picture).save(tmp_path / "one.png")
+    Image.fromarray(picture[:, ::-1]).save(tmp_path / "two.png")
+    return picture, [tmp_path / "one.png", tmp_path / "two.png"]
+
+
+def test_from_photos_to_a_render(review, photos):
+    page = review.page
+    picture, files = photos
+    who = next(card for card in review.json("/api/identities")["identities"] if card["wanted"])
+    review.go(f"preview?at={WIDE}&person={who['id']}")
+    without = shown(review)
+    review.go("people")
+    review.card(who["id"]).get_by_test_id("card-photos").click()
+    dialog = page.get_by_test_id("new-person")
+    dialog.get_by_test_id("photo-input").set_input_files(files)
+    dialog.get_by_test_id("profile-name").fill("Phoebe")
+    expect(dialog.get_by_test_id("make-profile")).to_contain_text("2 photos")
+    dialog.get_by_test_id("make-profile").click()
+    review.done("Phoebe is a profile of 2 close-ups, linked to")
+    review.go(f"preview?at={WIDE}&person={who['id']}")
+    expect(page.get_by_test_id("preview-after")).not_to_have_attribute("src", without["after"])
+    restored = shown(review)
+    (face,) = [one for one in restored["boxes"] if one["identity"] == who["id"]]
+    assert face["name"] == "Phoebe"
+    assert face["strength"] > 0
+    before = likeness(review, without, face["box"], picture)
+    after = likeness(review, restored, face["box"], picture)
+    assert after > before + 0.05
+    button = order(review, "tape.mp4", f"0:0{WIDE}", f"0:0{WIDE + 0.16:.2f}")
+    button.click()
+    state(review, "done")
+    report = next(j for j in review.json("/api/jobs")["jobs"] if j["kind"] == "render")["result"]
+    people = {one["id"]: one for one in review.json(report["report"])["identities"]}
+    assert people[who["id"]]["profile"] == "Phoebe"
+    assert people[who["id"]]["restored_faces"] > 0
+    assert people[who["id"]]["unreferenced_faces"] == 0
+
+
+def likeness(review, result, box, picture):
+    """Return how like her photo the face at a box is, after what a preview did."""
+    models = load_face_models(load_face_pack(RuntimeSettings(device="cpu")), "cpu", threads=1)
+
+    def embedded(image, near=None):
+        image = np.ascontiguousarray(image)
+        found = models.detector.detect([image], [0], 640)
+        middle = None if near is None else np.array([near[0] + near[2], near[1] + near[3]]) / 2
+        row = 0
+        if middle is not None:
+            centres = (found.box[:, :2] + found.box[:, 2:]) / 2
+            row = int(np.argmin(np.linalg.norm(centres - middle, axis=1)))
+        return models.describe(image, found[[row]]).embedding[0]
+
+    seen = embedded(review.picture(result["after"]), box)
+    return float(seen @ embedded(picture))
