@@ -24,6 +24,8 @@ from refrestore.moment import Moment, parse_moment
 
 Device = Literal["auto", "cpu", "cuda"]
 PackName = Literal["lite", "full", "teachers"]
+Deinterlace = Literal["auto", "off", "frame"]
+Denoise = Literal["off", "light", "strong"]
 
 INSIGHTFACE_PACK = "~/.insightface/models/buffalo_l"
 """insightface's own place (model_zoo.get_model, app.FaceAnalysis)."""
@@ -72,6 +74,15 @@ class ScanSettings(Settings):
         0.40, gt=0, lt=1, description="Cosine similarity above which two tracks may be one person."
     )
     max_references: int = Field(24, ge=1, description="References kept per person.")
+    deinterlace: Deinterlace = Field(
+        "auto",
+        description="Make one picture of two fields: never, always (frame: one for each picture), "
+        "or where the film is measured to be interlaced.",
+    )
+    denoise: Denoise = Field("off", description="Take noise from the whole frame.")
+    video_stream: int | None = Field(
+        None, ge=0, description="Index of the film in a file that holds several."
+    )
 
 
 class EncoderSettings(Settings):

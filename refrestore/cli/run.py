@@ -8,7 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from refrestore.config import EncoderSettings, ExportSettings, RenderSettings, ScanSettings
+from refrestore.config import (
+    Deinterlace,
+    Denoise,
+    EncoderSettings,
+    ExportSettings,
+    RenderSettings,
+    ScanSettings,
+)
 from refrestore.errors import UsageError
 
 from . import options
@@ -66,6 +73,31 @@ End = Annotated[
 ]
 DetectEvery = Annotated[
     int, typer.Option("--detect-every", min=1, help="Look for new faces every n-th frame.")
+]
+DeinterlaceOption = Annotated[
+    Deinterlace,
+    typer.Option(
+        "--deinterlace",
+        help="One picture of two fields (bwdif), for the whole frame: auto, where the film is "
+        "measured to be interlaced; frame, always; off.",
+    ),
+]
+DenoiseOption = Annotated[
+    Denoise,
+    typer.Option(
+        "--denoise",
+        help="Take noise from the whole frame: off, light (what differs between pictures) or "
+        "strong (a picture's own grain too).",
+    ),
+]
+VideoStream = Annotated[
+    int | None,
+    typer.Option(
+        "--video-stream",
+        min=0,
+        metavar="N",
+        help="Which video stream, in a file that holds several (a multiplex).",
+    ),
 ]
 Batch = Annotated[
     Any,
@@ -136,6 +168,9 @@ def run(
     start: Start = None,
     end: End = None,
     detect_every: DetectEvery = 5,
+    deinterlace: DeinterlaceOption = "auto",
+    denoise: DenoiseOption = "off",
+    video_stream: VideoStream = None,
     batch: Batch = "auto",
     background: Background = None,
     export_faces: ExportFaces = None,
@@ -159,7 +194,13 @@ def run(
             output,
             profiles=people,
             project=project,
-            scan_settings=ScanSettings(detect_every=detect_every, min_face=min_face),
+            scan_settings=ScanSettings(
+                detect_every=detect_every,
+                min_face=min_face,
+                deinterlace=deinterlace,
+                denoise=denoise,
+                video_stream=video_stream,
+            ),
             render_settings=RenderSettings.model_validate(
                 {
                     "scale": scale,
@@ -191,6 +232,9 @@ def scan(
     project: options.ProjectFolder,
     detect_every: DetectEvery = 5,
     min_face: MinFace = 16,
+    deinterlace: DeinterlaceOption = "auto",
+    denoise: DenoiseOption = "off",
+    video_stream: VideoStream = None,
     device: options.DeviceOption = "auto",
     pack: options.PackOption = "lite",
     models_dir: options.ModelsDir = None,
@@ -206,9 +250,22 @@ def scan(
     from .advice import as_json, read_wanted, tell_wanted
 
     runtime = options.runtime_settings(device, pack, models_dir, None, threads)
-    settings = ScanSettings(detect_every=detect_every, min_face=min_face)
+    settings = ScanSettings(
+        detect_every=detect_every,
+        min_face=min_face,
+        deinterlace=deinterlace,
+        denoise=denoise,
+        video_stream=video_stream,
+    )
     with progress_reporter(progress) as report:
-        summary = scan_video(video, project, settings=settings, runtime=runtime, progress=report)
+        summary = scan_video(
+            video,
+            project,
+            settings=settings,
+            runtime=runtime,
+            progress=report,
+            announce=report.note,
+        )
     wanted = read_wanted(project)
     if json:
         print_json({"project": str(project), **asdict(summary), "wanted": as_json(wanted)})

@@ -17,8 +17,10 @@ from refrestore.config import (
 from refrestore.engine.local import render
 from refrestore.errors import Kept, UsageError, kept_if_broken_off
 from refrestore.media.encoder import resolve_encoder
-from refrestore.media.probe import probe
+from refrestore.media.probe import VideoInfo
+from refrestore.media.source import open_source, source_notes
 from refrestore.project import Profile, Project, match
+from refrestore.project.film import project_film
 from refrestore.project.network import Network
 from refrestore.project.workplace import OutputPlace
 from refrestore.render.background import Background, open_background
@@ -119,8 +121,8 @@ def run(
     background = open_background(render_settings, runtime)
     with ExitStack() as stack:
         places = [stack.enter_context(OutputPlace(plan.output)) for plan in plans]
-        for plan, place in zip(plans, places, strict=True):
-            info = probe(plan.video)
+        films = [_film(plan, scan_settings, announce) for plan in plans]
+        for plan, place, info in zip(plans, places, films, strict=True):
             resolve_encoder(
                 encoder,
                 info,
@@ -133,6 +135,7 @@ def run(
         return _run(
             plans,
             places,
+            films,
             profiles=profiles,
             scan_settings=scan_settings,
             render_settings=render_settings,
@@ -148,6 +151,7 @@ def run(
 def _run(
     plans: Sequence[Plan],
     places: Sequence[OutputPlace],
+    films: Sequence[VideoInfo],
     *,
     profiles: Sequence[Profile],
     scan_settings: ScanSettings,
@@ -164,8 +168,16 @@ def _run(
     network = toolbox.eyes.network
     scanned: list[Plan] = []
     with kept_if_broken_off(lambda: _kept_scans(scanned, plans)):
-        for plan in plans:
-            _scan_once(plan, scan_settings, runtime, network, progress)
+        for plan, film in zip(plans, films, strict=True):
+            if not _is_scanned(plan, film, scan_settings, network):
+                scan(
+                    plan.video,
+                    plan.project,
+                    settings=scan_settings,
+                    runtime=runtime,
+                    progress=progress,
+                    info=film,
+                )
             scanned.append(plan)
         profiles = [toolbox.fitted(profile) for profile in profiles]
         album = Album(profiles, network)
@@ -221,22 +233,39 @@ def _make_folder(folder: Path) -> None:
         raise UsageError(f"The output folder {folder} cannot be made: {error.strerror}.") from error
 
 
-def _scan_once(
-    plan: Plan,
-    settings: ScanSettings,
-    runtime: RuntimeSettings,
-    network: Network,
-    progress: ProgressCallback | None,
-) -> None:
-    """Scan unless the project holds a finished scan with these settings and this recogniser."""
+def _film(plan: Plan, settings: ScanSettings, announce: Announce | None) -> VideoInfo:
+    """Return a video as it is to be read: as its project's scan did, if that was asked the same."""
     if Project.exists(plan.project):
         with Project.open(plan.project) as project:
-            project.check_video(probe(plan.video).fingerprint, plan.video)
-            info = project.scan_info()
-            same = info is not None and info.settings == settings
-            if same and info is not None and not info.network.contradicts(network):
-                return
-    scan(plan.video, plan.project, settings=settings, runtime=runtime, progress=progress)
+            known = project.scan_info()
+            if known is not None and known.settings == settings:
+                return project_film(project, plan.video)
+    info = open_source(plan.video, settings)
+    for note in source_notes(info, settings.deinterlace):
+        (announce or (lambda note: None))(note)
+    return info
+
+
+def _is_scanned(plan: Plan, film: VideoInfo, settings: ScanSettings, network: Network) -> bool:
+    """Return whether the project holds a scan of these pictures, settings and recogniser."""
+    if not Project.exists(plan.project):
+        return False
+    with Project.open(plan.project) as project:
+        project.check_video(film.fingerprint, plan.video)
+        project.check_stream(film.chosen)
+        info = project.scan_info()
+        return (
+            info is not None
+            and _same_scan(info.settings, settings)
+            and info.treatment == film.treatment
+            and not info.network.contradicts(network)
+        )
+
+
+def _same_scan(one: ScanSettings, other: ScanSettings) -> bool:
+    """Return whether two scans of the same pictures would be the same."""
+    pictures = {"deinterlace", "denoise", "video_stream"}
+    return one.model_dump(exclude=pictures) == other.model_dump(exclude=pictures)
 
 
 class Album:

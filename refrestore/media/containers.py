@@ -14,7 +14,8 @@ from refrestore.errors import MediaError, UsageError
 from refrestore.media.failures import reason
 from refrestore.media.files import libav_url
 from refrestore.media.matroska import PLACEHOLDER
-from refrestore.media.probe import StreamInfo, VideoInfo, chapters_of
+from refrestore.media.probe import VideoInfo
+from refrestore.media.streams import StreamInfo, chapters_of
 from refrestore.media.timecode import TAG, without_timecode
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ def resolve_copy(info: VideoInfo, output: Path, *, work: Path | None = None) -> 
         open_film(info.path) as source,
     ):
         packets = partial(_packets, info, timeline, count=TRIAL_PACKETS)
-        stream = film_stream(source, info.path)
+        stream = film_stream(source, info.path, info.stream)
         begin = timeline.ticks[:TRIAL_PACKETS]
         end = begin[-1] + timeline.duration(begin[-1], timeline.following())
         span = replace(timeline.span, film=(begin[0] * timeline.unit, end * timeline.unit))
@@ -77,7 +77,9 @@ def copy_film(encoder: Encoder, info: VideoInfo, output: Path, *, work: Path | N
     timeline = _timeline(info, encoder.container)
     with open_film(info.path) as source:
         film = Film(
-            film_stream(source, info.path), partial(_packets, info, timeline), timeline.span
+            film_stream(source, info.path, info.stream),
+            partial(_packets, info, timeline),
+            timeline.span,
         )
         publish_joined(output, encoder, info, film, work=work)
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from refrestore.media.containers import OutputFile, clipped_chapters
-from refrestore.media.probe import VideoInfo, is_cover, open_input
+from refrestore.media.probe import VideoInfo, open_input
 from refrestore.media.reader import read_packets
 from refrestore.media.sound import SoundConverter
+from refrestore.media.streams import is_cover
 
 if TYPE_CHECKING:
     from refrestore.media.encoder import Encoder

@@ -26,16 +26,11 @@ from refrestore.media.hdr import NAMES
 from refrestore.media.join import Timeline, film_packets
 from refrestore.media.matroska import write_sample_aspect
 from refrestore.media.mux import Film, Trial, mux
-from refrestore.media.probe import (
-    StreamInfo,
-    VideoInfo,
-    is_cover,
-    open_input,
-    probe,
-)
+from refrestore.media.probe import VideoInfo, open_input, probe
 from refrestore.media.reader import read_packets
 from refrestore.media.segments import SegmentIndex
 from refrestore.media.sound import SoundPlan, sound_plans
+from refrestore.media.streams import StreamInfo, is_cover
 from refrestore.media.timecode import is_timecode_track
 
 if TYPE_CHECKING:
@@ -88,10 +83,14 @@ class Preflight:
             sounds = {
                 each.index: sound_plans(each, encoder.container)
                 for each in source.streams
-                if each.type == "audio" and each.codec_context is not None
+                if each.type == "audio"
+                and each.codec_context is not None
+                and each.index not in info.foreign
             }
         chapters = [each.index for each in info.streams if each.chapters]
-        encoder = replace(encoder, timecode=timecode, left_out=(*timecodes, *chapters))
+        encoder = replace(
+            encoder, timecode=timecode, left_out=(*timecodes, *chapters, *info.foreign)
+        )
         refused = self._refusal(encoder, [])
         if refused is not None and timecode is not None:
             encoder = replace(encoder, timecode=None)
@@ -234,6 +233,8 @@ class Preflight:
         written = probe(self._path)
         lost = [NAMES[name] for name in sorted(info.side_data - written.side_data)]
         notes = [f"The source's {name} cannot be kept: {self._codec}, {place}." for name in lost]
+        if info.foreign:
+            notes.append("Streams of the multiplex's other programmes are left out.")
         if timecode is not None and written.timecode is None:
             notes.append(f"The timecode {timecode} cannot be kept in {place}.")
         elif track and place in ("matroska", "webm"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,13 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import av
-from av.stream import Disposition
 
 from refrestore.errors import MediaError
 from refrestore.media.colour import FULL, ColorTags
 from refrestore.media.files import check_file, libav_url
 from refrestore.media.hdr import HdrMetadata, shown_differently
+from refrestore.media.streams import StreamInfo, chapters_of, is_cover, stream_infos
 from refrestore.media.timecode import timecode_in
+from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.moment import Timecode
 from refrestore.types import Geometry
 
@@ -44,38 +44,6 @@ PROBE_PACKETS = 500
 UNTIMED_PACKETS = 4096
 """Packets read in search of a first time. Matroska stores times before 0, which libav does not
 tell, as 16-bit milliseconds: 33 seconds at most, 3,932 pictures at 120 a second."""
-
-StreamKind = Literal["video", "audio", "subtitle", "data", "attachment", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class StreamInfo:
-    """One stream of a file.
-
-    Parameters
-    ----------
-    index
-        Position in the file, from 0.
-    kind, codec
-        As libav names them; codec "none" where it knows none.
-    language, title
-        As tagged, if tagged.
-    cover
-        A still picture attached to the file, not a film.
-    chapters
-        The text track by which QuickTime files carry their chapters.
-    """
-
-    index: int
-    kind: StreamKind
-    codec: str
-    language: str | None = None
-    title: str | None = None
-    cover: bool = False
-    chapters: bool = False
-
-    def __str__(self) -> str:
-        return f"stream {self.index} ({self.kind}, {self.codec})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +78,7 @@ class VideoInfo:
     color
         Colour tags.
     interlaced
-        Whether pictures are two fields.
+        Whether pictures are flagged as two fields, and left so.
     streams
         All streams, the film's among them.
     chapters
@@ -125,6 +93,10 @@ class VideoInfo:
         HDR10 metadata of the first picture, or None.
     side_data
         Which side data of `hdr.NAMES` it has.
+    treatment
+        What is done to every picture that is read (`source.py`); nothing, as probed.
+    chosen
+        `stream`, where it is not the one that is taken unasked.
     """
 
     path: Path
@@ -149,41 +121,66 @@ class VideoInfo:
     timecode: Timecode | None = None
     hdr: HdrMetadata | None = None
     side_data: frozenset[str] = frozenset()
+    treatment: Treatment = UNTREATED
+    chosen: int | None = None
+
+    @property
+    def films(self) -> tuple[StreamInfo, ...]:
+        """The video streams that may be the film: all but covers."""
+        return tuple(each for each in self.streams if each.kind == "video" and not each.cover)
+
+    @property
+    def foreign(self) -> tuple[int, ...]:
+        """Indices of the streams that belong to other programmes than the film."""
+        own = set(self.streams[self.stream].programmes)
+        return tuple(
+            each.index
+            for each in self.streams
+            if own and each.programmes and own.isdisjoint(each.programmes)
+        )
 
 
-def probe(path: str | Path) -> VideoInfo:
+def probe(path: str | Path, stream: int | None = None) -> VideoInfo:
     """Open a video and return what it holds; one picture is decoded for what only pictures tell.
+
+    Parameters
+    ----------
+    path
+        The video.
+    stream
+        Index of the film stream, if it is not to be the one that libav takes for the best.
 
     Raises
     ------
     MediaError
-        The file is missing, empty, not a video, or has no video stream or no picture.
+        The file is missing, empty, not a video, or has no video stream, not the one that is asked
+        for, or no picture.
     """
     path = Path(path)
     with open_film(path) as container:
-        stream = film_stream(container, path)
-        picture = _first_picture(container, stream, path)
-        context = stream.codec_context
-        rate = stream.average_rate or stream.guessed_rate or FALLBACK_RATE
-        if rate > MAX_RATE and stream.guessed_rate:
-            rate = stream.guessed_rate
-        time_base = stream.time_base or 1 / FALLBACK_RATE
-        start = (stream.start_time or 0) * time_base
+        film = film_stream(container, path, stream)
+        picture = _first_picture(container, film, path)
+        context = film.codec_context
+        rate = film.average_rate or film.guessed_rate or FALLBACK_RATE
+        if rate > MAX_RATE and film.guessed_rate:
+            rate = film.guessed_rate
+        time_base = film.time_base or 1 / FALLBACK_RATE
+        start = (film.start_time or 0) * time_base
         if picture.pts is not None:
             start = picture.pts * time_base
-        elif (counted := _counted_back(path, rate)) is not None:
+        elif (counted := _counted_back(path, film.index, rate)) is not None:
             start = counted
-        duration = _duration(container, stream, start)
-        frames = stream.frames or (None if duration is None else max(1, round(duration * rate)))
+        duration = _duration(container, film, start)
+        frames = film.frames or (None if duration is None else max(1, round(duration * rate)))
         full = picture.format.name.startswith("yuvj")
         return VideoInfo(
             path=path,
             container=container.format.name,
-            stream=stream.index,
+            stream=film.index,
             geometry=Geometry(
                 picture.width,
                 picture.height,
-                stream.sample_aspect_ratio or Fraction(1),
+                film.sample_aspect_ratio or Fraction(1),
                 _clockwise(picture.rotation),
             ),
             display_matrix=_display_matrix(picture),
@@ -202,13 +199,14 @@ def probe(path: str | Path) -> VideoInfo:
                 FULL if full else int(picture.color_range),
             ),
             interlaced=bool(picture.interlaced_frame),
-            streams=tuple(_stream_info(each, container) for each in container.streams),
+            streams=stream_infos(container, path),
             chapters=len(chapters_of(container)),
             size=path.stat().st_size,
             fingerprint=fingerprint(path),
-            timecode=_timecode(container, stream, rate),
+            timecode=_timecode(container, film, rate),
             hdr=HdrMetadata.of(picture),
             side_data=shown_differently(picture),
+            chosen=None if film.index == _best(container, path)[1].index else film.index,
         )
 
 
@@ -252,19 +250,25 @@ def open_input(path: Path, options: dict[str, str] | None = None) -> av.containe
         ) from error
 
 
-def film_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """Return the stream that is the film: libav's best one that is not a cover.
+def film_stream(
+    container: av.container.InputContainer, path: Path, index: int | None = None
+) -> av.VideoStream:
+    """Return the stream that is the film: of an index, or libav's best one that is not a cover.
 
     Raises
     ------
     MediaError
-        There is none, or none that this build of libav can decode.
+        There is none, not that one, or none that this build of libav can decode.
     """
-    films = [each for each in container.streams.video if not is_cover(each)]
-    if not films:
-        raise MediaError(f"{path} has no video stream.")
-    best = container.streams.best("video")
-    film = best if isinstance(best, av.VideoStream) and best in films else films[0]
+    films, film = _best(container, path)
+    if index is not None:
+        numbers = [each.index for each in films]
+        if index not in numbers:
+            raise MediaError(
+                f"{path} has no video stream {index}: --video-stream takes "
+                f"{', '.join(map(str, numbers))}."
+            )
+        film = films[numbers.index(index)]
     # Stub modules type this as never None, but libav has no decoder for some codecs.
     context: Any = film.codec_context
     if context is None:
@@ -277,17 +281,6 @@ def film_stream(container: av.container.InputContainer, path: Path) -> av.VideoS
     # What the container says need not be what the pictures say.
     context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
     return film
-
-
-def chapters_of(container: av.container.InputContainer) -> list[dict[str, Any]]:
-    """Return the chapters as PyAV gives them; none where it is too old to read them (15.0)."""
-    read: Callable[[], list[dict[str, Any]]] = getattr(container, "chapters", list)
-    return read()
-
-
-def is_cover(stream: Any) -> bool:
-    """Return whether a stream is a still picture attached to the file."""
-    return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
 
 
 def fingerprint(path: Path) -> str:
@@ -306,6 +299,17 @@ def bit_depth(pixel_format: av.VideoFormat) -> int:
     return max((component.bits for component in pixel_format.components), default=8)
 
 
+def _best(
+    container: av.container.InputContainer, path: Path
+) -> tuple[list[av.VideoStream], av.VideoStream]:
+    """Return the streams that may be the film, and the one that is where nobody chooses."""
+    films = [each for each in container.streams.video if not is_cover(each)]
+    if not films:
+        raise MediaError(f"{path} has no video stream.")
+    best = container.streams.best("video")
+    return films, best if isinstance(best, av.VideoStream) and best in films else films[0]
+
+
 def _first_picture(
     container: av.container.InputContainer, stream: av.VideoStream, path: Path
 ) -> av.VideoFrame:
@@ -320,19 +324,19 @@ def _first_picture(
     raise MediaError(f"{path} has a video stream, but no picture in it can be decoded.")
 
 
-def _counted_back(path: Path, rate: Fraction) -> Fraction | None:
+def _counted_back(path: Path, index: int, rate: Fraction) -> Fraction | None:
     """Return the first picture's time, counted back from the first that is known; None if none is.
 
     What pictures are given, and in which order, only the decoder says; but it is asked only if a
     packet promises a time (elementary streams have none at all).
     """
     with open_film(path) as container:
-        packets = islice(container.demux(film_stream(container, path)), UNTIMED_PACKETS)
+        packets = islice(container.demux(film_stream(container, path, index)), UNTIMED_PACKETS)
         with suppress(av.FFmpegError):
             if all(packet.pts is None for packet in packets):
                 return None
     with open_film(path) as container:
-        stream = film_stream(container, path)
+        stream = film_stream(container, path, index)
         stream.thread_type = "AUTO"
         time_base, untimed = stream.time_base or 1 / FALLBACK_RATE, 0
         with suppress(av.FFmpegError):
@@ -388,21 +392,3 @@ def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
         if data.type.name == "DISPLAYMATRIX":
             return struct.unpack("=9i", bytes(data)[:36])
     return None
-
-
-def _stream_info(stream: Any, container: av.container.InputContainer) -> StreamInfo:
-    context = getattr(stream, "codec_context", None)
-    name = context.name if context is not None else getattr(stream, "name", None)
-    quicktime = "mov" in container.format.name.split(",")
-    return StreamInfo(
-        index=stream.index,
-        kind=stream.type,
-        codec=name or "none",
-        language=stream.metadata.get("language"),
-        title=stream.metadata.get("title"),
-        cover=is_cover(stream),
-        chapters=quicktime
-        and stream.type == "data"
-        and name == "bin_data"
-        and bool(chapters_of(container)),
-    )

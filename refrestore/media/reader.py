@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
@@ -14,6 +15,7 @@ from typing import Any
 import av
 
 from refrestore.errors import MediaError
+from refrestore.media.filtering import Timed, treat
 from refrestore.media.probe import VideoInfo, film_stream, open_film, probe
 from refrestore.types import Frame, Geometry
 
@@ -60,7 +62,8 @@ class VideoReader:
         Index and exact time of a frame from which on frames are wanted, from an earlier reading:
         decoding starts at a key frame before it, and that frame is the first given. A file in which
         it is not found at that time, or whose pictures come out damaged, is read from its
-        beginning: then the first given is frame 0.
+        beginning: then the first given is frame 0. Pictures are treated as they are when read from
+        the beginning (`VideoInfo.treatment`).
 
     Attributes
     ----------
@@ -93,7 +96,7 @@ class VideoReader:
         self._path = Path(path)
         self._start, self._end, self._enter = start, end, enter
         self._size = queue or queue_size(self.info.geometry, self.info.bit_depth)
-        self._skipped = 0
+        self._wanted = 0
         self._queue: _Queue | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -160,49 +163,64 @@ class VideoReader:
         return False
 
     def _frames(self) -> Iterator[Frame]:
-        info = self.info
-        clock = _Clock(info)
-        index = -1
-        pictures = self._entered() or self._pictures()
-        if self._skipped:
-            index = self._skipped - 1
-        for picture in pictures:
-            index += 1
-            time = clock.time_of(picture)
+        given = False
+        for index, time, picture in treat(self.info.treatment, self._timed()):
+            given = True
+            if index < self._wanted:
+                continue  # read for what comes after it
             if self._end is not None and time >= self._end:
                 return
             if self._start is None or time >= self._start:
-                yield Frame(index, time, picture, info.geometry)
-        if index < 0:
+                yield Frame(index, time, picture, self.info.geometry)
+        if not given:
             raise MediaError(f"{self._path} has a video stream, but no frame of it can be decoded.")
 
-    def _entered(self) -> Iterator[av.VideoFrame] | None:
-        """Return the pictures from `enter` on, None if they must be read from the beginning."""
+    def _timed(self) -> Iterator[Timed]:
+        clock = _Clock(self.info)
+        first, pictures = self._begun()
+        for index, picture in enumerate(pictures, first):
+            yield index, clock.time_of(picture), picture
+
+    def _begun(self) -> tuple[int, Iterator[av.VideoFrame]]:
+        """Return the index of the first picture that is read, and the pictures from it on.
+
+        A treatment looks back: so many pictures before the one that was entered at are read too.
+        """
         if self._enter is None or self._enter[0] <= 0:
-            return None
+            return 0, self._pictures()
         index, time = self._enter
+        reach = self.info.treatment.reach
+        if index <= reach:
+            self._wanted = index
+            return 0, self._pictures()
         for margin in SEEK_MARGINS:
             pictures = self._pictures(seek=time - margin, until=time)
             failures = self.decode_failures
-            if (first := self._found(pictures, time)) is not None:
-                self._skipped = index
-                return chain([first], pictures)
+            if (found := self._found(pictures, time, reach)) is not None:
+                self._wanted = index
+                return index - reach, chain(found, pictures)
             pictures.close()
             self.decode_failures = failures
             if time - margin <= self.info.start:
                 break
-        return None
+        return 0, self._pictures()
 
-    def _found(self, pictures: Iterator[av.VideoFrame], time: Fraction) -> av.VideoFrame | None:
-        """Return the picture of exactly that time, if it comes out whole behind a key frame."""
-        failures, whole = self.decode_failures, False
+    def _found(
+        self, pictures: Iterator[av.VideoFrame], time: Fraction, reach: int
+    ) -> list[av.VideoFrame] | None:
+        """Return the picture of exactly that time and so many before it, if all come out whole.
+
+        They do behind a key frame.
+        """
+        failures, whole = self.decode_failures, deque[av.VideoFrame](maxlen=reach + 1)
         for picture in pictures:
-            whole |= bool(picture.key_frame)
+            if whole or picture.key_frame:
+                whole.append(picture)
             exact = None if picture.pts is None else picture.pts * self.info.time_base
             if exact is None or exact > time or self.decode_failures > failures:
                 return None
             if exact == time:
-                return picture if whole else None
+                return list(whole) if len(whole) > reach else None
         return None
 
     def _pictures(
@@ -213,7 +231,7 @@ class VideoReader:
         Nothing comes where that is later than `until`.
         """
         with open_film(self._path) as container:
-            stream = film_stream(container, self._path)
+            stream = film_stream(container, self._path, self.info.stream)
             stream.thread_type = "AUTO"
             time_base = self.info.time_base
             if seek is not None:

@@ -20,13 +20,14 @@ from .folder import PRIVATE_FILE
 from .opening import APPLICATION_ID, BUSY_SECONDS, connect, in_memory, is_of_disk
 from .rows import meta_number, read_row
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE scans (
     id INTEGER PRIMARY KEY AUTOINCREMENT, settings TEXT NOT NULL, recogniser TEXT NOT NULL,
-    started TEXT NOT NULL, frames INTEGER, recogniser_digest TEXT NOT NULL DEFAULT ''
+    started TEXT NOT NULL, frames INTEGER, recogniser_digest TEXT NOT NULL DEFAULT '',
+    treatment TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE shots (
     scan INTEGER NOT NULL, number INTEGER NOT NULL, first INTEGER NOT NULL, stop INTEGER NOT NULL,
@@ -71,7 +72,14 @@ def _recogniser_by_digest(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE scans ADD COLUMN recogniser_digest TEXT NOT NULL DEFAULT ''")
 
 
-MIGRATIONS: Mapping[int, Migration] = MappingProxyType({1: _recogniser_by_digest})
+def _pictures_treated(connection: sqlite3.Connection) -> None:
+    """2 to 3: a scan says what was done to the pictures, "" where that was nothing."""
+    connection.execute("ALTER TABLE scans ADD COLUMN treatment TEXT NOT NULL DEFAULT ''")
+
+
+MIGRATIONS: Mapping[int, Migration] = MappingProxyType(
+    {1: _recogniser_by_digest, 2: _pictures_treated}
+)
 """Step from version n to n + 1, run inside one transaction."""
 
 

@@ -27,6 +27,7 @@ from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
 from refrestore.media.entries import Entries
 from refrestore.media.files import publish
+from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.types import Faces, ImageArray, Reference, Shot, Track
 
 from . import columns
@@ -76,6 +77,8 @@ class ScanInfo:
     recogniser_digest
         First 16 hexadecimal digits of the SHA-256 of the network's file, "" in a scan of a version
         that did not note it.
+    treatment
+        What was done to the film's pictures; nothing in a scan of a version that could not.
     """
 
     id: int
@@ -84,6 +87,7 @@ class ScanInfo:
     started: str
     frames: int | None
     recogniser_digest: str = ""
+    treatment: Treatment = UNTREATED
 
     @property
     def network(self) -> Network:
@@ -170,6 +174,7 @@ class Project(CloseUpDecisions):
         project = cls.open(folder)
         try:
             project.check_video(video.fingerprint, video.path)
+            project.check_stream(video.stream)
         except BaseException:
             project.close()
             raise
@@ -213,8 +218,34 @@ class Project(CloseUpDecisions):
                 "video: choose its own project or a new folder."
             )
 
+    def check_stream(self, stream: int | None) -> None:
+        """Refuse another stream of the video: its pictures are of another film.
+
+        Parameters
+        ----------
+        stream
+            Index of the one that is wanted, None for the one that is taken unasked.
+
+        Raises
+        ------
+        ProjectError
+            When it is not the project's.
+        """
+        video = self.video
+        if stream != video.stream:
+            about = "the first choice" if video.stream is None else f"stream {video.stream}"
+            raise ProjectError(
+                f"The project {self.folder} is about {about} of the streams in {video.path.name}, "
+                "and another is asked for: choose its own project or a new folder."
+            )
+
     def begin_scan(
-        self, settings: ScanSettings, *, recogniser: str = "", recogniser_digest: str = ""
+        self,
+        settings: ScanSettings,
+        *,
+        recogniser: str = "",
+        recogniser_digest: str = "",
+        treatment: Treatment = UNTREATED,
     ) -> ScanWriter:
         """Start a scan that replaces the current one when, and only when, it ends well.
 
@@ -223,12 +254,14 @@ class Project(CloseUpDecisions):
         ProjectError
             When another scan of this project is running.
         """
-        return ScanWriter(self, settings, recogniser, recogniser_digest)
+        return ScanWriter(self, settings, recogniser, recogniser_digest, treatment)
 
     def scan_info(self) -> ScanInfo | None:
         """Return what is known of the current scan, None before the first."""
         rows = self.database.read(
-            "scans", "id, settings, recogniser, started, frames, recogniser_digest", _CURRENT_ONE
+            "scans",
+            "id, settings, recogniser, started, frames, recogniser_digest, treatment",
+            _CURRENT_ONE,
         )
         if not rows:
             self.scan_id()  # which says so where there should be one

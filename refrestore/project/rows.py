@@ -19,6 +19,7 @@ from refrestore.types import DENSE_LANDMARKS, EMBEDDING_SIZE, FloatArray
 from . import columns
 from .damage import DamageError
 from .settings import unpack_settings
+from .treated import unpack_treatment
 from .values import finite, fraction, number_in, optional, text, whole
 
 Check = Callable[[Any], Any]
@@ -86,6 +87,7 @@ TABLES: Mapping[str, Mapping[str, Check]] = MappingProxyType(
             "started": text(SHORT),
             "frames": optional(whole(0, MOST_FRAMES)),
             "recogniser_digest": text(SHORT),
+            "treatment": unpack_treatment,
         },
         "shots": {
             "scan": _SCAN,

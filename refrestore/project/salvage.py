@@ -21,7 +21,7 @@ _LARGEST_INTEGRITY_LIST = 10
 _PAGE = 4096
 """Bytes of a page: SQLite's own choice since 2016, and nobody made another."""
 
-_DEFAULTS: Row = {"recogniser_digest": ""}
+_DEFAULTS: Row = {"recogniser_digest": "", "treatment": ""}
 """Columns that an older version did not have."""
 
 _HEADER_PAGES, _HEADER_FREE = slice(28, 32), slice(32, 40)

@@ -22,6 +22,7 @@ import numpy as np
 from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
 from refrestore.media.files import disk_error, write_file
+from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.types import Faces, ImageArray, IntArray, Reference, Shot, Track
 
 from . import columns
@@ -32,6 +33,7 @@ from .files import encode_jpeg, encode_png
 from .folder import LOCK, SCANS, SPOOL
 from .lock import FileLock
 from .times import TIMES, pack_times
+from .treated import pack_treatment
 
 if TYPE_CHECKING:
     from .project import Project
@@ -47,7 +49,12 @@ class ScanWriter:
     """
 
     def __init__(
-        self, project: Project, settings: ScanSettings, recogniser: str, digest: str = ""
+        self,
+        project: Project,
+        settings: ScanSettings,
+        recogniser: str,
+        digest: str = "",
+        treatment: Treatment = UNTREATED,
     ) -> None:
         self._project = project
         self._database = project.database
@@ -57,9 +64,15 @@ class ScanWriter:
         try:
             sweep(self._database, project.folder)
             self.id = self._database.execute(
-                "INSERT INTO scans (settings, recogniser, recogniser_digest, started) "
-                "VALUES (?, ?, ?, ?)",
-                (settings.model_dump_json(), recogniser, digest, now()),
+                "INSERT INTO scans (settings, recogniser, recogniser_digest, treatment, started) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (
+                    settings.model_dump_json(),
+                    recogniser,
+                    digest,
+                    pack_treatment(treatment),
+                    now(),
+                ),
             )
             self.folder = scan_folder(project.folder, self.id)
             self._make_folder()

@@ -20,7 +20,7 @@ def unpack_settings(value: Any) -> ScanSettings:
     DamageError
         When they cannot be understood.
     """
-    said = json_object(value)
+    said = {"deinterlace": "off", **json_object(value)}  # by versions that could not
     try:
         return ScanSettings(**{k: v for k, v in said.items() if k in ScanSettings.model_fields})
     except ValidationError as error:

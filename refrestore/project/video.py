@@ -17,6 +17,9 @@ from .values import field, fraction, json_object, optional, positive_fraction, t
 _LONGEST_PATH = 32_768
 """Windows' limit, the longest of all."""
 
+_MOST_STREAMS = 2**16
+"""Eight times as many as a transport stream can number."""
+
 _LARGEST_SIDE = 2**20
 """No codec knows larger pictures."""
 
@@ -41,6 +44,8 @@ class VideoSource:
         Number of frames, None until counted.
     duration
         Seconds, None if the container does not say.
+    stream
+        Index of the film in its file, None where it is the one that is taken unasked.
     """
 
     path: Path
@@ -50,6 +55,7 @@ class VideoSource:
     rate: Fraction
     frames: int | None = None
     duration: Fraction | None = None
+    stream: int | None = None
 
 
 def pack_video(video: VideoSource, folder: Path) -> str:
@@ -73,6 +79,7 @@ def pack_video(video: VideoSource, folder: Path) -> str:
             "rate": str(video.rate),
             "frames": video.frames,
             "duration": None if video.duration is None else str(video.duration),
+            "stream": video.stream,
         },
         ensure_ascii=False,
     )
@@ -118,4 +125,5 @@ def _unpack(said: dict[str, Any], folder: Path) -> VideoSource:
         rate=field(said, "rate", fraction),
         frames=field(said, "frames", optional(whole(0, 2**31))),
         duration=field(said, "duration", optional(fraction)),
+        stream=field(said, "stream", optional(whole(0, _MOST_STREAMS))),
     )

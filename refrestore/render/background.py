@@ -91,7 +91,7 @@ class Background:
         if info.interlaced:
             raise MediaError(
                 f"{info.path} is interlaced, and --background would repaint two half pictures as "
-                "one; deinterlace it first or leave --background out."
+                "one; scan it with --deinterlace frame or leave --background out."
             )
 
     def compose(self, painted: Painted, scale: int, later: Touched | None = None) -> av.VideoFrame:

@@ -122,7 +122,8 @@ def _copied(recipe: FilmRecipe, folder: SegmentFolder, said: Notes) -> Encoder |
     """
     settings, info, output = recipe.settings, recipe.info, recipe.output
     ranged = settings.start is not None or settings.end is not None
-    if settings.scale != 1 or ranged or recipe.asked.model_fields_set:
+    asked = recipe.asked.model_fields_set or info.treatment.filters
+    if settings.scale != 1 or ranged or asked:
         return None
     try:
         encoder = resolve_copy(info, output, work=folder.path)

@@ -16,9 +16,10 @@ from refrestore.media.compose import compose
 from refrestore.media.entries import Entries
 from refrestore.media.moments import no_such_moment, resolve_moment
 from refrestore.media.pixels import display_rgb
-from refrestore.media.probe import VideoInfo, probe
+from refrestore.media.probe import VideoInfo
 from refrestore.moment import Moment
 from refrestore.project import Profile, Project
+from refrestore.project.film import as_scanned, probed_film
 from refrestore.render.background import open_background
 from refrestore.render.frames import passes_of
 from refrestore.render.people import People, gather_people
@@ -112,10 +113,14 @@ class Previewer:
         self.profiles = tuple(profiles)
         self._project = project
         self._runtime = runtime or RuntimeSettings()
-        self.info: VideoInfo = probe(video or project.video.path)
-        project.check_video(self.info.fingerprint, self.info.path)
+        self._probed = probed_film(project, video)
         self._toolbox = toolbox
         self._people: tuple[object, People] | None = None
+
+    @property
+    def info(self) -> VideoInfo:
+        """The film, to be read as the project's scan of now read it."""
+        return as_scanned(self._project, self._probed)
 
     @cached_property
     def toolbox(self) -> Toolbox:
@@ -189,24 +194,25 @@ class Previewer:
             If the film shows nothing then.
         """
         report = progress or (lambda stage, done, total: None)
+        info = self.info
         shots, entries = self._project.shots(), self._project.entries()
-        time = resolve_moment(at, self.info, shots, entries)
+        time = resolve_moment(at, info, shots, entries)
         toolbox, people = self._equipped(settings), self.people()
-        geometry = self.info.geometry.scaled(settings.scale)
+        geometry = info.geometry.scaled(settings.scale)
         with passes_of(
-            self.info,
+            info,
             entries,
-            math.ceil(seconds * self.info.average_rate),
+            math.ceil(seconds * info.average_rate),
             announce=announce,
             passed=lambda index: report("read", index, None),
         ) as passes:
             first = passes.look.first_at(time)
             if first is None:
-                raise no_such_moment(at, self.info, shots)
-            stop = max(first + 1, _frame_after(first, time + seconds, seconds, entries, self.info))
+                raise no_such_moment(at, info, shots)
+            stop = max(first + 1, _frame_after(first, time + seconds, seconds, entries, info))
             recipe = read_recipe(
                 self._project,
-                self.info,
+                info,
                 toolbox,
                 people,
                 settings,
@@ -224,9 +230,9 @@ class Previewer:
                     display_rgb(Frame(frame.index, frame.time, picture, geometry))
                     for picture in (compose(frame, [], scale=settings.scale), one.picture)
                 )
-                shown = _shown(recipe.plans, frame.index, self.info.geometry, before)
+                shown = _shown(recipe.plans, frame.index, info.geometry, before)
                 report("restore", frame.index - first + 1, stop - first)
-                yield Preview(frame.time - self.info.start, before, after, one.faces, shown)
+                yield Preview(frame.time - info.start, before, after, one.faces, shown)
 
     def _equipped(self, settings: RenderSettings) -> Toolbox:
         """Return the networks, with the one for the rest of the frame that the settings name."""

@@ -18,8 +18,9 @@ from refrestore.errors import MediaError
 from refrestore.media.encoder import Encoder, resolve_encoder
 from refrestore.media.entries import Entries
 from refrestore.media.moments import Part, film_length, frame_at, resolve_part
-from refrestore.media.probe import VideoInfo, probe
+from refrestore.media.probe import VideoInfo
 from refrestore.project import Profile, Project
+from refrestore.project.film import project_film
 from refrestore.project.timing import Timeline
 from refrestore.render.export import FaceExport, check_export_folder, plans_within
 from refrestore.render.people import People, gather_people
@@ -133,7 +134,7 @@ class FilmRecipe(Recipe):
         return digest(
             [
                 __version__,
-                self.info.fingerprint,
+                [self.info.fingerprint, self.info.stream, self.info.treatment.filters],
                 [(shot.first, shot.stop) for shot in self.shots],
                 self.settings.model_dump(mode="json"),
                 repr(self.encoder),
@@ -217,8 +218,7 @@ def prepare(
     RefrestoreError
         One of its kinds, with one sentence.
     """
-    info = probe(video or project.video.path)
-    project.check_video(info.fingerprint, info.path)
+    info = project_film(project, video)
     shots, entries = project.shots(), project.entries()
     part = resolve_part(settings.start, settings.end, info, shots, entries)
     if export is not None:

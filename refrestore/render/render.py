@@ -10,6 +10,7 @@ from typing import Any
 from refrestore import __version__
 from refrestore.errors import kept_if_broken_off
 from refrestore.media.encoder import Encoder
+from refrestore.media.source import source_notes
 from refrestore.render.export import plans_within
 from refrestore.render.exported import publish_faces
 from refrestore.render.film import Film, Notes
@@ -107,7 +108,7 @@ def _facts(recipe: FilmRecipe, encoder: Encoder) -> dict[str, Any]:
 
 def _notes(recipe: FilmRecipe, records: Sequence[SegmentRecord], *, copied: bool) -> list[str]:
     """Return what the reader should know first, in sentences."""
-    notes, networks = list(recipe.people.notes), recipe.networks
+    notes, networks = [*source_notes(recipe.info), *recipe.people.notes], recipe.networks
     if not recipe.plans:
         notes.append("No faces were found.")
     elif not copied and not any(record.faces for record in records):

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 
-from refrestore.media.probe import probe
+from refrestore.project.film import project_film
 from refrestore.project.scanning import thumbnail_path
 
 from .failures import NotFoundError
@@ -50,8 +50,7 @@ def picture_routes(place: Place) -> APIRouter:
     @routes.get("/{scan}/moment.jpg")
     def moment(scan: int, at: Annotated[float, Query(allow_inf_nan=False)]) -> Response:
         found = place.view_of_scan(scan).found
-        info = probe(place.settings.video or place.project.video.path)
-        place.project.check_video(info.fingerprint, info.path)
+        info = project_film(place.project, place.settings.video)
         make = partial(moment_jpeg, info, found.entries, Fraction(repr(at)))
         return _jpeg(place.pictures.get((scan, "moment", at), make))
 

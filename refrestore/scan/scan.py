@@ -15,8 +15,9 @@ import numpy as np
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import Kept, kept_if_broken_off
 from refrestore.faces.analyser import FaceModels, load_face_models
-from refrestore.media.probe import VideoInfo, probe
+from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import VideoReader
+from refrestore.media.source import open_source, source_notes
 from refrestore.media.unchanged import Unchanged
 from refrestore.models.pack import load_face_pack
 from refrestore.project.pooling import pool_tracks
@@ -32,7 +33,7 @@ from refrestore.scan.references import Spool, Spooled, to_reference
 from refrestore.scan.shots import SEEN_SIDE, CutDetector
 from refrestore.scan.tracks import finish_shot
 from refrestore.scan.view import ViewOf, load_view
-from refrestore.types import EMBEDDING_SIZE, Frame, Shot, Track
+from refrestore.types import EMBEDDING_SIZE, Announce, Frame, Shot, Track
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, what is done of it and, if known, how much there is."""
@@ -74,6 +75,8 @@ def scan(
     settings: ScanSettings,
     runtime: RuntimeSettings,
     progress: Progress | None = None,
+    announce: Announce | None = None,
+    info: VideoInfo | None = None,
 ) -> ScanSummary:
     """Find shots, faces, tracks, identities and references of a video.
 
@@ -88,6 +91,10 @@ def scan(
         How to scan and where to compute.
     progress
         Told about stages "frames", "identities" and "references".
+    announce
+        Is told, a sentence each, what was measured of the film and is done to its pictures.
+    info
+        What `open_source` said, if it was asked already and the user has heard of it.
 
     Raises
     ------
@@ -98,7 +105,10 @@ def scan(
     ProjectError
         If the folder holds a project of another video.
     """
-    info = probe(video)
+    if info is None:
+        info = open_source(video, settings)
+        for note in source_notes(info, settings.deinterlace):
+            (announce or (lambda note: None))(note)
     pack = load_face_pack(runtime)
     models = load_face_models(
         pack, runtime.device, threads=runtime.threads, min_score=settings.min_score
@@ -106,7 +116,10 @@ def scan(
     with (
         Project.open_or_create(project_folder, video_source(info)) as project,
         project.begin_scan(
-            settings, recogniser=pack.recogniser.stem, recogniser_digest=pack.recogniser_digest
+            settings,
+            recogniser=pack.recogniser.stem,
+            recogniser_digest=pack.recogniser_digest,
+            treatment=info.treatment,
         ) as writer,
     ):
         view = load_view(runtime)
@@ -126,6 +139,7 @@ def video_source(info: VideoInfo) -> VideoSource:
         rate=info.average_rate,
         frames=info.frames,
         duration=info.duration,
+        stream=info.chosen,
     )
 
 

@@ -8,6 +8,7 @@ import textwrap
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 
 from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
+from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.project import Project
 from refrestore.project.columns import LANDMARK_RANGE, LANDMARK_STEPS
 from refrestore.project.database import MIGRATIONS, SCHEMA_VERSION, Database
@@ -179,6 +181,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from refrestore.config import ScanSettings
+from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.project import Project
 from refrestore.types import Faces, Reference, Track
 project = Project.open(Path(sys.argv[1]))
@@ -360,9 +363,10 @@ def test_an_older_schema_is_converted(project):
         raise KeyError("half-way")
 
     path = project.folder / "project.sqlite"
+    others = dict.fromkeys(range(1, SCHEMA_VERSION), lambda _: None)
     with pytest.raises(KeyError):
-        Database(path, {0: stumble, 1: lambda _: None})
-    database = Database(path, {0: convert, 1: lambda _: None})
+        Database(path, {**others, 0: stumble})
+    database = Database(path, {**others, 0: convert})
     assert database.meta("converted") == "yes"
     database.close()
     Project.open(project.folder).close()
@@ -376,6 +380,8 @@ def version_1(project):
     project.close()
     connection = sqlite3.connect(project.folder / "project.sqlite")
     connection.execute("ALTER TABLE scans DROP COLUMN recogniser_digest")
+    connection.execute("ALTER TABLE scans DROP COLUMN treatment")
+    connection.execute("UPDATE scans SET settings = '{\"detect_every\": 5}'")
     connection.execute("PRAGMA user_version = 1")
     connection.commit()
     connection.close()
@@ -391,6 +397,41 @@ def test_a_scan_of_version_1_does_not_say_which_file_its_recogniser_was(version_
         with opened.begin_scan(ScanSettings(), recogniser="net", recogniser_digest="b" * 16):
             pass
         assert opened.scan_info().network == Network("net", "b" * 16)
+
+
+def test_a_scan_of_an_older_version_left_the_pictures_as_they_were(version_1):
+    with Project.open(version_1) as opened:
+        info = opened.scan_info()
+        assert info.treatment == UNTREATED
+        assert info.settings.deinterlace == "off"  # and so another than is asked for now
+        assert opened.video.stream is None
+
+
+def test_a_scan_remembers_what_was_done_to_the_pictures(project):
+    treatment = Treatment(True, top_first=False, denoise="strong", combed=3, judged=4)
+    with project.begin_scan(ScanSettings(), treatment=treatment):
+        pass
+    known = project.scan_info().treatment
+    assert known == treatment
+    assert (known.combed, known.judged) == (3, 4)
+    for wrong in ("{}", "[]", '{"deinterlace": 1}'):
+        project.database.execute("UPDATE scans SET treatment = ?", (wrong,))
+        with pytest.raises(ProjectError, match="treatment"):
+            project.scan_info()
+
+
+def test_a_project_is_about_one_stream(tmp_path, project):
+    project.check_stream(None)
+    with pytest.raises(ProjectError, match="the first choice of the streams"):
+        project.check_stream(3)
+    other = replace(project.video, stream=3)
+    with pytest.raises(ProjectError, match="another is asked for"):
+        Project.open_or_create(project.folder, other)
+    with Project.create(tmp_path / "third", other) as third:
+        assert third.video.stream == 3
+        third.check_stream(3)
+        with pytest.raises(ProjectError, match="stream 3 of the streams"):
+            third.check_stream(None)
 
 
 def test_two_processes_convert_a_project_at_the_same_time(version_1):
@@ -450,7 +491,8 @@ def test_a_full_disk_is_one_sentence(project, make, tmp_path):
         import numpy as np
         from refrestore.config import ScanSettings
         from refrestore.errors import DiskError
-        from refrestore.project import Project
+        from refrestore.media.treatment import UNTREATED, Treatment
+from refrestore.project import Project
         from refrestore.types import Faces, Track
         import signal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
