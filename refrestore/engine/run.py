@@ -169,15 +169,7 @@ def _run(
     scanned: list[Plan] = []
     with kept_if_broken_off(lambda: _kept_scans(scanned, plans)):
         for plan, film in zip(plans, films, strict=True):
-            if not _is_scanned(plan, film, scan_settings, network):
-                scan(
-                    plan.video,
-                    plan.project,
-                    settings=scan_settings,
-                    runtime=runtime,
-                    progress=progress,
-                    info=film,
-                )
+            _scan_once(plan, scan_settings, runtime, network, progress, film=film)
             scanned.append(plan)
         profiles = [toolbox.fitted(profile) for profile in profiles]
         album = Album(profiles, network)
@@ -246,20 +238,33 @@ def _film(plan: Plan, settings: ScanSettings, announce: Announce | None) -> Vide
     return info
 
 
-def _is_scanned(plan: Plan, film: VideoInfo, settings: ScanSettings, network: Network) -> bool:
-    """Return whether the project holds a scan of these pictures, settings and recogniser."""
-    if not Project.exists(plan.project):
-        return False
-    with Project.open(plan.project) as project:
-        project.check_video(film.fingerprint, plan.video)
-        project.check_stream(film.chosen)
-        info = project.scan_info()
-        return (
-            info is not None
-            and _same_scan(info.settings, settings)
-            and info.treatment == film.treatment
-            and not info.network.contradicts(network)
-        )
+def _scan_once(
+    plan: Plan,
+    settings: ScanSettings,
+    runtime: RuntimeSettings,
+    network: Network,
+    progress: ProgressCallback | None,
+    *,
+    film: VideoInfo | None = None,
+) -> None:
+    """Scan unless the project holds a finished scan of these pictures, so and by this recogniser.
+
+    Parameters
+    ----------
+    film
+        The video as it is to be read, if that is known.
+    """
+    film = film or open_source(plan.video, settings)
+    if Project.exists(plan.project):
+        with Project.open(plan.project) as project:
+            project.check_video(film.fingerprint, plan.video)
+            project.check_stream(film.chosen)
+            info = project.scan_info()
+            same = info is not None and _same_scan(info.settings, settings)
+            seen = info is not None and info.treatment == film.treatment
+            if same and seen and info is not None and not info.network.contradicts(network):
+                return
+    scan(plan.video, plan.project, settings=settings, runtime=runtime, progress=progress, info=film)
 
 
 def _same_scan(one: ScanSettings, other: ScanSettings) -> bool:

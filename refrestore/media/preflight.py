@@ -138,7 +138,7 @@ class Preflight:
             converting = replace(encoder, sounds=(*encoder.sounds, plan))
             if self._refusal(converting, [stream.index]) is None:
                 return converting, _converted(plan, self._info, encoder)
-        if stream.kind in ("data", "unknown"):
+        if _may_be_lost(stream):
             return replace(encoder, left_out=(*encoder.left_out, stream.index)), (
                 f"{str(stream).capitalize()} cannot be stored in {encoder.container} and is left "
                 "out."
@@ -202,7 +202,8 @@ class Preflight:
             if container in (encoder.container, "mxf"):
                 continue
             other = replace(encoder, container=container, sounds=(), timecode=None)
-            if self._refusal(other, [each.index for each in self._others(other)]) is None:
+            kept = [each.index for each in self._others(other) if not _may_be_lost(each)]
+            if self._refusal(other, kept) is None:
                 return f"; give the output a name that ends in {suffix}"
         return ""
 
@@ -261,6 +262,14 @@ class Preflight:
                 f"{float(-info.start):.3f} seconds."
             )
         return notes
+
+
+def _may_be_lost(stream: StreamInfo) -> bool:
+    """Return whether a stream is left out where it cannot be stored.
+
+    That is data, and what PyAV copies into nothing, as libav has no decoder for it (teletext).
+    """
+    return stream.kind in ("data", "unknown") or (stream.kind, stream.codec) == ("subtitle", "none")
 
 
 def encoded_film(segment: Path, stream: av.VideoStream, info: VideoInfo, container: str) -> Film:

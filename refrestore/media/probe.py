@@ -131,13 +131,12 @@ class VideoInfo:
 
     @property
     def foreign(self) -> tuple[int, ...]:
-        """Indices of the streams that belong to other programmes than the film."""
+        """Indices of a multiplex's streams that do not belong to the film's programme."""
         own = set(self.streams[self.stream].programmes)
-        return tuple(
-            each.index
-            for each in self.streams
-            if own and each.programmes and own.isdisjoint(each.programmes)
-        )
+        every = {each for stream in self.streams for each in stream.programmes}
+        if not own or own == every:
+            return ()
+        return tuple(each.index for each in self.streams if own.isdisjoint(each.programmes))
 
 
 def probe(path: str | Path, stream: int | None = None) -> VideoInfo:

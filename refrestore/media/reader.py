@@ -177,11 +177,11 @@ class VideoReader:
 
     def _timed(self) -> Iterator[Timed]:
         clock = _Clock(self.info)
-        first, pictures = self._begun()
+        first, pictures = self._entered()
         for index, picture in enumerate(pictures, first):
             yield index, clock.time_of(picture), picture
 
-    def _begun(self) -> tuple[int, Iterator[av.VideoFrame]]:
+    def _entered(self) -> tuple[int, Iterator[av.VideoFrame]]:
         """Return the index of the first picture that is read, and the pictures from it on.
 
         A treatment looks back: so many pictures before the one that was entered at are read too.

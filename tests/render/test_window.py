@@ -20,8 +20,10 @@ from refrestore.media.entries import Entries
 from refrestore.media.planes import plane_views
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
+from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.moment import FrameNumber
 from refrestore.project import Project
+from refrestore.project.film import project_film
 from refrestore.render.film import Notes, film_of
 from refrestore.render.frames import READ_ON, FrameWindow, passes_of
 from refrestore.render.preview import Previewer
@@ -55,6 +57,7 @@ class Kind:
     options: dict[str, str]
     steps: tuple[int, ...] = (1,)
     enters: bool = True
+    treatment: Treatment = UNTREATED
 
 
 FILMS = {
@@ -64,8 +67,12 @@ FILMS = {
     "uneven.mp4": Kind("libx264", {"g": "100", "bf": "2"}, steps=(1, 2, 1, 5, 3)),
     "mpeg2.ts": Kind("mpeg2video", {"g": "15", "bf": "2"}),
     "mjpeg.avi": Kind("mjpeg", {}),
+    "tape.ts": Kind(
+        "mpeg2video", {"g": "15", "bf": "2"},
+        treatment=Treatment(deinterlace=True, top_first=True, denoise="light"),
+    ),
     "untimed.h264": Kind("libx264", {"g": "50"}, enters=False),
-}
+}  # fmt: skip
 
 
 def write_film(path: Path, kind: Kind, frames: int = FRAMES) -> Path:
@@ -86,13 +93,13 @@ def write_film(path: Path, kind: Kind, frames: int = FRAMES) -> Path:
     return path
 
 
-def note(film: Path, folder: Path) -> Project:
+def note(film: Path, folder: Path, treatment: Treatment = UNTREATED) -> Project:
     """Make a project that knows a film's frames, as a scan does, and nobody in it."""
     info = probe(film)
     with VideoReader(film, info=info) as reader:
         times = [frame.time for frame in reader]
     project = Project.create(folder, video_source(info))
-    with project.begin_scan(ScanSettings()) as writer:
+    with project.begin_scan(ScanSettings(), treatment=treatment) as writer:
         writer.add_shot(Shot(0, 0, len(times), times[0]))
         ticks = [int(time / info.time_base) for time in times]
         writer.set_times(np.array(ticks, np.int64), info.time_base)
@@ -115,7 +122,8 @@ def toolbox() -> Toolbox:
 def noted(request, tmp_path_factory) -> Iterator[tuple[Kind, Project]]:
     folder = tmp_path_factory.mktemp("noted")
     kind = FILMS[request.param]
-    with note(write_film(folder / request.param, kind), folder / "project") as project:
+    film = write_film(folder / request.param, kind)
+    with note(film, folder / "project", kind.treatment) as project:
         yield kind, project
 
 
@@ -172,7 +180,7 @@ def test_segments_are_the_same_however_the_work_is_cut(noted, toolbox, tmp_path)
 
 def test_a_late_frame_costs_what_is_near_it(noted) -> None:
     kind, project = noted
-    info, entries = probe(project.video.path), project.entries()
+    info, entries = project_film(project), project.entries()
     assert entries.complete
     over: list[int] = []
     said: list[str] = []
