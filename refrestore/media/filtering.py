@@ -57,7 +57,7 @@ class _Chain:
         last = self._source
         for name, arguments in filters:
             try:
-                added = graph.add(name, arguments)
+                added = graph.add(name, f"{arguments}:threads=1")  # as decision 005
             except ValueError as error:  # PyAV's, for a name that libavfilter does not know
                 raise MediaError(
                     f"This build of libavfilter lacks {name}: install PyAV's own wheel, or give "

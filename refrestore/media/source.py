@@ -13,10 +13,7 @@ from refrestore.errors import UsageError
 from refrestore.media.fields import measure
 from refrestore.media.probe import VideoInfo, probe
 from refrestore.media.streams import StreamInfo
-from refrestore.media.treatment import Treatment
-
-STRONG_BITS = 8
-"""All that nlmeans can do."""
+from refrestore.media.treatment import STRONG_BITS, Treatment
 
 
 def open_source(path: str | Path, settings: ScanSettings) -> VideoInfo:

@@ -11,21 +11,19 @@ from types import MappingProxyType
 
 from refrestore.config import Denoise
 
-_LUMA, _CHROMA = 0.06, 0.12
-"""Differences between pictures, of full scale, up to which atadenoise takes them for noise."""
-
-_TEMPORAL = (
-    "atadenoise",
-    f"s=5:0a={_LUMA}:0b={2 * _LUMA}:1a={_CHROMA}:1b={2 * _CHROMA}:2a={_CHROMA}:2b={2 * _CHROMA}",
-)
-_SPATIAL = ("nlmeans", "s=4:p=5:r=7")
-"""Of 8 bits only."""
-
 DENOISE: Mapping[Denoise, tuple[tuple[str, str], ...]] = MappingProxyType(
-    {"off": (), "light": (_TEMPORAL,), "strong": (_TEMPORAL, _SPATIAL)}
+    {
+        "off": (),
+        "light": (("bilateral", "sigmaS=2:sigmaR=0.05:planes=7"),),
+        "strong": (("nlmeans", "s=4:p=5:r=7"),),
+    }
 )
+"""Filters that look at one picture alone, so that it does not matter where a film is entered."""
 
-_REACH = {"bwdif": 1, "atadenoise": 2, "nlmeans": 0}
+STRONG_BITS = 8
+"""All that nlmeans can do."""
+
+_REACH = {"bwdif": 1}
 """Pictures before (and after) the present one that a filter looks at."""
 
 
@@ -63,7 +61,7 @@ class Treatment:
     @property
     def reach(self) -> int:
         """Pictures before and after one that it is made of."""
-        return sum(_REACH[name] for name, _ in self.filters)
+        return sum(_REACH.get(name, 0) for name, _ in self.filters)
 
 
 UNTREATED = Treatment()

@@ -1,0 +1,122 @@
+"""A tape is deinterlaced and cleaned once, for scan and render alike, and its project knows it."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from refrestore.cli import app
+from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings, ScanSettings
+from refrestore.engine.local import render
+from refrestore.engine.run import _scan_once, plan_outputs, run
+from refrestore.errors import ProjectError, UsageError
+from refrestore.media.planes import plane_views
+from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
+from refrestore.media.source import open_source
+from refrestore.project import Project
+from refrestore.project.film import project_film
+from refrestore.project.network import Network
+from refrestore.render.preview import Previewer
+from refrestore.scan.scan import scan
+from tests.analogue import write_tape
+
+pytestmark = pytest.mark.xdist_group("engine")
+
+LOSSLESS = EncoderSettings(codec="ffv1")
+
+
+@pytest.fixture(scope="module")
+def tape(tmp_path_factory) -> Path:
+    return write_tape(tmp_path_factory.mktemp("tape") / "tape.mkv", "bottom", noise=4, frames=30)
+
+
+def lumas(info) -> list[np.ndarray]:
+    with VideoReader(info.path, info=info) as reader:
+        return [plane_views(frame.picture)[0].copy() for frame in reader]
+
+
+def same(one, other) -> bool:
+    return len(one) == len(other) and all(map(np.array_equal, one, other))
+
+
+def test_a_render_shows_the_pictures_of_the_scan(tape, tmp_path) -> None:
+    said: list[str] = []
+    settings = ScanSettings(denoise="light")
+    scan(tape, tmp_path / "project", settings=settings, runtime=RuntimeSettings(),
+         announce=said.append)  # fmt: skip
+    seen = lumas(open_source(tape, settings))
+    assert not same(seen, lumas(probe(tape)))
+    with Project.open(tmp_path / "project") as project:
+        assert project.scan_info().treatment.top_first is False
+        assert same(lumas(project_film(project)), seen)
+        previewer = Previewer(project)
+        (shown,) = previewer.stretch(Fraction(1), Fraction(0), RenderSettings())
+        result = render(project, tmp_path / "out.mkv", encoder=LOSSLESS)
+        # What was measured may be scanned again otherwise while a page has the film open.
+        with project.begin_scan(ScanSettings(deinterlace="off")):
+            pass
+        assert not previewer.info.treatment.filters
+    assert shown.faces == 0
+    output = probe(result.output)
+    assert not output.interlaced
+    assert same(lumas(output), seen)
+    deinterlaced, cleaned = said
+    assert "combed, bottom field first): every picture is deinterlaced" in deinterlaced
+    assert "Noise is taken from the whole frame" in cleaned
+    assert [deinterlaced, cleaned] == json.loads(result.report.read_text())["notes"][:2]
+
+
+def test_nobody_in_it_is_no_reason_to_copy_the_fields(tape, tmp_path) -> None:
+    (result,) = run([tape], tmp_path / "out.mkv")
+    assert not probe(result.output).interlaced
+    (left,) = run([tape], tmp_path / "left.mkv", scan_settings=ScanSettings(deinterlace="off"))
+    assert same(lumas(probe(left.output)), lumas(probe(tape)))
+    assert "copied" in left.summary["notes"][0]
+
+
+def test_a_scan_is_made_again_only_for_other_pictures(tape, tmp_path) -> None:
+    (plan,) = plan_outputs([tape], tmp_path / "out.mkv", tmp_path / "project")
+
+    def scanned(**settings) -> int:
+        _scan_once(plan, ScanSettings(**settings), RuntimeSettings(), Network("", ""), None)
+        with Project.open(plan.project) as project:
+            return project.scan_id()
+
+    first = scanned(deinterlace="off")
+    assert scanned(deinterlace="off") == first
+    assert scanned() > first  # measured interlaced
+    assert scanned(deinterlace="frame") == scanned()
+    last = scanned(deinterlace="off")
+    assert scanned(deinterlace="off", denoise="light") > last
+    with Project.open(plan.project) as project, pytest.raises(ProjectError, match="another is"):
+        project.check_stream(1)
+
+
+def test_strong_denoising_is_of_eight_bits(tmp_path) -> None:
+    film = write_tape(
+        tmp_path / "deep.mkv", codec="ffv1", pixel_format="yuv422p10le", frames=3, size=(64, 48)
+    )
+    with pytest.raises(UsageError, match=r"strong takes films of 8 bits, and .* has 10"):
+        scan(film, tmp_path / "p", settings=ScanSettings(denoise="strong"),
+             runtime=RuntimeSettings())  # fmt: skip
+    assert not (tmp_path / "p").exists()
+
+
+def test_the_command_says_what_it_measured(tape, tmp_path) -> None:
+    result = CliRunner().invoke(
+        app, ["scan", str(tape), "-p", str(tmp_path / "p"), "--denoise", "light"]
+    )
+    assert result.exit_code == 0, result.output
+    assert "tape.mkv is taken as interlaced" in result.output
+    wrong = CliRunner().invoke(
+        app, ["scan", str(tape), "-p", str(tmp_path / "q"), "--video-stream", "7"]
+    )
+    assert wrong.exit_code != 0
+    assert "has no video stream 7: --video-stream takes 0" in f"{wrong.output}{wrong.exception}"
+    assert not (tmp_path / "q").exists()
