@@ -99,13 +99,19 @@ def measure(info: VideoInfo) -> Combing:
     """Look at some pictures all over a film, fewer where they are progressive without exception."""
     counted: Counter[str] = Counter()
     spots = _spots(info)
-    for start in spots:
-        for one, other in pairwise(_lines(info, start)):
-            counted[judge(one, other) if one.shape == other.shape else ""] += 1
-            if len(spots) == 1 and _settled(counted):
+    count = PICTURES if len(spots) > 1 else SPOTS * PICTURES
+    with suppress(av.FFmpegError), open_film(info.path) as container:
+        stream = film_stream(container, info.path, info.stream)
+        stream.thread_type = "AUTO"
+        for start in spots:
+            if start > info.start:
+                container.seek(int(start / info.time_base), stream=stream, backward=True)
+            for one, other in pairwise(islice(_lumas(container, stream), count)):
+                counted[judge(one, other) if one.shape == other.shape else ""] += 1
+                if len(spots) == 1 and _settled(counted):
+                    break
+            if _settled(counted):
                 break
-        if _settled(counted):
-            break
     return Combing(counted["top"], counted["bottom"], counted["progressive"])
 
 
@@ -151,26 +157,15 @@ def _settled(counted: Counter[str]) -> bool:
     return counted["progressive"] >= ENOUGH and not counted["top"] + counted["bottom"]
 
 
-def _spots(info: VideoInfo) -> list[Fraction | None]:
-    """Return times spread over a film; None for its beginning."""
+def _spots(info: VideoInfo) -> list[Fraction]:
+    """Return times spread over a film."""
     if info.duration is None or info.duration * info.average_rate <= 2 * SPOTS * PICTURES:
-        return [None]
+        return [info.start]
     return [info.start + info.duration * spot / SPOTS for spot in range(SPOTS)]
 
 
-def _lines(info: VideoInfo, start: Fraction | None) -> Iterator[FloatArray]:
-    """Yield the luma of neighbouring pictures from a time on, (H, `COLUMNS` at most)."""
-    count = PICTURES if start is not None else SPOTS * PICTURES
-    with suppress(av.FFmpegError), open_film(info.path) as container:
-        stream = film_stream(container, info.path, info.stream)
-        stream.thread_type = "AUTO"
-        if start is not None and start > info.start:
-            container.seek(int(start / info.time_base), stream=stream, backward=True)
-        yield from islice(_whole(container, stream), count)
-
-
-def _whole(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[FloatArray]:
-    """Yield the luma of the pictures behind a key frame that come out undamaged."""
+def _lumas(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[FloatArray]:
+    """Yield the luma, (H, `COLUMNS` at most), of the whole pictures behind the next key frame."""
     begun = False
     for packet in container.demux(stream):
         begun = begun or packet.is_keyframe
@@ -186,7 +181,7 @@ def _luma(picture: av.VideoFrame) -> FloatArray:
     source = planar(picture)
     plane = plane_views(source)[0]
     blocks = plane.shape[1] // MEAN
-    step = max(1, blocks // COLUMNS)
+    step = max(1, -(-blocks // COLUMNS))
     chosen = plane[:, : blocks * MEAN].reshape(len(plane), blocks, MEAN)[:, ::step]
     levels = 2.0 ** (source.format.components[0].bits - 8)
     return np.asarray(chosen.mean(2, dtype=np.float32) / np.float32(levels), np.float32)

@@ -61,7 +61,7 @@ def capture(request, tmp_path_factory):
         codec=kind.codec,
         pixel_format=kind.pixel_format,
         sound=kind.sound,
-        frames=8,
+        frames=6,
         **kind.shape,
     )
     return kind, path
@@ -78,7 +78,7 @@ def heard(path) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("suffix", "deinterlace"),
-    [(".mkv", "auto"), (".mov", "auto"), (".mp4", "auto"), (".mov", "off")],
+    [(".mkv", "auto"), (".mp4", "auto"), (".mov", "off")],
 )
 def test_a_capture_comes_out(capture, tmp_path, suffix, deinterlace):
     kind, path = capture
@@ -95,7 +95,7 @@ def test_a_capture_comes_out(capture, tmp_path, suffix, deinterlace):
     written = probe(output)
     with VideoReader(output) as reader:
         found = [(frame.time, frame.picture.interlaced_frame) for frame in reader]
-    assert len(found) == 8
+    assert len(found) == 6
     assert max(abs(one - other[0]) for one, other in zip(times, found, strict=True)) < 0.001
     assert {flag for _, flag in found} == {written.interlaced}
     assert written.pixel_format == kind.becomes
