@@ -45,7 +45,7 @@ def write_tape(
     *,
     codec: str = "mpeg2video",
     pixel_format: str = "yuv420p",
-    size: tuple[int, int] = (192, 96),
+    size: tuple[int, int] = (192, 304),
     frames: int = 40,
     rate: Fraction = RATE,
     aspect: Fraction = Fraction(16, 15),

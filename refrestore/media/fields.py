@@ -53,8 +53,15 @@ COMBED_SHARE = Fraction(1, 4)
 """Share of the pairs judged from which a film is interlaced. Progressive clips have .06 at most;
 film at 24 pictures a second spread over 60 fields has .4."""
 
+LEAST_COMBED = 3
+"""Pairs that must comb: one alone may be a damaged picture."""
+
 ONE_ORDER = 4
-"""Factor by which one order of the fields must outnumber the other to be believed."""
+"""Factor by which one order of the fields must outnumber the other. Tapes have but one; what
+coarse compression makes of fine things that move has as much of either."""
+
+FIELD_LINES = 288
+"""Lines of a field of the larger of the two systems: a film of no more has not two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,8 @@ class Combing:
     @property
     def interlaced(self) -> bool:
         """Whether the film is."""
-        return self.combed > 0 and self.combed >= COMBED_SHARE * self.judged
+        many = self.combed >= max(LEAST_COMBED, COMBED_SHARE * self.judged)
+        return many and self.top_first is not None
 
     @property
     def top_first(self) -> bool | None:
@@ -97,6 +105,8 @@ class Combing:
 
 def measure(info: VideoInfo) -> Combing:
     """Look at some pictures all over a film, fewer where they are progressive without exception."""
+    if info.geometry.height <= FIELD_LINES:
+        return Combing(0, 0, 0)
     counted: Counter[str] = Counter()
     spots = _spots(info)
     count = PICTURES if len(spots) > 1 else SPOTS * PICTURES

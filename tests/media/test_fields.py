@@ -31,6 +31,8 @@ def test_what_does_not_move_is_not_judged():
 def test_few_combed_pictures_make_no_interlaced_film():
     assert not Combing(0, 0, 0).interlaced
     assert not Combing(2, 0, 40).interlaced
+    assert not Combing(2, 0, 2).interlaced
+    assert not Combing(9, 4, 2).interlaced  # in no order
     assert Combing(8, 0, 12).interlaced  # film at 24 pictures a second in 60 fields
     assert Combing(9, 1, 0).top_first is True
     assert Combing(1, 9, 0).top_first is False
@@ -59,6 +61,13 @@ def test_a_flag_that_lies_is_not_believed(tmp_path):
     (note,) = source_notes(info, "auto")
     assert "flagged interlaced, but 0 of" in note
     assert source_notes(info) == []
+
+
+def test_a_film_of_one_fields_lines_has_not_two(tmp_path):
+    film = write_tape(tmp_path / "film.mpg", "top", size=(192, 288), flagged=False)
+    info = open_source(film, ScanSettings())
+    assert not info.treatment.filters
+    assert source_notes(info, "auto") == []
 
 
 def test_what_the_user_says_counts(tmp_path):

@@ -45,7 +45,7 @@ def psnr(one, other):
 def tapes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tapes")
     return {
-        order: write_tape(folder / f"{order}.mkv", order, noise=6, frames=30)
+        order: write_tape(folder / f"{order}.mkv", order, noise=6, frames=30, size=SIZE)
         for order in ("top", "bottom")
     }
 
@@ -64,7 +64,7 @@ def test_entered_late_the_pictures_are_those_of_the_whole_film(tapes, name):
 
 @pytest.mark.parametrize("name", ["top", "bottom"])
 def test_a_moving_picture_is_of_one_moment_again(tmp_path, name):
-    plain = probe(write_tape(tmp_path / "film.mkv", name, codec="ffv1"))
+    plain = probe(write_tape(tmp_path / "film.mkv", name, codec="ffv1", size=SIZE))
     info = treated(plain, TREATMENTS[name])
     before, after = read(plain), read(info)
     assert [one[:2] for one in after] == [one[:2] for one in before]
@@ -94,7 +94,7 @@ def test_an_untreated_film_is_the_decoders(tapes):
 
 @pytest.mark.parametrize(("name", "gain"), [("light", 1), ("strong", 3)])
 def test_noise_is_taken_away(tmp_path, name, gain):
-    kind = {"codec": "ffv1", "frames": 12}
+    kind = {"codec": "ffv1", "frames": 12, "size": SIZE}
     clean, noisy = (
         probe(write_tape(tmp_path / f"{noise}.mkv", "progressive", noise=noise, **kind))
         for noise in (0, 6)

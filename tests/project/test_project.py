@@ -181,7 +181,6 @@ import sys
 from pathlib import Path
 import numpy as np
 from refrestore.config import ScanSettings
-from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.project import Project
 from refrestore.types import Faces, Reference, Track
 project = Project.open(Path(sys.argv[1]))
@@ -491,8 +490,7 @@ def test_a_full_disk_is_one_sentence(project, make, tmp_path):
         import numpy as np
         from refrestore.config import ScanSettings
         from refrestore.errors import DiskError
-        from refrestore.media.treatment import UNTREATED, Treatment
-from refrestore.project import Project
+        from refrestore.project import Project
         from refrestore.types import Faces, Track
         import signal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
