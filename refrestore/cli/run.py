@@ -86,8 +86,8 @@ DenoiseOption = Annotated[
     Denoise,
     typer.Option(
         "--denoise",
-        help="Take noise from the whole frame, each by itself: off, light (bilateral) or strong "
-        "(non-local means; 8-bit film only, slow).",
+        help="Take noise from whole frames: off, light (bilateral) or strong (non-local means; "
+        "8-bit film only, slow).",
     ),
 ]
 VideoStream = Annotated[

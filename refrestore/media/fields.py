@@ -93,8 +93,8 @@ class Combing:
     @property
     def interlaced(self) -> bool:
         """Whether the film is."""
-        many = self.combed >= max(LEAST_COMBED, COMBED_SHARE * self.judged)
-        return many and self.top_first is not None
+        share = COMBED_SHARE * self.judged
+        return self.combed >= LEAST_COMBED and self.combed >= share and self.top_first is not None
 
     @property
     def top_first(self) -> bool | None:

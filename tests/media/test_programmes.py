@@ -23,6 +23,9 @@ SIZES = ((96, 64), (64, 48))
 TABLES = (0x0000, 0x0011, 0x1000)
 """Places of libav's own tables."""
 
+TELETEXT = b"\x56\x05eng\x09\x00"
+"""Descriptor of a stream that libav knows and has no decoder for."""
+
 
 def checksum(content: bytes) -> bytes:
     """CRC-32/MPEG-2, which libav checks."""
@@ -55,7 +58,9 @@ def programme_map(number: int, streams: dict[int, int], padding: int = 0) -> byt
     body = (0xE000 | next(iter(streams))).to_bytes(2, "big")
     body += (0xF000 | len(filler)).to_bytes(2, "big") + filler
     for pid, kind in streams.items():
-        body += bytes([kind]) + (0xE000 | pid).to_bytes(2, "big") + b"\xf0\x00"
+        told = TELETEXT if kind == 6 else b""
+        body += bytes([kind]) + (0xE000 | pid).to_bytes(2, "big")
+        body += (0xF000 | len(told)).to_bytes(2, "big") + told
     return section(0x02, number, body)
 
 
@@ -107,14 +112,14 @@ def multiplex(tmp_path_factory) -> Path:
     content = path.read_bytes()
     kept = [content[at : at + 188] for at in range(0, len(content), 188)]
     kept = [one for one in kept if (int.from_bytes(one[1:3], "big") & 0x1FFF) not in TABLES]
-    maps = {7: {0x100: 2, 0x101: 3}, 9: {0x102: 2, 0x103: 3}}
+    maps = {7: {0x100: 2, 0x101: 3, 0x104: 6}, 9: {0x102: 2, 0x103: 3}}
     path.write_bytes(tables(maps, {7: b"First", 9: b"\x05Second"}) + b"".join(kept))
     return path
 
 
 def test_programmes_are_read_from_the_tables(multiplex):
     first, second = programmes(multiplex)
-    assert first == Programme(7, frozenset({0x100, 0x101}), "First")
+    assert first == Programme(7, frozenset({0x100, 0x101, 0x104}), "First")
     assert (str(first), str(second)) == ("programme First", "programme Second")
 
 
@@ -153,24 +158,34 @@ def test_damaged_tables_are_passed_over(multiplex, tmp_path):
 def test_a_film_of_the_multiplex_is_chosen_with_its_sound(multiplex, tmp_path):
     info = probe(multiplex)
     assert (info.stream, info.chosen, info.geometry.width) == (0, None, 96)
-    assert info.foreign == (2, 3)
-    other = open_source(multiplex, ScanSettings(video_stream=2))
-    assert (other.stream, other.chosen, other.geometry.width) == (2, 2, 64)
-    assert other.foreign == (0, 1)
+    assert info.foreign == (3, 4)
+    other = open_source(multiplex, ScanSettings(video_stream=3))
+    assert (other.stream, other.chosen, other.geometry.width) == (3, 3, 64)
+    assert set(other.foreign) == {0, 1, 2}
     assert probe(multiplex, 0).chosen is None
     (note,) = source_notes(other, "auto")
-    assert "2 video streams: 2, mpeg2video 64x48, programme Second is taken" in note
+    assert "2 video streams: 3, mpeg2video 64x48, programme Second is taken" in note
     assert "(0, mpeg2video 96x64, programme First)" in note
     with VideoReader(multiplex, info=other) as reader:
         assert {frame.picture.width for frame in reader} == {64}
     encoder = resolve_encoder(EncoderSettings(), other, scale=1, output=tmp_path / "out.mkv")
-    assert set(encoder.left_out) >= {0, 1}
-    assert 3 not in encoder.left_out
+    assert set(encoder.left_out) >= {0, 1, 2}
+    assert 4 not in encoder.left_out
     assert "Streams of the multiplex's other programmes are left out." in encoder.notes
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_teletext_is_left_out_and_said(multiplex, tmp_path, suffix):
+    info = probe(multiplex)
+    (text,) = [each for each in info.streams if each.kind == "subtitle"]
+    assert text.codec == "none"
+    encoder = resolve_encoder(EncoderSettings(), info, scale=1, output=tmp_path / f"out{suffix}")
+    assert text.index in encoder.left_out
+    assert any("(subtitle, none) cannot be stored" in note for note in encoder.notes)
+
+
 def test_a_stream_that_is_no_film_is_refused(multiplex):
-    with pytest.raises(MediaError, match="no video stream 1: --video-stream takes 0, 2"):
+    with pytest.raises(MediaError, match="no video stream 1: --video-stream takes 0, 3"):
         probe(multiplex, 1)
 
 
