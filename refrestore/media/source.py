@@ -32,6 +32,11 @@ def open_source(path: str | Path, settings: ScanSettings) -> VideoInfo:
             f"--denoise strong takes films of {STRONG_BITS} bits, and {path} has {info.bit_depth}: "
             "give --denoise light."
         )
+    if settings.denoise != "off" and settings.deinterlace == "off" and info.interlaced:
+        raise UsageError(
+            f"{path} is flagged interlaced, and --denoise would mix its two fields: give "
+            "--deinterlace auto or frame with it, or --denoise off."
+        )
     return treated(info, _decide(info, settings))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from refrestore.config import ScanSettings
+from refrestore.errors import UsageError
 from refrestore.media.fields import ENOUGH, Combing, judge, measure
 from refrestore.media.probe import probe
 from refrestore.media.source import open_source, source_notes
@@ -76,6 +77,8 @@ def test_what_the_user_says_counts(tmp_path):
     assert off.interlaced
     assert not off.treatment.filters
     assert source_notes(off, "off") == []
+    with pytest.raises(UsageError, match="mix its two fields: give --deinterlace auto or frame"):
+        open_source(film, ScanSettings(deinterlace="off", denoise="light"))
     asked = open_source(
         write_tape(tmp_path / "progressive.mpg", "progressive"), ScanSettings(deinterlace="frame")
     )
