@@ -53,9 +53,8 @@ def write_tape(
     noise: float = 0,
     sound: str | None = None,
     gop: int = 12,
-    pictures: list[np.ndarray] | None = None,
 ) -> Path:
-    """Write a film; `pictures` (H, W, 3) RGB in the place of the scene."""
+    """Write a film of the scene."""
     with av.open(str(path), "w") as output:
         film: Any = output.add_stream(codec, rate=rate)
         film.width, film.height = size
@@ -71,13 +70,9 @@ def write_tape(
         if sound is not None:
             track = output.add_stream(sound, rate=48_000)
             track.layout = "stereo"
-        count = frames if pictures is None else len(pictures)
-        for number in range(count):
-            if pictures is None:
-                gray = av.VideoFrame.from_ndarray(luma(size, number, order, noise=noise), "gray")
-                gray.color_range = 2
-            else:
-                gray = av.VideoFrame.from_ndarray(pictures[number], "rgb24")
+        for number in range(frames):
+            gray = av.VideoFrame.from_ndarray(luma(size, number, order, noise=noise), "gray")
+            gray.color_range = 2
             frame = gray.reformat(format=pixel_format, dst_color_range=1)
             frame.pts, frame.time_base = number, 1 / rate
             output.mux(film.encode(frame))
