@@ -57,6 +57,12 @@ def evaluate(
         bool,
         typer.Option("--switches", help="A row more for each part of the restorer left out."),
     ] = False,
+    tapes: Annotated[
+        bool,
+        typer.Option(
+            "--tapes", help="Put these people on tapes, and restore them from photos that are not."
+        ),
+    ] = False,
     device: options.DeviceOption = "auto",
     pack: options.PackOption = "lite",
     models_dir: options.ModelsDir = None,
@@ -67,7 +73,8 @@ def evaluate(
     """Measure the restorer against input, sharpening, GFPGAN and wrong references.
 
     Stills are restored from the person's other photos; of clips a film with near and far shots
-    is made, and its far shots are restored from the near ones. Writes evaluation.json, .md and
+    is made, and its far shots are restored from the near ones. With --tapes, tapes without one
+    sharp face are made of both, and restored from albums. Writes evaluation.json, .md and
     .html, and comparison.mp4 for films.
     """
     from refrestore.engine.evaluation import EvaluationSettings
@@ -82,6 +89,7 @@ def evaluate(
         "seed": seed,
         "gfpgan": gfpgan,
         "switches": switches,
+        "tapes": tapes,
     }
     asked = {name: value for name, value in given.items() if value is not None}
     settings = EvaluationSettings.model_validate(asked)

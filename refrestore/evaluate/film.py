@@ -8,6 +8,7 @@ the far faces from the near ones can be held against what was really there.
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,10 +19,12 @@ import numpy as np
 
 from refrestore.errors import MediaError
 from refrestore.evaluate.degrade import Codec, Degradation, degrade, through_codec
+from refrestore.evaluate.tape import Tape, on_tape
 from refrestore.faces.analyser import FaceModels
 from refrestore.media.pixels import display_rgb
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
+from refrestore.media.stills import PICTURE_SUFFIXES, read_picture
 from refrestore.types import DoubleArray, ImageArray
 
 FACE_HEIGHT_IN_PANE = 0.45
@@ -33,6 +36,15 @@ left in it."""
 
 SOUND_RATE = 48_000
 
+SWAY = 0.06
+ZOOM = 0.05
+TURN = 0.04
+"""How far a camera that films a photo moves (share of the face's height), how much nearer it comes,
+and by how many radians it tilts."""
+
+SWAY_SECONDS = (2.0, 5.0)
+"""Periods of these movements."""
+
 
 @dataclass(frozen=True)
 class Person:
@@ -41,7 +53,7 @@ class Person:
     Parameters
     ----------
     clip
-        Video of one talking head.
+        Video of one talking head, or a photo: a camera moves over it.
     start
         Seconds into the clip.
     face
@@ -96,6 +108,7 @@ def make_film(
     size: tuple[int, int] = (1280, 720),
     rate: Fraction = Fraction(25),
     seed: int = 0,
+    tape: Tape | None = None,
 ) -> list[SceneLabel]:
     """Write the film (H.264, with a sound track) and its truth (lossless FFV1).
 
@@ -109,6 +122,8 @@ def make_film(
         To find the faces in the clips.
     size
         Width and height of the film.
+    tape
+        What the whole film was recorded on, instead of the scenes' own degradations.
 
     Raises
     ------
@@ -121,13 +136,17 @@ def make_film(
         first = labels[-1].stop if labels else 0
         count = round(scene.seconds * rate)
         clips = tuple(person.clip.name for person in scene.people)
-        labels.append(SceneLabel(first, first + count, clips, scene.degradation is not None))
+        spoilt = tape is not None or scene.degradation is not None
+        labels.append(SceneLabel(first, first + count, clips, spoilt))
 
     def clean() -> Iterator[ImageArray]:
         for scene in scenes:
             yield from _scene(scene, models, size, rate)
 
     def seen() -> Iterator[ImageArray]:
+        if tape is not None:
+            yield from on_tape(clean(), tape, random)
+            return
         for scene in scenes:
             pictures = _scene(scene, models, size, rate)
             if scene.degradation is None:
@@ -139,8 +158,18 @@ def make_film(
 
     write_pictures(truth, clean(), rate=rate, codec="ffv1", pixel_format="yuv444p")
     sound = _hum(labels[-1].stop / float(rate)) if labels else None
-    options = {"crf": "14", "preset": "veryfast"}
-    write_pictures(film, seen(), rate=rate, options=options, sound=sound, sound_rate=SOUND_RATE)
+    codec, options = "libx264", {"crf": "14", "preset": "veryfast"}
+    if tape is not None:
+        codec, options = tape.codec, dict(tape.options)
+    write_pictures(
+        film,
+        seen(),
+        rate=rate,
+        codec=codec,
+        options=options,
+        sound=sound,
+        sound_rate=SOUND_RATE,
+    )
     return labels
 
 
@@ -160,11 +189,35 @@ def _scene(
 def _person(
     person: Person, count: int, models: FaceModels, pane: tuple[int, int], rate: Fraction
 ) -> Iterator[ImageArray]:
+    if person.clip.suffix.lower() in PICTURE_SUFFIXES:
+        photo = read_picture(person.clip)
+        framing = _framing(photo, person, models, pane)
+        for moved in _camera(person, framing, pane, count, rate):
+            yield _framed(photo, moved, pane)
+        return
     pictures = _clip(person, count, rate)
     opening = list(itertools.islice(pictures, 1))
     matrix = _framing(opening[0], person, models, pane)
     for picture in itertools.chain(opening, pictures):
         yield _framed(picture, matrix, pane)
+
+
+def _camera(
+    person: Person, framing: DoubleArray, pane: tuple[int, int], count: int, rate: Fraction
+) -> Iterator[DoubleArray]:
+    """Yield the (2, 3) matrices photo → pane of a camera that is held by hand."""
+    random = np.random.default_rng(zlib.crc32(person.clip.name.encode()))
+    turns = 2 * np.pi / random.uniform(*SWAY_SECONDS, 4)
+    phases = random.uniform(0, 2 * np.pi, 4)
+    middle = np.array([pane[0] / 2, pane[1] * FACE_HEIGHT_IN_PANE])
+    for number in range(count):
+        across, down, zoom, tilt = np.sin(phases + turns * number / float(rate))
+        angle, scale = TURN * tilt, 1 + ZOOM * zoom
+        turned = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        shift = middle - turned @ middle + SWAY * person.face * np.array([across, down])
+        moved = turned @ framing
+        moved[:, 2] += shift
+        yield moved
 
 
 def _clip(person: Person, count: int, rate: Fraction) -> Iterator[ImageArray]:
@@ -207,10 +260,10 @@ def _framing(
 
 
 def _framed(picture: ImageArray, matrix: DoubleArray, pane: tuple[int, int]) -> ImageArray:
-    scale = float(matrix[0, 0])
+    scale = float(np.hypot(*matrix[:, 0]))
     if scale < 1:
         shrunk = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        matrix = np.hstack([np.eye(2), matrix[:, 2:]])
+        matrix = np.hstack([matrix[:, :2] / scale, matrix[:, 2:]])
     else:
         shrunk = picture
     cells = (SURROUND_CELLS, max(1, round(SURROUND_CELLS * pane[1] / pane[0])))

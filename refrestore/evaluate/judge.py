@@ -42,10 +42,13 @@ from refrestore.faces.align import (
 )
 from refrestore.faces.hull import hull_polygon
 from refrestore.faces.landmarker import Landmarker
+from refrestore.faces.recogniser import Recogniser
 from refrestore.models import ModelStore, load_face_pack
 from refrestore.types import DoubleArray, FloatArray, ImageArray
 
 MESH_FILE = "face_landmark_468.onnx"
+
+SECOND_FILE = "edgeface_xs.fp32.onnx"
 
 LOOKED_AT = (slice(96, 480), slice(64, 448))
 """Rows and columns of an FFHQ crop in which NIQE is taken: brows to chin, 16 of its blocks."""
@@ -95,6 +98,8 @@ class Look:
         For the perceptual distance, where it was asked for.
     naturalness
         NIQE, where it was asked for.
+    second
+        Embedding by the second scorer, where there is one.
     """
 
     crop: ImageArray
@@ -103,6 +108,7 @@ class Look:
     mesh: FloatArray
     features: Sequence[Tensor] = ()
     naturalness: float = float("nan")
+    second: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +123,8 @@ class Judge:
         None where their files are missing.
     notes
         What is missing and what stands in for it, in sentences.
+    second
+        Another recogniser that scores, where it is there and takes no part in the work.
     """
 
     scorer: IdentityScorer
@@ -124,11 +132,13 @@ class Judge:
     perceptual: PerceptualDistance | None
     niqe: Niqe | None
     notes: tuple[str, ...] = ()
+    second: Recogniser | None = None
 
     @property
     def metrics(self) -> list[Metric]:
         """The columns that can be filled, the perceptual one under its own name."""
         missing = {
+            "second": self.second is None,
             "perceptual": self.perceptual is None,
             "niqe": self.niqe is None,
         }
@@ -160,6 +170,7 @@ class Judge:
             mesh=self.landmarker.dense(crop[None])[0][0],
             features=self._features(crop) if closely else (),
             naturalness=self.niqe(part) if self.niqe and closely else float("nan"),
+            second=None if self.second is None else self.second.embed(small)[0],
         )
 
     def _features(self, crop: ImageArray) -> Sequence[Tensor]:
@@ -182,6 +193,8 @@ class Judge:
             "landmarks": landmark_error(shown.mesh, truth.mesh, interocular(face)),
             "niqe": shown.naturalness,
         }
+        if shown.second is not None and truth.second is not None:
+            values["second"] = float(cosine_similarity(shown.second, truth.second))
         if self.perceptual and shown.features and truth.features:
             region = face_region(mesh, PERCEPTUAL_SIDE)
             values["perceptual"] = self.perceptual.between(shown.features, truth.features, region)
@@ -238,7 +251,11 @@ def open_judge(settings: RuntimeSettings) -> Judge:
     else:
         notes.append(f"NIQE is left out: {NIQE_FILE} is missing (--models-dir).")
     perceptual = _perceptual(store, notes)
-    return Judge(scorer, Landmarker(path, "cpu", threads), perceptual, niqe, tuple(notes))
+    other = store.find(SECOND_FILE)
+    taken = other is None or load_face_pack(settings).recogniser.name == SECOND_FILE
+    second = None if other is None or taken else Recogniser(other, "cpu", threads)
+    mesh_finder = Landmarker(path, "cpu", threads)
+    return Judge(scorer, mesh_finder, perceptual, niqe, tuple(notes), second)
 
 
 def _perceptual(store: ModelStore, notes: list[str]) -> PerceptualDistance | None:

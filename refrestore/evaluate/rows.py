@@ -6,8 +6,8 @@ look at one picture at a time are a `PixelRow` around a function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -65,6 +65,8 @@ class FilmCase:
         Degradation of each frame that counts, by index; rows may leave the others as they are.
     folder
         Where rows may write.
+    albums
+        Of a tape: profiles of the people in it ("right"), and of others ("wrong").
     """
 
     film: Path
@@ -72,6 +74,7 @@ class FilmCase:
     swapped: Path | None
     kinds: Mapping[int, str]
     folder: Path
+    albums: Mapping[str, Sequence[Profile]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class Metric:
 
 METRICS = (
     Metric("identity", "identity", "higher", 3, "cosine to the true face, by MobileFaceNet"),
+    Metric("second", "by EdgeFace", "higher", 3, "the same cosine by a second recogniser"),
     Metric(
         "profile", "profile", "higher", 3, "cosine to the mean of the person's other photos, by it"
     ),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from refrestore.config import MODELS_VARIABLE, RuntimeSettings
-from refrestore.engine.evaluation import Evaluation, EvaluationSettings, evaluate
+from refrestore.engine.evaluation import Evaluation, EvaluationSettings, evaluate, tapes
 from refrestore.engine.evaluation.people import find_clips, find_people, read_photos, spread
 from refrestore.errors import ModelError, UsageError
 from refrestore.evaluate.demo import group_photo
@@ -32,8 +32,8 @@ STANDIN = Path(__file__).resolve().parents[2] / "models" / "standin" / "gfpgan_s
 CLIPS = ("LivePortrait__assets_examples_source_s20", "LivePortrait__assets_examples_driving_d12")
 
 
-def variants(part: tuple[slice, slice], folder: Path, count: int) -> None:
-    """Write photos of one person that differ: mirrored, brighter, turned."""
+def variants(part: tuple[slice, slice], folder: Path, count: int, light: float = 0.0) -> None:
+    """Write photos of one person that differ: mirrored, turned, and as wished brighter."""
     folder.mkdir(parents=True)
     face = np.ascontiguousarray(group_photo()[part])
     height, width = face.shape[:2]
@@ -41,6 +41,7 @@ def variants(part: tuple[slice, slice], folder: Path, count: int) -> None:
         turn = cv2.getRotationMatrix2D((width / 2, height / 2), 6 * number - 6, 1)
         image = cv2.warpAffine(face, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
         image = image[:, ::-1] if number % 2 else image
+        image = np.clip(image * (1 + light * (number - count / 2)), 0, 255).astype(np.uint8)
         write_picture(folder / f"{number}.png", np.ascontiguousarray(image))
 
 
@@ -94,6 +95,41 @@ def test_stills(album, stills) -> None:
 
 @pytest.mark.shared
 @pytest.mark.xdist_group("evaluation")
+def test_tapes(runtime, tmp_path, monkeypatch) -> None:
+    """People who are nowhere sharp are restored from their album and from nobody else's."""
+    monkeypatch.setattr(tapes, "TAPES", {"worn tape": tapes.TAPES["worn tape"]})
+    for name, part in (("anna", WOMAN), ("ben", MAN)):
+        variants(part, tmp_path / "people" / name, 6, light=0.1)
+    settings = EvaluationSettings(stills=(tmp_path / "people",), tapes=True, far_seconds=0.5)
+    result = evaluate(tmp_path / "out", settings, runtime=runtime)
+    table = result.table
+    condition = "tapes, worn tape"
+    assert table.conditions == [condition]
+    shots = table.count(condition)
+    assert shots >= 2
+    assert table.done("ours-right", condition) == {tapes.OWN: shots}
+    assert table.done("ours-wrong", condition) == {tapes.NOBODYS: shots}
+    own, given, wrong = (
+        table.mean(key, condition, "identity") for key in ("ours-right", "input", "ours-wrong")
+    )
+    assert own > given + 0.1
+    assert wrong > given - 0.02
+    assert table.mean("ours-right", condition, "second") is not None
+    assert "--tapes" in json.loads(result.json.read_text())["facts"]["command"]
+    assert result.comparison is None
+    assert sorted(file.suffix for file in (tmp_path / "out").iterdir()) == [".html", ".json", ".md"]
+
+
+@pytest.mark.shared
+@pytest.mark.xdist_group("evaluation")
+def test_tapes_need_people_with_photos_left(album, runtime, tmp_path) -> None:
+    settings = EvaluationSettings(stills=(album,), tapes=True)
+    with pytest.raises(UsageError, match="two people with photos that are not on it"):
+        evaluate(tmp_path / "out", settings, runtime=runtime)
+
+
+@pytest.mark.shared
+@pytest.mark.xdist_group("evaluation")
 def test_switches(album, stills, runtime, tmp_path) -> None:
     settings = EvaluationSettings(
         stills=(album,), photos=1, degradations=("64px",), switches=True, gfpgan=STANDIN
@@ -117,8 +153,8 @@ def test_switches(album, stills, runtime, tmp_path) -> None:
     unguarded = table.done("wrong-no-guard", condition)
     assert unguarded == {"restored from references": 2}
     assert table.done("ours-wrong", condition) != unguarded
-    one, plain = (table.mean(key, condition, "psnr") for key in ("references-1", "ours-none"))
-    assert one != plain
+    one, right = (table.mean(key, condition, "psnr") for key in ("references-1", "ours-right"))
+    assert one != right
     assert one != table.mean("no-mask", condition, "psnr")
 
 

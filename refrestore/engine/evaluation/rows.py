@@ -28,6 +28,7 @@ from refrestore.restore.composite import differences, mesh_boxes, pasted
 from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.hull import hull_mask
 from refrestore.restore.restorer import grown
+from refrestore.scan.recognise import recognised
 from refrestore.types import FloatArray, ImageArray, ProgressCallback
 
 GFPGAN_FILE = "GFPGANv1.4.pth"
@@ -86,18 +87,20 @@ class Ours:
 
     def film(self, case: FilmCase) -> Iterator[ImageArray] | None:
         """Render a film, losslessly encoded."""
-        folder = case.swapped if self.references == "wrong" else case.project
+        folder = case.swapped if self.references == "wrong" and not case.albums else case.project
         if folder is None:
             return None
         settings = self.settings
         if self.references == "none":
             settings = settings.model_copy(update={"references": 0})
         with Project.open(folder) as project:
+            profiles = case.albums.get(self.references, ())
             result = render(
                 project,
                 case.folder / f"{self.key}.mkv",
                 settings=settings,
                 encoder=EncoderSettings(codec="ffv1"),
+                lent=recognised(project, profiles) if profiles else None,
                 video=case.film,
                 toolbox=self.toolbox,
                 progress=self.progress,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ from .people import check_names, find_clips, find_people
 from .rows import Split, gfpgan_rows, our_rows, switch_rows
 from .settings import EvaluationSettings
 from .stills import Bench, evaluate_stills
+from .tapes import evaluate_tapes
 
 TRUTH = RowText("truth", "truth", "the picture before it was degraded")
 
@@ -113,8 +115,12 @@ def evaluate(
     gallery = Gallery()
     bench = Bench(rows, judge, toolbox, settings, gallery, report)
     _make_folder(output)
-    entries = list(evaluate_stills(people, bench)) if people else []
-    comparison = output / "comparison.mp4" if clips else None
+    if settings.tapes:
+        with tempfile.TemporaryDirectory(dir=output) as work:
+            entries = list(evaluate_tapes(people, clips, bench, runtime, Path(work)))
+    else:
+        entries = list(evaluate_stills(people, bench)) if people else []
+    comparison = output / "comparison.mp4" if clips and not settings.tapes else None
     if comparison is not None:
         entries += _on_film(clips, bench, runtime, comparison, notes)
     texts = [*(RowText(row.key, row.name, row.about) for row in rows), TRUTH]
@@ -186,6 +192,7 @@ def _command(settings: EvaluationSettings, pack: str) -> str:
     if settings.degradations != defaults.degradations:
         words += [w for kind in settings.degradations for w in ("--degradation", kind)]
     words += ["--switches"] if settings.switches else []
+    words += ["--tapes"] if settings.tapes else []
     words += ["--gfpgan", settings.gfpgan.name] if settings.gfpgan else []
     words += [] if pack == "lite" else ["--pack", pack]
     return shlex.join(words)

@@ -32,6 +32,9 @@ class EvaluationSettings(Settings):
         5, ge=1, description="Frames of a film between those whose single pictures are scored."
     )
     seed: int = Field(0, ge=0, description="Of the degradations.")
+    tapes: bool = Field(
+        False, description="Put the people on tapes, and restore them from photos that are not."
+    )
     gfpgan: Path | None = Field(
         None, description="Weights of GFPGAN, for its package and behind our fusion."
     )
