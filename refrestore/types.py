@@ -304,7 +304,7 @@ class Track:
     size
         Median face size in display pixels.
     weak
-        May join an identity but never found one.
+        May join an identity, or found a provisional one, but never a firm one.
     """
 
     id: int
@@ -386,6 +386,8 @@ class Identity:
         How far the render restores it, 0..1.
     not_profiles
         Names of profiles that the user said are somebody else's, ascending.
+    provisional
+        Whether they are only seen blurred: no track is clear enough to found an identity.
     """
 
     id: int
@@ -398,3 +400,4 @@ class Identity:
     profile: str | None = None
     strength: float = 1.0
     not_profiles: tuple[str, ...] = ()
+    provisional: bool = False

@@ -69,7 +69,7 @@ class Decisions(ABC):
             spans = {
                 row[0]: row[1:]
                 for row in self.database.read(
-                    "tracks", "id, first, stop, faces", "WHERE scan = ?", (scan,)
+                    "tracks", "id, first, stop, faces, weak", "WHERE scan = ?", (scan,)
                 )
             }
             references = Counter(
@@ -92,6 +92,7 @@ class Decisions(ABC):
                 profile=person.profile,
                 strength=person.strength,
                 not_profiles=tuple(sorted(person.not_profiles)),
+                provisional=all(spans[track][3] for track in person.tracks),
             )
             for person in people.values()
         ]

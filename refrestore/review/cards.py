@@ -34,6 +34,7 @@ def card(reader: Reader, view: View, identity: Identity, likely: Likely | None) 
         "id": identity.id,
         "name": identity.name,
         "named": identity.name != f"person {identity.id}",
+        "provisional": identity.provisional,
         "state": identity.state,
         "seconds": round(identity.seconds, 3),
         "faces": identity.faces,

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from refrestore.errors import RefrestoreError
 from refrestore.media.probe import probe
+from refrestore.types import Identity
 
 from .cards import Json, card, close_up_of, cover_url, thumbnail_url, track_of
 from .failures import NotFoundError
@@ -38,7 +39,7 @@ def reading_routes(place: Place) -> APIRouter:
     def identities() -> Json:
         view = place.reader.view()
         likely = place.reader.likely(view)
-        people = sorted(view.identities.values(), key=lambda one: (-round(one.seconds, 3), one.id))
+        people = sorted(view.identities.values(), key=_in_order)
         return {
             "version": view.version,
             "identities": [card(place.reader, view, one, likely.get(one.id)) for one in people],
@@ -71,6 +72,11 @@ def reading_routes(place: Place) -> APIRouter:
         }
 
     return routes
+
+
+def _in_order(one: Identity) -> tuple[bool, float, int]:
+    """Who is only seen blurred comes last; the longest on screen first."""
+    return one.provisional, -round(one.seconds, 3), one.id
 
 
 def _names(view: View) -> dict[int, str]:

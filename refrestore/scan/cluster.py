@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from refrestore.scan.tracks import trust_of
 from refrestore.types import DoubleArray, FloatArray, Track
 
 NEIGHBOURS = 32
@@ -18,6 +19,19 @@ _MARGIN = 0.05
 """A weak track joins the most similar identity only if it is this much clearer than the next."""
 
 _WEIGHT_FLOOR = 0.05
+
+BLURRED = 0.1
+"""How much more alike two people who are only seen blurred must be to be one: blur makes strangers
+alike."""
+
+PROVISIONAL_FRAMES = 12
+PROVISIONAL_AGREEMENT = 0.5
+"""Frames a weak track that joins nobody must last, and how far its embeddings must agree with their
+mean, to be a person who is only seen blurred. Sharpness says nothing of whether it is a face; what
+is none does not look alike for long."""
+
+PROVISIONAL_SIZE = 24.0
+"""Median face size of such a track in display pixels: smaller ones are the crowd."""
 
 _RELIEF = 0.08
 """How much lower than for two single tracks the threshold is for two large groups, whose average
@@ -94,7 +108,8 @@ def cluster_tracks(
     can be trusted; it is the dot product of two weighted sums, so no matrix of pairs is kept, and
     only groups that are neighbours in the kNN graph (faiss, exact) are compared. Average linkage,
     because single linkage chains strangers together through one blurred face. Weak tracks do not
-    take part; each joins the identity it is clearly nearest to afterwards, or none.
+    take part; each joins the identity it is clearly nearest to afterwards. Those that are left and
+    that a person would call a face found provisional identities, by the same rule among themselves.
 
     Parameters
     ----------
@@ -121,12 +136,27 @@ def cluster_tracks(
     _merge(clusters, threshold)
     weak = [track for track in by_id.values() if track.weak]
     _adopt(clusters, weak, constraints, threshold)
+    joined = {member for cluster in clusters.values() for member in cluster.members}
+    left = [track for track in weak if track.id not in joined and _is_somebody(track)]
+    provisional = _founded(left, constraints, neighbours)
+    _merge(provisional, threshold + BLURRED)
+    clusters.update(enumerate(provisional.values(), start=len(strong)))
     groups = [tuple(sorted(cluster.members)) for cluster in clusters.values()]
     return sorted(groups, key=lambda ids: (-sum(_length(by_id[id_]) for id_ in ids), ids))
 
 
 def _length(track: Track) -> int:
     return track.stop - track.first
+
+
+def _is_somebody(track: Track) -> bool:
+    """Say whether a weak track is a face that a person would call one."""
+    agreement = track.embedding_weight / trust_of(track.quality)
+    return (
+        _length(track) >= PROVISIONAL_FRAMES
+        and track.size >= PROVISIONAL_SIZE
+        and agreement >= PROVISIONAL_AGREEMENT
+    )
 
 
 def _embedding(track: Track) -> FloatArray:

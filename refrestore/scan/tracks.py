@@ -39,8 +39,8 @@ real faces 0.7 to 0.95, and things that look like faces rarely more than 0.6."""
 
 FOUNDING_SIZE = 28.0
 FOUNDING_WEIGHT = 0.12
-"""Median face size and embedding weight below which a track may join an identity and not found
-one. At 19-px faces the same person's mean similarity falls from 0.75 to 0.27."""
+"""Median face size and embedding weight below which a track may join an identity and not found a
+firm one. At 19-px faces the same person's mean similarity falls from 0.75 to 0.27."""
 
 _CLEAR_QUALITY = 0.08
 _SWITCH_SAMPLES = 2
@@ -50,8 +50,12 @@ _TWO_PEOPLE = 0.15
 quality, before and after, agree with their own mean (cosine) and the means do not: on 1,652
 photos of 178 people no two coherent pairs of one person were below 0.16 (1 in 100 below 0.39)."""
 
-_ENOUGH_QUALITY = 0.25
+ENOUGH_QUALITY = 0.25
 """Best quality of a track from which its embedding is as good as it gets."""
+
+LEAST_TRUST = 0.02
+"""What is left of the trust in a track none of whose faces shows any detail: many blurred ones that
+agree say something."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +126,12 @@ def pool(samples: list[Sample]) -> tuple[FloatArray | None, float]:
     mean = (weights[:, None] * embeddings).sum(0)
     mean /= max(float(np.linalg.norm(mean)), 1e-9)
     agreement = float(np.average(embeddings @ mean, weights=weights))
-    trust = max(0.0, agreement) * min(1.0, float(quality.max()) / _ENOUGH_QUALITY)
-    return mean.astype(np.float32), trust
+    return mean.astype(np.float32), max(0.0, agreement) * trust_of(float(quality.max()))
+
+
+def trust_of(quality: float) -> float:
+    """Return how far a track's embedding can be trusted, 0..1, by its best face's quality."""
+    return max(LEAST_TRUST, min(1.0, quality / ENOUGH_QUALITY))
 
 
 def _is_face(part: Followed) -> bool:

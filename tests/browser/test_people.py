@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from refrestore.project import Project
+
 pytestmark = pytest.mark.xdist_group("browser")
 
 SPLIT, KEPT = 1, 2
@@ -286,3 +288,26 @@ def test_a_rubber_band_and_shift_arrows_choose_tracks(review):
     assert SPLIT not in review.people()
     assert len(review.people()[KEPT].tracks) == 4
     expect(page.locator("main")).to_contain_text("not here any more")
+
+
+def test_who_is_only_seen_blurred_has_a_section(opened, demo, tmp_path):
+    scanned = demo.copied(tmp_path / "demo")
+    with Project.open(scanned.project) as project:
+        people = project.identities()
+        longest = max(people, key=lambda one: one.seconds)
+        for track in longest.tracks:  # as a scan of a tape would find them
+            project.database.execute("UPDATE tracks SET weak = 1 WHERE id = ?", (track,))
+    review = opened(scanned)
+    section = review.page.get_by_test_id("blurred")
+    expect(section.get_by_role("heading")).to_have_text("Only seen blurred")
+    expect(section.locator(".cards > li")).to_have_count(1)
+    expect(review.page.locator(".cards > li")).to_have_count(len(people))
+    card = section.locator(f'[data-identity="{longest.id}"]')
+    card.locator(".name").click()
+    review.page.keyboard.type("Anna")
+    review.page.keyboard.press("Enter")
+    review.done()
+    assert review.people()[longest.id].name == "Anna"
+    review.page.get_by_test_id("search").fill("anna")
+    expect(review.page.locator(".cards > li")).to_have_count(1)
+    expect(section).to_be_visible()

@@ -85,13 +85,41 @@ def test_list_prints_the_documented_json(run):
     assert run.json("list") == {
         "identities": [
             {"id": 1, "name": "person 1", "state": "restore", "seconds": 4.0, "faces": 100,
-             "tracks": [1], "references": 1, "profile": None, "strength": 1.0, "not_profiles": []},
+             "tracks": [1], "references": 1, "profile": None, "strength": 1.0, "not_profiles": [],
+             "provisional": False},
             {"id": 2, "name": "person 2", "state": "restore", "seconds": 4.0, "faces": 100,
-             "tracks": [2], "references": 0, "profile": None, "strength": 1.0, "not_profiles": []},
+             "tracks": [2], "references": 0, "profile": None, "strength": 1.0, "not_profiles": [],
+             "provisional": False},
             {"id": 3, "name": "person 3", "state": "restore", "seconds": 4.0, "faces": 100,
-             "tracks": [3], "references": 0, "profile": None, "strength": 1.0, "not_profiles": []},
+             "tracks": [3], "references": 0, "profile": None, "strength": 1.0, "not_profiles": [],
+             "provisional": False},
         ]
     }  # fmt: skip
+
+
+def test_who_is_only_seen_blurred_is_said(run, tmp_path):
+    video = VideoSource(tmp_path / "t.mp4", "f", Geometry(640, 360), Fraction(0), Fraction(25))
+    with (
+        Project.create(tmp_path / "tape", video) as project,
+        project.begin_scan(ScanSettings()) as writer,
+    ):
+        for number in (1, 2, 3):
+            rows = np.arange(50 * number, 50 * number + 40)
+            faces = Faces(
+                frame=rows,
+                box=np.tile([0, 0, 40, 40], (40, 1)),
+                keypoints=np.zeros((40, 5, 2)),
+                score=np.ones(40),
+            )
+            span = int(rows[0]), int(rows[-1]) + 1
+            track = Track(number, 0, *span, None, 0.05, 0.02, 40.0, weak=number != 3)
+            writer.add_track(track, faces)
+        writer.set_identities([[1], [2, 3]])
+    shown = CliRunner().invoke(app, ["list", "-p", str(tmp_path / "tape")]).stdout.splitlines()
+    assert "only blurred" in shown[1]
+    assert "only blurred" not in shown[2]
+    said = CliRunner().invoke(app, ["list", "-p", str(tmp_path / "tape"), "--json"]).stdout
+    assert [one["provisional"] for one in json.loads(said)["identities"]] == [True, False]
 
 
 def test_list_for_people(run):

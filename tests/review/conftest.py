@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -48,8 +48,17 @@ def face_table(first: int, stop: int, left: float, rng: np.random.Generator) -> 
     )
 
 
-def made_up(folder: Path, people: int = 4, tracks: int = 12, length: int = 20) -> Path:
-    """Write a project: track t is person t % people's, one after another in time."""
+def made_up(
+    folder: Path,
+    people: int = 4,
+    tracks: int = 12,
+    length: int = 20,
+    blurred: Sequence[int] = (),
+) -> Path:
+    """Write a project: track t is person t % people's, one after another in time.
+
+    Of `blurred` people (from 0) no track is clear.
+    """
     rng = np.random.default_rng(7)
     centres = rng.normal(size=(people, 512))
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -69,12 +78,12 @@ def made_up(folder: Path, people: int = 4, tracks: int = 12, length: int = 20) -
             person = number % people
             first, stop = number * length, (number + 1) * length
             embedding = unit(centres[person] + 10 * unit(rng.normal(size=512)))
-            track = Track(number + 1, 0, first, stop, embedding, 0.8, 0.7, 40.0, weak=False)
+            track = Track(number + 1, 0, first, stop, embedding, 0.8, 0.7, 40.0, person in blurred)
             writer.add_track(track, face_table(first, stop, 100 + person, rng))
             colour = rng.integers(0, 255, 3)
             writer.add_thumbnail(track.id, np.full((128, 128, 3), colour, np.uint8))
             groups[person].append(track.id)
-            if number < 3 * people:
+            if number < 3 * people and person not in blurred:
                 writer.add_reference(
                     track.id,
                     Reference(

@@ -29,6 +29,13 @@ def test_people_come_by_screen_time(page):
     assert cards[0]["id"] == 2
 
 
+def test_who_is_only_seen_blurred_comes_last(make, serve, tmp_path):
+    page = serve(make(tmp_path / "tape" / "project", people=3, tracks=7, blurred=(0,)))
+    cards = page.get("identities")["identities"]
+    assert [(one["id"], one["provisional"]) for one in cards] == [(2, False), (3, False), (1, True)]
+    assert cards[-1]["seconds"] > cards[0]["seconds"]
+
+
 def test_a_card_says_what_the_project_knows(page):
     page.edit(
         {"do": "rename", "identity": 1, "name": "Anna"},

@@ -84,6 +84,41 @@ def test_weak_tracks_join_but_found_nothing():
     assert cluster_tracks(tracks, constraints, threshold=0.4) == [(0, 1, 2)]
 
 
+def blurred(number, embedding, *, weight=0.05, quality=0.02, size=80.0, frames=30):
+    first = 100 * number
+    return Track(number, 0, first, first + frames, embedding, weight, quality, size, True)
+
+
+def test_who_is_only_seen_blurred_is_somebody():
+    anna, bert = (track.embedding for track in tracks_of(2, 1))
+    seen = [blurred(0, anna), blurred(1, bert), blurred(2, anna)]
+    assert cluster_tracks(seen, Constraints(), threshold=0.4) == [(0, 2), (1,)]
+    together = Constraints(cannot=frozenset({(0, 2)}))
+    assert sorted(cluster_tracks(seen, together, threshold=0.4)) == [(0,), (1,), (2,)]
+
+
+def test_blurred_people_must_be_more_alike_than_clear_ones_to_be_one():
+    anna, bert = (track.embedding for track in tracks_of(2, 1))
+    near = unit(0.45 * anna + np.sqrt(1 - 0.45**2) * unit(bert - (bert @ anna) * anna))
+    assert (
+        len(cluster_tracks([blurred(0, anna), blurred(1, near)], Constraints(), threshold=0.4)) == 2
+    )
+    nearer = unit(0.6 * anna + 0.8 * unit(bert - (bert @ anna) * anna))
+    assert cluster_tracks([blurred(0, anna), blurred(1, nearer)], Constraints(), threshold=0.4) == [
+        (0, 1)
+    ]
+
+
+def test_what_is_no_face_or_hardly_one_is_nobody():
+    (anna,) = (track.embedding for track in tracks_of(1, 1))
+    nothing_alike = blurred(0, anna, weight=0.02, quality=0.02)
+    brief, tiny = blurred(1, anna, frames=8), blurred(2, anna, size=19.0)
+    assert cluster_tracks([nothing_alike, brief, tiny], Constraints(), threshold=0.4) == []
+    # Not one of its faces shows any detail, and they agree: somebody.
+    dim = blurred(3, anna, weight=0.018, quality=0.0)
+    assert cluster_tracks([dim], Constraints(), threshold=0.4) == [(3,)]
+
+
 def test_tracks_without_embedding_and_none_at_all():
     assert cluster_tracks([], Constraints(), threshold=0.4) == []
     nobody = Track(1, 0, 0, 5, None, 0.0, 0.0, 20, True)

@@ -99,7 +99,7 @@ def print_identities(identities: Sequence[Identity]) -> None:
             one.state,
             f"{one.seconds:.1f}",
             str(one.faces),
-            str(one.references),
+            "only blurred" if one.provisional and not one.references else str(one.references),
             one.profile or "",
             " ".join(map(str, one.tracks)),
         )

@@ -257,15 +257,43 @@ function Summary() {
   </p>`;
 }
 
-export function People() {
-  useCardKeys();
+/** @param {{cards: Card[], before: number, label: string}} props `before`: cards above these */
+function Cards({ cards, before, label }) {
   const list = useRef(/** @type {HTMLElement | null} */ (null));
   useLayoutEffect(() => tellWidth(list.current), []);
+  return html`<ul
+    class="cards"
+    ref=${list}
+    aria-label=${label}
+    onFocusIn=${(/** @type {FocusEvent} */ event) => {
+      const card = event.target instanceof Element ? event.target.closest("li") : null;
+      if (card) current.value = Number(card.dataset.identity);
+    }}
+  >
+    ${cards.map(
+      (card, place) => html`<${Place}
+        key=${card.id}
+        place=${before + place}
+        card=${card}
+        chosen=${chosen.value.has(card.id)}
+        choosing=${chosen.value.size > 0}
+        current=${current.value === card.id}
+        onToggle=${toggle}
+        onOpen=${() => go(`people/${card.id}`)}
+      />`,
+    )}
+  </ul>`;
+}
+
+export function People() {
+  useCardKeys();
   useEffect(() => {
     document.title = `People · ${project.value?.name ?? ""}`;
     setTimeout(soon, FACES_FIRST_MS);
   }, []);
   const cards = shown.value;
+  const sure = cards.filter((card) => !card.provisional);
+  const blurred = cards.filter((card) => card.provisional);
   if (!cards.some((card) => card.id === current.value)) current.value = cards[0]?.id ?? 0;
   return html`<main class="page" data-testid="people">
     <div class="title-line">
@@ -288,28 +316,18 @@ export function People() {
       </p>
     </div>`
     }
-    <ul
-      class="cards"
-      ref=${list}
-      aria-label="People, the longest on screen first"
-      onFocusIn=${(/** @type {FocusEvent} */ event) => {
-        const card = event.target instanceof Element ? event.target.closest("li") : null;
-        if (card) current.value = Number(card.dataset.identity);
-      }}
-    >
-      ${cards.map(
-        (card, place) => html`<${Place}
-          key=${card.id}
-          place=${place}
-          card=${card}
-          chosen=${chosen.value.has(card.id)}
-          choosing=${chosen.value.size > 0}
-          current=${current.value === card.id}
-          onToggle=${toggle}
-          onOpen=${() => go(`people/${card.id}`)}
-        />`,
-      )}
-    </ul>
+    <${Cards} cards=${sure} before=${0} label="People, the longest on screen first" />
+    ${
+      blurred.length > 0 &&
+      html`<section data-testid="blurred">
+        <h2>Only seen blurred</h2>
+        <p class="quiet">
+          None of their appearances is clear enough to say who they are. Photos of them make them
+          people like the others.
+        </p>
+        <${Cards} cards=${blurred} before=${sure.length} label="People only seen blurred" />
+      </section>`
+    }
     <${ChosenBar} />
   </main>`;
 }

@@ -28,6 +28,7 @@
  * @property {number} id
  * @property {string} name
  * @property {boolean} named
+ * @property {boolean} provisional only seen blurred
  * @property {State} state
  * @property {number} seconds
  * @property {number} faces
