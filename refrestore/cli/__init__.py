@@ -31,7 +31,7 @@ DEBUG_VARIABLE = "REFRESTORE_DEBUG"
 
 COMMANDS = {
     "run": Home("run", "Restore videos from end to end: scan, recognise, render, report."),
-    "scan": Home("run", "Pass 1: find who is in a video and the close-ups to restore them from."),
+    "scan": Home("scan", "Pass 1: find who is in a video and the close-ups to restore them from."),
     "render": Home(
         "run", "Pass 2: restore a scanned and reviewed project; goes on where it was stopped."
     ),

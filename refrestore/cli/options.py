@@ -11,6 +11,8 @@ import typer
 from refrestore.config import (
     MODELS_VARIABLE,
     PROFILES_VARIABLE,
+    Deinterlace,
+    Denoise,
     Device,
     PackName,
     RuntimeSettings,
@@ -48,6 +50,40 @@ Threads = Annotated[
 ]
 Progress = Annotated[
     ProgressMode, typer.Option("--progress", help="Progress on stderr: auto, rich, jsonl or none.")
+]
+Profiles = Annotated[
+    list[str] | None, typer.Option("--profile", help="Person who may be in it (repeatable).")
+]
+MinFace = Annotated[
+    float, typer.Option("--min-face", min=4, help="Smaller faces (pixels) are left alone.")
+]
+DetectEvery = Annotated[
+    int, typer.Option("--detect-every", min=1, help="Look for new faces every n-th frame.")
+]
+Deinterlacing = Annotated[
+    Deinterlace,
+    typer.Option(
+        "--deinterlace",
+        help="One picture of two fields (bwdif), for the whole frame: auto, where the film is "
+        "measured to be interlaced; frame, always; off.",
+    ),
+]
+Denoising = Annotated[
+    Denoise,
+    typer.Option(
+        "--denoise",
+        help="Take noise from whole frames: off, light (bilateral) or strong (non-local means; "
+        "8-bit film only, slow).",
+    ),
+]
+VideoStream = Annotated[
+    int | None,
+    typer.Option(
+        "--video-stream",
+        min=0,
+        metavar="N",
+        help="Which video stream, in a file that holds several (a multiplex).",
+    ),
 ]
 
 

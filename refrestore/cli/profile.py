@@ -17,6 +17,7 @@ from .profile_words import (
     entry_of,
     line,
     match_of,
+    match_words,
     meaning,
     refused,
     summary,
@@ -266,20 +267,16 @@ def match(
             {"identity": number, "name": people[number], **match_of(answer)}
             for number, answer in found.items()
         ]
+        lines = [match_words(f"{n} {people[n]}", answer) for n, answer in found.items()]
     else:
         matches, rejected = match_pictures(pictures or [], profiles, runtime)
         entries = [{"picture": name, **match_of(answer)} for name, answer in matches.items()]
+        lines = [match_words(name, answer) for name, answer in matches.items()]
     if json:
         print_json({"matches": entries, **refused(rejected)})
         return
-    for entry in entries:
-        who = entry.get("picture") or f"{entry['identity']} {entry['name']}"
-        unsure = entry["nearest"] and not entry["profile"]
-        near = f" (nearest {entry['nearest']})" if unsure else ""
-        print_line(
-            f"{who}: {entry['profile'] or 'unknown'}{near}, similarity {entry['similarity']:.2f}, "
-            f"ahead by {entry['margin']:.2f}"
-        )
+    for line_ in lines:
+        print_line(line_)
     tell_refused(rejected)
 
 

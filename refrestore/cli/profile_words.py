@@ -120,7 +120,18 @@ def match_of(answer: Match) -> dict[str, Any]:
         "nearest": answer.nearest,
         "similarity": round(answer.similarity, 4),
         "margin": round(answer.margin, 4),
+        "needed": round(answer.least, 4),
     }
+
+
+def match_words(who: str, answer: Match) -> str:
+    """Return a match in words: who it is, or who it would be."""
+    unsure = answer.nearest is not None and answer.name is None
+    near = f" (nearest {answer.nearest})" if unsure else ""
+    return (
+        f"{who}: {answer.name or 'unknown'}{near}, similarity {answer.similarity:.2f} "
+        f"({answer.least:.2f} needed), ahead by {answer.margin:.2f}"
+    )
 
 
 def refused(rejected: Iterable[Rejected]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The commands a user lives in: run, scan, render, preview."""
+"""The commands a user lives in: run, render, preview."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from refrestore.config import (
-    Deinterlace,
-    Denoise,
     EncoderSettings,
     ExportSettings,
     RenderSettings,
@@ -29,9 +27,6 @@ Strength = Annotated[
 ]
 References = Annotated[
     int, typer.Option("--references", min=0, max=8, help="Close-ups used per face; 0 for none.")
-]
-MinFace = Annotated[
-    float, typer.Option("--min-face", min=4, help="Smaller faces (pixels) are left alone.")
 ]
 Unfocused = Annotated[
     bool, typer.Option("--unfocused", help="Restore faces out of focus behind nearer ones too.")
@@ -70,34 +65,6 @@ Start = Annotated[
 End = Annotated[
     Any,
     typer.Option("--end", parser=parse_time, metavar="TIME", help="Stop before this time."),
-]
-DetectEvery = Annotated[
-    int, typer.Option("--detect-every", min=1, help="Look for new faces every n-th frame.")
-]
-DeinterlaceOption = Annotated[
-    Deinterlace,
-    typer.Option(
-        "--deinterlace",
-        help="One picture of two fields (bwdif), for the whole frame: auto, where the film is "
-        "measured to be interlaced; frame, always; off.",
-    ),
-]
-DenoiseOption = Annotated[
-    Denoise,
-    typer.Option(
-        "--denoise",
-        help="Take noise from whole frames: off, light (bilateral) or strong (non-local means; "
-        "8-bit film only, slow).",
-    ),
-]
-VideoStream = Annotated[
-    int | None,
-    typer.Option(
-        "--video-stream",
-        min=0,
-        metavar="N",
-        help="Which video stream, in a file that holds several (a multiplex).",
-    ),
 ]
 Batch = Annotated[
     Any,
@@ -139,7 +106,6 @@ ExportEvery = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
     app.command("run")(run)
-    app.command("scan")(scan)
     app.command("render")(render)
     app.command("preview")(preview)
 
@@ -149,16 +115,14 @@ def run(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Output video, or a folder for several.")
     ],
-    profile: Annotated[
-        list[str] | None, typer.Option("--profile", help="Person who may be in it (repeatable).")
-    ] = None,
+    profile: options.Profiles = None,
     project: Annotated[
         Path | None, typer.Option("--project", "-p", help="Project folder; default beside OUTPUT.")
     ] = None,
     scale: Scale = 1,
     strength: Strength = 1.0,
     references: References = 5,
-    min_face: MinFace = 16,
+    min_face: options.MinFace = 16,
     unfocused: Unfocused = False,
     codec: Codec = None,
     crf: Crf = None,
@@ -167,10 +131,10 @@ def run(
     pix_fmt: PixFmt = None,
     start: Start = None,
     end: End = None,
-    detect_every: DetectEvery = 5,
-    deinterlace: DeinterlaceOption = "auto",
-    denoise: DenoiseOption = "off",
-    video_stream: VideoStream = None,
+    detect_every: options.DetectEvery = 5,
+    deinterlace: options.Deinterlacing = "auto",
+    denoise: options.Denoising = "off",
+    video_stream: options.VideoStream = None,
     batch: Batch = "auto",
     background: Background = None,
     export_faces: ExportFaces = None,
@@ -227,58 +191,6 @@ def run(
         _tell(result, report)
 
 
-def scan(
-    video: Annotated[Path, typer.Argument(help="Video to look through.")],
-    project: options.ProjectFolder,
-    detect_every: DetectEvery = 5,
-    min_face: MinFace = 16,
-    deinterlace: DeinterlaceOption = "auto",
-    denoise: DenoiseOption = "off",
-    video_stream: VideoStream = None,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    threads: options.Threads = None,
-    progress: options.Progress = "auto",
-    json: options.Json = False,
-) -> None:
-    """Pass 1: find who is in a video and the close-ups to restore them from."""
-    from dataclasses import asdict
-
-    from refrestore.scan.scan import scan as scan_video
-
-    from .advice import as_json, read_wanted, tell_wanted
-
-    runtime = options.runtime_settings(device, pack, models_dir, None, threads)
-    settings = ScanSettings(
-        detect_every=detect_every,
-        min_face=min_face,
-        deinterlace=deinterlace,
-        denoise=denoise,
-        video_stream=video_stream,
-    )
-    with progress_reporter(progress) as report:
-        summary = scan_video(
-            video,
-            project,
-            settings=settings,
-            runtime=runtime,
-            progress=report,
-            announce=report.note,
-        )
-    wanted = read_wanted(project)
-    if json:
-        print_json({"project": str(project), **asdict(summary), "wanted": as_json(wanted)})
-        return
-    print_line(
-        f"{summary.frames} frames, {summary.shots} shots: {summary.identities} people in "
-        f"{summary.tracks} appearances, {summary.references} close-ups kept."
-    )
-    tell_wanted(wanted, project)
-    print_line(f"Look at them: refrestore review {project}")
-    print_line(f"       or, here: refrestore identities list -p {project}")
-
-
 def render(
     project: options.ProjectFolder,
     output: Annotated[Path, typer.Option("--output", "-o", help="Output video.")],
@@ -288,7 +200,7 @@ def render(
     scale: Scale = 1,
     strength: Strength = 1.0,
     references: References = 5,
-    min_face: MinFace = 16,
+    min_face: options.MinFace = 16,
     unfocused: Unfocused = False,
     codec: Codec = None,
     crf: Crf = None,

@@ -28,6 +28,7 @@ from refrestore.render.export import check_export_folder
 from refrestore.render.people import clear_centroid
 from refrestore.render.render import RenderResult
 from refrestore.render.toolbox import open_toolbox
+from refrestore.scan.recognise import recognised
 from refrestore.scan.scan import scan
 from refrestore.types import Announce, FloatArray, Identity, ProgressCallback, Reference
 
@@ -276,7 +277,8 @@ def _same_scan(one: ScanSettings, other: ScanSettings) -> bool:
 class Album:
     """Everybody known in one run: the user's profiles, and a profile for each person met.
 
-    Only faces clear enough to judge are recognised, by the open-set rule of `match`.
+    Only people who are clear enough to judge teach it; whoever is seen, however blurred, is
+    recognised over all of their tracks (`scan.recognise`).
     """
 
     def __init__(self, profiles: Sequence[Profile], network: Network) -> None:
@@ -307,20 +309,20 @@ class Album:
 
     def lend(self, plan: Plan) -> dict[int, Profile]:
         """Return, per identity of a video, a profile of the close-ups others have of them."""
-        lent = {}
-        for identity, centroid, _ in self._clear(plan):
-            place = self._find(identity, centroid)
-            if place is None:
-                continue
-            person = self._people[place]
-            others = tuple(
+        elsewhere = {
+            person.name: tuple(
                 reference
                 for reference in person.references
                 if self._origins.get(id(reference)) != plan.video
             )
-            if others:
-                lent[identity.id] = replace(person, references=others)
-        return lent
+            for person in self._people
+        }
+        with Project.open(plan.project) as project:
+            found = recognised(project, [one for one in self._people if elsewhere[one.name]])
+        return {
+            number: replace(person, references=elsewhere[person.name])
+            for number, person in found.items()
+        }
 
     def _clear(self, plan: Plan) -> Iterator[tuple[Identity, FloatArray, list[Reference]]]:
         with Project.open(plan.project) as project:
@@ -335,6 +337,7 @@ class Album:
         found = match(
             centroid,
             [person for person in self._people if person.name not in identity.not_profiles],
+            tracks=True,
             recogniser=self._network.name,
             digest=self._network.digest,
         )

@@ -23,6 +23,13 @@ MATCH_MARGIN = 0.10
 """Least lead over the second nearest profile: it takes away a quarter of the wrong matches that the
 lite pack's recogniser makes, a seventh of EdgeFace's (`benchmarks/profile_matching.py`)."""
 
+TRACK_MARGIN = 0.05
+"""The same for the mean of a person's tracks, which errs less (docs/decisions/027)."""
+
+CONTRADICTING = 0.75
+"""Share of `Cosines.track` below which clear tracks contradict whoever says that they are a
+person's: of tapes' right people 3 in 100 are below it with lite, of strangers 98."""
+
 LEAST_WITHIN = 0.1
 """Mean similarity of a person's faces assumed at least: people have 0.3 or more, and without a
 floor faces that have nothing in common would be like anybody."""
@@ -119,12 +126,15 @@ class Match(NamedTuple):
         How far that is ahead of the second nearest; `similarity` itself where there is one only.
     nearest
         Name of the nearest profile, even if it is not near enough; None without profiles.
+    least
+        Similarity that was asked of it.
     """
 
     name: str | None
     similarity: float
     margin: float
     nearest: str | None
+    least: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +201,11 @@ class Profile:
         return cosines(self.recogniser)
 
     @property
+    def track_threshold(self) -> float:
+        """Least similarity of the mean of somebody's tracks that is taken for this person."""
+        return min(self.threshold, self.cosines.track)
+
+    @property
     def centroid(self) -> FloatArray:
         """Unit mean embedding, (512,)."""
         return self.statistics.centroid
@@ -212,6 +227,10 @@ class Profile:
         it contradicts.
         """
         return self.similarity(face) >= self.cosines.belongs
+
+    def may_be(self, tracks: FloatArray) -> bool:
+        """Say whether the mean of somebody's clear tracks, (512,), can be this person."""
+        return self.similarity(tracks) >= CONTRADICTING * self.cosines.track
 
     @classmethod
     def chosen(
@@ -313,7 +332,8 @@ def match(
     profiles: Sequence[Profile],
     *,
     threshold: float | None = None,
-    margin: float = MATCH_MARGIN,
+    margin: float | None = None,
+    tracks: bool = False,
     recogniser: str = "",
     digest: str = "",
 ) -> Match:
@@ -329,7 +349,9 @@ def match(
         Least similarity; each profile's own by default.
     margin
         How far the best must be ahead of the second best; two profiles that are equally near say
-        that neither is trusted.
+        that neither is trusted. `MATCH_MARGIN` by default, of tracks `TRACK_MARGIN`.
+    tracks
+        Whether the embedding is the mean of somebody's tracks, not of one picture.
     recogniser, digest
         Network the embedding is from, if known (`Network`).
 
@@ -345,8 +367,11 @@ def match(
         return Match(None, 0.0, 0.0, None)
     best, profile = ranked[0]
     ahead = best - ranked[1][0] if len(ranked) > 1 else best
-    sure = best >= (profile.threshold if threshold is None else threshold) and ahead >= margin
-    return Match(profile.name if sure else None, best, ahead, profile.name)
+    least = profile.track_threshold if tracks else profile.threshold
+    least = least if threshold is None else threshold
+    lead = margin if margin is not None else TRACK_MARGIN if tracks else MATCH_MARGIN
+    sure = best >= least and ahead >= lead
+    return Match(profile.name if sure else None, best, ahead, profile.name, least)
 
 
 def check_network(profile: Profile, network: Network) -> None:

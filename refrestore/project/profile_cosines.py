@@ -47,9 +47,19 @@ class Cosines:
         out of an album; higher, fewer of a look-alike's are let in.
     people
         Least likeness (`profile.likeness`) of two sets, of `FEW` faces or more each, of one person.
+    track
+        Least similarity of the mean of a person's tracks to a profile: of strangers one in a
+        thousand reaches it, in sharp film and on tapes. Less than for one photo, as a mean over
+        many frames errs less. Of `benchmarks/tapes.py` (docs/decisions/027).
     blurred
         Least similarity of a blurred face for which nobody vouches to a person whose photos are as
         alike as `own` says. Not of this benchmark: docs/decisions/009.
+    legible
+        Cosine of a face to itself, its crop shrunk to 48 px, up to which it can be read as it is:
+        that of faces of 64 px (lite .93, EdgeFace .92; of 28 px .97).
+    gain
+        Weights of what a restored face's gain of likeness to the truth is told by
+        (`restore.guard.gain_terms`), of `benchmarks/guard.py`; None where it was not measured.
     """
 
     strangers: NormalDist
@@ -58,7 +68,10 @@ class Cosines:
     belongs: float
     alike: float
     people: float
+    track: float
     blurred: float
+    legible: float
+    gain: tuple[float, ...] | None = None
 
     def blurred_of(self, alike: float | None) -> float:
         """Return `blurred` for somebody whose photos are that similar to the mean of the others.
@@ -91,7 +104,10 @@ _KNOWN: Mapping[str, Cosines] = MappingProxyType(
             belongs=0.40,
             alike=0.28,
             people=0.65,
+            track=0.37,
             blurred=0.26,
+            legible=0.945,
+            gain=(-0.57, -0.267, 0.375, -0.162, 0.235, -0.259, -0.497, 0.076),
         ),
         "edgeface_xs.fp32": Cosines(
             strangers=NormalDist(-0.011, 0.121),
@@ -100,7 +116,9 @@ _KNOWN: Mapping[str, Cosines] = MappingProxyType(
             belongs=0.35,
             alike=0.26,
             people=0.55,
+            track=0.30,
             blurred=0.25,
+            legible=0.925,
         ),
     }
 )
@@ -113,7 +131,9 @@ _OTHER = Cosines(
     belongs=0.35,
     alike=0.26,
     people=0.60,
+    track=0.35,
     blurred=0.25,
+    legible=0.92,
 )
 """Not measured: for ArcFace-R50 and what else a user brings. It puts the threshold for one stranger
 in 2,000 at 0.40, which insightface's PrivateFrame and facefusion use with ArcFace-R50."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from refrestore.errors import ProfileError
 from refrestore.project import Profile, Project
 from refrestore.project.network import Network
+from refrestore.project.pooling import pool_tracks
 from refrestore.project.profile import statistics
 from refrestore.project.profile_network import Embedder, embedded_again, seen_by
 from refrestore.render.need import references_resolve
@@ -25,6 +27,24 @@ CLEAR_WEIGHT = 0.5
 LEAST_DETAIL, ENOUGH = 0.5, 2
 """Share of the best reference's detail (native size x sharpness) that another must show, if at
 least so many do."""
+
+
+class Matched(NamedTuple):
+    """How like a profile's person somebody is over all their tracks.
+
+    Parameters
+    ----------
+    profile
+        Its name.
+    similarity
+        Cosine of the mean of the tracks to the profile.
+    needed
+        What is needed where only likeness speaks for it.
+    """
+
+    profile: str
+    similarity: float
+    needed: float
 
 
 @dataclass(frozen=True)
@@ -43,6 +63,8 @@ class People:
         Sentences for the report: profiles that were refused, close-ups that were embedded again.
     rivals
         Who their faces could be besides.
+    matched
+        By identity id, the profile that is used and how like it they are.
     """
 
     identities: Sequence[Identity]
@@ -50,6 +72,7 @@ class People:
     banks: Mapping[int, ReferenceBank]
     notes: Sequence[str]
     rivals: Rivals = field(default_factory=Rivals)
+    matched: Mapping[int, Matched] = field(default_factory=dict)
 
     @property
     def resolved(self) -> dict[int, float]:
@@ -101,6 +124,7 @@ def gather_people(
     references: dict[int, list[Reference]] = {}
     adapters: dict[int, Adapter] = {}
     notes: list[str] = []
+    matched: dict[int, Matched] = {}
     identities = project.identities()
     seen = _Seen(project, eyes)
     if seen.anew:
@@ -120,7 +144,11 @@ def gather_people(
             if eyes is not None:
                 profile, note = seen_by(stored, eyes.network, eyes.recogniser)
             notes += [note] if note is not None and note not in notes else []
-            if centroid is None or profile.belongs(centroid):
+            if centroid is None or profile.may_be(centroid):
+                mean = seen.mean(identity)
+                if mean is not None:
+                    likeness = profile.similarity(mean)
+                    matched[identity.id] = Matched(profile.name, likeness, profile.track_threshold)
                 # Their frame numbers are another video's.
                 own += [replace(reference, frame=None) for reference in profile.references]
                 adapter, note = usable(profile.adapter, fusion, profile.name)
@@ -140,8 +168,13 @@ def gather_people(
     }
     rivals = find_rivals(project, identities, clear, banks)
     if not seen.anew:
-        rivals = replace(rivals, astray=find_astray(rivals, identities, project.tracks(), banks))
-    return People(identities, references, banks, notes, rivals)
+        tracks = project.tracks()
+        rivals = replace(
+            rivals,
+            astray=find_astray(rivals, identities, tracks, banks),
+            means={one.id: one.embedding for one in tracks if one.embedding is not None},
+        )
+    return People(identities, references, banks, notes, rivals, matched)
 
 
 def resolved_by(references: Sequence[Reference]) -> float:
@@ -171,6 +204,11 @@ class _Seen:
         if self.anew is None or self._eyes is None:
             return list(found)
         return list(embedded_again(found, self._eyes.recogniser))
+
+    def mean(self, identity: Identity) -> FloatArray | None:
+        """Return the mean embedding of somebody's tracks, however blurred, if the network knows."""
+        known = [self._tracks[t] for t in identity.tracks if self._tracks[t].embedding is not None]
+        return pool_tracks(known) if known and self.anew is None else None
 
     def centroid(self, identity: Identity) -> FloatArray | None:
         if self.anew is None:

@@ -66,9 +66,7 @@ def finish(
         "unreferenced": sum(record.faces_without_references for record in records),
         "wall_seconds": round(wall_seconds, 2),
         "notes": [*said.notes, *_notes(recipe, records, copied=film.copied)],
-        "identities": summarise(
-            recipe.people.identities, recipe.plans, recipe.people.references, records, seconds
-        ),
+        "identities": summarise(recipe.people, recipe.plans, records, seconds),
     }
     output = recipe.output
     json_path = output.with_name(f"{output.stem}.report.json")

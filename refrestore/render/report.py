@@ -19,9 +19,10 @@ from refrestore.media.files import write_file
 from refrestore.plain_text import json_text, plain
 from refrestore.render.paint import WHOLE
 from refrestore.render.painted import Account
+from refrestore.render.people import People
 from refrestore.render.plan import TrackPlan
 from refrestore.render.refine import Sample
-from refrestore.types import Identity, ImageArray, Reference
+from refrestore.types import ImageArray
 
 PICTURE_SIZE = 256
 """Side of a face in the page, pixels."""
@@ -150,9 +151,8 @@ def _jpeg(image: ImageArray, size: int) -> str:
 
 
 def summarise(
-    identities: Sequence[Identity],
+    who: People,
     plans: Sequence[TrackPlan],
-    references: Mapping[int, Sequence[Reference]],
     records: Sequence[SegmentRecord],
     seconds: Callable[[int], float],
 ) -> list[dict[str, Any]]:
@@ -170,14 +170,14 @@ def summarise(
         for track, picture in record.pictures.items()
     }
     people = []
-    for identity in sorted(identities, key=lambda one: -one.seconds):
+    for identity in sorted(who.identities, key=lambda one: -one.seconds):
         own = [plan for plan in plans if plan.identity == identity.id]
         tracks = {plan.track for plan in own}
         seen = [sample for sample in samples if sample["identity"] == identity.id]
         used: Counter[int] = Counter()
         for record in records:
             used.update(record.used.get(identity.id, {}))
-        bank = references.get(identity.id, ())
+        bank = who.references.get(identity.id, ())
         shown = [picture for (_, track), picture in sorted(pictures.items()) if track in tracks]
         people.append(
             {
@@ -186,6 +186,8 @@ def summarise(
                 "state": identity.state,
                 "strength": identity.strength,
                 "profile": identity.profile,
+                "provisional": identity.provisional,
+                "matched": _match(who, identity.id),
                 "seconds": round(identity.seconds, 3),
                 "faces": identity.faces,
                 "restored_faces": sum(record.restored.get(identity.id, 0) for record in records),
@@ -223,6 +225,17 @@ def summarise(
             }
         )
     return people
+
+
+def _match(who: People, identity: int) -> dict[str, Any] | None:
+    found = who.matched.get(identity)
+    if found is None:
+        return None
+    return {
+        "profile": found.profile,
+        "similarity": round(found.similarity, 4),
+        "needed": round(found.needed, 4),
+    }
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

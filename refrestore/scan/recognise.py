@@ -67,6 +67,7 @@ def match_identities(
             found[number] = match(
                 pool_tracks(clear),
                 [one for one in profiles if one.name not in identity.not_profiles],
+                tracks=True,
                 recogniser=network.name,
                 digest=network.digest,
             )
@@ -88,6 +89,19 @@ def match_identities(
             if answer.name is not None and identities[number].profile is None:
                 project.link_profile(number, answer.name)
     return found
+
+
+def recognised(project: Project, profiles: Sequence[Profile]) -> dict[int, Profile]:
+    """Return the profile of everybody in a project who is recognised and may be restored."""
+    known = {one.name: one for one in profiles}
+    free = {
+        one.id for one in project.identities() if one.state == "restore" and one.profile is None
+    }
+    return {
+        number: known[answer.name]
+        for number, answer in match_identities(project, profiles).items()
+        if answer.name is not None and number in free
+    }
 
 
 def _told_apart(

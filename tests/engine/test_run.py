@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from refrestore.cli import app
 from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
 from refrestore.engine.pictures import restore_pictures
 from refrestore.engine.run import Album, _scan_once, plan_outputs, run
-from refrestore.errors import UsageError
+from refrestore.errors import ProfileError, UsageError
 from refrestore.evaluate.degrade import Degradation, degrade
 from refrestore.evaluate.demo import CameraMove, View, group_photo, make_demo_film
 from refrestore.media.stills import write_picture
@@ -83,6 +86,26 @@ def test_nobody_is_lent_a_profile_that_is_somebody_elses(films, tmp_path) -> Non
     with Project.open(plan.project) as project:
         project.deny_profile(who, "Anna")
     assert who not in Album([anna.profile], network).lend(plan)
+
+
+@pytest.mark.xdist_group("engine")
+def test_a_scan_links_those_it_recognises(films, tmp_path) -> None:
+    store = ProfileStore(tmp_path / "profiles")
+    photo = group_photo()
+    write_picture(tmp_path / "left.png", np.ascontiguousarray(photo[LEFT_WOMAN]))
+    build_profile("Anna", photos=[tmp_path / "left.png"], store=store, runtime=RuntimeSettings())
+    asked = ["scan", str(films[0]), "-p", str(tmp_path / "film"), "--profile", "Anna"]
+    told = CliRunner().invoke(app, [*asked, "--profiles-dir", str(store.directory), "--json"])
+    assert told.exit_code == 0, told.output
+    said = json.loads(told.stdout)
+    known = [one for one in said["matches"] if one["profile"] == "Anna"]
+    assert known
+    assert all(one["similarity"] >= one["needed"] for one in known)
+    with Project.open(tmp_path / "film") as project:
+        linked = {one.id for one in project.identities() if one.profile == "Anna"}
+    assert linked == {one["identity"] for one in known}
+    missing = CliRunner().invoke(app, [*asked[:-1], "Zoe", "--profiles-dir", str(store.directory)])
+    assert isinstance(missing.exception, ProfileError)
 
 
 @pytest.mark.xdist_group("engine")

@@ -72,7 +72,33 @@ def test_a_match_is_near_and_clearly_ahead(person, embedding, expected):
 
 
 def test_nobody_is_known_without_profiles():
-    assert match(at(1), []) == (None, 0.0, 0.0, None)
+    assert match(at(1), []) == (None, 0.0, 0.0, None, 1.0)
+
+
+def test_tracks_need_less_likeness_and_less_lead_than_one_picture(person):
+    anna, bert = person("Anna", 0, threshold=0.5), person("Bert", 1, threshold=0.5)
+    needed = anna.cosines.track
+    assert needed < 0.5
+    assert anna.track_threshold == needed
+    assert person("Carl", 2, threshold=0.3).track_threshold == 0.3
+    assert match(at(0.4), [anna]).name is None
+    found = match(at(0.4), [anna], tracks=True)
+    assert (found.name, found.least) == ("Anna", needed)
+    assert match(at(needed - 0.01), [anna], tracks=True).name is None
+    near = at(0.6).copy()
+    near[1] = 0.53  # ahead by .07
+    assert match(near, [anna, bert], tracks=True).name == "Anna"
+    assert match(near, [anna, bert]).name is None
+    near[1] = 0.57
+    assert match(near, [anna, bert], tracks=True).name is None
+
+
+def test_clear_tracks_contradict_who_is_linked_only_plainly(person):
+    anna = person("Anna", 0)
+    least = 0.75 * anna.cosines.track
+    assert anna.may_be(at(least + 0.01))
+    assert not anna.may_be(at(least - 0.01))
+    assert not anna.belongs(at(least + 0.01))
 
 
 def test_a_profile_has_its_own_threshold(person):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from refrestore.faces.align import FFHQ_TEMPLATE
 from refrestore.render.crops import inside, storage_to_crop
 from refrestore.render.paint import WHOLE, examples
+from refrestore.render.people import Matched, People
 from refrestore.render.plan import TrackPlan
 from refrestore.render.report import SegmentRecord, summarise, write_report
 from refrestore.render.work import gather
@@ -93,7 +95,7 @@ def spread(*insides: float) -> list[int]:
         SegmentRecord(1, pictures={7: {"frame": place, "inside": share, "before": "", "after": ""}})
         for place, share in enumerate(insides)
     ]
-    (person,) = summarise([PERSON], [plan], {}, records, lambda frame: frame / 25)
+    (person,) = summarise(People([PERSON], {}, {}, []), [plan], records, lambda frame: frame / 25)
     return [picture["frame"] for picture in person["pictures"]]
 
 
@@ -101,6 +103,16 @@ def test_over_the_film_mirrored_crops_are_shown_only_of_who_has_no_other() -> No
     assert spread(0.5, 1, 0.7, WHOLE, 1) == [1, 3, 4]
     assert spread(0.5, 0.7) == [0, 1]
     assert spread(*[1] * 20) == [0, 3, 7, 11, 15, 19]
+
+
+def test_who_is_only_seen_blurred_is_told_with_what_they_were_matched_by(tmp_path) -> None:
+    blurred = replace(PERSON, provisional=True)
+    people = People([blurred], {}, {}, [], matched={PERSON.id: Matched("Anna", 0.4149, 0.37)})
+    (person,) = summarise(people, [], [], lambda frame: frame / 25)
+    assert person["provisional"]
+    assert person["matched"] == {"profile": "Anna", "similarity": 0.4149, "needed": 0.37}
+    (unknown,) = summarise(People([blurred], {}, {}, []), [], [], lambda frame: frame / 25)
+    assert unknown["matched"] is None
 
 
 def test_a_record_survives_its_file(tmp_path) -> None:

@@ -14,7 +14,7 @@ from refrestore.errors import ProfileError, ProjectError, UsageError
 from refrestore.media.pixels import display_rgb
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
-from refrestore.project import Profile, Project, VideoSource
+from refrestore.project import Match, Profile, Project, VideoSource
 from refrestore.scan.build import build_profile, update_profile
 from refrestore.scan.recognise import match_identities, match_pictures
 from refrestore.types import Faces, Geometry, Reference, Track
@@ -158,7 +158,7 @@ def test_who_is_not_a_profile_is_never_matched_with_it_again(film):
     assert (found[1].name, found[1].nearest) == (None, "Bert")
     assert found[4].name == "Anna"  # whom it kept away as long as it was Anna
     assert [one.profile for one in film.identities()] == [None, "Bert", None, "Anna"]
-    assert match_identities(film, [anna])[1] == (None, 0.0, 0.0, None)
+    assert match_identities(film, [anna])[1] == Match(None, 0.0, 0.0, None)
     assert match_identities(film, [anna, twin])[1].name == "Twin"
     film.link_profile(1, "Anna")
     assert match_identities(film, [anna])[1].name == "Anna"

@@ -1,0 +1,89 @@
+"""`refrestore scan`: pass 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from refrestore.config import ScanSettings
+
+from . import options
+from .output import print_json, print_line
+from .progress import progress_reporter
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command("scan")(scan)
+
+
+def scan(
+    video: Annotated[Path, typer.Argument(help="Video to look through.")],
+    project: options.ProjectFolder,
+    profile: options.Profiles = None,
+    detect_every: options.DetectEvery = 5,
+    min_face: options.MinFace = 16,
+    deinterlace: options.Deinterlacing = "auto",
+    denoise: options.Denoising = "off",
+    video_stream: options.VideoStream = None,
+    device: options.DeviceOption = "auto",
+    pack: options.PackOption = "lite",
+    models_dir: options.ModelsDir = None,
+    profiles_dir: options.ProfilesDir = None,
+    threads: options.Threads = None,
+    progress: options.Progress = "auto",
+    json: options.Json = False,
+) -> None:
+    """Pass 1: find who is in a video and the close-ups to restore them from."""
+    from dataclasses import asdict
+
+    from refrestore.project import Project
+    from refrestore.scan.recognise import match_identities
+    from refrestore.scan.scan import scan as scan_video
+
+    from .advice import as_json, read_wanted, tell_wanted
+    from .profile_words import match_of, match_words
+
+    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
+    settings = ScanSettings(
+        detect_every=detect_every,
+        min_face=min_face,
+        deinterlace=deinterlace,
+        denoise=denoise,
+        video_stream=video_stream,
+    )
+    profiles = options.load_profiles(runtime, profile or [])
+    with progress_reporter(progress) as report:
+        summary = scan_video(
+            video,
+            project,
+            settings=settings,
+            runtime=runtime,
+            progress=report,
+            announce=report.note,
+        )
+    matches, people = {}, {}
+    if profiles:
+        with Project.open(project) as opened:
+            people = {one.id: one.name for one in opened.identities()}
+            matches = match_identities(opened, profiles, link=True, runtime=runtime)
+    wanted = read_wanted(project)
+    if json:
+        said = [
+            {"identity": number, "name": people[number], **match_of(answer)}
+            for number, answer in matches.items()
+        ]
+        found = {"matches": said, "wanted": as_json(wanted)}
+        print_json({"project": str(project), **asdict(summary), **found})
+        return
+    print_line(
+        f"{summary.frames} frames, {summary.shots} shots: {summary.identities} people in "
+        f"{summary.tracks} appearances, {summary.references} close-ups kept."
+    )
+    for number, answer in matches.items():
+        print_line(match_words(f"{number} {people[number]}", answer))
+    tell_wanted(wanted, project)
+    print_line(f"Look at them: refrestore review {project}")
+    print_line(f"       or, here: refrestore identities list -p {project}")
