@@ -21,6 +21,9 @@ CROP = 24
 """Pixels a side to which the 512 of a close-up are shrunk. Of 16 to 96 one alone does as well as
 all together, beside the close-ups as they are, which are always compared (docs/decisions/009)."""
 
+SMALLER = (24, 40, 48)
+"""Sides in pixels to which a face's crop is shrunk to ask what of it the recogniser reads."""
+
 READABLE, UNREADABLE = 0.80, 0.90
 """Cosines of a face to itself from afar up to which it shows more, and from which on it does not.
 Of six people, with lite: crops of 24 px (noise, JPEG, enlarged again) at least .89; of 32 px .87 in
@@ -46,10 +49,12 @@ def centroid_from_afar(references: Sequence[Reference], recogniser: Recogniser) 
     return unit
 
 
-def unreadable(
+def shrunk_cosines(
     crops: Tensor, landmarks: FloatArray, embeddings: FloatArray, recogniser: Recogniser
 ) -> FloatArray:
-    """Return how far faces show no more than they would from afar, (N,) in 0..1.
+    """Return how like itself each face stays, shrunk to `SMALLER`: cosines, (N, 3).
+
+    What changes when it is shrunk is what the recogniser reads in it beyond that size.
 
     Parameters
     ----------
@@ -60,12 +65,24 @@ def unreadable(
     embeddings : (N, 512)
         The recogniser's of these crops.
     """
-    shrunk = arcface_crops(_from_afar(crops), landmarks)
-    itself = (embeddings * recogniser.embed(shrunk)).sum(axis=1)
-    share: FloatArray = np.clip((itself - READABLE) / (UNREADABLE - READABLE), 0, 1)
+    shrunk = [
+        recogniser.embed(arcface_crops(_from_afar(crops, side), landmarks)) for side in SMALLER
+    ]
+    return np.stack([(embeddings * one).sum(axis=1) for one in shrunk], 1).astype(np.float32)
+
+
+def unreadable(cosines: FloatArray) -> FloatArray:
+    """Return how far faces show no more than they would from afar, (N,) in 0..1.
+
+    Parameters
+    ----------
+    cosines : (N, 3)
+        From `shrunk_cosines`.
+    """
+    share: FloatArray = np.clip((cosines[:, 0] - READABLE) / (UNREADABLE - READABLE), 0, 1)
     return share.astype(np.float32)
 
 
-def _from_afar(images: Tensor) -> Tensor:
-    small = F.interpolate(images, size=CROP, mode="area")
+def _from_afar(images: Tensor, side: int = CROP) -> Tensor:
+    small = F.interpolate(images, size=side, mode="area")
     return F.interpolate(small, size=images.shape[-1], mode="bicubic").clamp(0, 1)

@@ -14,7 +14,8 @@ from refrestore.config import RenderSettings
 from refrestore.faces.align import FFHQ_TEMPLATE, similarity, transform
 from refrestore.media.tensors import FrameTensor, crops
 from refrestore.project import Profile
-from refrestore.render.afar import UNREADABLE_SHARE, unreadable
+from refrestore.project.profile_cosines import cosines
+from refrestore.render.afar import UNREADABLE_SHARE, shrunk_cosines, unreadable
 from refrestore.render.crops import arcface_crops, at_sides, enlarged, from_uint8
 from refrestore.render.need import DetailReason, need
 from refrestore.render.people import resolved_by
@@ -26,8 +27,11 @@ from refrestore.restore.guard import (
     REFUSED,
     Belief,
     Choice,
+    Evidence,
+    GuardSettings,
     Judgement,
     Reason,
+    expected_gain,
     judge,
     recognise,
 )
@@ -128,13 +132,21 @@ def restore_picture(
         for each in ([one.plain_seen for one in tried], [one.guided_seen for one in tried])
     )
     restored[[bank is None for bank in banks]] = np.nan
+    levels = cosines(toolbox.eyes.network.name)
+    evidence = Evidence(
+        _in_order([(one.rows, one.shrunk) for one in groups]),
+        embeddings,
+        levels.gain,
+    )
     judgements = judge(
         embeddings,
         unreferenced,
         restored,
         [centroid] * len(faces),
         beliefs=beliefs,
-        alike=[None if bank is None else bank.alike for bank in banks],
+        gains=expected_gain(embeddings, restored, [centroid] * len(faces), evidence),
+        shrunk=evidence.shrunk,
+        settings=GuardSettings(legible=levels.legible),
     )
     if not toolbox.switches.guard:
         judgements = [
@@ -178,6 +190,8 @@ class _Group(NamedTuple):
         In pixels of the crops.
     embeddings : (G, 512)
         Of the crops.
+    shrunk : (G, 3)
+        `shrunk_cosines` of the crops.
     """
 
     rows: IntArray
@@ -185,6 +199,7 @@ class _Group(NamedTuple):
     crops: torch.Tensor
     landmarks: FloatArray
     embeddings: FloatArray
+    shrunk: FloatArray
 
 
 class _Tried(NamedTuple):
@@ -210,8 +225,10 @@ def _groups(image: ImageArray, faces: Faces, scale: int, toolbox: Toolbox) -> li
         to_crop = at_sides(whole[rows], sides[rows])
         cut = crops([picture] * len(rows), to_crop, int(side))
         landmarks = transform(to_crop, faces.landmarks[rows]).astype(np.float32)
-        embeddings = toolbox.models.recogniser.embed(arcface_crops(cut, landmarks))
-        groups.append(_Group(rows, to_crop, cut, landmarks, embeddings))
+        recogniser = toolbox.models.recogniser
+        embeddings = recogniser.embed(arcface_crops(cut, landmarks))
+        shrunk = shrunk_cosines(cut, landmarks, embeddings, recogniser)
+        groups.append(_Group(rows, to_crop, cut, landmarks, embeddings, shrunk))
     return groups
 
 
@@ -278,13 +295,11 @@ def _who(
     if profile is None or not settings.references:
         return [Belief.CANNOT_TELL] * count, [None] * count, None
     assert faces.embedding is not None
-    assert faces.sharpness is not None
-    blurred, least = _evidence(faces.embedding, groups, profile, toolbox)
+    share, blurred, least = _evidence(faces.embedding, groups, profile, toolbox)
     beliefs = recognise(
         faces.embedding,
         profile.centroid,
-        size=faces.size,
-        sharpness=faces.sharpness,
+        unreadable=share,
         blurred=blurred,
         least=least,
     )
@@ -297,22 +312,16 @@ def _who(
 
 def _evidence(
     embeddings: FloatArray, groups: Sequence[_Group], profile: Profile, toolbox: Toolbox
-) -> tuple[FloatArray, FloatArray]:
-    """Return how like the person each face is if it is blurred, and how like it must be, (N,) each.
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return how unreadable each face is, how like the person, and how like it must be, (N,) each.
 
     The profile was named for the picture, not for each face in it, and people are in it once: who
     is plainly less like the person than another face is somebody else.
     """
-    recogniser = toolbox.models.recogniser
-    share = _in_order(
-        [
-            (one.rows, unreadable(one.crops, one.landmarks, one.embeddings, recogniser))
-            for one in groups
-        ]
-    )
+    share = unreadable(_in_order([(one.rows, one.shrunk) for one in groups]))
     near = embeddings @ profile.centroid
     alike = near + share * np.maximum(embeddings @ toolbox.afar(profile) - near, 0)
     least = profile.cosines.blurred_of(own_likeness(profile.embeddings))
     most = np.nanmax(alike, initial=-1)  # a face that cannot be embedded says nothing of the others
     needed = np.maximum(least * (1 - (1 - UNREADABLE_SHARE) * share), most - PLAINLY)
-    return alike.astype(np.float32), needed.astype(np.float32)
+    return share, alike.astype(np.float32), needed.astype(np.float32)

@@ -21,6 +21,7 @@ from refrestore.media.moments import Part, film_length, frame_at, resolve_part
 from refrestore.media.probe import VideoInfo
 from refrestore.project import Profile, Project
 from refrestore.project.film import project_film
+from refrestore.project.profile_cosines import cosines
 from refrestore.project.timing import Timeline
 from refrestore.render.export import FaceExport, check_export_folder, plans_within
 from refrestore.render.people import People, gather_people
@@ -74,6 +75,7 @@ class Recipe:
             toolbox.batch(self.settings.batch, side),
             self.people.rivals,
             toolbox.switches,
+            cosines(toolbox.eyes.network.name),
         )
 
 
@@ -131,6 +133,8 @@ class FilmRecipe(Recipe):
             content.update(bank.landmarks.tobytes())
             content.update(b"" if bank.adapter is None else bank.adapter.content)
             content.update(self.people.rivals.of(identity).tobytes())
+        for track, mean in sorted(self.people.rivals.means.items()):
+            content.update(np.array([track], np.int64).tobytes() + mean.tobytes())
         return digest(
             [
                 __version__,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,17 +19,28 @@ from refrestore.faces.align import compose, invert, transform
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.landmarker import MESH_SIZE
 from refrestore.media.tensors import FrameTensor, crops
+from refrestore.project.profile_cosines import Cosines, cosines
+from refrestore.render.afar import shrunk_cosines, unreadable
 from refrestore.render.crops import arcface_crops, storage_to_square, to_uint8
 from refrestore.render.rivals import Rivals
 from refrestore.render.switches import ALL_ON, Switches
 from refrestore.render.work import Work
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.guard import REFUSED, Belief, Choice, Judgement, judge, recognise
+from refrestore.restore.guard import (
+    REFUSED,
+    Belief,
+    Choice,
+    Evidence,
+    GuardSettings,
+    Judgement,
+    expected_gain,
+    judge,
+    recognise,
+)
 from refrestore.restore.restorer import Restorer
 from refrestore.restore.temporal import smooth
 from refrestore.types import (
     DENSE_LANDMARKS,
-    Faces,
     FloatArray,
     Frame,
     Geometry,
@@ -44,6 +56,10 @@ SURE_SIZE, UNSURE_SIZE = 110.0, 24.0
 GUARD_EVERY = 15
 """Frames between the guard's samples of a track: twice a second at 30 per second. Between two
 samples one decision gives way to the next evenly."""
+
+
+DECISION_SIGMA = 3.0 * GUARD_EVERY
+"""Frames over which what decides about a face is averaged: a track's faces are one face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +101,8 @@ class Tools:
         Who a face could be besides the person it is said to be.
     switches
         What is left out, to measure what it is worth.
+    cosines
+        What those of the recogniser are like.
     """
 
     models: FaceModels
@@ -94,6 +112,7 @@ class Tools:
     batch: int
     rivals: Rivals = field(default_factory=Rivals)
     switches: Switches = ALL_ON
+    cosines: Cosines = field(default_factory=lambda: cosines(""))
 
     def bank_of(self, identity: int) -> ReferenceBank | None:
         """Return the references to restore an identity from, or None."""
@@ -118,7 +137,7 @@ def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools
     from_square = compose(work.to_crop, invert(to_square))
     raw = np.zeros((len(work), DENSE_LANDMARKS, 2), np.float32)
     presence = np.zeros(len(work), np.float32)
-    samples: list[Sample] = []
+    seen: list[_Seen] = []
     pending: list[tuple[int, torch.Tensor]] = []
     kept: dict[int, list[tuple[int, torch.Tensor]]] = {}
 
@@ -136,7 +155,7 @@ def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools
         for held in kept.values():
             rows = np.array([row for row, _ in held])
             pictures = torch.stack([crop for _, crop in held])
-            samples.extend(_judge(work.select(rows), pictures, raw[rows], tools))
+            seen.append(_look(work.select(rows), rows, pictures, raw[rows], tools))
         kept.clear()
 
     for frame in frames:
@@ -155,6 +174,7 @@ def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools
         if sum(map(len, kept.values())) >= tools.batch:
             ask()
     ask()
+    samples = _judge(work, seen, tools)
     guided, effect = _weights(work, samples)
     return Refined(work.refined(_steady(work, raw, presence), guided, effect), samples)
 
@@ -188,28 +208,79 @@ def _steady(work: Work, raw: FloatArray, presence: FloatArray) -> FloatArray:
     return pixels
 
 
-def _judge(work: Work, pictures: torch.Tensor, landmarks: FloatArray, tools: Tools) -> list[Sample]:
-    """Restore the sampled faces with and without references and compare who they look like."""
+class _Seen(NamedTuple):
+    """Sampled faces as the recogniser sees them.
+
+    Parameters
+    ----------
+    rows : (N,)
+        Of the work.
+    as_input, unreferenced, restored : (N, 512)
+        Embeddings; restored is NaN where there are no references.
+    shrunk : (N, 3)
+        See `render.afar.shrunk_cosines`.
+    """
+
+    rows: IntArray
+    as_input: FloatArray
+    unreferenced: FloatArray
+    restored: FloatArray
+    shrunk: FloatArray
+
+    @classmethod
+    def together(cls, batches: Sequence[_Seen]) -> _Seen:
+        """Return the faces of all batches in the work's order."""
+        rows = np.concatenate([one.rows for one in batches])
+        order = np.argsort(rows)
+        as_input, unreferenced, restored, shrunk = (
+            np.concatenate(column)[order]
+            for column in zip(*(one[1:] for one in batches), strict=True)
+        )
+        return cls(rows[order], as_input, unreferenced, restored, shrunk)
+
+
+def _look(
+    work: Work, rows: IntArray, pictures: torch.Tensor, landmarks: FloatArray, tools: Tools
+) -> _Seen:
+    """Restore the sampled faces with and without references, and embed all three."""
     banks = [tools.bank_of(int(identity)) for identity in work.identity]
-    frames = work.faces.frame
-    excluded = [
-        [] if bank is None else bank.rows_of_frame(int(frame))
-        for bank, frame in zip(banks, frames, strict=True)
-    ]
     plain = tools.restorer.restore(pictures, landmarks, [None] * len(work))
     guided = tools.restorer.restore(
-        pictures, landmarks, banks, exclude=excluded, references=max(1, tools.references)
+        pictures,
+        landmarks,
+        banks,
+        exclude=[
+            _of_frame(bank, int(frame)) for bank, frame in zip(banks, work.faces.frame, strict=True)
+        ],
+        references=max(1, tools.references),
     )
+    recogniser = tools.models.recogniser
     as_input, unreferenced, restored = (
-        tools.models.recogniser.embed(arcface_crops(images, landmarks))
+        recogniser.embed(arcface_crops(images, landmarks))
         for images in (pictures, plain.images, guided.images)
     )
     restored[[bank is None for bank in banks]] = np.nan
+    shrunk = shrunk_cosines(pictures, landmarks, as_input, recogniser)
+    return _Seen(rows, as_input, unreferenced, restored, shrunk)
+
+
+def _of_frame(bank: ReferenceBank | None, frame: int) -> list[int]:
+    return [] if bank is None else bank.rows_of_frame(frame)
+
+
+def _judge(whole: Work, batches: Sequence[_Seen], tools: Tools) -> list[Sample]:
+    """Decide for each sampled face of a segment, by what is measured along its track."""
+    if not batches:
+        return []
+    seen = _Seen.together(batches)
+    work = whole.select(seen.rows)
+    frames = work.faces.frame
+    banks = [tools.bank_of(int(identity)) for identity in work.identity]
+    excluded = [_of_frame(bank, int(frame)) for bank, frame in zip(banks, frames, strict=True)]
     centroids = [
         None if bank is None else bank.centroid_without(rows)
         for bank, rows in zip(banks, excluded, strict=True)
     ]
-    rivals = [tools.rivals.of(int(identity)) for identity in work.identity]
     witnesses = [
         None
         if bank is None
@@ -218,12 +289,25 @@ def _judge(work: Work, pictures: torch.Tensor, landmarks: FloatArray, tools: Too
         )
         for bank, track, frame in zip(banks, work.track, frames, strict=True)
     ]
-    beliefs = _beliefs(work.faces, as_input, centroids, rivals, witnesses)
+    shrunk = _along_tracks(work, seen.shrunk)
+    both = tools.rivals.with_track(seen.as_input, work.track)
+    rivals = [tools.rivals.of(int(identity)) for identity in work.identity]
+    beliefs = _beliefs(both, unreadable(shrunk), centroids, rivals, witnesses)
     astray = np.isin(work.track, list(tools.rivals.astray))
     for row in np.flatnonzero(astray & [one is not None for one in centroids]):
         beliefs[row] = Belief.ANOTHER
-    alike = [None if bank is None else bank.alike for bank in banks]
-    judgements = judge(as_input, unreferenced, restored, centroids, beliefs=beliefs, alike=alike)
+    evidence = Evidence(shrunk, both, tools.cosines.gain)
+    gains = expected_gain(seen.as_input, seen.restored, centroids, evidence)
+    judgements = judge(
+        seen.as_input,
+        seen.unreferenced,
+        seen.restored,
+        centroids,
+        beliefs=beliefs,
+        gains=_along_tracks(work, gains),
+        shrunk=shrunk,
+        settings=GuardSettings(legible=tools.cosines.legible),
+    )
     return [
         Sample(int(frame), int(track), int(identity), judgement, belief)
         for frame, track, identity, judgement, belief in zip(
@@ -232,29 +316,40 @@ def _judge(work: Work, pictures: torch.Tensor, landmarks: FloatArray, tools: Too
     ]
 
 
+def _along_tracks(work: Work, values: FloatArray) -> FloatArray:
+    """Average what was measured of sampled faces over their neighbours in the same track.
+
+    A face that is now read as it is and now restored would flicker.
+    """
+    result = np.empty_like(values)
+    for _, rows in work.by_track():
+        frames = work.faces.frame[rows].astype(np.float64)
+        apart = (frames[:, None] - frames) / DECISION_SIGMA
+        weights = np.exp(-(apart**2) / 2)
+        result[rows] = (weights / weights.sum(axis=1, keepdims=True)) @ values[rows]
+    return result
+
+
 def _beliefs(
-    faces: Faces,
     embeddings: FloatArray,
+    illegible: FloatArray,
     centroids: Sequence[FloatArray | None],
     rivals: Sequence[FloatArray],
     witnesses: Sequence[FloatArray | None],
 ) -> list[Belief]:
     """Say of each face whether it is the person, where a centroid is known."""
-    sharpness = np.zeros(len(faces)) if faces.sharpness is None else faces.sharpness
     beliefs = []
     for row, centroid in enumerate(centroids):
         if centroid is None:
             beliefs.append(Belief.CANNOT_TELL)
             continue
         one = slice(row, row + 1)
-        clear = np.nan_to_num(np.asarray(sharpness[one], np.float32))
         beliefs += recognise(
             embeddings[one],
             centroid,
             rivals[row],
             witness=witnesses[row],
-            size=faces.size[one],
-            sharpness=clear,
+            unreadable=illegible[one],
         )
     return beliefs
 

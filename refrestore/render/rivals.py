@@ -56,6 +56,9 @@ class Rivals:
         the track, whoever that is, and do not vouch for its faces.
     astray
         Tracks that are, taken over all their frames, somebody else's.
+    means
+        Mean embedding (512,) by track id: who is in a track is seen better over all its frames
+        than in one. Empty where another network than the render's made them.
     """
 
     ids: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -63,6 +66,17 @@ class Rivals:
     kin: frozenset[Pair] = frozenset()
     spans: Mapping[int, Pair] = field(default_factory=dict)
     astray: frozenset[int] = frozenset()
+    means: Mapping[int, FloatArray] = field(default_factory=dict)
+
+    def with_track(self, embeddings: FloatArray, tracks: IntArray) -> FloatArray:
+        """Return what shows who faces are, (N, 512): they and their tracks, half and half."""
+        both = embeddings.copy()
+        for row, track in enumerate(tracks.tolist()):
+            mean = self.means.get(track)
+            if mean is not None:
+                total = embeddings[row] + mean
+                both[row] = total / max(float(np.linalg.norm(total)), 1e-9)
+        return both
 
     def frames_of(self, track: int, frame: int) -> Pair:
         """Return a track's frames, half open; of one that is not known only this one."""

@@ -11,6 +11,7 @@ Pure functions of embeddings that were computed elsewhere. Two questions:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -43,7 +44,8 @@ class Reason(Enum):
     """Why."""
 
     BEST = "most like the person"
-    READABLE = "as like the person as the close-ups are"
+    READABLE = "can be read as it is"
+    NO_GAIN = "references would make it less like itself"
     NO_REFERENCES = "no references"
     LESS_LIKE_THAN_UNREFERENCED = "references made it less like the person"
     LESS_LIKE_THAN_INPUT = "restoring made it less like the person"
@@ -60,38 +62,43 @@ REFUSED = {
 """Faces that are not restored from a person's references, and why."""
 
 
+UNREADABLE = 0.5
+"""How far a face must be unreadable to be too blurred to judge."""
+
+LEAST_CHANGE = 1e-3
+"""Of an embedding; less is its arithmetic."""
+
+
 @dataclass(frozen=True, slots=True)
 class GuardSettings:
     """Thresholds; cosine similarities are EdgeFace-XS's unless said otherwise.
 
     Parameters
     ----------
-    clear_size
-        Faces of at least this many display pixels can be judged. At 19 px a person's similarity
-        to himself falls to 0.27 on the mean, among strangers'; from about 40 px on it stays
-        above 0.4.
-    clear_sharpness
-        Sharpness (as in `Faces`) below which a face is too blurred to judge whatever its size.
     stranger
-        A clear face less similar than this to the person is somebody else (strangers reach
+        A readable face less similar than this to the person is somebody else (strangers reach
         0.16-0.25, a person to himself at least 0.4).
     rival_margin
-        A clear face that is nearer to another identity by more than this is that one's.
+        A readable face that is nearer to another identity by more than this is that one's.
     tolerance
         Similarity that may be lost before the guard steps back: what two frames of a sharp,
         steady face differ by.
-    readable
-        A face that is at least this share as like the person as the references are like each other
-        can be read as it is. Restoring it would still make it more like their mean, and less like
-        itself: of faces that two recognisers read at .94 it takes .03 (docs/decisions/020).
+    legible
+        A face that changes so much when its crop is shrunk to 48 px that the cosine to itself falls
+        to this can be read as it is: two recognisers read it at .95. Restoring would still make it
+        more like the close-ups' mean, and less like itself (docs/decisions/027). `Cosines.legible`
+        of the recogniser; here lite's.
+    least_gain
+        Likeness to the true face that references must be expected to win (`expected_gain`). Less
+        than nothing, as the expectation is careful: it was learnt where two of three profiles are
+        somebody else's.
     """
 
-    clear_size: float = 40.0
-    clear_sharpness: float = 0.1
     stranger: float = 0.22
     rival_margin: float = 0.05
     tolerance: float = 0.02
-    readable: float = 0.88
+    legible: float = 0.945
+    least_gain: float = -0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +128,7 @@ def recognise(
     others: FloatArray | None = None,
     *,
     witness: FloatArray | None = None,
-    size: NDArray[np.floating],
-    sharpness: NDArray[np.floating],
+    unreadable: NDArray[np.floating],
     blurred: NDArray[np.floating] | None = None,
     least: NDArray[np.floating] | None = None,
     settings: GuardSettings | None = None,
@@ -132,7 +138,8 @@ def recognise(
     Parameters
     ----------
     embeddings : (N, 512)
-        Unit embeddings of the faces as they are; NaN rows cannot be judged.
+        Unit embeddings of the faces as they are, or of what else shows who they are (their track);
+        NaN rows cannot be judged.
     centroid : (512,)
         The person's.
     others : (M, 512), optional
@@ -140,15 +147,14 @@ def recognise(
     witness : (512,), optional
         The person's centroid without what the faces' own track gave, to compare with `others`. A
         track that was put with the wrong person must not vouch for itself.
-    size : (N,)
-        Display pixels.
-    sharpness : (N,)
-        As in `Faces`.
+    unreadable : (N,)
+        How far faces are too blurred to judge, 0..1: what a recogniser cannot read
+        (`render.afar.unreadable`), whatever their size and sharpness.
     blurred : (N,), optional
         How like the person a face is where it is too blurred to judge, compared with what is as
         blurred (`render.afar`); as it is otherwise.
     least : (N,), optional
-        How like the person one too blurred to judge must be; given where nobody said that it is.
+        How like the person one must be; given where nobody said that it is.
     """
     settings = settings or GuardSettings()
     similarity = embeddings @ centroid
@@ -158,23 +164,86 @@ def recognise(
         if others is not None and len(others)
         else np.full(len(embeddings), -1.0)
     )
-    clear = (size >= settings.clear_size) & (sharpness >= settings.clear_sharpness)
-    clear &= np.isfinite(similarity)
+    readable = (unreadable < UNREADABLE) & np.isfinite(similarity)
     hazy = similarity if blurred is None else blurred
     needed = np.full(len(embeddings), -np.inf) if least is None else least
     beliefs = []
-    for face_clear, own, own_hazy, enough, by_others, other in zip(
-        clear, similarity, hazy, needed, told, rival, strict=True
+    for legible, own, own_hazy, enough, by_others, other in zip(
+        readable, similarity, hazy, needed, told, rival, strict=True
     ):
-        if not face_clear:
+        if not legible:
             beliefs.append(Belief.UNLIKE if own_hazy < enough else Belief.CANNOT_TELL)
-        elif own < settings.stranger:
+        elif own < settings.stranger or own_hazy < enough:
             beliefs.append(Belief.SOMEBODY_ELSE)
         elif other > by_others + settings.rival_margin:
             beliefs.append(Belief.ANOTHER)
         else:
             beliefs.append(Belief.SAME)
     return beliefs
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What tells whether references would make N faces more like themselves.
+
+    Parameters
+    ----------
+    shrunk : (N, 3)
+        How like itself each face stays when it is shrunk (`render.afar.shrunk_cosines`).
+    seen : (N, 512)
+        Unit embeddings that show who each face is: it and its track, or it alone.
+    weights
+        `Cosines.gain` of the recogniser; None where it was not measured: nothing is expected then.
+    """
+
+    shrunk: FloatArray
+    seen: FloatArray
+    weights: Sequence[float] | None = None
+
+
+def gain_terms(own: float, itself: float, shrunk: Sequence[float]) -> list[float]:
+    """Return what a restored face's gain of likeness to the truth is linear in.
+
+    Neither how like the person it became (every face is pulled towards them) nor how alike the
+    person's photos are helps to tell.
+
+    Parameters
+    ----------
+    own
+        Cosine of the face as it is to the person.
+    itself
+        Cosine of the restored face to the face as it is.
+    shrunk : (3,)
+        See `Evidence`.
+    """
+    small, middle, large = (math.log10(max(1 - cosine, LEAST_CHANGE)) for cosine in shrunk)
+    return [1.0, own, itself, small, middle, large, own * middle, itself * middle]
+
+
+def expected_gain(
+    inputs: FloatArray,
+    restored: FloatArray,
+    centroids: Sequence[FloatArray | None],
+    evidence: Evidence,
+) -> FloatArray:
+    """Return by how much references make each face more like the true one, (N,).
+
+    A regression on faces whose truth is known, restored from their own references and from others'
+    (`benchmarks/guard.py`). NaN where nothing can be expected.
+    """
+    gains = np.full(len(inputs), np.nan, np.float32)
+    if evidence.weights is None:
+        return gains
+    for row, centroid in enumerate(centroids):
+        if centroid is None:
+            continue
+        terms = gain_terms(
+            float(evidence.seen[row] @ centroid),
+            float(restored[row] @ inputs[row]),
+            evidence.shrunk[row].tolist(),
+        )
+        gains[row] = np.dot(evidence.weights, terms)
+    return gains
 
 
 def judge(
@@ -184,7 +253,8 @@ def judge(
     centroids: Sequence[FloatArray | None],
     *,
     beliefs: Sequence[Belief] | None = None,
-    alike: Sequence[float | None] | None = None,
+    gains: NDArray[np.floating] | None = None,
+    shrunk: NDArray[np.floating] | None = None,
     settings: GuardSettings | None = None,
 ) -> list[Judgement]:
     """Choose what to show of N faces.
@@ -202,14 +272,17 @@ def judge(
         (`ReferenceBank.centroid_without`); None if nothing is known of the person.
     beliefs
         From `recognise`; somebody else is never restored from these references.
-    alike
-        Per face how like each other the person's references are (`ReferenceBank.alike`); None
-        where that is not known.
+    gains : (N,), optional
+        What references are expected to win (`expected_gain`); NaN where that is not known.
+    shrunk : (N, 3), optional
+        How like itself each face stays when it is shrunk (`render.afar.shrunk_cosines`).
     """
     settings = settings or GuardSettings()
     blank = np.full_like(inputs, np.nan)
     unreferenced = blank if unreferenced is None else unreferenced
     restored = blank if restored is None else restored
+    expected = np.full(len(inputs), np.nan) if gains is None else gains
+    itself = np.ones(len(inputs)) if shrunk is None else shrunk[:, -1]
     judgements = []
     for row, centroid in enumerate(centroids):
         belief = Belief.CANNOT_TELL if beliefs is None else beliefs[row]
@@ -221,17 +294,17 @@ def judge(
         ]
         has_plain = bool(np.isfinite(unreferenced[row]).all())
         has_restored = bool(np.isfinite(restored[row]).all())
-        known = None if alike is None else alike[row]
-        if has_restored and belief not in REFUSED and _readable(scores[0], known, settings):
-            judgements.append(Judgement(Choice.INPUT, Reason.READABLE, *scores))
+        if itself[row] <= settings.legible:
+            why = REFUSED.get(belief, Reason.READABLE)
+            judgements.append(Judgement(Choice.INPUT, why, *scores))
+            continue
+        if has_restored and belief not in REFUSED and expected[row] <= settings.least_gain:
+            choice = Choice.UNREFERENCED if has_plain else Choice.INPUT
+            judgements.append(Judgement(choice, Reason.NO_GAIN, *scores))
             continue
         choice, reason = _choose(scores, has_plain, has_restored, belief, settings.tolerance)
         judgements.append(Judgement(choice, reason, *scores))
     return judgements
-
-
-def _readable(as_input: float | None, alike: float | None, settings: GuardSettings) -> bool:
-    return as_input is not None and alike is not None and as_input >= settings.readable * alike
 
 
 def _choose(

@@ -19,7 +19,7 @@ from refrestore.engine.local import render
 from refrestore.media.stills import read_picture
 from refrestore.project import Project
 from refrestore.render.people import gather_people
-from refrestore.render.refine import GUARD_EVERY, Sample, Tools, _weights
+from refrestore.render.refine import GUARD_EVERY, Sample, Tools, _along_tracks, _weights
 from refrestore.render.rivals import Rivals, find_astray
 from refrestore.render.work import Work
 from refrestore.restore.bank import ReferenceBank
@@ -193,6 +193,16 @@ def test_a_scan_of_another_network_is_compared_by_its_close_ups(film, tmp_path):
     assert people[robert]["beliefs"] == {"same person": 3}
 
 
+def test_who_a_face_is_is_seen_better_over_its_track():
+    faces = np.eye(4, 512, dtype=np.float32)
+    rivals = Rivals(means={7: faces[3]})
+    seen = rivals.with_track(faces[:2], np.array([7, 8]))
+    assert seen[0] @ faces[0] == pytest.approx(0.5**0.5)
+    assert seen[0] @ faces[3] == pytest.approx(0.5**0.5)
+    assert np.array_equal(seen[1], faces[1])  # of a track that nothing is known of, the face alone
+    assert np.array_equal(faces, np.eye(4, 512))
+
+
 def test_rivals_of_a_person():
     eye = np.eye(512, dtype=np.float32)
     rivals = Rivals(np.array([2, 5, 9]), eye[:3], frozenset({(5, 9)}))
@@ -277,3 +287,25 @@ def bank_of(embedding: np.ndarray) -> ReferenceBank:
         np.full(1, 5),
         np.zeros((1, 64), np.float32),
     )
+
+
+def test_what_decides_about_a_face_is_measured_along_its_track() -> None:
+    frames = np.concatenate([np.arange(8, 120, GUARD_EVERY)] * 2)
+    tracks = np.repeat([1, 2], len(frames) // 2)
+    order = np.lexsort((tracks, frames))
+    faces = Faces(
+        frame=frames[order],
+        box=np.tile(np.array([0, 0, 80, 80], np.float32), (len(frames), 1)),
+        keypoints=np.zeros((len(frames), 5, 2), np.float32),
+        score=np.ones(len(frames), np.float32),
+        track=tracks[order],
+    )
+    blank = np.zeros(len(frames), np.float32)
+    work = Work(faces, *[blank] * (len(Work.__annotations__) - 1))
+    flickering = np.where(faces.track == 1, 0.0, np.arange(len(frames)) // 2 % 2).astype(np.float32)
+    steady = _along_tracks(work, flickering)
+    assert not steady[faces.track == 1].any()  # of another track nothing is taken
+    assert np.ptp(steady[faces.track == 2]) < 0.25
+    both = _along_tracks(work, np.stack([flickering, 1 - flickering], 1))
+    np.testing.assert_allclose(both[:, 0], steady, atol=1e-6)
+    np.testing.assert_allclose(both.sum(1), 1, atol=1e-6)

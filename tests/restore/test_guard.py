@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from refrestore.restore.guard import Belief, Choice, Reason, judge, recognise
+from refrestore.restore.guard import (
+    Belief,
+    Choice,
+    Evidence,
+    Reason,
+    expected_gain,
+    judge,
+    recognise,
+)
 
 PERSON = np.eye(512, dtype=np.float32)[0]
 OTHER = np.eye(512, dtype=np.float32)[1]
@@ -33,20 +41,51 @@ def test_the_most_alike_is_kept(scores, choice, reason):
     assert judged.restored_similarity == pytest.approx(scores[2], abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("as_input", "alike", "choice"),
-    [
-        (0.55, 0.6, Choice.INPUT),  # as like the person as photos of other days are to each other
-        (0.55, 0.95, Choice.RESTORED),
-        (0.9, 0.95, Choice.INPUT),
-        (0.9, None, Choice.RESTORED),
-    ],
-)
-def test_a_face_that_can_be_read_is_left_alone(as_input, alike, choice):
-    scores = like(as_input), like(as_input), like(0.97)
-    judged = judge(*scores, [PERSON], alike=[alike])[0]
+WEIGHTS = (-0.24, 0.2, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0)
+"""What is expected is enough where own + itself is above 1.1 (`least_gain` is -.02)."""
+
+
+def evidence_of(faces, *, large=0.98, weights=WEIGHTS):
+    shrunk = np.tile(np.array([0.8, 0.9, large], np.float32), (len(faces), 1))
+    return Evidence(shrunk, faces, weights)
+
+
+@pytest.mark.parametrize(("large", "choice"), [(0.93, Choice.INPUT), (0.96, Choice.RESTORED)])
+def test_a_face_that_can_be_read_is_left_alone(large, choice):
+    scores = like(0.55), like(0.55), like(0.97)
+    shrunk = evidence_of(scores[0], large=large).shrunk
+    judged = judge(*scores, [PERSON], shrunk=shrunk)[0]
     assert judged.choice is choice
     assert (judged.reason is Reason.READABLE) == (choice is Choice.INPUT)
+    refused = judge(*scores, [PERSON], beliefs=[Belief.ANOTHER], shrunk=shrunk)[0]
+    assert refused.reason is Reason.ANOTHER
+    assert refused.choice is (Choice.INPUT if large < 0.945 else Choice.UNREFERENCED)
+
+
+@pytest.mark.parametrize(
+    ("own", "weights", "choice"),
+    [
+        (0.6, WEIGHTS, Choice.RESTORED),
+        (0.1, WEIGHTS, Choice.UNREFERENCED),
+        (0.1, None, Choice.RESTORED),
+    ],
+)
+def test_references_must_be_expected_to_win(own, weights, choice):
+    faces, restored = like(own), like(0.9)
+    gains = expected_gain(faces, restored, [PERSON], evidence_of(faces, weights=weights))
+    judged = judge(faces, like(own), restored, [PERSON], gains=gains)[0]
+    assert judged.choice is choice
+    assert (judged.reason is Reason.NO_GAIN) == (choice is Choice.UNREFERENCED)
+
+
+def test_who_is_seen_over_a_track_counts():
+    faces, restored = like(0.1), like(0.9)
+    seen = evidence_of(like(0.6))
+    gains = expected_gain(faces, restored, [PERSON], seen)
+    assert judge(faces, faces, restored, [PERSON], gains=gains)[0].choice is Choice.RESTORED
+    assert np.isnan(expected_gain(faces, restored, [None], seen)).all()
+    seen = evidence_of(like(0.6), weights=None)
+    assert np.isnan(expected_gain(faces, restored, [PERSON], seen)).all()
 
 
 def test_without_references_only_input_and_plain_compete():
@@ -79,8 +118,7 @@ def test_who_is_refused_and_who_cannot_be_told():
         faces,
         PERSON,
         OTHER[None],
-        size=np.array([80.0, 80, 20, 80, 80, 80]),
-        sharpness=np.array([0.9, 0.9, 0.9, 0.0, 0.9, 0.9]),
+        unreadable=np.array([0.0, 0, 0.9, 1, 0, 0]),
     )
     assert beliefs == [
         Belief.SAME,
@@ -96,23 +134,26 @@ def test_who_is_refused_and_who_cannot_be_told():
 
 def test_a_blurred_face_must_be_like_the_person_unless_somebody_vouches():
     faces = like(0.05, 0.18, 0.23, 0.27)
-    size, sharpness = np.full(4, 200.0), np.zeros(4)
-    vouched = recognise(faces, PERSON, size=size, sharpness=sharpness)
+    vouched = recognise(faces, PERSON, unreadable=np.ones(4))
     assert vouched == [Belief.CANNOT_TELL] * 4
     for least, passed in ((0.2, 2), (0.17, 3), (0.25, 1)):
         needed = np.full(4, least)
-        seen = recognise(faces, PERSON, size=size, sharpness=sharpness, least=needed)
+        seen = recognise(faces, PERSON, unreadable=np.ones(4), least=needed)
         assert seen == [Belief.UNLIKE] * (4 - passed) + [Belief.CANNOT_TELL] * passed
     refused = judge(faces[:1], like(0.06), like(0.9), [PERSON], beliefs=seen[:1])[0]
     assert (refused.choice, refused.reason) == (Choice.UNREFERENCED, Reason.UNLIKE)
+
+
+def test_a_readable_face_must_be_as_like_the_person_as_was_asked():
+    seen = recognise(like(0.3, 0.4), PERSON, unreadable=np.zeros(2), least=np.full(2, 0.35))
+    assert seen == [Belief.SOMEBODY_ELSE, Belief.SAME]
 
 
 def test_a_blurred_face_may_be_like_the_person_from_afar_and_a_clear_one_may_not():
     seen = recognise(
         like(0.05, 0.3, 0.05, 0.05),
         PERSON,
-        size=np.full(4, 200.0),
-        sharpness=np.array([0.0, 0.0, 0.0, 0.9]),
+        unreadable=np.array([1.0, 1, 1, 0]),
         blurred=np.array([0.3, 0.3, 0.05, 0.3]),
         least=np.full(4, 0.2),
     )
