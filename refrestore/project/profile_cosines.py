@@ -50,7 +50,7 @@ class Cosines:
     track
         Least similarity of the mean of a person's tracks to a profile: of strangers one in a
         thousand reaches it, in sharp film and on tapes. Less than for one photo, as a mean over
-        many frames errs less. Of `benchmarks/tapes.py` (docs/decisions/027).
+        many frames errs less (docs/decisions/027).
     blurred
         Least similarity of a blurred face for which nobody vouches to a person whose photos are as
         alike as `own` says. Not of this benchmark: docs/decisions/009.
