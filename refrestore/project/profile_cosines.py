@@ -48,9 +48,9 @@ class Cosines:
     people
         Least likeness (`profile.likeness`) of two sets, of `FEW` faces or more each, of one person.
     track
-        Least similarity of the mean of a person's tracks to a profile: of strangers one in a
-        thousand reaches it, in sharp film and on tapes. Less than for one photo, as a mean over
-        many frames errs less (docs/decisions/027).
+        Least similarity of the mean of a person's tracks to a profile: two to six of a thousand
+        strangers on tapes reach it. Less than for one photo, as a mean over many frames errs less
+        (docs/decisions/027).
     blurred
         Least similarity of a blurred face for which nobody vouches to a person whose photos are as
         alike as `own` says. Not of this benchmark: docs/decisions/009.
