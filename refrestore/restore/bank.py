@@ -194,14 +194,6 @@ class ReferenceBank:
             self._shown[key] = Shown(images.to(device), meshes.to(device))
         return self._shown[key]
 
-    @cached_property
-    def alike(self) -> float | None:
-        """Mean similarity of each reference to the mean of the others; None if there is one only.
-
-        Some people's photos are less alike to a recogniser than others' (0.43 to 0.95 with lite).
-        """
-        return own_likeness(self.embeddings)
-
     @property
     def centroid(self) -> FloatArray | None:
         """Unit quality-weighted mean embedding, (512,); None for an empty bank."""
