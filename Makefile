@@ -17,7 +17,7 @@ demo: $(VENV)/.ready ## Restore a film the project makes itself
 	$(BIN)/refrestore demo
 
 test: $(VENV)/.ready $(VENV)/.gfpgan browser ## All tests
-	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
 # A full round, over an hour of two cores; for less: make faults FAULTS="--reduced" (see --help).
 FAULTS ?= --scale 1.0 --json docs/reliability.json --markdown docs/reliability.md

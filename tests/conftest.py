@@ -26,8 +26,20 @@ if sys.dont_write_bytecode:
     sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / "build" / "bytecode")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out whole files, the longest first (`--dist loadfile`)."""
+    from tests.workers import WholeFiles
+
+    return WholeFiles(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip tests marked `shared` where there is none, unless the run demands them."""
+    if hasattr(config, "workerinput"):
+        from tests.workers import place
+
+        items.sort(key=lambda item: place(item.nodeid))
     if SHARED.is_dir() or REQUIRE_SHARED:
         return
     reason = pytest.mark.skip(reason="needs real footage and weights beside the project")

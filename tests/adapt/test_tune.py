@@ -59,7 +59,8 @@ def lesson():
     return network, bank, maker, Likeness(LITE / "recogniser.onnx")
 
 
-def taught(lesson, check, other=False, threads=1):
+def taught(lesson, check, other=False, threads=1, seconds=16):
+    """Learn with a look after each step; more steps between looks with more seconds."""
     network, bank, maker, likeness = lesson
     tuning = Tuning(network, "f" * 64)
     losses = Losses(likeness, centroid(bank, range(3), likeness))
@@ -68,7 +69,7 @@ def taught(lesson, check, other=False, threads=1):
         lambda: (maker.draw(bank, range(3), bank), other),
         losses,
         check,
-        seconds=40,
+        seconds=seconds,
         dtype=torch.float32,
         threads=threads,
         random=np.random.default_rng(0),
@@ -133,7 +134,7 @@ def test_it_stops_when_nothing_helps(lesson):
     assert course.adapter is None
     assert len(calls) == PATIENCE * len(SHARES)
     assert course.stopped
-    assert course.steps < 20
+    assert course.steps < 8
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), Stopped(signal.SIGINT)])
@@ -170,7 +171,7 @@ def test_somebody_elses_face_is_to_stay_as_it_was(lesson):
         changes.append(max(moved))
         return 0.0
 
-    taught(lesson, check, other=True)
+    taught(lesson, check, other=True, seconds=40)
     assert changes
     assert max(changes) < 1e-2
 

@@ -58,11 +58,11 @@ def _executable() -> str | None:
     return None
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Return the machine's Chromium, or else the one that Playwright downloads.
 
-    Not for the session: as long as it lives, no other test may run an event loop.
+    Not for the session: as long as it lives, no test elsewhere may run an event loop.
     """
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     with sync_playwright() as playwright:

@@ -7,8 +7,6 @@ from playwright.sync_api import expect
 
 from .conftest import WIDE, served
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 WIDTHS = 1728, 1280, 944, 820, 390
 
 SPREAD = 2.39

@@ -9,8 +9,6 @@ from playwright.sync_api import expect
 
 from refrestore.evaluate.demo import group_photo, portrait_photo
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 @pytest.fixture
 def album(tmp_path):

@@ -7,8 +7,6 @@ from playwright.sync_api import expect
 
 from refrestore.project import Project
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 SPLIT, KEPT = 1, 2
 """Who has a near and a far track, and another of that kind."""
 

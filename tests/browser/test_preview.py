@@ -8,8 +8,6 @@ from playwright.sync_api import expect
 
 from .conftest import WIDE, served
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 PERSON = 2
 
 LAST, NEAR_THE_END = 7, 2.9

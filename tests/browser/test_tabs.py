@@ -14,8 +14,6 @@ from refrestore.project import ProfileStore, Project
 
 from .conftest import Review, window
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 def named(page, identity):
     return page.locator(f'[data-testid="card"][data-identity="{identity}"] [data-testid="name"]')

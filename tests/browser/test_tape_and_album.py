@@ -17,8 +17,6 @@ from .conftest import WIDE
 from .test_preview import shown
 from .test_render import order, state
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 HERS = slice(0.2, 0.62), slice(0.8, 1.0)
 """Where she is in the group photo, shares of height and width."""
 

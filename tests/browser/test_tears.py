@@ -17,7 +17,7 @@ from refrestore.scan.scan import scan
 
 from .conftest import Scanned
 
-pytestmark = [pytest.mark.shared, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.shared
 
 FAR, NEAR = (Fraction(24), Fraction(49, 2)), (Fraction(49, 2), Fraction(25))
 """Stretches of the scene on the bridge, seconds of each film."""

@@ -21,8 +21,6 @@ from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
 
-pytestmark = pytest.mark.xdist_group("bad_input")
-
 
 class Ran(NamedTuple):
     code: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,22 +46,23 @@ KNOWN = dict(commands())
 ANY = set().union(*KNOWN.values()) | ELSEWHERE
 
 
-def sentences() -> Iterator[tuple[str, str]]:
-    """Yield every text in the package's code, with what an f-string fills in as X."""
+@cache
+def sentences() -> list[tuple[str, str]]:
+    """Return every text in the package's code, with what an f-string fills in as X."""
+    found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         tree = ast.parse(path.read_text("utf-8"))
         for node in ast.walk(tree):
             place = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
             if isinstance(node, ast.JoinedStr):
-                yield (
-                    place,
-                    "".join(
-                        str(part.value) if isinstance(part, ast.Constant) else "X"
-                        for part in node.values
-                    ),
+                parts = (
+                    str(part.value) if isinstance(part, ast.Constant) else "X"
+                    for part in node.values
                 )
+                found.append((place, "".join(parts)))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield place, node.value
+                found.append((place, node.value))
+    return found
 
 
 def documents() -> Iterator[tuple[str, str]]:

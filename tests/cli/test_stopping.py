@@ -23,10 +23,7 @@ from refrestore.media.simple import write_pictures
 from refrestore.project.workplace import OutputPlace, temporary_folder
 from refrestore.scan.scan import scan
 
-pytestmark = [
-    pytest.mark.skipif(os.name != "posix", reason="signals, forks and resource limits"),
-    pytest.mark.xdist_group("stopping"),
-]
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals, forks and resource limits")
 
 SEGMENTS, FRAMES = 3, 48
 """Of the film: 16 pictures at two a second are a segment, as its longest is ten seconds."""

@@ -18,8 +18,6 @@ from refrestore.media.reader import VideoReader
 from refrestore.project import Project
 from refrestore.scan.scan import scan
 
-pytestmark = pytest.mark.xdist_group("compare_faces")
-
 LOSSLESS = EncoderSettings(codec="ffv1", pixel_format="yuv444p")
 GAP = 8
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from refrestore.engine.demo import restore_demo, scan_demo
 from refrestore.evaluate.demo import CameraMove, View
@@ -17,7 +16,6 @@ MOVES = (
 )
 
 
-@pytest.mark.xdist_group("engine")
 def test_the_demo_writes_what_it_promises(tmp_path) -> None:
     scanned = scan_demo(tmp_path / "demo", moves=MOVES)
     assert any(person.references for person in scanned.identities)
@@ -31,7 +29,6 @@ def test_the_demo_writes_what_it_promises(tmp_path) -> None:
         assert sum(1 for _ in reader) == 14
 
 
-@pytest.mark.xdist_group("engine")
 def test_a_second_demo_keeps_the_scan_of_the_same_film_only(tmp_path) -> None:
     folder = tmp_path / "demo"
     first = scan_demo(folder, moves=MOVES[:1])

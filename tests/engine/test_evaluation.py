@@ -68,7 +68,6 @@ def stills(album, runtime, tmp_path_factory) -> Evaluation:
 
 
 @pytest.mark.shared
-@pytest.mark.xdist_group("evaluation")
 def test_stills(album, stills) -> None:
     result = stills
     table, condition = result.table, "stills, 64px"
@@ -94,7 +93,6 @@ def test_stills(album, stills) -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.xdist_group("evaluation")
 def test_tapes(runtime, tmp_path, monkeypatch) -> None:
     """People who are nowhere sharp are restored from their album and from nobody else's."""
     monkeypatch.setattr(tapes, "TAPES", {"worn tape": tapes.TAPES["worn tape"]})
@@ -121,7 +119,6 @@ def test_tapes(runtime, tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.xdist_group("evaluation")
 def test_tapes_need_people_with_photos_left(album, runtime, tmp_path) -> None:
     settings = EvaluationSettings(stills=(album,), tapes=True)
     with pytest.raises(UsageError, match="two people with photos that are not on it"):
@@ -129,7 +126,6 @@ def test_tapes_need_people_with_photos_left(album, runtime, tmp_path) -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.xdist_group("evaluation")
 def test_switches(album, stills, runtime, tmp_path) -> None:
     settings = EvaluationSettings(
         stills=(album,), photos=1, degradations=("64px",), switches=True, gfpgan=STANDIN
@@ -160,7 +156,6 @@ def test_switches(album, stills, runtime, tmp_path) -> None:
 
 @pytest.mark.shared
 @pytest.mark.timeout(900)  # three renders; a minute where nothing else runs
-@pytest.mark.xdist_group("evaluation")
 def test_films(shared, runtime, tmp_path) -> None:
     settings = EvaluationSettings(
         clips=(shared / "data/clips",), people=CLIPS, near_seconds=0.4, far_seconds=0.12

@@ -46,7 +46,6 @@ def films(tmp_path_factory) -> tuple[Path, Path]:
     return near, far
 
 
-@pytest.mark.xdist_group("engine")
 def test_videos_lend_each_other_their_close_ups(films, tmp_path) -> None:
     results = run(films, tmp_path / "restored")
     assert [result.output.name for result in results] == ["near.mp4", "far.mp4"]
@@ -59,7 +58,6 @@ def test_videos_lend_each_other_their_close_ups(films, tmp_path) -> None:
     assert lent, "the far film was restored without the near film's close-ups"
 
 
-@pytest.mark.xdist_group("engine")
 @pytest.mark.parametrize("left", [(), (".project.sqlite.partial-journal", "scan.lock")])
 def test_a_folder_without_a_project_is_scanned_into(films, tmp_path, left) -> None:
     folder = tmp_path / "project"
@@ -72,7 +70,6 @@ def test_a_folder_without_a_project_is_scanned_into(films, tmp_path, left) -> No
         assert project.scan_info() is not None
 
 
-@pytest.mark.xdist_group("engine")
 def test_nobody_is_lent_a_profile_that_is_somebody_elses(films, tmp_path) -> None:
     (plan,) = plan_outputs(films[:1], tmp_path / "out.mp4")
     scan(plan.video, plan.project, settings=ScanSettings(), runtime=RuntimeSettings())
@@ -88,7 +85,6 @@ def test_nobody_is_lent_a_profile_that_is_somebody_elses(films, tmp_path) -> Non
     assert who not in Album([anna.profile], network).lend(plan)
 
 
-@pytest.mark.xdist_group("engine")
 def test_a_scan_links_those_it_recognises(films, tmp_path) -> None:
     store = ProfileStore(tmp_path / "profiles")
     photo = group_photo()
@@ -108,7 +104,6 @@ def test_a_scan_links_those_it_recognises(films, tmp_path) -> None:
     assert isinstance(missing.exception, ProfileError)
 
 
-@pytest.mark.xdist_group("engine")
 def test_a_picture_is_restored_from_a_profile_and_a_stranger_is_not(films, tmp_path) -> None:
     photo = group_photo()
     store = ProfileStore(tmp_path / "profiles")

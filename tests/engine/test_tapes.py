@@ -26,8 +26,6 @@ from refrestore.render.preview import Previewer
 from refrestore.scan.scan import scan
 from tests.analogue import write_tape
 
-pytestmark = pytest.mark.xdist_group("engine")
-
 LOSSLESS = EncoderSettings(codec="ffv1")
 
 

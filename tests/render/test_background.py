@@ -243,7 +243,6 @@ def test_interlaced_films_are_refused(scanned) -> None:
         opened(Blurred(2)).check(info)
 
 
-@pytest.mark.xdist_group("render")
 def test_a_render_says_that_the_frame_is_not_the_sources(scanned, tmp_path) -> None:
     path = tiny(tmp_path)
     part = {"start": Fraction(60, 100), "end": Fraction(76, 100)}
@@ -280,7 +279,6 @@ def test_a_render_says_that_the_frame_is_not_the_sources(scanned, tmp_path) -> N
             assert not same.all(), "no face was pasted"
 
 
-@pytest.mark.xdist_group("render")
 def test_a_preview_shows_it_too(scanned, tmp_path) -> None:
     chosen = settings(tiny(tmp_path))
     with Project.open(scanned.project) as project:

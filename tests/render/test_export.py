@@ -31,8 +31,6 @@ from refrestore.types import Faces, Geometry, Identity
 
 from .conftest import EVERY, LOSSLESS, SETTINGS
 
-pytestmark = pytest.mark.xdist_group("render")
-
 FLAT = Geometry(64, 48)
 
 

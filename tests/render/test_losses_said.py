@@ -28,8 +28,6 @@ from refrestore.scan.scan import scan
 
 from .conftest import LOSSLESS
 
-pytestmark = pytest.mark.xdist_group("render")
-
 
 def packets(path: Path, kind: str) -> list[tuple[float, bytes]]:
     with av.open(str(path)) as container:

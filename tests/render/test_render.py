@@ -30,8 +30,6 @@ from refrestore.restore.restorer import Restorer
 
 from .conftest import LOSSLESS, SETTINGS
 
-pytestmark = pytest.mark.xdist_group("render")
-
 STANDIN = Path(__file__).resolve().parents[2] / "models" / "standin" / "gfpgan_standin.safetensors"
 
 

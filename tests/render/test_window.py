@@ -44,8 +44,6 @@ from refrestore.types import Shot
 
 from .conftest import LOSSLESS, SETTINGS
 
-pytestmark = pytest.mark.xdist_group("render")
-
 RATE, FRAMES = Fraction(25), 400
 IN_SEGMENTS = RenderSettings(segment_seconds=2)
 LOSSY = EncoderSettings(codec="libx264")

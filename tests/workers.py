@@ -1,0 +1,30 @@
+"""How the tests are handed to pytest-xdist's workers."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from xdist.scheduler import LoadFileScheduling
+
+ONE_UNIT = "tests/browser"
+"""One Chromium and one scanned film serve the whole folder."""
+
+LONGEST = ("tests/faults/", "tests/browser/", "tests/engine/test_evaluation.py")
+"""Begun first, so that no worker is left with one of them at the end."""
+
+
+def place(nodeid: str) -> int:
+    """Return what tests are sorted by, which keeps the order of all but the longest."""
+    return next((n for n, start in enumerate(LONGEST) if nodeid.startswith(start)), len(LONGEST))
+
+
+class WholeFiles(LoadFileScheduling):
+    """A file's tests in one worker, so that what they share is made once; in the given order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = PurePosixPath(super()._split_scope(nodeid))
+        return ONE_UNIT if file.is_relative_to(ONE_UNIT) else str(file)
+
+    def schedule(self) -> None:
+        self.config.option.loadscopereorder = False  # by number of tests, which says nothing
+        super().schedule()
