@@ -29,12 +29,12 @@ from playwright.sync_api import (
 )
 from playwright.sync_api import Error as BrowserError
 
-from refrestore.config import RuntimeSettings
-from refrestore.engine.demo import scan_demo
-from refrestore.evaluate.demo import MOVES
+from refrestore.config import RuntimeSettings, ScanSettings
+from refrestore.evaluate.demo import MOVES, make_demo_film
 from refrestore.project import ProfileStore, Project
 from refrestore.review.server import prepared
 from refrestore.review.settings import ReviewSettings
+from refrestore.scan.scan import scan
 
 PATIENCE_MS = 120_000
 """As long as a busy machine may take for what a test waits for."""
@@ -214,8 +214,11 @@ class Scanned:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Scanned:
     """Return the demo film, shortened, and its project; not to be changed."""
     moves = [replace(MOVES[shot], seconds=seconds) for shot, seconds in SHORTENED.items()]
-    made = scan_demo(tmp_path_factory.mktemp("demo"), moves=moves)
-    return Scanned(made.film, made.project)
+    folder = tmp_path_factory.mktemp("demo")
+    made = Scanned(folder / "film.mp4", folder / "project")
+    make_demo_film(made.film, moves=moves)
+    scan(made.film, made.project, settings=ScanSettings(), runtime=RuntimeSettings())
+    return made
 
 
 Open = Callable[[Scanned], Review]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from refrestore.config import RuntimeSettings
 from refrestore.errors import ProfileError
+from refrestore.project import ProfileStore
 from refrestore.project.profile import Memory
 from refrestore.scan.build import build_profile, update_profile
 from refrestore.scan.recognise import match_identities, match_pictures
@@ -45,12 +47,19 @@ def turned():
     return np.linalg.qr(np.random.default_rng(0).normal(size=(512, 512)))[0].astype(np.float32)
 
 
+@pytest.fixture(scope="module")
+def built(shared, tmp_path_factory):
+    """A folder of profiles with one of the pack's recogniser; not to be changed."""
+    store = ProfileStore(tmp_path_factory.mktemp("built") / "profiles")
+    photos = pictures_of(shared, "Will_Smith", 0, 6)
+    build_profile("Will", photos=photos, store=store, runtime=RUNTIME)
+    return store.directory
+
+
 @pytest.fixture
-def will(shared, store):
-    """A profile of the pack's recogniser that also remembers a close-up."""
-    build_profile(
-        "Will", photos=pictures_of(shared, "Will_Smith", 0, 6), store=store, runtime=RUNTIME
-    )
+def will(built, store):
+    """A copy of it that also remembers a close-up."""
+    shutil.copytree(built, store.directory, dirs_exist_ok=True)
 
     def remember(profile):
         return replace(profile, memory=Memory().with_references([drawn()]))
