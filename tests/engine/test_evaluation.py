@@ -97,8 +97,8 @@ def test_tapes(runtime, tmp_path, monkeypatch) -> None:
     """People who are nowhere sharp are restored from their album and from nobody else's."""
     monkeypatch.setattr(tapes, "TAPES", {"worn tape": tapes.TAPES["worn tape"]})
     for name, part in (("anna", WOMAN), ("ben", MAN)):
-        variants(part, tmp_path / "people" / name, 6, light=0.1)
-    settings = EvaluationSettings(stills=(tmp_path / "people",), tapes=True, far_seconds=0.3)
+        variants(part, tmp_path / "people" / name, 4, light=0.1)
+    settings = EvaluationSettings(stills=(tmp_path / "people",), tapes=True, far_seconds=0.5)
     result = evaluate(tmp_path / "out", settings, runtime=runtime)
     table = result.table
     condition = "tapes, worn tape"
@@ -158,7 +158,7 @@ def test_switches(album, stills, runtime, tmp_path) -> None:
 @pytest.mark.timeout(900)  # three renders; a minute where nothing else runs
 def test_films(shared, runtime, tmp_path) -> None:
     settings = EvaluationSettings(
-        clips=(shared / "data/clips",), people=CLIPS, near_seconds=0.4, far_seconds=0.08
+        clips=(shared / "data/clips",), people=CLIPS, near_seconds=0.4, far_seconds=0.12
     )
     result = evaluate(tmp_path / "out", settings, runtime=runtime)
     table = result.table
@@ -176,7 +176,7 @@ def test_films(shared, runtime, tmp_path) -> None:
         assert right > given
     assert result.comparison is not None
     with av.open(str(result.comparison)) as video:
-        assert sum(1 for _ in video.decode(video=0)) == 2 * 3 * 2
+        assert sum(1 for _ in video.decode(video=0)) == 2 * 3 * 3
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
         "comparison.mp4",
         "evaluation.html",
