@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 from xdist.scheduler import LoadFileScheduling
 
-ONE_UNIT = "tests/browser"
-"""One Chromium and one scanned film serve the whole folder."""
+ONE_UNIT = ("tests/browser", "tests/render")
+"""Folders in which one Chromium, one scanned and one rendered film serve all files."""
 
 LONGEST = ("tests/faults/", "tests/browser/", "tests/engine/test_evaluation.py")
 """Begun first, so that no worker is left with one of them at the end."""
@@ -22,8 +20,8 @@ class WholeFiles(LoadFileScheduling):
     """A file's tests in one worker, so that what they share is made once; in the given order."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = PurePosixPath(super()._split_scope(nodeid))
-        return ONE_UNIT if file.is_relative_to(ONE_UNIT) else str(file)
+        file: str = super()._split_scope(nodeid)
+        return next((folder for folder in ONE_UNIT if file.startswith(f"{folder}/")), file)
 
     def schedule(self) -> None:
         self.config.option.loadscopereorder = False  # by number of tests, which says nothing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from refrestore import cli
 from refrestore.cli.run import counted_faces
 from refrestore.config import (
     EncoderSettings,
@@ -124,13 +124,16 @@ def test_notes_come_before_the_first_frame(scanned, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["none", "jsonl"])
-def test_the_terminal_says_it_first(mode, tmp_path) -> None:
+def test_the_terminal_says_it_first(mode, tmp_path, monkeypatch, capsys) -> None:
     video = tmp_path / "film.mov"
     make_png_film(video)
-    command = [sys.executable, "-m", "refrestore", "run", str(video), "-o",
-               str(tmp_path / "out.mkv"), "--codec", "h264", "--progress", mode]  # fmt: skip
-    result = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
-    lines = result.stderr.splitlines()
+    words = ["run", video, "-o", tmp_path / "out.mkv", "--codec", "h264", "--progress", mode]
+    monkeypatch.setattr(sys, "argv", ["refrestore", *map(str, words), "--json"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    said = capsys.readouterr()
+    assert not end.value.code
+    lines = said.err.splitlines()
     if mode == "none":
         assert any("alpha is lost, RGB becomes YUV" in line for line in lines)
     else:
@@ -139,7 +142,7 @@ def test_the_terminal_says_it_first(mode, tmp_path) -> None:
         assert "alpha is lost" in events[place]["note"]
         assert not any(event.get("stage") == "render" for event in events[:place])
         assert any(event.get("stage") == "render" for event in events[place:])
-    made = json.loads(result.stdout)["results"][0]
+    made = json.loads(said.out)["results"][0]
     assert any("alpha is lost" in note for note in made["notes"])
 
 
