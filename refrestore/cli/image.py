@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from refrestore.config import RenderSettings
 from refrestore.errors import UsageError
+from refrestore.render.person_words import greys, reason_words
 
 from . import options
 from .output import print_json, print_line
@@ -63,4 +64,17 @@ def image(
         faces = result.summary()
         print_line(f"{target}: {len(faces)} faces" + (":" if faces else " found."))
         for face in faces:
-            print_line(f"  {face['size']:.0f} px, {face['done']} ({face['reason']})")
+            print_line(f"  {face['size']:.0f} px: {_said(face, profile)}")
+
+
+def _said(face: dict[str, Any], profile: str | None) -> str:
+    """Return what was done to a face."""
+    from refrestore.restore.guard import Choice
+
+    if face["done"] == Choice.INPUT.value:
+        return f"left alone, {reason_words(face['reason'], profile)}"
+    said = f"{face['done']}, {greys(face['change'])}"
+    before, after = face["similarity"]["input"], face["similarity"]["restored"]
+    if face["done"] != Choice.RESTORED.value or before is None or after is None:
+        return f"{said} ({reason_words(face['reason'], profile)})"
+    return f"{said}; likeness to {profile} {before:.2f} before, {after:.2f} after"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from refrestore.config import (
     ScanSettings,
 )
 from refrestore.errors import UsageError
+from refrestore.render.person_words import UNSEEN, sentences
 
 from . import options
 from .output import print_json, print_line
@@ -101,6 +102,10 @@ ExportEvery = Annotated[
         "of each person at most 200.",
     ),
 ]
+
+
+_TOLD = 5
+"""People whom the terminal is told of, those seen longest."""
 
 
 def register(app: typer.Typer) -> None:
@@ -358,17 +363,27 @@ def _result(result: Any) -> dict[str, Any]:
         "exported_faces": None if result.exported is None else str(result.exported),
         **{
             key: result.summary[key]
-            for key in ("frames", "faces", "unreferenced", "wall_seconds", "notes")
+            for key in ("frames", "faces", "unreferenced", "unseen", "wall_seconds", "notes")
         },
         "identities": people,
     }
 
 
 def counted_faces(summary: Mapping[str, Any]) -> str:
-    """Return how many faces were restored from close-ups, and how many without."""
-    plain = summary["unreferenced"]
+    """Return how many faces were restored from close-ups, without, and for nobody to see."""
+    plain, unseen = summary["unreferenced"], summary["unseen"]
     said = f"{summary['faces'] - plain} faces restored from close-ups"
-    return f"{said}, {plain} cleaned without" if plain else said
+    said += f", {plain} cleaned without" if plain else ""
+    return f"{said}, {unseen} {UNSEEN}" if unseen else said
+
+
+def _tell_people(people: Sequence[Mapping[str, Any]]) -> None:
+    told = [(one["name"], said) for one in people if (said := sentences(one))]
+    for name, said in told[:_TOLD]:
+        for sentence in said:
+            print_line(f"  {name}: {sentence[0].lower()}{sentence[1:]}")
+    if (more := len(told) - _TOLD) > 0:
+        print_line(f"  The report says the same of {more} more, who are seen less.")
 
 
 def _tell(result: Any, report: Reporter) -> None:
@@ -377,6 +392,7 @@ def _tell(result: Any, report: Reporter) -> None:
     for note in summary["notes"]:
         if not report.told(note):
             print_line(note)
+    _tell_people(summary["identities"])
     print_line(f"Report: {result.page}")
     if result.exported is not None:
         print_line(f"Faces: {result.exported}")

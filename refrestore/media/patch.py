@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # half of what imports this never makes one, and torch takes a second
     from torch import Tensor
 
+VISIBLE = 1.0
+"""Mean change of a face's 8-bit pixels, in grey levels, below which nobody sees that it was
+restored (docs/decisions/032)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Patch:
@@ -44,6 +48,12 @@ class Patch:
     def delta(self) -> Tensor:
         """What is added, (h, w, 3)."""
         return self.residual * self.alpha[..., None]
+
+    @property
+    def change(self) -> Tensor:
+        """By how many of 255 grey levels the face's 8-bit pixels change on average, ()."""
+        steps = (self.delta * 255).round_().abs_().mean(-1)
+        return (steps * self.alpha).sum() / self.alpha.sum().clamp_(min=1e-6)
 
     def __repr__(self) -> str:
         height, width = self.alpha.shape

@@ -15,7 +15,7 @@ from refrestore.media.reader import frame_bytes
 from refrestore.media.tensors import FrameTensor, crops
 from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.frames import HELD_BYTES
-from refrestore.render.painted import Account, Example, Face, Painted, Witness
+from refrestore.render.painted import Account, Changed, Example, Face, Painted, Witness
 from refrestore.render.refine import Tools
 from refrestore.render.work import Work
 from refrestore.restore.camera import (
@@ -245,8 +245,6 @@ class _Painter:
                 sides=native_sides(work.to_crop, before.shape[-1]),
                 boxes=boxes,
             )
-        self._count(work, faces)
-        self._show(rows, frames, before, restored, masks)
         geometry = next(iter(frames.values())).geometry.scaled(self._scale)
         made = differences(
             restored,
@@ -257,15 +255,14 @@ class _Painter:
             boxes=boxes,
             picture_size=(geometry.width, geometry.height),
         )
+        changes = [one.change if one else masks.new_zeros(()) for one in made]
+        for identity, face, weight, change in zip(
+            work.identity.tolist(), faces, work.guided, changes, strict=True
+        ):
+            referenced = bool(face.used) and float(weight) > 0
+            self._account.changed.append(Changed(identity, referenced, change))
+        self._show(rows, frames, before, restored, masks, changes=changes)
         return {row: patch for row, patch in zip(rows.tolist(), made, strict=True) if patch}
-
-    def _count(self, work: Work, faces: Sequence[Moment]) -> None:
-        self._account.restored.update(work.identity.tolist())
-        self._account.unreferenced.update(
-            int(identity)
-            for identity, face, weight in zip(work.identity, faces, work.guided, strict=True)
-            if not face.used or weight <= 0
-        )
 
     def _show(
         self,
@@ -274,6 +271,8 @@ class _Painter:
         before: Tensor,
         after: Tensor,
         masks: Tensor,
+        *,
+        changes: Sequence[Tensor],
     ) -> None:
         """Keep faces for the report, and show them to the witness, if they want them."""
         work = self._work
@@ -288,7 +287,9 @@ class _Painter:
             if row in self._shown:
                 # Fetched with the record: a device is not waited for.
                 inside, (was, became) = float(work.inside[row]), bytes_of(pair)
-                self._account.pictures[track] = Example(frame.index, inside, was, became)
+                self._account.pictures[track] = Example(
+                    frame.index, inside, changes[place], was, became
+                )
             if told and self._witness is not None:
                 guided = float(work.guided[row]) if used else 0.0
                 identity, (crop, blended) = int(work.identity[row]), to_uint8(pair)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from refrestore.media.patch import Patch
+from refrestore.media.patch import VISIBLE, Patch
 from refrestore.types import Frame, ImageArray
 
 
@@ -20,6 +20,11 @@ class Painted:
 
     frame: Frame
     patches: Sequence[Patch]
+
+    @property
+    def faces(self) -> int:
+        """Faces in it whose change can be seen."""
+        return sum(float(one.change) >= VISIBLE for one in self.patches)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +78,36 @@ class Example:
         Its index.
     inside
         Share of the crop that the picture fills.
+    change
+        Mean change of its pixels in grey levels, () on the same device.
     before, after : (S, S, 3) uint8
         RGB, where they were made; S is the face's side.
     """
 
     frame: int
     inside: float
+    change: Tensor
     before: Tensor
     after: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Changed:
+    """One face that was pasted.
+
+    Parameters
+    ----------
+    identity
+        Whose it is.
+    referenced
+        Whether close-ups helped.
+    change
+        Mean change of its pixels in grey levels (`Patch.change`), () where it was made.
+    """
+
+    identity: int
+    referenced: bool
+    change: Tensor
 
 
 @dataclass
@@ -89,22 +116,23 @@ class Account:
 
     Parameters
     ----------
-    restored
-        Faces restored per identity.
-    unreferenced
-        Those of them that no close-up helped.
+    changed
+        Every face that was pasted, seen or not.
+    left
+        Per identity, faces that were to be restored and that the guard left as they were, by its
+        reason.
     used
         Per identity, how often each row of its bank was used.
     pictures
         Per track, one face to show.
     """
 
-    restored: Counter[int] = field(default_factory=Counter)
-    unreferenced: Counter[int] = field(default_factory=Counter)
+    changed: list[Changed] = field(default_factory=list)
+    left: dict[int, Counter[str]] = field(default_factory=dict)
     used: dict[int, Counter[int]] = field(default_factory=dict)
     pictures: dict[int, Example] = field(default_factory=dict)
 
     @property
     def faces(self) -> int:
-        """Faces restored."""
-        return self.restored.total()
+        """Faces pasted, whether it can be seen or not."""
+        return len(self.changed)

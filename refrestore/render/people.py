@@ -13,6 +13,7 @@ from refrestore.project import Profile, Project
 from refrestore.project.network import Network
 from refrestore.project.pooling import pool_tracks
 from refrestore.project.profile import statistics
+from refrestore.project.profile_cosines import cosines
 from refrestore.project.profile_network import Embedder, embedded_again, seen_by
 from refrestore.render.need import references_resolve
 from refrestore.render.rivals import Rivals, find_astray, find_rivals
@@ -29,6 +30,26 @@ LEAST_DETAIL, ENOUGH = 0.5, 2
 least so many do."""
 
 
+REACHED = 0.01
+"""Share of strangers that is told where the film has none."""
+
+
+class Strangers(NamedTuple):
+    """How like a profile's person those are who are somebody else.
+
+    Parameters
+    ----------
+    similarity
+        Of the most similar of them, over all their tracks; where nobody else is in the film, what
+        `REACHED` of strangers' faces reach by the recogniser's calibration.
+    met
+        How many there are in the film.
+    """
+
+    similarity: float
+    met: int
+
+
 class Matched(NamedTuple):
     """How like a profile's person somebody is over all their tracks.
 
@@ -40,11 +61,14 @@ class Matched(NamedTuple):
         Cosine of the mean of the tracks to the profile.
     needed
         What is needed where only likeness speaks for it.
+    strangers
+        How near those come who are somebody else; None where nothing is known of it.
     """
 
     profile: str
     similarity: float
     needed: float
+    strangers: Strangers | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +89,8 @@ class People:
         Who their faces could be besides.
     matched
         By identity id, the profile that is used and how like it they are.
+    refused
+        By identity id, the profile that was not used, as they are plainly somebody else.
     """
 
     identities: Sequence[Identity]
@@ -73,6 +99,7 @@ class People:
     notes: Sequence[str]
     rivals: Rivals = field(default_factory=Rivals)
     matched: Mapping[int, Matched] = field(default_factory=dict)
+    refused: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def resolved(self) -> dict[int, float]:
@@ -125,6 +152,8 @@ def gather_people(
     adapters: dict[int, Adapter] = {}
     notes: list[str] = []
     matched: dict[int, Matched] = {}
+    refused: dict[int, str] = {}
+    used: dict[int, Profile] = {}
     identities = project.identities()
     seen = _Seen(project, eyes)
     if seen.anew:
@@ -149,6 +178,7 @@ def gather_people(
                 if mean is not None:
                     likeness = profile.similarity(mean)
                     matched[identity.id] = Matched(profile.name, likeness, profile.track_threshold)
+                    used[identity.id] = profile
                 # Their frame numbers are another video's.
                 own += [replace(reference, frame=None) for reference in profile.references]
                 adapter, note = usable(profile.adapter, fusion, profile.name)
@@ -156,6 +186,7 @@ def gather_people(
                 if adapter is not None:
                     adapters.setdefault(identity.id, adapter)
             else:
+                refused[identity.id] = profile.name
                 notes.append(
                     f"The profile {profile.name} was not used for {identity.name}: the face is "
                     "clear enough to judge, and it is somebody else."
@@ -174,7 +205,37 @@ def gather_people(
             astray=find_astray(rivals, identities, tracks, banks),
             means={one.id: one.embedding for one in tracks if one.embedding is not None},
         )
-    return People(identities, references, banks, notes, rivals, matched)
+    means = {one.id: seen.mean(one) for one in identities if one.state != "not_a_face"}
+    for number, profile in used.items():
+        others = _others(number, profile.name, means, matched, rivals)
+        matched[number] = matched[number]._replace(strangers=_reach(profile, others))
+    return People(identities, references, banks, notes, rivals, matched, refused)
+
+
+def _others(
+    number: int,
+    profile: str,
+    means: Mapping[int, FloatArray | None],
+    matched: Mapping[int, Matched],
+    rivals: Rivals,
+) -> list[FloatArray]:
+    """Return the means of those who are somebody else than an identity that has a profile."""
+    return [
+        mean
+        for other, mean in means.items()
+        if mean is not None
+        and other != number
+        and (other not in matched or matched[other].profile != profile)
+        and (min(number, other), max(number, other)) not in rivals.kin
+    ]
+
+
+def _reach(profile: Profile, others: Sequence[FloatArray]) -> Strangers | None:
+    if not others:
+        levels = profile.cosines
+        measured = levels != cosines("")
+        return Strangers(levels.strangers.inv_cdf(1 - REACHED), 0) if measured else None
+    return Strangers(max(profile.similarity(mean) for mean in others), len(others))
 
 
 def resolved_by(references: Sequence[Reference]) -> float:

@@ -12,6 +12,7 @@ import torch
 
 from refrestore.config import RenderSettings
 from refrestore.faces.align import FFHQ_TEMPLATE, similarity, transform
+from refrestore.media.patch import VISIBLE, Patch
 from refrestore.media.tensors import FrameTensor, crops
 from refrestore.project import Profile
 from refrestore.project.profile_cosines import cosines
@@ -19,6 +20,7 @@ from refrestore.render.afar import UNREADABLE_SHARE, shrunk_cosines, unreadable
 from refrestore.render.crops import arcface_crops, at_sides, enlarged, from_uint8
 from refrestore.render.need import DetailReason, need
 from refrestore.render.people import resolved_by
+from refrestore.render.person_words import UNSEEN
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.adapter import usable
 from refrestore.restore.bank import ReferenceBank, own_likeness
@@ -67,6 +69,8 @@ class PictureResult:
         0 where a face was left alone.
     needless
         Per face why it needs nothing, or None.
+    change : (N,)
+        By how many of 255 grey levels each face changed on average.
     """
 
     image: ImageArray
@@ -75,6 +79,7 @@ class PictureResult:
     beliefs: Sequence[Belief]
     strength: FloatArray
     needless: Sequence[DetailReason | None]
+    change: FloatArray
 
     def summary(self) -> list[dict[str, Any]]:
         """Return one plain object a face."""
@@ -84,8 +89,9 @@ class PictureResult:
                 "size": round(float(self.faces.size[row]), 1),
                 "strength": round(float(self.strength[row]), 3),
                 "person": self.beliefs[row].value,
-                "done": word.choice.value if self.strength[row] > 0 else Choice.INPUT.value,
-                "reason": self.needless[row] or word.reason.value,
+                "done": self._done(row).value,
+                "reason": self._reason(row),
+                "change": round(float(self.change[row]), 2),
                 "similarity": {
                     "input": word.input_similarity,
                     "unreferenced": word.unreferenced_similarity,
@@ -94,6 +100,16 @@ class PictureResult:
             }
             for row, word in enumerate(self.judgements)
         ]
+
+    def _done(self, row: int) -> Choice:
+        seen = self.change[row] >= VISIBLE
+        return self.judgements[row].choice if seen else Choice.INPUT
+
+    def _reason(self, row: int) -> str:
+        word = self.judgements[row]
+        if self.needless[row] is None and word.choice is not self._done(row):
+            return UNSEEN
+        return self.needless[row] or word.reason.value
 
 
 def restore_picture(
@@ -120,7 +136,8 @@ def restore_picture(
     faces = models.describe(image, found[found.size >= settings.min_face])
     large = _enlarged(image, settings.scale)
     if not len(faces):
-        return PictureResult(large, faces, [], [], np.zeros(0, np.float32), [])
+        nothing = np.zeros(0, np.float32)
+        return PictureResult(large, faces, [], [], nothing, [], nothing)
     groups = _groups(image, faces, settings.scale, toolbox)
     embeddings = _in_order([(one.rows, one.embeddings) for one in groups])
     beliefs, banks, centroid = _who(faces, groups, profile, settings, toolbox)
@@ -156,13 +173,14 @@ def restore_picture(
     chosen = [word.choice for word in judgements]
     strength[[choice is Choice.INPUT for choice in chosen]] = 0
     height, width = large.shape[:2]
-    patches = []
+    patches: list[Patch | None] = []
+    change = np.zeros(len(faces), np.float32)
     for one, both in zip(groups, tried, strict=True):
         guided = torch.tensor([chosen[row] is Choice.RESTORED for row in one.rows])
         images = torch.where(
             guided.to(both.plain.device)[:, None, None, None], both.guided.images, both.plain
         )
-        patches += differences(
+        made = differences(
             images,
             one.crops.to(images.device),
             both.guided.masks,
@@ -171,8 +189,10 @@ def restore_picture(
             boxes=mesh_boxes(one.landmarks, one.crops.shape[-1]),
             picture_size=(width, height),
         )
+        change[one.rows] = [0 if patch is None else float(patch.change) for patch in made]
+        patches += made
     image = pasted(large, patches)
-    return PictureResult(image, faces, judgements, beliefs, strength, needless)
+    return PictureResult(image, faces, judgements, beliefs, strength, needless, change)
 
 
 class _Group(NamedTuple):

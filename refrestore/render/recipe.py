@@ -29,6 +29,7 @@ from refrestore.render.plan import TrackPlan, plan_tracks
 from refrestore.render.refine import Tools
 from refrestore.render.segments import Segment, digest, split
 from refrestore.render.toolbox import Toolbox
+from refrestore.render.wanted import wanted_of
 from refrestore.types import Shot
 
 
@@ -95,6 +96,8 @@ class FilmRecipe(Recipe):
         What the user asked of the encoder, and the one that was found to work.
     export, export_folder
         Which faces are written as pictures and where, or None.
+    wanted
+        By identity id, which photos would help those who lack close-ups.
     """
 
     first: int
@@ -105,6 +108,7 @@ class FilmRecipe(Recipe):
     encoder: Encoder
     export: FaceExport | None
     export_folder: Path | None
+    wanted: Mapping[int, str]
 
     @cached_property
     def segments(self) -> list[Segment]:
@@ -252,4 +256,5 @@ def prepare(
         encoder=resolved,
         export=None if export is None else FaceExport(shown, export.every, zero=info.start),
         export_folder=None if export is None else export.folder,
+        wanted=wanted_of(project, people, shown),
     )

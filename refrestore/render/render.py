@@ -65,8 +65,15 @@ def finish(
         "faces": sum(record.faces for record in records),
         "unreferenced": sum(record.faces_without_references for record in records),
         "wall_seconds": round(wall_seconds, 2),
+        "unseen": sum(sum(record.unseen.values()) for record in records),
         "notes": [*said.notes, *_notes(recipe, records, copied=film.copied)],
-        "identities": summarise(recipe.people, recipe.plans, records, seconds),
+        "identities": summarise(
+            recipe.people,
+            plans_within(recipe.plans, recipe.first, recipe.stop),
+            records,
+            seconds,
+            recipe.wanted,
+        ),
     }
     output = recipe.output
     json_path = output.with_name(f"{output.stem}.report.json")

@@ -14,14 +14,18 @@ from typing import Any
 import cv2
 import jinja2
 import numpy as np
+import torch
 
 from refrestore.media.files import write_file
+from refrestore.media.patch import VISIBLE
 from refrestore.plain_text import json_text, plain
 from refrestore.render.paint import WHOLE
 from refrestore.render.painted import Account
 from refrestore.render.people import People
+from refrestore.render.person_words import UNSEEN, sentences
 from refrestore.render.plan import TrackPlan
 from refrestore.render.refine import Sample
+from refrestore.restore.guard import Choice
 from refrestore.types import ImageArray
 
 PICTURE_SIZE = 256
@@ -44,9 +48,16 @@ class SegmentRecord:
     frames
         Written.
     restored
-        Faces restored per identity.
+        Faces restored per identity, so that it can be seen (`patch.VISIBLE`).
     unreferenced
         Those of them that no close-up helped: cleaned, not given the person's own detail.
+    unseen
+        Faces per identity that were changed by less than can be seen.
+    change
+        Per identity, by how many grey levels its restored faces changed, summed up: those that
+        close-ups helped, and the others.
+    left
+        Per identity, faces that the guard left as they were, by its reason.
     used
         Per identity, how often each row of its bank was used.
     samples
@@ -62,6 +73,9 @@ class SegmentRecord:
     samples: list[dict[str, Any]] = field(default_factory=list)
     pictures: dict[int, dict[str, Any]] = field(default_factory=dict)
     unreferenced: dict[int, int] = field(default_factory=dict)
+    unseen: dict[int, int] = field(default_factory=dict)
+    change: dict[int, list[float]] = field(default_factory=dict)
+    left: dict[int, dict[str, int]] = field(default_factory=dict)
 
     @property
     def faces(self) -> int:
@@ -76,16 +90,31 @@ class SegmentRecord:
     @classmethod
     def of(cls, frames: int, account: Account, samples: Sequence[Sample]) -> SegmentRecord:
         """Return the record of a painted segment."""
+        restored, unreferenced, unseen = Counter[int](), Counter[int](), Counter[int]()
+        change: dict[int, list[float]] = {}
+        changed = account.changed
+        levels = torch.stack([one.change for one in changed]).tolist() if changed else []
+        for face, level in zip(changed, levels, strict=True):
+            if level < VISIBLE:
+                unseen[face.identity] += 1
+                continue
+            restored[face.identity] += 1
+            unreferenced[face.identity] += not face.referenced
+            change.setdefault(face.identity, [0.0, 0.0])[not face.referenced] += level
         return cls(
             frames=frames,
-            restored=dict(account.restored),
-            unreferenced=dict(account.unreferenced),
+            restored=dict(restored),
+            unreferenced=dict(+unreferenced),
+            unseen=dict(unseen),
+            change={who: [round(level, 2) for level in sums] for who, sums in change.items()},
+            left={identity: dict(reasons) for identity, reasons in account.left.items()},
             used={identity: dict(rows) for identity, rows in account.used.items()},
             samples=[_plain(sample) for sample in samples],
             pictures={
                 track: {
                     "frame": shown.frame,
                     "inside": round(shown.inside, 3),
+                    "change": round(float(shown.change), 2),
                     "before": _jpeg(shown.before.cpu().numpy(), PICTURE_SIZE),
                     "after": _jpeg(shown.after.cpu().numpy(), PICTURE_SIZE),
                 }
@@ -118,7 +147,11 @@ class SegmentRecord:
                 used={key: numbered(rows) for key, rows in numbered(stored["used"]).items()},
                 samples=stored["samples"],
                 pictures=numbered(stored["pictures"]),
-                unreferenced=numbered(stored.get("unreferenced", {})),  # of an older release: none
+                # Of an older release: none.
+                **{
+                    key: numbered(stored.get(key, {}))
+                    for key in ("unreferenced", "unseen", "change", "left")
+                },
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} holds no record") from error
@@ -155,13 +188,18 @@ def summarise(
     plans: Sequence[TrackPlan],
     records: Sequence[SegmentRecord],
     seconds: Callable[[int], float],
+    wanted: Mapping[int, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the report's part on people, one plain object an identity, by screen time.
 
     Parameters
     ----------
+    plans
+        Of the frames that were rendered.
     seconds
         From the film's first frame to a frame of an index.
+    wanted
+        By identity id, which photos would help those who lack close-ups.
     """
     samples = [sample for record in records for sample in record.samples]
     pictures = {
@@ -179,6 +217,8 @@ def summarise(
             used.update(record.used.get(identity.id, {}))
         bank = who.references.get(identity.id, ())
         shown = [picture for (_, track), picture in sorted(pictures.items()) if track in tracks]
+        restored = sum(record.restored.get(identity.id, 0) for record in records)
+        plain = sum(record.unreferenced.get(identity.id, 0) for record in records)
         people.append(
             {
                 "id": identity.id,
@@ -186,14 +226,17 @@ def summarise(
                 "state": identity.state,
                 "strength": identity.strength,
                 "profile": identity.profile,
+                "refused": who.refused.get(identity.id),
                 "provisional": identity.provisional,
                 "matched": _match(who, identity.id),
                 "seconds": round(identity.seconds, 3),
                 "faces": identity.faces,
-                "restored_faces": sum(record.restored.get(identity.id, 0) for record in records),
-                "unreferenced_faces": sum(
-                    record.unreferenced.get(identity.id, 0) for record in records
-                ),
+                "restored_faces": restored,
+                "unreferenced_faces": plain,
+                "change": _change(identity.id, records),
+                "likeness": _likeness(seen),
+                "left_alone_faces": dict(_left(identity.id, own, records).most_common()),
+                "wanted": (wanted or {}).get(identity.id) if restored == plain else None,
                 "references": [
                     {"source": bank[row].source, "used": count}
                     for row, count in used.most_common()
@@ -227,6 +270,38 @@ def summarise(
     return people
 
 
+def _change(identity: int, records: Sequence[SegmentRecord]) -> dict[str, float | None]:
+    """Return the mean change of somebody's restored faces, with close-ups and without."""
+    # A render that an older release began has records that do not say.
+    known = [record for record in records if identity in record.change]
+    sums = np.sum([record.change[identity] for record in known], axis=0) if known else np.zeros(2)
+    plain = sum(record.unreferenced.get(identity, 0) for record in known)
+    counts = (sum(record.restored[identity] for record in known) - plain, plain)
+    return {
+        key: round(float(total) / count, 2) if count else None
+        for key, total, count in zip(("referenced", "unreferenced"), sums, counts, strict=True)
+    }
+
+
+def _likeness(samples: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
+    """Return how like their close-ups the faces were that were restored from them, and became."""
+    restored = [one for one in samples if one["choice"] == Choice.RESTORED.value]
+    before, after = (_mean([one[key] for one in restored]) for key in ("input", "restored"))
+    return None if before is None or after is None else {"before": before, "after": after}
+
+
+def _left(
+    identity: int, plans: Sequence[TrackPlan], records: Sequence[SegmentRecord]
+) -> Counter[str]:
+    """Return why how many of somebody's faces were left alone."""
+    left = Counter[str](why for plan in plans for why in plan.reasons if why is not None)
+    for record in records:
+        left.update(record.left.get(identity, {}))
+        if unseen := record.unseen.get(identity, 0):
+            left[UNSEEN] += unseen
+    return left
+
+
 def _match(who: People, identity: int) -> dict[str, Any] | None:
     found = who.matched.get(identity)
     if found is None:
@@ -235,6 +310,9 @@ def _match(who: People, identity: int) -> dict[str, Any] | None:
         "profile": found.profile,
         "similarity": round(found.similarity, 4),
         "needed": round(found.needed, 4),
+        "strangers": None
+        if found.strangers is None
+        else {"similarity": round(found.strangers.similarity, 4), "met": found.strangers.met},
     }
 
 
@@ -249,8 +327,9 @@ def _spread(
     """Return at most `PICTURES_PER_IDENTITY`, evenly over the film, with their times.
 
     Faces that hang over the picture's edge, whose crops are mirrored there, are shown of people
-    only who have no other.
+    only who have no other; those whose change cannot be seen are not.
     """
+    pictures = [one for one in pictures if one.get("change", VISIBLE) >= VISIBLE]
     # A render that an older release began has pictures that do not say.
     pictures = [one for one in pictures if one.get("inside", 1.0) >= WHOLE] or pictures
     count = min(PICTURES_PER_IDENTITY, len(pictures))
@@ -273,6 +352,7 @@ def write_report(report: Mapping[str, Any], json_path: Path, html_path: Path) ->
         autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown
     )
     environment.filters["clock"] = _clock
+    environment.filters["sentences"] = sentences
     page = environment.from_string(template).render(report=report)
     write_file(html_path, page.encode())
 

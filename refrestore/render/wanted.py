@@ -11,6 +11,8 @@ from refrestore.faces.quality import MOST_RESOLVED, resolved_size
 from refrestore.project import Project
 from refrestore.project.gaps import Pose, pose_names
 from refrestore.render.need import CLEARLY_SHARPER, UNJUDGED_SHARPNESS
+from refrestore.render.people import People
+from refrestore.render.plan import TrackPlan
 from refrestore.types import DoubleArray, FloatArray, Identity
 
 FEWEST, ENOUGH = 3, 5
@@ -68,6 +70,34 @@ def all_wanted(project: Project) -> list[tuple[Identity, str]]:
         bare = [one for one in project.identities() if is_bare(project, one)]
         bare.sort(key=lambda one: -one.seconds)
         return [(one, photos_wanted(project, one)) for one in bare]
+
+
+def wanted_of(project: Project, people: People, plans: Sequence[TrackPlan]) -> dict[int, str]:
+    """Return `photos_wanted` of everybody to be restored whom nothing shows better, by id.
+
+    Parameters
+    ----------
+    people
+        With what they are restored from.
+    plans
+        Of the frames that are rendered.
+    """
+    lacking = {
+        plan.identity
+        for plan in plans
+        if plan.reason in ("as sharp as its references", None) and len(plan.faces)
+    }
+    return {
+        one.id: photos_wanted(project, one)
+        for one in people.identities
+        if one.id in lacking
+        and one.state == "restore"
+        and (one.id not in people.banks or not _restored(one.id, plans))
+    }
+
+
+def _restored(identity: int, plans: Sequence[TrackPlan]) -> bool:
+    return any(plan.restored_frames for plan in plans if plan.identity == identity)
 
 
 def _middle(resolved: DoubleArray) -> float:

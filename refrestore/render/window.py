@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from itertools import chain
 from typing import Protocol
 
 import av
+import numpy as np
 
 from refrestore.faces.align import CROP_SIZE
 from refrestore.media.compose import compose
@@ -32,7 +34,8 @@ from refrestore.render.refine import Refined, refine
 from refrestore.render.report import SegmentRecord
 from refrestore.render.segments import CONTEXT, Segment, SegmentFolder
 from refrestore.render.toolbox import Toolbox
-from refrestore.render.work import gather
+from refrestore.render.work import Work, gather
+from refrestore.restore.guard import Choice
 from refrestore.restore.steady import REACH
 from refrestore.types import Frame
 
@@ -52,11 +55,20 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A frame of the source, its picture in the output, and how many faces were restored in it."""
+    """A frame of the source with what was added to it, and its picture in the output."""
 
-    frame: Frame
+    painted: Painted
     picture: av.VideoFrame
-    faces: int
+
+    @property
+    def frame(self) -> Frame:
+        """The source's."""
+        return self.painted.frame
+
+    @property
+    def faces(self) -> int:
+        """Faces in it whose change can be seen; waits for the device."""
+        return self.painted.faces
 
 
 @dataclass
@@ -103,6 +115,7 @@ def render_window(
         earliest, latest = int(work.faces.frame[0]), int(work.faces.frame[-1])
         look = _telling(frames.look.between(earliest, latest + 1), looked)
         done.refined = refine(work, look, geometry, tools)
+        done.account.left = _left(work, done.refined)
         begins = min(first, max(first - REACH, earliest))
         ends = max(stop, min(stop + REACH, latest + 1))
     source = frames.paint.between(begins, ends)
@@ -129,7 +142,27 @@ def composed(
     ]
     bring_back(later)
     for one, picture in zip(batch, pictures, strict=True):
-        yield Finished(one.frame, picture, len(one.patches))
+        yield Finished(one, picture)
+
+
+def _left(planned: Work, refined: Refined) -> dict[int, Counter[str]]:
+    """Return, per identity, the faces that the guard left as they were, by its nearest reason."""
+    left: dict[int, Counter[str]] = {}
+    gone = planned.own & (planned.strength > 0) & (refined.work.strength <= 0)
+    for track, rows in planned.by_track():
+        words = [
+            one
+            for one in refined.samples
+            if one.track == track and one.judgement.choice is Choice.INPUT
+        ]
+        if not words:
+            continue
+        seen = np.array([one.frame for one in words])
+        for row in rows[gone[rows]].tolist():
+            word = words[int(np.abs(seen - planned.faces.frame[row]).argmin())]
+            reasons = left.setdefault(int(planned.identity[row]), Counter())
+            reasons[word.judgement.reason.value] += 1
+    return left
 
 
 def _telling(frames: Iterable[Frame], tell: Callable[[int], None]) -> Iterator[Frame]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from refrestore.media.patch import VISIBLE
 from refrestore.render.paint import paint
 from refrestore.render.painted import Account, Painted
 from refrestore.render.refine import Tools
@@ -103,6 +104,15 @@ def test_batches_are_of_one_side_and_change_nothing() -> None:
             assert torch.equal(patch.delta, same.delta)
             assert patch.delta.abs().max() > 0.02
     assert account.faces == 2 * (FRAMES - 2)
+    for one in once:  # each face that shows is counted, with its own change
+        assert one.faces == len(one.patches)
+    changes = torch.stack([one.change for one in account.changed])
+    assert float(changes.min()) > VISIBLE
+    strong, weak = (
+        np.mean([float(one.change) for one in account.changed if one.identity == who])
+        for who in (0, 1)
+    )
+    assert weak < 0.8 * strong  # of strength 0.6
     assert {tuple(shown.after.shape) for shown in account.pictures.values()} <= {
         (side, side, 3) for side in (128, 192)
     }
@@ -131,7 +141,8 @@ def test_a_gpu_is_not_waited_for(fake_cuda: Any) -> None:
     # What is fetched is the samples that change, all together, and with the record the report's
     # pictures.
     finished = list(composed(made, None, 1))
-    assert [one.faces for one in finished] == [len(one.patches) for one in made]
+    assert [one.painted for one in finished] == made
+    assert {one.change.device.type for one in account.changed} == {"cuda"}
     assert len(fake_cuda.fetched) == 1
     assert all(shown.before.device.type == "cuda" for shown in account.pictures.values())
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
+from typing import get_args
 
 import numpy as np
 import pytest
+import torch
 
 from refrestore.faces.align import FFHQ_TEMPLATE
 from refrestore.render.crops import inside, storage_to_crop
 from refrestore.render.paint import WHOLE, examples
-from refrestore.render.people import Matched, People
+from refrestore.render.painted import Account, Changed, Example
+from refrestore.render.people import Matched, People, Strangers
+from refrestore.render.person_words import NOT_THEM, SAID, UNSEEN, reason_words, sentences
+from refrestore.render.plan import Reason as PlanReason
 from refrestore.render.plan import TrackPlan
 from refrestore.render.report import SegmentRecord, summarise, write_report
 from refrestore.render.work import gather
+from refrestore.restore.guard import Reason
 from refrestore.types import Faces, Geometry, Identity
 
 PICTURE = Geometry(640, 360)
@@ -39,7 +46,7 @@ def walking(lefts: np.ndarray, strength: np.ndarray, track: int = 7) -> TrackPla
         track=np.full(count, track),
     )
     return TrackPlan(
-        track, PERSON.id, faces, strength.astype(np.float32), None, np.ones(len(faces))
+        track, PERSON.id, faces, strength.astype(np.float32), None, (None,) * len(faces)
     )
 
 
@@ -107,18 +114,155 @@ def test_over_the_film_mirrored_crops_are_shown_only_of_who_has_no_other() -> No
 
 def test_who_is_only_seen_blurred_is_told_with_what_they_were_matched_by(tmp_path) -> None:
     blurred = replace(PERSON, provisional=True)
-    people = People([blurred], {}, {}, [], matched={PERSON.id: Matched("Anna", 0.4149, 0.37)})
+    found = Matched("Anna", 0.4149, 0.37, Strangers(0.2051, 3))
+    people = People([blurred], {}, {}, [], matched={PERSON.id: found})
     (person,) = summarise(people, [], [], lambda frame: frame / 25)
     assert person["provisional"]
-    assert person["matched"] == {"profile": "Anna", "similarity": 0.4149, "needed": 0.37}
+    assert person["matched"] == {
+        "profile": "Anna",
+        "similarity": 0.4149,
+        "needed": 0.37,
+        "strangers": {"similarity": 0.2051, "met": 3},
+    }
+    assert sentences(person)[0] == (
+        "Only seen blurred, matched to Anna: 60 faces, likeness 0.41, 3 others of the film reach "
+        "0.21."
+    )
     (unknown,) = summarise(People([blurred], {}, {}, []), [], [], lambda frame: frame / 25)
     assert unknown["matched"] is None
+    assert sentences(unknown) == ["Only seen blurred."]
+
+
+@pytest.mark.parametrize(
+    ("strangers", "similarity", "said"),
+    [
+        (None, 0.41, "Matched to Anna: 60 faces, likeness 0.41."),
+        (Strangers(0.366, 0), 0.41, "of strangers one in a hundred reaches 0.37."),
+        (Strangers(0.2, 1), 0.41, "the other person of the film reaches 0.20."),
+        (None, 0.21, "likeness 0.21 (0.37 is needed where nobody says so)."),
+    ],
+)
+def test_how_far_strangers_reach_is_said_where_it_is_known(strangers, similarity, said) -> None:
+    matched = {PERSON.id: Matched("Anna", similarity, 0.37, strangers)}
+    people = People([PERSON], {}, {}, [], matched=matched)
+    (person,) = summarise(people, [], [], lambda frame: frame / 25)
+    assert said in sentences(person)[0]
+
+
+def account(*changed: tuple[bool, float]) -> Account:
+    return Account([Changed(3, helped, torch.tensor(level)) for helped, level in changed])
+
+
+def test_only_what_can_be_seen_counts_as_restored_and_by_how_much_is_said() -> None:
+    done = account((True, 4.0), (True, 6.0), (False, 1.5), (True, 0.3), (False, 0.9))
+    done.left = {3: Counter({"can be read as it is": 2, NOT_THEM: 1})}
+    record = SegmentRecord.of(10, done, [])
+    assert (record.faces, record.faces_without_references) == (3, 1)
+    assert record.unseen == {3: 2}
+    plan = walking(np.full(4, 200.0), np.zeros(4))
+    plan = replace(plan, reason="turned away", reasons=("turned away",) * 4)
+    people = People([PERSON], {}, {}, [], matched={3: Matched("Anna", 0.5, 0.37)})
+    wanted = {3: "Add photos."}
+    (person,) = summarise(people, [plan], [record], lambda frame: frame / 25, wanted)
+    assert (person["restored_faces"], person["unreferenced_faces"]) == (3, 1)
+    assert person["change"] == {"referenced": 5.0, "unreferenced": 1.5}
+    assert person["left_alone_faces"] == {
+        "turned away": 4,
+        "can be read as it is": 2,
+        UNSEEN: 2,
+        NOT_THEM: 1,
+    }
+    assert person["wanted"] is None  # close-ups have helped
+    assert sentences(person)[1:] == [
+        "2 faces restored from close-ups, changed by 5.0 of 255 grey levels on average.",
+        "1 face cleaned without close-ups, changed by 1.5 of 255 grey levels on average.",
+        "Left alone: 4 faces turned away, 2 faces readable already, 2 faces changed by less than "
+        "can be seen, 1 face readable and not Anna.",
+    ]
+
+
+def test_a_face_that_nobody_sees_change_is_not_restored_nor_shown() -> None:
+    done = account((True, 0.4))
+    shape = torch.zeros(4, 4, 3, dtype=torch.uint8)
+    done.pictures = {7: Example(0, 1.0, torch.tensor(0.4), shape, shape)}
+    record = SegmentRecord.of(1, done, [])
+    assert record.faces == 0
+    plan = walking(np.full(1, 200.0), np.ones(1))
+    (person,) = summarise(
+        People([PERSON], {}, {}, []), [plan], [record], lambda frame: frame / 25, {3: "Add photos."}
+    )
+    assert person["pictures"] == []
+    assert person["wanted"] == "Add photos."
+    assert sentences(person) == [f"Left alone: 1 face {UNSEEN}.", "Add photos."]
+
+
+def test_likeness_is_of_the_faces_that_were_restored_from_close_ups() -> None:
+    def sample(choice: str, before: float, after: float) -> dict[str, object]:
+        return {
+            "identity": 3, "choice": choice, "reason": "", "belief": "",
+            "input": before, "unreferenced": None, "restored": after,
+        }  # fmt: skip
+
+    samples = [
+        sample("restored from references", 0.5, 0.8),
+        sample("restored from references", 0.6, 0.8),
+        sample("left as it was", 0.9, 0.99),
+    ]
+    record = SegmentRecord(1, {3: 2}, samples=samples, change={3: [8.0, 0.0]})
+    (person,) = summarise(People([PERSON], {}, {}, []), [], [record], lambda frame: frame / 25)
+    assert person["likeness"] == {"before": 0.55, "after": 0.8}
+    assert sentences(person) == [
+        "2 faces restored from close-ups, changed by 4.0 of 255 grey levels on average; likeness "
+        "to the close-ups 0.55 before, 0.80 after."
+    ]
+
+
+def test_the_words_are_those_of_plan_and_guard() -> None:
+    assert Reason.SOMEBODY_ELSE.value == NOT_THEM
+    known = {reason.value for reason in Reason} | set(get_args(PlanReason))
+    assert set(SAID) <= known
+    assert reason_words(NOT_THEM, None) == NOT_THEM
+
+
+def test_a_record_of_an_older_release_is_read(tmp_path) -> None:
+    old = {
+        "frames": 2,
+        "restored": {"3": 4},
+        "used": {},
+        "samples": [],
+        "pictures": {"7": {"frame": 1, "inside": 1.0, "before": "", "after": ""}},
+    }
+    (tmp_path / "record.json").write_text(json.dumps(old))
+    record = SegmentRecord.read(tmp_path / "record.json")
+    assert record.faces == 4
+    plan = walking(np.full(2, 200.0), np.ones(2))
+    (person,) = summarise(People([PERSON], {}, {}, []), [plan], [record], lambda frame: frame / 25)
+    assert person["change"] == {"referenced": None, "unreferenced": None}
+    assert [one["frame"] for one in person["pictures"]] == [1]
+    assert sentences(person) == ["4 faces restored from close-ups."]
 
 
 def test_a_record_survives_its_file(tmp_path) -> None:
-    record = SegmentRecord(2, {3: 4}, {3: {0: 2}}, [], {7: {"frame": 1, "inside": 0.5}})
+    record = SegmentRecord(
+        2,
+        {3: 4},
+        {3: {0: 2}},
+        [],
+        {7: {"frame": 1, "inside": 0.5}},
+        {3: 1},
+        {4: 2},
+        {3: [4.5, 1.25]},
+        {4: {"can be read as it is": 2}},
+    )
     record.write(tmp_path / "record.json")
     assert SegmentRecord.read(tmp_path / "record.json") == record
+
+
+def told(name: str) -> dict[str, object]:
+    """Return a person of a report who is named so and matched to a profile named so."""
+    people = People([replace(PERSON, name=name)], {}, {}, [], matched={3: Matched(name, 0.4, 0.37)})
+    (person,) = summarise(people, [], [SegmentRecord(5)], lambda frame: frame / 25)
+    return person
 
 
 def test_a_name_on_the_page_is_text_and_in_the_file_exact(tmp_path) -> None:
@@ -130,8 +274,9 @@ def test_a_name_on_the_page_is_text_and_in_the_file_exact(tmp_path) -> None:
         "notes": [name],
         "faces": 0,
         "unreferenced": 0,
+        "unseen": 2,
         "frames": 5,
-        "identities": [],
+        "identities": [told(name)],
         "stages": [name],
         "device": "cpu",
         "precision": "float32",
@@ -139,5 +284,5 @@ def test_a_name_on_the_page_is_text_and_in_the_file_exact(tmp_path) -> None:
     write_report(report, tmp_path / "r.json", tmp_path / "r.html")
     assert json.loads((tmp_path / "r.json").read_text("utf-8"))["notes"] == [name]
     page = (tmp_path / "r.html").read_text("utf-8")
-    assert page.count("A\ufffd[2Jn\ufffdna &lt;b&gt;\ufffd") >= 4
+    assert page.count("A\ufffd[2Jn\ufffdna &lt;b&gt;\ufffd") >= 6
     assert not set(page) & {"\x1b", "\u202e"}
