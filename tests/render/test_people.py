@@ -1,11 +1,20 @@
-"""References that would only blur the others' mean are left out, never all of them."""
+"""Which references people are restored from, and how far strangers reach to their profiles."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+from pathlib import Path
 
-from refrestore.render.people import telling
-from refrestore.types import Reference
+import numpy as np
+import pytest
+
+from refrestore.config import ScanSettings
+from refrestore.project import Profile, Project, VideoSource
+from refrestore.project.profile_cosines import cosines
+from refrestore.render.people import REACHED, People, Strangers, gather_people, telling
+from refrestore.types import Faces, FloatArray, Geometry, Reference, Track
+
+NETWORK = "recogniser"
 
 
 def reference(size: float, sharpness: float = 1.0) -> Reference:
@@ -30,3 +39,72 @@ def test_all_stay_where_few_are_left() -> None:
     few = [reference(300), reference(70), reference(65)]
     assert telling(few) == few
     assert telling([]) == []
+
+
+def towards(likeness: float, axis: int) -> FloatArray:
+    """Return a unit embedding that has this cosine to the first axis and is else along another."""
+    found = np.zeros(512, np.float32)
+    found[0], found[axis] = likeness, np.sqrt(1 - likeness**2)
+    return found
+
+
+def faces(track: int) -> Faces:
+    return Faces(
+        frame=np.arange(20),
+        box=np.tile(np.float32([10, 10, 70, 70]) + 80 * track, (20, 1)),
+        keypoints=np.zeros((20, 5, 2), np.float32),
+        score=np.ones(20, np.float32),
+    )
+
+
+def anna() -> Profile:
+    face = Reference(
+        np.zeros((512, 512, 3), np.uint8),
+        np.random.default_rng(0).uniform(150, 350, (468, 2)).astype(np.float32),
+        towards(1.0, 1),
+        np.zeros(3, np.float32),
+        1.0,
+        1.0,
+        200.0,
+        "photo.jpg",
+    )
+    return Profile("Anna", (face,), NETWORK)
+
+
+@pytest.fixture
+def gathered(tmp_path: Path) -> Callable[..., People]:
+    def gather(*likeness: float, link: tuple[int, ...] = (1,)) -> People:
+        """Gather people, each of one track that is so like Anna; those of `link` are linked."""
+        video = VideoSource(tmp_path / "film.mp4", "f" * 16, Geometry(640, 360), 0, 25)
+        with Project.create(tmp_path / "project", video) as project:
+            with project.begin_scan(ScanSettings(), recogniser=NETWORK) as writer:
+                for number, near in enumerate(likeness, 1):
+                    seen = towards(near, number)
+                    writer.add_track(
+                        Track(number, 0, 0, 20, seen, 0.1, 0.5, 60.0, weak=False),
+                        faces(number),
+                    )
+                writer.set_identities([(number,) for number in range(1, len(likeness) + 1)])
+            for number in link:
+                project.link_profile(number, "Anna")
+            return gather_people(project, [anna()])
+
+    return gather
+
+
+def test_strangers_reach_as_far_as_the_films_other_people(gathered) -> None:
+    people = gathered(0.45, 0.1, 0.21, -0.2)
+    found = people.matched[1]
+    assert (found.profile, found.similarity) == ("Anna", pytest.approx(0.45, abs=1e-3))
+    assert found.strangers == Strangers(pytest.approx(0.21, abs=1e-3), 3)
+    assert set(people.matched) == {1}
+
+
+def test_who_is_linked_to_the_same_profile_is_no_stranger(gathered) -> None:
+    people = gathered(0.45, 0.5, 0.12, link=(1, 2))
+    assert people.matched[1].strangers == Strangers(pytest.approx(0.12, abs=1e-3), 1)
+
+
+def test_where_nobody_else_is_in_the_film_the_calibration_says_it(gathered) -> None:
+    reach = cosines(NETWORK).strangers.inv_cdf(1 - REACHED)
+    assert gathered(0.45).matched[1].strangers == Strangers(pytest.approx(reach), 0)
