@@ -37,7 +37,8 @@ def compare(
         typer.Option(
             "--project",
             "-p",
-            help="For --mode faces: the project of IN; without, IN is scanned first.",
+            help="The project of IN: which video stream it took, whether it was deinterlaced, and "
+            "for --mode faces whose they are; without, that is measured, and faces are scanned.",
         ),
     ] = None,
     start: Annotated[

@@ -193,7 +193,7 @@ def run(
         print_json({"results": [_result(result) for result in results]})
         return
     for result in results:
-        _tell(result, report)
+        _tell(result, report, "run again with --profile NAME")
 
 
 def render(
@@ -259,7 +259,7 @@ def render(
     if json:
         print_json(_result(result))
         return
-    _tell(result, report)
+    _tell(result, report, f"refrestore identities link ID NAME -p {project}, and render again")
 
 
 def preview(
@@ -386,13 +386,16 @@ def _tell_people(people: Sequence[Mapping[str, Any]]) -> None:
         print_line(f"  The report says the same of {more} more, who are seen less.")
 
 
-def _tell(result: Any, report: Reporter) -> None:
+def _tell(result: Any, report: Reporter, then: str) -> None:
+    """Print what was done; `then` is what to do when there are profiles."""
     summary = result.summary
     print_line(f"{result.output}: {summary['frames']} frames, {counted_faces(summary)}.")
     for note in summary["notes"]:
         if not report.told(note):
             print_line(note)
     _tell_people(summary["identities"])
+    if any(one["wanted"] for one in summary["identities"]):
+        print_line(f"With photos: refrestore profile build NAME --photos FOLDER; then {then}.")
     print_line(f"Report: {result.page}")
     if result.exported is not None:
         print_line(f"Faces: {result.exported}")

@@ -19,8 +19,10 @@ from refrestore.media.encoder import Encoder, resolve_encoder
 from refrestore.media.join import join
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter
+from refrestore.media.source import open_source
 from refrestore.moment import Moment
 from refrestore.project import Project
+from refrestore.project.film import project_film
 from refrestore.project.workplace import OutputPlace
 from refrestore.scan.scan import scan
 from refrestore.types import Announce, Geometry, ImageArray, ProgressCallback
@@ -84,7 +86,8 @@ def compare(
         side: beside each other. split: one picture, a line moving over it. faces: only the
         people's faces, in a grid.
     project
-        For faces: the project of the film before. Without, the film is scanned first.
+        Of the film before: which of its streams is meant, what was done to its pictures, and whose
+        faces are shown. Without, it is looked at as a scan by default does, and for faces scanned.
     announce
         Is told what the output loses or changes, before its first frame is written.
     start, end
@@ -97,8 +100,8 @@ def compare(
         One of its kinds, with one sentence, before the first frame is written.
     """
     report = progress or (lambda stage, done, total: None)
-    films = open_films(before, after, start=start, end=end)
-    _check_output(output, films, mode, project)
+    films = open_films(_source(before, project), after, start=start, end=end)
+    _check_output(output, films)
     settings = encoder or EncoderSettings()
     with OutputPlace(output) as place, place.scratch() as work, ExitStack() as stack:
         if mode == "faces" and project is None:
@@ -112,6 +115,7 @@ def compare(
                 settings=ScanSettings(),
                 runtime=runtime or RuntimeSettings(),
                 progress=report,
+                info=films.before,
             )
         layout, notes = _layout(films, mode, project, stack)
         info = _described(films, layout.size)
@@ -129,9 +133,15 @@ def compare(
     return Comparison(output, count, *layout.size, notes=(*notes, *resolved.notes))
 
 
-def _check_output(output: Path, films: Films, mode: Mode, project: Path | None) -> None:
-    if project is not None and mode != "faces":
-        raise UsageError("--project says whose faces to show; it goes with --mode faces only.")
+def _source(before: Path, project: Path | None) -> VideoInfo:
+    """Return the film before, to be read as it was when the film after was made of it."""
+    if project is None:
+        return open_source(before, ScanSettings())
+    with Project.open(project) as opened:
+        return project_film(opened, before)
+
+
+def _check_output(output: Path, films: Films) -> None:
     if output.exists():
         raise UsageError(f"{output} exists already; remove it or choose another name.")
     for info in (films.before, films.after):

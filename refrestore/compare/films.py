@@ -84,12 +84,17 @@ class Films:
 
 
 def open_films(
-    before: Path, after: Path, *, start: Moment | None = None, end: Moment | None = None
+    before: VideoInfo, after: Path, *, start: Moment | None = None, end: Moment | None = None
 ) -> Films:
     """Check that two files show the same film, and find how their times belong together.
 
     `after` is as long as `before`, or as long as its part between `start` and `end` (a render of
     a part begins at 0).
+
+    Parameters
+    ----------
+    before
+        As its pictures were treated before `after` was made of them.
 
     Raises
     ------
@@ -98,20 +103,20 @@ def open_films(
     UsageError
         They are one file, or there is nothing between `start` and `end`.
     """
-    one, other = probe(before), probe(after)
+    one, other = before, probe(after)
     within = resolve_part(start, end, one)
-    if before.samefile(after):
-        raise UsageError(f"{before} was given twice; give the film before and the film after.")
+    if one.path.samefile(after):
+        raise UsageError(f"{one.path} was given twice; give the film before and the film after.")
     _check_aspect(one, other)
     all_before, all_after = presentation_times(one), presentation_times(other)
     part = _within(all_before, within.start, within.end)
     if not len(part):
-        raise UsageError(f"{before} has no frame between --start and --end; nothing to compare.")
+        raise UsageError(f"{one.path} has no frame between --start and --end; nothing to compare.")
     slack = LENGTH_TOLERANCE / float(min(one.average_rate, other.average_rate))
     whole = _as_long(all_before, all_after, slack)
     if not whole and not _as_long(part, all_after, slack):
         raise MediaError(
-            f"{before} ({_length(all_before)}) and {after} ({_length(all_after)}) are not of one "
+            f"{one.path} ({_length(all_before)}) and {after} ({_length(all_after)}) are not of one "
             "length, so they are not the same film; if only a part was rendered, give its "
             "--start and --end."
         )

@@ -17,6 +17,7 @@ from refrestore.config import (
 from refrestore.engine.local import render
 from refrestore.errors import Kept, UsageError, kept_if_broken_off
 from refrestore.media.encoder import resolve_encoder
+from refrestore.media.moments import resolve_part
 from refrestore.media.probe import VideoInfo
 from refrestore.media.source import open_source, source_notes
 from refrestore.project import Profile, Project, match
@@ -124,6 +125,8 @@ def run(
         places = [stack.enter_context(OutputPlace(plan.output)) for plan in plans]
         films = [_film(plan, scan_settings, announce) for plan in plans]
         for plan, place, info in zip(plans, places, films, strict=True):
+            if not Project.exists(plan.project):  # a scanned film's length is known better
+                resolve_part(render_settings.start, render_settings.end, info)
             resolve_encoder(
                 encoder,
                 info,

@@ -14,7 +14,7 @@ from refrestore.render.report import SegmentRecord
 from refrestore.render.segments import Segment, SegmentFolder
 from refrestore.types import Announce
 
-COPIED = "No face needed restoration; the film stream was copied, not encoded."
+COPIED = "No face was restored; the film stream was copied, not encoded."
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _copied(recipe: FilmRecipe, folder: SegmentFolder, said: Notes) -> Encoder |
         encoder = resolve_copy(info, output, work=folder.path)
         copy_film(encoder, info, output, work=folder.path)
     except MediaError as error:
-        said.say([f"No face needed restoration, but the film is encoded again: {error}"])
+        said.say([f"No face was restored, but the film is encoded again: {error}"])
         return None
     said.say([COPIED, *encoder.notes], instead=True)
     return encoder

@@ -209,7 +209,24 @@ def gather_people(
     for number, profile in used.items():
         others = _others(number, profile.name, means, matched, rivals)
         matched[number] = matched[number]._replace(strangers=_reach(profile, others))
+    met = {one.profile for one in identities} | {one.name for one in (lent or {}).values()}
+    likely = [(one.name, mean) for one in identities if (mean := means.get(one.id)) is not None]
+    notes += [_absent(profile, likely) for profile in profiles if profile.name not in met]
     return People(identities, references, banks, notes, rivals, matched, refused)
+
+
+def _absent(profile: Profile, people: Sequence[tuple[str, FloatArray]]) -> str:
+    """Return that nobody was recognised as a profile's person, and who of the film came nearest."""
+    ranked = sorted((profile.similarity(mean), who) for who, mean in people)
+    said = f"Nobody in the film was recognised as {profile.name}"
+    if not ranked:
+        return f"{said}: it has no face that can be compared."
+    likeness, nearest = ranked[-1]
+    return (
+        f"{said}: the nearest is {nearest}, likeness {likeness:.2f}, and "
+        f"{profile.track_threshold:.2f} is needed, ahead of every other profile. If it is "
+        f"{profile.name}, link them with refrestore identities link."
+    )
 
 
 def _others(

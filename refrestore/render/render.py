@@ -117,7 +117,7 @@ def _notes(recipe: FilmRecipe, records: Sequence[SegmentRecord], *, copied: bool
     if not recipe.plans:
         notes.append("No faces were found.")
     elif not copied and not any(record.faces for record in records):
-        notes.append("No face needed or allowed restoration.")
+        notes.append("No face was restored.")
     if (background := networks.get("background")) is not None:
         notes.append(
             f"The whole frame was repainted by {background['file']} "

@@ -133,6 +133,10 @@ def faces_of_pictures(
     return PictureFaces(tuple(references), tuple(rejected))
 
 
+WANTED = f"sharp photos in which one face, {MIN_SIZE:.0f} px high or more, is the largest"
+"""What to give instead, in a sentence."""
+
+
 def why_none(rejected: Sequence[Rejected]) -> str:
     """Return why pictures gave no reference, as a part of a sentence: an example of each reason."""
     examples = {one.reason: one for one in reversed(rejected)}

@@ -20,7 +20,7 @@ from refrestore.project.profile_cosines import cosines
 from refrestore.project.workplace import temporary_folder
 from refrestore.scan.agreement import one_person
 from refrestore.scan.networks import Source, pack_network
-from refrestore.scan.photos import Rejected, faces_of_pictures, why_none
+from refrestore.scan.photos import WANTED, Rejected, faces_of_pictures, why_none
 from refrestore.scan.scan import Progress, scan
 from refrestore.types import FloatArray, Identity, ImageArray
 
@@ -185,7 +185,9 @@ def _of_photos(
     found = faces_of_pictures(_counted(pictures, progress), models)
     source = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
     if not found.references:
-        raise ProfileError(f"No photo in {source} can be used; {why_none(found.rejected)}.")
+        raise ProfileError(
+            f"No photo in {source} can be used, give {WANTED}; {why_none(found.rejected)}."
+        )
     return Source(source, found.references, pack_network(pack)), found.rejected
 
 

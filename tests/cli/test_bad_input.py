@@ -6,20 +6,23 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 import numpy as np
 import pytest
 
 import refrestore.cli as cli
 from refrestore.config import tree_directory
-from refrestore.evaluate.demo import CameraMove, View, make_demo_film
+from refrestore.evaluate.demo import CameraMove, View, make_demo_film, portrait_photo
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
+from refrestore.media.stills import write_picture
+from refrestore.project import Project
 
 
 class Ran(NamedTuple):
@@ -97,8 +100,6 @@ def test_a_missing_video(run, tmp_path) -> None:
 
 
 def test_sound_only(run, film, tmp_path) -> None:
-    import av
-
     target = tmp_path / "sound.m4a"
     with av.open(str(film)) as source, av.open(str(target), "w", format="mp4") as output:
         stream = output.add_stream_from_template(source.streams.audio[0])
@@ -135,6 +136,71 @@ def test_one_frame_of_odd_size(run, tmp_path) -> None:
     result = run("run", source, "-o", output)
     assert result.code == 0, result.err
     assert probe(output).geometry == probe(source).geometry
+
+
+def faces_of(film: Path) -> list[np.ndarray]:
+    with VideoReader(film) as reader:
+        return [frame.picture.to_ndarray(format="rgb24") for frame in reader]
+
+
+def test_one_frame_with_a_face(run, film, tmp_path) -> None:
+    one = tmp_path / "one.mkv"
+    write_pictures(one, faces_of(film)[:1], rate=Fraction(25))
+    result = run("run", one, "-o", tmp_path / "out.mkv")
+    assert result.code == 0, result.err
+    assert "out.mkv: 1 frames, " in result.out
+    assert "person 1: " in result.out
+    with VideoReader(tmp_path / "out.mkv") as reader:
+        assert len(list(reader)) == 1
+
+
+def test_a_test_card_is_nobody_and_the_rest_of_the_tape_is_as_it_was(run, film, tmp_path) -> None:
+    people = faces_of(film)
+    height, width = people[0].shape[:2]
+    tape = tmp_path / "tape.mkv"
+    write_pictures(tape, [*bars(len(people), (width, height)), *people], rate=Fraction(25))
+    result = run("scan", tape, "-p", tmp_path / "project")
+    assert result.code == 0, result.err
+    with Project.open(tmp_path / "project") as project:
+        assert project.identities()
+        assert min(track.first for track in project.tracks()) >= len(people)
+
+
+def bars(count: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Yield SMPTE colour bars."""
+    graph = av.filter.Graph()
+    source = graph.add("smptebars", f"size={size[0]}x{size[1]}:rate=25")
+    sink = graph.add("buffersink")
+    source.link_to(sink)
+    graph.configure()
+    for _ in range(count):
+        yield graph.pull().to_ndarray(format="rgb24")
+
+
+def test_a_profile_of_somebody_who_is_not_in_the_film(run, film, tmp_path) -> None:
+    profiles = tmp_path / "profiles"
+    write_picture(tmp_path / "eileen.png", portrait_photo())
+    built = run("profile", "build", "Eileen", "--photos", tmp_path / "eileen.png",
+                "--profiles-dir", profiles)  # fmt: skip
+    assert built.code == 0, built.err
+    named = ("--profile", "Eileen", "--profiles-dir", profiles)
+    result = run("run", film, "-o", tmp_path / "out.mp4", *named)
+    assert result.code == 0, result.err
+    assert "Nobody in the film was recognised as Eileen: the nearest is person " in result.out
+    found = run("scan", film, "-p", tmp_path / "project", *named)
+    assert "unknown (nearest Eileen)" in found.out
+    refused(run("run", film, "-o", tmp_path / "no.mp4", "--profile", "Zoe",
+                "--profiles-dir", profiles), "Zoe", "Eileen")  # fmt: skip
+    assert not (tmp_path / "no.mp4").exists()
+
+
+def test_a_part_after_the_end_is_refused_before_the_scan(run, film, tmp_path) -> None:
+    for start in ("99", "500f"):
+        result = run("run", film, "-o", tmp_path / "out.mp4", "--start", start)
+        refused(result, film.name)
+        assert result.code == 2
+    refused(run("run", film, "-o", tmp_path / "out.mp4", "--start", "0.3", "--end", "0.2"), "after")
+    assert empty(tmp_path)
 
 
 def test_an_output_that_cannot_be_written(run, film, tmp_path) -> None:

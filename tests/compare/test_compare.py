@@ -15,15 +15,19 @@ import pytest
 import refrestore.cli as cli
 from refrestore.compare.compare import compare
 from refrestore.compare.layouts import label_height, line_at
-from refrestore.config import EncoderSettings
+from refrestore.config import EncoderSettings, ScanSettings
 from refrestore.errors import DiskError, MediaError, ProjectError, UsageError
 from refrestore.media.compose import compose
 from refrestore.media.pixels import display_rgb
-from refrestore.media.probe import probe
+from refrestore.media.probe import VideoInfo, probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
+from refrestore.media.source import open_source
 from refrestore.moment import FrameNumber
+from refrestore.project import Project
+from refrestore.scan.scan import video_source
 from refrestore.types import ImageArray
+from tests.analogue import write_tape
 
 LOSSLESS = EncoderSettings(codec="ffv1")
 RATE = Fraction(25)
@@ -206,9 +210,73 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     assert "no folder" in refusal(tmp_path, before, after, tmp_path / "no" / "side.mkv")
     assert "ends in" in refusal(tmp_path, before, after, tmp_path / "side.avi")
     assert "1.20 s long" in refusal(tmp_path, before, after, side, start=Fraction(50))
-    assert "--mode faces" in refusal(tmp_path, before, after, side, project=tmp_path)
-    nowhere = refusal(tmp_path, before, after, side, project=tmp_path / "p", mode="faces")
-    assert "no project" in nowhere
+    for mode in ("side", "faces"):
+        nowhere = refusal(tmp_path, before, after, side, project=tmp_path / "p", mode=mode)
+        assert "no project" in nowhere
+
+
+def test_before_is_what_the_scan_made_of_the_source(tmp_path: Path) -> None:
+    """A deinterlaced film is compared deinterlaced, of the stream that the project took."""
+    tape = write_tape(tmp_path / "tape.mkv", "top")
+    for asked in (ScanSettings(), ScanSettings(deinterlace="off")):
+        info, folder = open_source(tape, asked), tmp_path / asked.deinterlace
+        assert info.treatment.deinterlace == (asked.deinterlace == "auto")
+        with (
+            Project.create(folder, video_source(info)) as project,
+            project.begin_scan(asked, treatment=info.treatment),
+        ):
+            pass
+        made = compare(
+            tape, tape_of(info, tmp_path / f"{asked.deinterlace}.mkv"),
+            tmp_path / f"side-{asked.deinterlace}.mkv", project=folder, encoder=LOSSLESS,
+        )  # fmt: skip
+        alike(made.output, info)
+    measured = compare(tape, tmp_path / "auto.mkv", tmp_path / "measured.mkv", encoder=LOSSLESS)
+    alike(measured.output, open_source(tape, ScanSettings()))
+
+
+def tape_of(info: VideoInfo, path: Path) -> Path:
+    """Write a film's pictures as they are read, once, as a render that restores nobody does."""
+    with VideoReader(info.path, info=info) as reader:
+        write_pictures(path, map(display_rgb, reader), rate=RATE, codec="ffv1")
+    return path
+
+
+def alike(side: Path, info: VideoInfo) -> None:
+    """Check that the left half shows a film's pictures as they are read."""
+    with VideoReader(info.path, info=info) as reader:
+        wanted = [display_rgb(frame) for frame in reader]
+    height, width = wanted[0].shape[:2]
+    header = label_height(height)
+    for shown, picture in zip(frames_of(side), wanted, strict=True):
+        left = shown[header : header + height, :width]
+        assert np.abs(left.astype(int) - picture).mean() < 2
+
+
+def test_the_stream_of_a_multiplex_is_the_projects(tmp_path: Path) -> None:
+    both = tmp_path / "both.ts"
+    with av.open(str(both), "w") as output:
+        films: list[Any] = [output.add_stream("mpeg2video", rate=RATE) for _ in range(2)]
+        for film in films:
+            film.width, film.height, film.pix_fmt = 64, 48, "yuv420p"
+        for number in range(30):
+            for film, value in zip(films, (60, 180), strict=True):
+                gray = np.full((48, 64, 3), value, np.uint8)
+                picture = av.VideoFrame.from_ndarray(gray, "rgb24").reformat(format="yuv420p")
+                picture.pts, picture.time_base = number, 1 / RATE
+                output.mux(film.encode(picture))
+        for film in films:
+            output.mux(film.encode())
+    asked = ScanSettings(video_stream=1)
+    info = open_source(both, asked)
+    with (
+        Project.create(tmp_path / "project", video_source(info)) as project,
+        project.begin_scan(asked, treatment=info.treatment),
+    ):
+        pass
+    after = plain(tmp_path / "out.mkv", 180, 30)
+    made = compare(both, after, tmp_path / "side.mkv", project=tmp_path / "project")
+    assert middle(frames_of(made.output)[3][20:, :64]) > 150
 
 
 def test_a_film_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None:

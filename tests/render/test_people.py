@@ -98,6 +98,20 @@ def test_strangers_reach_as_far_as_the_films_other_people(gathered) -> None:
     assert (found.profile, found.similarity) == ("Anna", pytest.approx(0.45, abs=1e-3))
     assert found.strangers == Strangers(pytest.approx(0.21, abs=1e-3), 3)
     assert set(people.matched) == {1}
+    assert people.notes == []
+
+
+def test_that_nobody_is_a_profiles_person_is_said_with_who_comes_nearest(gathered) -> None:
+    (said,) = gathered(0.1, 0.21, link=()).notes
+    assert said.startswith(
+        "Nobody in the film was recognised as Anna: the nearest is person 2, likeness 0.21, and "
+        "0.37 is needed"
+    )
+
+
+def test_a_film_without_comparable_faces_says_so_of_a_profile(gathered) -> None:
+    (said,) = gathered(link=()).notes
+    assert said.endswith("it has no face that can be compared.")
 
 
 def test_who_is_linked_to_the_same_profile_is_no_stranger(gathered) -> None:

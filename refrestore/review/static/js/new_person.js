@@ -7,6 +7,7 @@ import { ask } from "./dialog.js";
 import { html, useEffect, useRef, useState } from "./lib.js";
 import { note } from "./notes.js";
 import { PhotoChoice, PhotoList, useDropping, usePhotos } from "./photos.js";
+import { ProfileName, profileName } from "./profile_name.js";
 import { change } from "./store.js";
 import { counted } from "./words.js";
 
@@ -40,7 +41,7 @@ function said(saved, card) {
 
 /** @param {{card: Card | null, files: File[], done: (answer: unknown) => void}} props */
 function Album({ card, files, done }) {
-  const [name, setName] = useState(card?.profile?.name ?? (card?.named ? card.name : ""));
+  const [name, setName] = useState(profileName(card));
   const [asked, setAsked] = useState(""); // the name of a profile that is there already
   const [trouble, setTrouble] = useState("");
   const [busy, setBusy] = useState(false);
@@ -116,17 +117,7 @@ function Album({ card, files, done }) {
         "Add 3 to 5 sharp photos of one person, of different days if there are such. Of several faces the clearly largest is taken."
       }
     </p>
-    <label class="field">
-      <span>Name</span>
-      <input
-        data-first
-        data-testid="profile-name"
-        maxlength="80"
-        value=${name}
-        onInput=${(/** @type {any} */ event) => setName(event.target.value)}
-        onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && void make()}
-      />
-    </label>
+    <${ProfileName} name=${name} typed=${setName} entered=${() => void make()} />
     <${PhotoChoice}
       add=${add}
       over=${over}

@@ -7,6 +7,7 @@ import { Icon } from "./icons.js";
 import { html } from "./lib.js";
 import { newPerson } from "./new_person.js";
 import { note } from "./notes.js";
+import { ProfileName, profileName } from "./profile_name.js";
 import { change } from "./store.js";
 import { counted } from "./words.js";
 
@@ -72,7 +73,7 @@ export async function chooseProfile(card) {
 
 /** @param {Card} card */
 export async function saveAsProfile(card) {
-  let name = card.profile?.name ?? (card.named ? card.name : "");
+  let name = profileName(card);
   const answer = await ask({
     title: `Save ${card.name} as a profile`,
     testid: "save-profile-dialog",
@@ -81,17 +82,11 @@ export async function saveAsProfile(card) {
         A profile keeps ${counted(card.close_ups.used, "close-up")} for other films of the same
         person.
       </p>
-      <label class="field">
-        <span>Name</span>
-        <input
-          data-first
-          data-testid="profile-name"
-          maxlength="80"
-          value=${name}
-          onInput=${(/** @type {any} */ event) => (name = event.target.value)}
-          onKeyDown=${(/** @type {KeyboardEvent} */ event) => event.key === "Enter" && done("save")}
-        />
-      </label>
+      <${ProfileName}
+        name=${name}
+        typed=${(/** @type {string} */ value) => (name = value)}
+        entered=${() => done("save")}
+      />
     `,
     choices: [
       { label: "Cancel", value: "cancel" },
