@@ -31,7 +31,7 @@ from refrestore.render.render import RenderResult
 from refrestore.render.toolbox import open_toolbox
 from refrestore.scan.recognise import recognised
 from refrestore.scan.scan import scan
-from refrestore.types import Announce, FloatArray, Identity, ProgressCallback, Reference
+from refrestore.types import Announce, FloatArray, Identity, ProgressCallback, Reference, Shot
 
 PROJECT_SUFFIX = ".refrestore"
 """A run's project folder is the output's name with this suffix, beside the output."""
@@ -125,8 +125,7 @@ def run(
         places = [stack.enter_context(OutputPlace(plan.output)) for plan in plans]
         films = [_film(plan, scan_settings, announce) for plan in plans]
         for plan, place, info in zip(plans, places, films, strict=True):
-            if not Project.exists(plan.project):  # a scanned film's length is known better
-                resolve_part(render_settings.start, render_settings.end, info)
+            _check_part(plan, info, render_settings)
             resolve_encoder(
                 encoder,
                 info,
@@ -200,6 +199,15 @@ def _run(
                     )
                 )
     return results
+
+
+def _check_part(plan: Plan, info: VideoInfo, settings: RenderSettings) -> None:
+    """Refuse a part that the film does not have before the film is scanned for it."""
+    shots: Sequence[Shot] = ()
+    if Project.exists(plan.project):
+        with Project.open(plan.project) as project:
+            shots = project.shots() if project.scan_info() is not None else ()
+    resolve_part(settings.start, settings.end, info, shots)
 
 
 def _kept_scans(scanned: Sequence[Plan], plans: Sequence[Plan]) -> Kept | None:

@@ -201,6 +201,12 @@ def test_a_part_after_the_end_is_refused_before_the_scan(run, film, tmp_path) ->
         assert result.code == 2
     refused(run("run", film, "-o", tmp_path / "out.mp4", "--start", "0.3", "--end", "0.2"), "after")
     assert empty(tmp_path)
+    done = run("run", film, "-o", tmp_path / "out.mp4")
+    assert done.code == 0, done.err
+    again = run("run", film, "-o", tmp_path / "out2.mp4", "-p", tmp_path / "out.mp4.refrestore",
+                "--start", "99")  # fmt: skip
+    refused(again, "has nothing at 99 s")
+    assert "go on with" not in again.err
 
 
 def test_an_output_that_cannot_be_written(run, film, tmp_path) -> None:

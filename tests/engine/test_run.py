@@ -16,6 +16,7 @@ from refrestore.engine.run import Album, _scan_once, plan_outputs, run
 from refrestore.errors import ProfileError, UsageError
 from refrestore.evaluate.degrade import Degradation, degrade
 from refrestore.evaluate.demo import CameraMove, View, group_photo, make_demo_film
+from refrestore.media.patch import VISIBLE
 from refrestore.media.stills import write_picture
 from refrestore.project import ProfileStore, Project
 from refrestore.project.network import Network
@@ -122,6 +123,8 @@ def test_a_picture_is_restored_from_a_profile_and_a_stranger_is_not(films, tmp_p
     assert (near["done"], near["strength"]) == ("left as it was", 0)
     assert near["reason"] == "as sharp as its references"
     assert np.array_equal(results[0][2].image, _enlarged(photo[LEFT_WOMAN], 2))
+    assert near["change"] == 0
+    assert herself["change"] > VISIBLE
     assert herself["person"] == "same person"
     assert herself["done"] == "restored from references"
     assert herself["similarity"]["restored"] > herself["similarity"]["input"]
