@@ -62,7 +62,8 @@ def image(
         return
     for _, target, result in results:
         faces = result.summary()
-        print_line(f"{target}: {len(faces)} faces" + (":" if faces else " found."))
+        count = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+        print_line(f"{target}: {count}" + (":" if faces else " found."))
         for face in faces:
             print_line(f"  {face['size']:.0f} px: {_said(face, profile)}")
 

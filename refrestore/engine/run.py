@@ -172,7 +172,9 @@ def _run(
     scanned: list[Plan] = []
     with kept_if_broken_off(lambda: _kept_scans(scanned, plans)):
         for plan, film in zip(plans, films, strict=True):
-            _scan_once(plan, scan_settings, runtime, network, progress, film=film)
+            _scan_once(
+                plan, scan_settings, runtime, network, progress, film=film, announce=announce
+            )
             scanned.append(plan)
         profiles = [toolbox.fitted(profile) for profile in profiles]
         album = Album(profiles, network)
@@ -258,6 +260,7 @@ def _scan_once(
     progress: ProgressCallback | None,
     *,
     film: VideoInfo | None = None,
+    announce: Announce | None = None,
 ) -> None:
     """Scan unless the project holds a finished scan of these pictures, so and by this recogniser.
 
@@ -265,6 +268,8 @@ def _scan_once(
     ----------
     film
         The video as it is to be read, if that is known.
+    announce
+        Is told of damage that the scan met.
     """
     film = film or open_source(plan.video, settings)
     if Project.exists(plan.project):
@@ -276,7 +281,15 @@ def _scan_once(
             seen = info is not None and info.treatment == film.treatment
             if same and seen and info is not None and not info.network.contradicts(network):
                 return
-    scan(plan.video, plan.project, settings=settings, runtime=runtime, progress=progress, info=film)
+    scan(
+        plan.video,
+        plan.project,
+        settings=settings,
+        runtime=runtime,
+        progress=progress,
+        announce=announce,
+        info=film,
+    )
 
 
 def _same_scan(one: ScanSettings, other: ScanSettings) -> bool:

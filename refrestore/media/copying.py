@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +51,15 @@ def resolve_copy(info: VideoInfo, output: Path, *, work: Path | None = None) -> 
         container=container,
     )
     timeline = _timeline(info, container)
+    count = _unshown(info) + TRIAL_PACKETS
     with (
         writing(output),
         tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=work or output.parent) as folder,
         open_film(info.path) as source,
     ):
-        packets = partial(_packets, info, timeline, count=TRIAL_PACKETS)
+        packets = partial(_packets, info, timeline, count=count)
         stream = film_stream(source, info.path, info.stream)
-        begin = timeline.ticks[:TRIAL_PACKETS]
+        begin = timeline.ticks[:count]
         end = begin[-1] + timeline.duration(begin[-1], timeline.following())
         span = replace(timeline.span, film=(begin[0] * timeline.unit, end * timeline.unit))
         film = Film(stream, packets, span)
@@ -97,6 +98,15 @@ def _timeline(info: VideoInfo, container: str) -> Timeline:
     if timeline.delay and container == "mxf":
         raise MediaError(f"{info.path} keeps its pictures in another order than they are shown.")
     return timeline
+
+
+def _unshown(info: VideoInfo) -> int:
+    """Return how many packets come before the first key frame: of a recording that began anywhere.
+
+    They show nothing, and a trial that had no others could not be read.
+    """
+    with open_film(info.path) as source:
+        return sum(1 for _ in takewhile(lambda one: not one.is_keyframe, _film(source, info)))
 
 
 def _packets(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import struct
+import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +24,7 @@ from refrestore.media.streams import StreamInfo, chapters_of, is_cover, stream_i
 from refrestore.media.timecode import timecode_in
 from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.moment import Timecode
+from refrestore.names import is_utf8, readable_name
 from refrestore.types import Geometry
 
 FINGERPRINT_BYTES = 1 << 20
@@ -236,6 +239,12 @@ def open_input(path: Path, options: dict[str, str] | None = None) -> av.containe
     MediaError
         It is missing, a folder, empty, or nothing that libav can read.
     """
+    if os.path.isdir(path) and is_utf8(path):
+        raise MediaError(
+            f"{readable_name(path)} is not a file: it is a folder; make a video of a film's single "
+            "frames first (ffmpeg -framerate 25 -i FOLDER/%04d.png -c:v ffv1 film.mkv), and "
+            "restore photos with `refrestore image`."
+        )
     if check_file(path).st_size == 0:
         raise MediaError(f"{path} is empty (0 bytes).")
     try:
@@ -243,6 +252,8 @@ def open_input(path: Path, options: dict[str, str] | None = None) -> av.containe
     except PermissionError as error:
         raise MediaError(f"{path} may not be read: permission denied.") from error
     except (av.FFmpegError, OSError, ValueError) as error:
+        if zipfile.is_zipfile(path):
+            raise MediaError(f"{path} is a zip archive, not a video: unpack it first.") from error
         reason = getattr(error, "strerror", None) or str(error)
         raise MediaError(
             f"{path} is not a video that can be read ({reason}); it may be damaged or truncated."

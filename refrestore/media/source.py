@@ -15,6 +15,9 @@ from refrestore.media.probe import VideoInfo, probe
 from refrestore.media.streams import StreamInfo
 from refrestore.media.treatment import STRONG_BITS, Treatment
 
+CUT_OFF = 1
+"""Failures of a recording that begins or ends anywhere: its last packet is not whole."""
+
 
 def open_source(path: str | Path, settings: ScanSettings) -> VideoInfo:
     """Probe a film, and decide what is done to its pictures.
@@ -85,6 +88,22 @@ def source_notes(info: VideoInfo, asked: Deinterlace | None = None) -> list[str]
             "--denoise asked."
         )
     return notes
+
+
+def damage_notes(info: VideoInfo, failures: int) -> list[str]:
+    """Return what the user should hear of a film that has been read, and did not come out whole.
+
+    Parameters
+    ----------
+    failures
+        `VideoReader.decode_failures`.
+    """
+    if failures <= CUT_OFF:
+        return []
+    return [
+        f"{info.path.name} is damaged: {failures} times the decoder met what it could not read "
+        "whole; its pictures are taken as they come out, and faces in broken ones may be missed."
+    ]
 
 
 def _decide(info: VideoInfo, settings: ScanSettings) -> Treatment:

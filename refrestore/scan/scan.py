@@ -17,7 +17,7 @@ from refrestore.errors import Kept, kept_if_broken_off
 from refrestore.faces.analyser import FaceModels, load_face_models
 from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import VideoReader
-from refrestore.media.source import open_source, source_notes
+from refrestore.media.source import damage_notes, open_source, source_notes
 from refrestore.media.unchanged import Unchanged
 from refrestore.models.pack import load_face_pack
 from refrestore.project.pooling import pool_tracks
@@ -92,7 +92,8 @@ def scan(
     progress
         Told about stages "frames", "identities" and "references".
     announce
-        Is told, a sentence each, what was measured of the film and is done to its pictures.
+        Is told, a sentence each, what was measured of the film and is done to its pictures, and
+        that it is damaged.
     info
         What `open_source` said, if it was asked already and the user has heard of it.
 
@@ -105,10 +106,11 @@ def scan(
     ProjectError
         If the folder holds a project of another video.
     """
+    announce = announce or (lambda note: None)
     if info is None:
         info = open_source(video, settings)
         for note in source_notes(info, settings.deinterlace):
-            (announce or (lambda note: None))(note)
+            announce(note)
     pack = load_face_pack(runtime)
     models = load_face_models(
         pack, runtime.device, threads=runtime.threads, min_score=settings.min_score
@@ -124,9 +126,12 @@ def scan(
     ):
         view = load_view(runtime)
         with kept_if_broken_off(lambda: NOTHING_KEPT):
-            return scan_into(
+            summary = scan_into(
                 writer, info, writer.folder, models, settings, view=view, progress=progress
             )
+    for note in damage_notes(info, summary.decode_failures):
+        announce(note)
+    return summary
 
 
 def video_source(info: VideoInfo) -> VideoSource:

@@ -69,7 +69,7 @@ def bad_paths(folder):
         folder / f"{'n' * 300}.mp4": "its name is too long",
         folder / "clip.mp4" / "x.mp4": "a part of its path is a file",
         folder / "gone.mp4": "There is no file",
-        folder: "is not a file",
+        folder: "is not a file: it is a folder",
     }
 
 

@@ -6,6 +6,7 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -18,7 +19,8 @@ from refrestore.errors import ProjectError, UsageError
 from refrestore.media.planes import plane_views
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
-from refrestore.media.source import open_source
+from refrestore.media.simple import write_pictures
+from refrestore.media.source import CUT_OFF, damage_notes, open_source
 from refrestore.project import Project
 from refrestore.project.film import project_film
 from refrestore.project.network import Network
@@ -118,3 +120,20 @@ def test_the_command_says_what_it_measured(tape, tmp_path) -> None:
     assert wrong.exit_code != 0
     assert "has no video stream 7: --video-stream takes 0" in f"{wrong.output}{wrong.exception}"
     assert not (tmp_path / "q").exists()
+
+
+def test_damage_is_said(tmp_path) -> None:
+    film = tmp_path / "film.avi"
+    picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    write_pictures(film, [picture] * 12, rate=Fraction(25), codec="mjpeg", pixel_format="yuvj420p")
+    with av.open(str(film)) as source:
+        packets = [bytes(packet) for packet in source.demux(video=0) if packet.size]
+    content = film.read_bytes()
+    for packet in packets[4:7]:
+        at = content.index(packet)
+        content = content[:at] + b"\xff" * len(packet) + content[at + len(packet) :]
+    film.write_bytes(content)
+    said: list[str] = []
+    run([film], tmp_path / "out.mkv", announce=said.append)
+    assert any("film.avi is damaged: 3 times the decoder met" in one for one in said)
+    assert not any("damaged" in one for one in damage_notes(probe(film), CUT_OFF))

@@ -5,11 +5,15 @@ from __future__ import annotations
 from fractions import Fraction
 
 import av
+import numpy as np
 import pytest
 
 from refrestore.errors import MediaError
 from refrestore.media.copying import copy_film, resolve_copy
+from refrestore.media.preflight import TRIAL_PACKETS
 from refrestore.media.probe import probe
+from refrestore.media.reader import VideoReader
+from refrestore.media.simple import write_pictures
 
 from .test_conformance import assert_same_packets, copied_packets, declared
 
@@ -71,3 +75,25 @@ def test_packets_without_times_are_not_copied(tmp_path):
 def test_pictures_out_of_order_are_not_copied_to_mxf(videos, tmp_path):
     with pytest.raises(MediaError, match="another order"):
         resolve_copy(probe(videos("b_frames")), tmp_path / "out.mxf")
+
+
+def test_a_recording_that_began_anywhere_is_copied(tmp_path):
+    """What comes before the first key frame shows nothing: a trial of it alone cannot be read."""
+    whole, source, output = (tmp_path / name for name in ("whole.ts", "film.ts", "out.mkv"))
+    options = {"g": "15", "bf": "0", "sc_threshold": "1000000000"}
+    pictures = [np.full((48, 64, 3), 3 * number, np.uint8) for number in range(45)]
+    write_pictures(whole, pictures, rate=Fraction(25), codec="mpeg2video", options=options)
+    with av.open(str(whole)) as film, av.open(str(source), "w") as piece:
+        target = piece.add_stream_from_template(film.streams.video[0])
+        for packet in list(film.demux(video=0))[4:]:
+            packet.stream = target
+            if packet.size:
+                piece.mux(packet)
+    with av.open(str(source)) as film:
+        first = next(n for n, one in enumerate(film.demux(video=0)) if one.is_keyframe)
+    assert first > TRIAL_PACKETS
+    info = probe(source)
+    copy_film(resolve_copy(info, output), info, output)
+    assert [data for _, data in film_packets(output)] == [data for _, data in film_packets(source)]
+    with VideoReader(output) as copied, VideoReader(source) as original:
+        assert len(list(copied)) == len(list(original)) == 30

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+import zipfile
 from fractions import Fraction
 
 import av
@@ -255,3 +256,14 @@ def test_pictures_larger_than_any_level_are_refused(tmp_path):
     write_pictures(path, pictures, rate=Fraction(25), options={"preset": "ultrafast"})
     with pytest.raises(MediaError, match="8192x4608, more than 35 megapixels"):
         probe(path)
+
+
+def test_frames_in_a_folder_or_an_archive_are_told_what_to_become(tmp_path):
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "0001.png").write_bytes(b"picture")
+    with zipfile.ZipFile(tmp_path / "frames.zip", "w") as archive:
+        archive.write(tmp_path / "frames" / "0001.png")
+    with pytest.raises(MediaError, match=r"is a folder; make a video .* `refrestore image`"):
+        probe(tmp_path / "frames")
+    with pytest.raises(MediaError, match=r"frames\.zip is a zip archive.*: unpack it first"):
+        probe(tmp_path / "frames.zip")
