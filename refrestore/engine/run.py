@@ -16,6 +16,7 @@ from refrestore.config import (
 )
 from refrestore.engine.local import render
 from refrestore.errors import Kept, UsageError, kept_if_broken_off
+from refrestore.media.containers import FORMATS
 from refrestore.media.encoder import resolve_encoder
 from refrestore.media.moments import resolve_part
 from refrestore.media.probe import VideoInfo
@@ -52,7 +53,8 @@ def plan_outputs(videos: Sequence[Path], output: Path, project: Path | None = No
     Parameters
     ----------
     output
-        A file for one video; for several, or if it is a folder, a folder: names are kept.
+        A file for one video; for several, or if it is a folder, a folder: names are kept, but for
+        containers that are not written (AVI, MPEG): those films become Matroska.
     project
         Project folder of the only video; by default beside its output.
 
@@ -68,15 +70,21 @@ def plan_outputs(videos: Sequence[Path], output: Path, project: Path | None = No
             raise UsageError(
                 f"{output} must be a folder for {len(videos)} videos; name one that may be made."
             )
-        outputs = [output / video.name for video in videos]
+        outputs = [output / _name(video) for video in videos]
     if len(set(outputs)) < len(outputs):
-        raise UsageError("Two of the videos have the same name; restore them into two folders.")
+        raise UsageError(
+            "Two of the videos would have the same name there; restore them into two folders."
+        )
     if project is not None and len(videos) > 1:
         raise UsageError("--project is for one video; with several each gets its own.")
     return [
         Plan(video, file, project or file.with_name(file.name + PROJECT_SUFFIX))
         for video, file in zip(videos, outputs, strict=True)
     ]
+
+
+def _name(video: Path) -> str:
+    return video.name if video.suffix.lower() in FORMATS else f"{video.stem}.mkv"
 
 
 def run(

@@ -138,6 +138,7 @@ def test_a_picture_is_restored_from_a_profile_and_a_stranger_is_not(films, tmp_p
     [
         (["a.mp4"], "b.mkv", ["b.mkv"]),
         (["a.mp4", "b.mp4"], "folder", ["folder/a.mp4", "folder/b.mp4"]),
+        (["a.MOV", "b.mpg", "c.avi"], "folder", ["folder/a.MOV", "folder/b.mkv", "folder/c.mkv"]),
     ],
 )
 def test_outputs_are_planned(videos, output, expected) -> None:
@@ -148,7 +149,11 @@ def test_outputs_are_planned(videos, output, expected) -> None:
 
 @pytest.mark.parametrize(
     ("videos", "output", "word"),
-    [(["a.mp4", "x/a.mp4"], "folder", "same name"), (["a.mp4", "b.mp4"], "c.mp4", "folder")],
+    [
+        (["a.mp4", "x/a.mp4"], "folder", "same name"),
+        (["a.avi", "a.mpg"], "folder", "same name"),
+        (["a.mp4", "b.mp4"], "c.mp4", "folder"),
+    ],
 )
 def test_outputs_that_collide_are_refused(videos, output, word) -> None:
     with pytest.raises(UsageError, match=word):
