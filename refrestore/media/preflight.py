@@ -119,6 +119,8 @@ class Preflight:
             for stream in others:
                 encoder, note = self._stream(encoder, stream, sounds.get(stream.index, []))
                 notes.append(note)
+            gone = [each for each in others if each.index in encoder.left_out]
+            notes.append(_left_out(gone, encoder.container) if gone else None)
             kept = [each.index for each in self._others(encoder)]
             refused = self._refusal(encoder, kept)
             if refused is not None:
@@ -139,10 +141,7 @@ class Preflight:
             if self._refusal(converting, [stream.index]) is None:
                 return converting, _converted(plan, self._info, encoder)
         if _may_be_lost(stream):
-            return replace(encoder, left_out=(*encoder.left_out, stream.index)), (
-                f"{str(stream).capitalize()} cannot be stored in {encoder.container} and is left "
-                "out."
-            )
+            return replace(encoder, left_out=(*encoder.left_out, stream.index)), None
         raise MediaError(
             f"{str(stream).capitalize()} of {self._info.path} cannot be stored in "
             f"{encoder.container} ({refused}){self._elsewhere(encoder)}."
@@ -270,6 +269,17 @@ def _may_be_lost(stream: StreamInfo) -> bool:
     That is data, and what PyAV copies into nothing, as libav has no decoder for it (teletext).
     """
     return stream.kind in ("data", "unknown") or (stream.kind, stream.codec) == ("subtitle", "none")
+
+
+def _left_out(streams: Sequence[StreamInfo], container: str) -> str:
+    """Return one sentence on streams that are left out: a broadcast has a dozen."""
+    if len(streams) == 1:
+        name = str(streams[0]).capitalize()
+        return f"{name} cannot be stored in {container} and is left out."
+    *first, last = (str(stream).removeprefix("stream ") for stream in streams)
+    return (
+        f"Streams {', '.join(first)} and {last} cannot be stored in {container} and are left out."
+    )
 
 
 def encoded_film(segment: Path, stream: av.VideoStream, info: VideoInfo, container: str) -> Film:

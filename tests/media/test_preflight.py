@@ -15,8 +15,10 @@ from refrestore.config import EncoderSettings
 from refrestore.errors import MediaError
 from refrestore.media.encoder import resolve_encoder
 from refrestore.media.hdr import HdrMetadata
+from refrestore.media.preflight import _left_out
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
+from refrestore.media.streams import StreamInfo
 from refrestore.moment import Timecode
 
 RATE = Fraction(25)
@@ -408,3 +410,18 @@ def test_interlacing_that_is_not_marked_is_named(videos, tmp_path):
     settings = EncoderSettings(codec="av1", preset="10")
     encoder = resolve_encoder(settings, info, scale=1, output=tmp_path / "o.mkv")
     assert any("interlaced" in note for note in encoder.notes)
+
+
+def test_streams_that_are_left_out_are_one_sentence():
+    one, two, text = (
+        StreamInfo(4, "unknown", "none"),
+        StreamInfo(6, "data", "none"),
+        StreamInfo(9, "subtitle", "none"),
+    )
+    assert _left_out([one], "mp4") == (
+        "Stream 4 (unknown, none) cannot be stored in mp4 and is left out."
+    )
+    assert _left_out([one, two, text], "mp4") == (
+        "Streams 4 (unknown, none), 6 (data, none) and 9 (subtitle, none) cannot be stored in mp4 "
+        "and are left out."
+    )
