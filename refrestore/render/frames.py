@@ -14,7 +14,6 @@ from refrestore.media.entries import Entries
 from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import VideoReader, frame_bytes
 from refrestore.render.segments import CONTEXT
-from refrestore.restore.steady import REACH
 from refrestore.types import Announce, Frame
 
 READ_ON = Fraction(5)
@@ -155,7 +154,7 @@ def passes_over(
     """
     with (
         FrameWindow(info, entries, overlap=2 * CONTEXT, announce=announce) as look,
-        FrameWindow(info, entries, overlap=2 * REACH, announce=announce) as paint,
+        FrameWindow(info, entries, overlap=2 * CONTEXT, announce=announce) as paint,
     ):
         yield Passes(look, paint)
 

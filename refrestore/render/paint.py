@@ -12,12 +12,14 @@ from torch import Tensor
 from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE
 from refrestore.media.patch import Patch
 from refrestore.media.reader import frame_bytes
-from refrestore.media.tensors import FrameTensor, crops
+from refrestore.media.tensors import FrameTensor, crops, parts, sent
+from refrestore.render.around import Around
 from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.frames import HELD_BYTES
 from refrestore.render.painted import Account, Changed, Example, Face, Painted, Witness
 from refrestore.render.refine import Tools
 from refrestore.render.work import Work
+from refrestore.restore import burst
 from refrestore.restore.camera import (
     as_filmed,
     middle_shutters,
@@ -25,7 +27,14 @@ from refrestore.restore.camera import (
     shutters_of,
     velocities,
 )
-from refrestore.restore.composite import differences, mesh_boxes, shared
+from refrestore.restore.composite import (
+    HEAD_GROWTH,
+    differences,
+    head_masks,
+    in_head,
+    mesh_boxes,
+    shared,
+)
 from refrestore.restore.restorer import Restored
 from refrestore.restore.steady import REACH, Moment, greys, steadied
 from refrestore.types import FloatArray, Frame, IntArray
@@ -56,7 +65,8 @@ def paint(
     work
         Refined.
     frames
-        In order: the segment's, and `steady.REACH` of its context either side where there are.
+        In order: the segment's, and of its context either side what `reach_of` says, where there
+        are.
     account
         Is added to; what is made of context rows is not counted.
     scale
@@ -70,6 +80,11 @@ def paint(
         if painter.full:
             yield painter.flush()
     yield painter.flush(last=True)
+
+
+def reach_of(work: Work) -> int:
+    """Return how many frames before and after a face are looked at to paint it."""
+    return REACH + (burst.REACH if np.any(burst.share(work.blur) > 0) else 0)
 
 
 def examples(work: Work) -> set[int]:
@@ -125,24 +140,25 @@ class _Painter:
         self._shown = examples(work)
         self._neighbours = _neighbours(work)
         self._motion = _motion(work)
-        self._wanted = np.zeros(len(work), bool)
-        self._wanted[list(self._neighbours)] = True
-        self._wanted[[row for rows in self._neighbours.values() for row in rows]] = True
+        wanted = {*self._neighbours}.union(*self._neighbours.values())
+        blurred = set(np.flatnonzero(burst.share(work.blur) > 0).tolist())
+        self._around = Around(work, sorted(wanted), wanted & blurred)
         self._frames: deque[Frame] = deque()
         self._most = MOST_FRAMES_HELD
         self._held: list[tuple[IntArray, FrameTensor]] = []
-        self._waiting = 0
         self._moments: dict[int, Moment] = {}
 
     @property
     def full(self) -> bool:
         """Whether it is time to flush."""
-        return self._waiting >= self._tools.batch or len(self._frames) >= self._most + REACH
+        seen = self._frames[-1].index
+        held = len(self._frames) >= self._most + REACH + self._around.ahead
+        return held or self._around.ready(self._tools.batch, seen)
 
     def hold(self, frame: Frame) -> None:
         """Take a frame, and send it on its way if it has faces."""
         rows = self._work.rows_of_frame(frame.index)
-        rows = rows[self._wanted[rows]]
+        rows = rows[self._around.wanted[rows]]
         if not self._frames and self._tools.restorer.device.type == "cuda":
             self._most = max(MOST_FRAMES_HELD, HELD_BYTES // frame_bytes(frame.geometry, 16))
         self._frames.append(frame)
@@ -150,7 +166,6 @@ class _Painter:
             return
         picture = FrameTensor.of(frame.picture).to(self._tools.restorer.device)
         self._held.append((rows, picture))
-        self._waiting += len(rows)
 
     def flush(self, *, last: bool = False) -> list[Painted]:
         """Restore what is held; give back the frames all of whose neighbours are restored."""
@@ -159,13 +174,15 @@ class _Painter:
         seen = self._frames[-1].index
         if self._held:
             of = {int(row): picture for rows, picture in self._held for row in rows}
-            for side, rows in self._by_side(np.array(list(of), np.int64)):
+            for side, rows in self._work.by_side(np.array(list(of), np.int64)):
                 pictures = [of[row] for row in rows.tolist()]
-                cut = crops(pictures, self._work.to_crop[rows], side)
-                self._restore_held(rows, cut)
-        self._held, self._waiting = [], 0
+                self._around.add(rows, crops(pictures, self._work.to_crop[rows], side))
+            self._held = []
+        for _, rows in self._work.by_side(self._around.take(None if last else seen)):
+            self._restore_rows(rows)
+        self._around.forget()
         ready = []
-        while self._frames and (last or self._frames[0].index + REACH <= seen):
+        while self._frames and (last or self._frames[0].index + REACH + self._around.ahead <= seen):
             ready.append(self._frames.popleft())
         painted = self._painted(ready)
         oldest = self._frames[0].index - REACH if self._frames else seen + 1
@@ -174,18 +191,15 @@ class _Painter:
             del self._moments[row]
         return painted
 
-    def _by_side(self, rows: IntArray) -> list[tuple[int, IntArray]]:
-        sides = self._work.side[rows]
-        return [(int(side), rows[sides == side]) for side in np.unique(sides)]
-
     @torch.inference_mode()
-    def _restore_held(self, rows: IntArray, before: Tensor) -> None:
+    def _restore_rows(self, rows: IntArray) -> None:
         """Restore a batch of one side."""
         batch = self._work.select(rows)
-        done = _restore(batch, before, self._tools, self._account)
+        before, near = self._around.of(rows)
+        drawn, seen = self._drawn(batch, before, near)
+        done = _restore(batch, drawn, self._tools, self._account)
         side = before.shape[-1]
-        layers = torch.cat([done.images, done.masks[:, None]], 1)
-        boxes, grey = mesh_boxes(batch.landmarks, side), greys(layers)
+        boxes = mesh_boxes(batch.landmarks, side)
         shutters = shutters_of(
             done.images,
             before,
@@ -194,6 +208,19 @@ class _Painter:
             sides=native_sides(batch.to_crop, side),
             boxes=boxes,
         )
+        images, masks = done.images, done.masks
+        blurred = burst.share(batch.blur)
+        if blurred.any():
+            guided = np.array([len(used) > 0 for used in done.used]) * batch.guided
+            images = burst.agreeing(images, seen, batch.blur, guided)
+            meshes = sent(torch.from_numpy(batch.landmarks), before.device)
+            heads = head_masks(meshes, side)
+            heads *= sent(torch.from_numpy(blurred), before.device)[:, None, None]
+            images, masks = in_head(images, masks, drawn, heads)
+            wide = mesh_boxes(batch.landmarks, side, HEAD_GROWTH)
+            boxes = np.where(blurred[:, None] > 0, wide, boxes)
+        layers = torch.cat([images, masks[:, None]], 1)
+        grey = greys(layers)
         for place, row in enumerate(rows.tolist()):
             self._moments[row] = Moment(
                 frame=int(batch.faces.frame[place]),
@@ -205,6 +232,28 @@ class _Painter:
                 used=tuple(done.used[place]),
             )
 
+    def _drawn(
+        self, batch: Work, before: Tensor, near: Sequence[Sequence[Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        """Return blurred faces drawn from the frames around them, and as these show them.
+
+        The others as they are.
+        """
+        blurred = np.flatnonzero(burst.share(batch.blur) > 0)
+        drawn, seen = before.clone(), before.clone()
+
+        def draw(part: IntArray) -> None:
+            with torch.inference_mode():  # holds for one thread only
+                at = sent(torch.from_numpy(part), before.device)
+                faces = before[at]
+                images = burst.together(faces, [near[place] for place in part])
+                drawn[at] = burst.sharpened(faces, images, batch.blur[part])
+                seen[at] = images
+
+        several = [blurred[one] for one in parts(len(blurred), before.device)]
+        self._tools.restorer.each(draw, several)
+        return drawn, seen
+
     def _painted(self, frames: Sequence[Frame]) -> list[Painted]:
         """Return frames with their patches."""
         own = [
@@ -213,7 +262,7 @@ class _Painter:
         ]
         rows = np.array([row for of_frame in own for row in of_frame], np.int64)
         patches: dict[int, Patch] = {}
-        for _, alike in self._by_side(rows):
+        for _, alike in self._work.by_side(rows):
             patches.update(self._finished(alike, {frame.index: frame for frame in frames}))
         return [
             Painted(frame, shared([patches[row] for row in of_frame if row in patches]))

@@ -21,10 +21,12 @@ from refrestore.faces.landmarker import MESH_SIZE
 from refrestore.media.tensors import FrameTensor, crops
 from refrestore.project.profile_cosines import Cosines, cosines
 from refrestore.render.afar import shrunk_cosines, unreadable
+from refrestore.render.around import Around
 from refrestore.render.crops import arcface_crops, storage_to_square, to_uint8
 from refrestore.render.rivals import Rivals
 from refrestore.render.switches import ALL_ON, Switches
 from refrestore.render.work import Work
+from refrestore.restore import burst
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.guard import (
     REFUSED,
@@ -132,14 +134,15 @@ def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools
     geometry
         Of the frames.
     """
-    sampled = set(_sample_rows(work).tolist()) if tools.switches.guard else set()
+    asked = tools.switches.guard or tools.switches.burst
+    sampled = _sample_rows(work).tolist() if asked else []
+    around = Around(work, sampled, sampled if tools.switches.burst else [])
     to_square = storage_to_square(work.faces, geometry)
     from_square = compose(work.to_crop, invert(to_square))
     raw = np.zeros((len(work), DENSE_LANDMARKS, 2), np.float32)
     presence = np.zeros(len(work), np.float32)
     seen: list[_Seen] = []
     pending: list[tuple[int, torch.Tensor]] = []
-    kept: dict[int, list[tuple[int, torch.Tensor]]] = {}
 
     def look() -> None:
         if pending:
@@ -150,13 +153,12 @@ def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools
             presence[rows] = there
             pending.clear()
 
-    def ask() -> None:
+    def ask(last: int | None = None) -> None:
         look()
-        for held in kept.values():
-            rows = np.array([row for row, _ in held])
-            pictures = torch.stack([crop for _, crop in held])
-            seen.append(_look(work.select(rows), rows, pictures, raw[rows], tools))
-        kept.clear()
+        for _, rows in work.by_side(around.take(last)):
+            faces = work.select(rows).refined(raw[rows])
+            seen.append(_look(faces, rows, *around.of(rows), tools))
+        around.forget()
 
     for frame in frames:
         rows = work.rows_of_frame(frame.index)
@@ -165,18 +167,18 @@ def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools
         picture = FrameTensor.of(frame.picture).to(tools.restorer.device)
         small = crops([picture] * len(rows), to_square[rows], MESH_SIZE)
         pending += zip(rows.tolist(), small, strict=True)
-        for row in sampled.intersection(rows.tolist()):
-            side = int(work.side[row])
-            crop = crops([picture], work.to_crop[[row]], side)[0]
-            kept.setdefault(side, []).append((row, crop))
+        for side, cut in work.by_side(rows[around.wanted[rows]]):
+            around.add(cut, crops([picture] * len(cut), work.to_crop[cut], side))
         if len(pending) >= tools.batch:
             look()
-        if sum(map(len, kept.values())) >= tools.batch:
-            ask()
+        if around.ready(tools.batch, frame.index):
+            ask(frame.index)
     ask()
-    samples = _judge(work, seen, tools)
+    samples = _judge(work, seen, tools) if tools.switches.guard else []
     guided, effect = _weights(work, samples)
-    return Refined(work.refined(_steady(work, raw, presence), guided, effect), samples)
+    blur = _blurs(work, seen)
+    landmarks = _steady(work, raw, presence)
+    return Refined(work.refined(landmarks, guided, effect, blur), samples)
 
 
 def _sample_rows(work: Work) -> IntArray:
@@ -219,6 +221,8 @@ class _Seen(NamedTuple):
         Embeddings; restored is NaN where there are no references.
     shrunk : (N, 3)
         See `render.afar.shrunk_cosines`.
+    blur : (N, 5)
+        See `restore.burst.blur_of`.
     """
 
     rows: IntArray
@@ -226,27 +230,39 @@ class _Seen(NamedTuple):
     unreferenced: FloatArray
     restored: FloatArray
     shrunk: FloatArray
+    blur: FloatArray
 
     @classmethod
     def together(cls, batches: Sequence[_Seen]) -> _Seen:
         """Return the faces of all batches in the work's order."""
         rows = np.concatenate([one.rows for one in batches])
         order = np.argsort(rows)
-        as_input, unreferenced, restored, shrunk = (
+        as_input, unreferenced, restored, shrunk, blur = (
             np.concatenate(column)[order]
             for column in zip(*(one[1:] for one in batches), strict=True)
         )
-        return cls(rows[order], as_input, unreferenced, restored, shrunk)
+        return cls(rows[order], as_input, unreferenced, restored, shrunk, blur)
 
 
 def _look(
-    work: Work, rows: IntArray, pictures: torch.Tensor, landmarks: FloatArray, tools: Tools
+    work: Work,
+    rows: IntArray,
+    pictures: torch.Tensor,
+    around: Sequence[Sequence[torch.Tensor]],
+    tools: Tools,
 ) -> _Seen:
     """Restore the sampled faces with and without references, and embed all three."""
+    landmarks, drawn, images = work.landmarks, pictures, pictures
+    blur = np.zeros((len(rows), burst.TERMS), np.float32)
+    if tools.switches.burst:
+        seen = burst.measured(pictures, around)
+        blur = burst.blur_of(seen.power.cpu().numpy(), seen.noise.cpu().numpy())
+        blur[[len(others) < burst.FEWEST for others in around]] = 0
+        images, drawn = seen.images, burst.sharpened(pictures, seen.images, blur)
     banks = [tools.bank_of(int(identity)) for identity in work.identity]
-    plain = tools.restorer.restore(pictures, landmarks, [None] * len(work))
+    plain = tools.restorer.restore(drawn, landmarks, [None] * len(work))
     guided = tools.restorer.restore(
-        pictures,
+        drawn,
         landmarks,
         banks,
         exclude=[
@@ -256,12 +272,16 @@ def _look(
     )
     recogniser = tools.models.recogniser
     as_input, unreferenced, restored = (
-        recogniser.embed(arcface_crops(images, landmarks))
-        for images in (pictures, plain.images, guided.images)
+        recogniser.embed(arcface_crops(faces, landmarks))
+        for faces in (
+            pictures,
+            burst.agreeing(plain.images, images, blur, np.zeros(len(rows))),
+            burst.agreeing(guided.images, images, blur, np.ones(len(rows))),
+        )
     )
     restored[[bank is None for bank in banks]] = np.nan
     shrunk = shrunk_cosines(pictures, landmarks, as_input, recogniser)
-    return _Seen(rows, as_input, unreferenced, restored, shrunk)
+    return _Seen(rows, as_input, unreferenced, restored, shrunk, blur)
 
 
 def _of_frame(bank: ReferenceBank | None, frame: int) -> list[int]:
@@ -306,6 +326,7 @@ def _judge(whole: Work, batches: Sequence[_Seen], tools: Tools) -> list[Sample]:
         beliefs=beliefs,
         gains=_along_tracks(work, gains),
         shrunk=shrunk,
+        drawn=burst.share(_along_tracks(work, seen.blur)),
         settings=GuardSettings(legible=tools.cosines.legible),
     )
     return [
@@ -328,6 +349,23 @@ def _along_tracks(work: Work, values: FloatArray) -> FloatArray:
         weights = np.exp(-(apart**2) / 2)
         result[rows] = (weights / weights.sum(axis=1, keepdims=True)) @ values[rows]
     return result
+
+
+def _blurs(whole: Work, batches: Sequence[_Seen]) -> FloatArray:
+    """Return what the film did to every face, (N, 5), by the sampled ones of its track."""
+    blurs = np.zeros((len(whole), burst.TERMS), np.float32)
+    if not batches:
+        return blurs
+    seen = _Seen.together(batches)
+    sampled = whole.select(seen.rows)
+    steady = _along_tracks(sampled, seen.blur)
+    for track, rows in whole.by_track():
+        own = sampled.track == track
+        if own.any():
+            frames = sampled.faces.frame[own]
+            for term in range(burst.TERMS):
+                blurs[rows, term] = np.interp(whole.faces.frame[rows], frames, steady[own, term])
+    return blurs
 
 
 def _beliefs(

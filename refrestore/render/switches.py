@@ -20,12 +20,15 @@ class Switches:
     guard
         A face that is somebody else gets no references, and what came out less like the person
         than it went in is given up (`restore.guard`).
+    burst
+        A blurred face is first drawn from the frames around it (`restore.burst`).
     """
 
     steadied: bool = True
     as_filmed: bool = True
     mask: bool = True
     guard: bool = True
+    burst: bool = True
 
     @property
     def off(self) -> list[str]:

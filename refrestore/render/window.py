@@ -27,7 +27,7 @@ from refrestore.media.segments import SegmentWriter
 from refrestore.media.unchanged import Unchanged
 from refrestore.render.background import Background
 from refrestore.render.frames import HELD_BYTES, Passes, passes_of
-from refrestore.render.paint import paint
+from refrestore.render.paint import paint, reach_of
 from refrestore.render.painted import Account, Painted, Witness
 from refrestore.render.recipe import FilmRecipe, Recipe
 from refrestore.render.refine import Refined, refine
@@ -36,7 +36,6 @@ from refrestore.render.segments import CONTEXT, Segment, SegmentFolder
 from refrestore.render.toolbox import Toolbox
 from refrestore.render.work import Work, gather
 from refrestore.restore.guard import Choice
-from refrestore.restore.steady import REACH
 from refrestore.types import Frame
 
 Watch = Callable[[Frame], None]
@@ -116,8 +115,9 @@ def render_window(
         look = _telling(frames.look.between(earliest, latest + 1), looked)
         done.refined = refine(work, look, geometry, tools)
         done.account.left = _left(work, done.refined)
-        begins = min(first, max(first - REACH, earliest))
-        ends = max(stop, min(stop + REACH, latest + 1))
+        reach = reach_of(done.refined.work)
+        begins = min(first, max(first - reach, earliest))
+        ends = max(stop, min(stop + reach, latest + 1))
     source = frames.paint.between(begins, ends)
     size = frame_bytes(geometry.scaled(scale), recipe.info.bit_depth)
     most = max(1, HELD_BYTES // size) if toolbox.restorer.device.type == "cuda" else 1

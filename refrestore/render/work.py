@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from refrestore.faces.align import CROP_SIZE
 from refrestore.render.crops import at_sides, inside, storage_to_crop
 from refrestore.render.plan import TrackPlan
+from refrestore.restore import burst
 from refrestore.restore.sides import crop_sides
 from refrestore.types import DoubleArray, Faces, FloatArray, Geometry, IntArray
 
@@ -39,6 +40,8 @@ class Work:
         In crop pixels; zeros until refined.
     guided : (N,) float32
         Weight of the references, 1 until the guard says otherwise.
+    blur : (N, 5) float32
+        What the film did to it (`burst.blur_of`), zeros until refined.
     """
 
     faces: Faces
@@ -50,6 +53,7 @@ class Work:
     inside: FloatArray
     landmarks: FloatArray
     guided: FloatArray
+    blur: FloatArray
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -66,6 +70,7 @@ class Work:
             self.inside[rows],
             self.landmarks[rows],
             self.guided[rows],
+            self.blur[rows],
         )
 
     def rows_of_frame(self, frame: int) -> IntArray:
@@ -85,9 +90,38 @@ class Work:
         assert self.faces.track is not None
         return self.faces.track
 
-    def refined(self, landmarks: FloatArray, guided: FloatArray, effect: FloatArray) -> Work:
-        """Return the same work with landmarks, and with strengths times `effect`."""
-        return replace(self, landmarks=landmarks, guided=guided, strength=self.strength * effect)
+    def refined(
+        self,
+        landmarks: FloatArray,
+        guided: FloatArray | None = None,
+        effect: FloatArray | None = None,
+        blur: FloatArray | None = None,
+    ) -> Work:
+        """Return the same work with what was found, and with strengths times `effect`."""
+        return replace(
+            self,
+            landmarks=landmarks,
+            guided=self.guided if guided is None else guided,
+            strength=self.strength if effect is None else self.strength * effect,
+            blur=self.blur if blur is None else blur,
+        )
+
+    def by_side(self, rows: IntArray) -> list[tuple[int, IntArray]]:
+        """Return sides of crops with those of some rows that have them."""
+        sides = self.side[rows]
+        return [(int(side), rows[sides == side]) for side in np.unique(sides)]
+
+    def around(self, rows: Iterable[int]) -> dict[int, list[int]]:
+        """Return, for some rows, those of their tracks that are laid over them (`burst`)."""
+        wanted = set(rows)
+        offsets = np.arange(-burst.REACH, burst.REACH + 1, burst.STEP)
+        near: dict[int, list[int]] = {}
+        for _, own in self.by_track():
+            row_of = dict(zip(self.faces.frame[own].tolist(), own.tolist(), strict=True))
+            for row in wanted.intersection(own.tolist()):
+                frames = int(self.faces.frame[row]) + offsets[offsets != 0]
+                near[row] = [row_of[frame] for frame in frames.tolist() if frame in row_of]
+        return near
 
 
 def gather(
@@ -148,4 +182,5 @@ def gather(
         inside=inside(to_whole, geometry),
         landmarks=np.zeros((count, 468, 2), np.float32),
         guided=np.ones(count, np.float32),
+        blur=np.zeros((count, burst.TERMS), np.float32),
     )

@@ -17,9 +17,16 @@ from torch import Tensor
 from refrestore.faces.align import invert, scale_of, transform
 from refrestore.media.patch import Patch
 from refrestore.media.tensors import parts
+from refrestore.restore.hull import hull_mask
 from refrestore.restore.resize import resized
-from refrestore.restore.restorer import HULL_GROWTH
+from refrestore.restore.restorer import HULL_GROWTH, grown
 from refrestore.types import DoubleArray, FloatArray, ImageArray, IntArray
+
+HEAD_GROWTH = 1.75
+"""Hair, ears and neck lie in the mesh enlarged so many times."""
+
+HEAD_EDGE = 0.2
+"""Width over the crop's side in which what is drawn of a head gives way to the picture."""
 
 LEAST_SIDE = 8
 """Pixels a side that a crop is shrunk to at least, before it is laid on the picture."""
@@ -30,7 +37,41 @@ are sampled as they are, and bicubically: of faces of 64 px restored at 256, ave
 picture's own pitch and sampled linearly, two recognisers lose .03 and .01."""
 
 
-def mesh_boxes(landmarks: FloatArray, side: int) -> IntArray:
+def head_masks(landmarks: Tensor, side: int) -> Tensor:
+    """Return 1 on a face and 0 far from its head or at its crop's edge, (N, S, S).
+
+    Parameters
+    ----------
+    landmarks : (N, 468, 2) float32
+        In pixels of the crop.
+    side
+        Of the crop.
+    """
+    edge = HEAD_EDGE * side
+    heads = hull_mask(grown(landmarks, HEAD_GROWTH), side, edge)
+    # What is drawn ends inside the crop.
+    place = torch.arange(side, device=heads.device)
+    inside = (torch.minimum(place, side - 1 - place) - side // 32).div(edge / 2).clamp(0, 1)
+    return heads * inside[:, None] * inside
+
+
+def in_head(faces: Tensor, masks: Tensor, drawn: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
+    """Set restored faces into heads that were drawn; return images and where they are pasted.
+
+    Parameters
+    ----------
+    faces, drawn : (N, 3, S, S)
+        Restored faces, and what they were restored from.
+    masks, heads : (N, S, S)
+        Where each of the first two may be seen.
+    """
+    beneath = heads * (1 - masks)
+    both = masks + beneath
+    share = (beneath / both.clamp(min=1e-6))[:, None]
+    return torch.lerp(faces, drawn, share), both
+
+
+def mesh_boxes(landmarks: FloatArray, side: int, growth: float = HULL_GROWTH) -> IntArray:
     """Return where faces may be pasted, (N, 4): left, top, right, bottom; these two are beyond.
 
     Known from the meshes alone, before anything is computed: the mask ends with the grown hull.
@@ -41,9 +82,11 @@ def mesh_boxes(landmarks: FloatArray, side: int) -> IntArray:
         In pixels of the crop.
     side
         Of the crop.
+    growth
+        Of the hull in which they are pasted.
     """
     low, high = landmarks.min(1), landmarks.max(1)
-    middle, half = (low + high) / 2, (high - low) / 2 * HULL_GROWTH
+    middle, half = (low + high) / 2, (high - low) / 2 * growth
     # A pixel more each side: the hull's corners are rounded to pixels.
     edges = [np.floor(middle - half) - 1, np.ceil(middle + half) + 2]
     return np.concatenate(edges, 1).clip(0, side).astype(np.int64)

@@ -65,6 +65,9 @@ REFUSED = {
 UNREADABLE = 0.5
 """How far a face must be unreadable to be too blurred to judge."""
 
+SHARPER = 0.5
+"""Share of a face drawn from the frames around it from which it becomes clearer."""
+
 LEAST_CHANGE = 1e-3
 """Of an embedding; less is its arithmetic."""
 
@@ -255,6 +258,7 @@ def judge(
     beliefs: Sequence[Belief] | None = None,
     gains: NDArray[np.floating] | None = None,
     shrunk: NDArray[np.floating] | None = None,
+    drawn: NDArray[np.floating] | None = None,
     settings: GuardSettings | None = None,
 ) -> list[Judgement]:
     """Choose what to show of N faces.
@@ -276,6 +280,9 @@ def judge(
         What references are expected to win (`expected_gain`); NaN where that is not known.
     shrunk : (N, 3), optional
         How like itself each face stays when it is shrunk (`render.afar.shrunk_cosines`).
+    drawn : (N,), optional
+        How much of it is drawn from the frames around it (`burst.share`), which takes nothing away
+        from a face that can be read.
     """
     settings = settings or GuardSettings()
     blank = np.full_like(inputs, np.nan)
@@ -296,7 +303,9 @@ def judge(
         has_restored = bool(np.isfinite(restored[row]).all())
         if itself[row] <= settings.legible:
             why = REFUSED.get(belief, Reason.READABLE)
-            judgements.append(Judgement(Choice.INPUT, why, *scores))
+            sharper = has_plain and drawn is not None and drawn[row] >= SHARPER
+            choice = Choice.UNREFERENCED if sharper else Choice.INPUT
+            judgements.append(Judgement(choice, why, *scores))
             continue
         if has_restored and belief not in REFUSED and expected[row] <= settings.least_gain:
             choice = Choice.UNREFERENCED if has_plain else Choice.INPUT

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -32,6 +32,10 @@ CPU_PIXELS, CUDA_PIXELS = 256**2, 32 * 512**2
 """Pixels of crops fused at a time. On a CPU one face of 512 is more than its cache holds, and two
 are slower each."""
 
+UNREFERENCED = 0.5
+"""How far a face goes towards what the network makes of it without any reference: all the way it is
+less noisy but likens what it draws to others (docs/decisions/030 has the table)."""
+
 HULL_GROWTH = 1.15
 """The mesh ends inside the jaw and under the hairline; what is repaired goes a little further, or a
 sharp face sits in a blurred rim (identity 0.60 to 0.63 at 24 px, 0.71 to 0.72 at 64)."""
@@ -48,6 +52,9 @@ HULL_FEATHER = 4.0
 INPUT_BANDS = 5
 """Octaves of a whole crop that are the generator's; what is coarser (light, gaze, expression) stays
 the input's."""
+
+
+Part = TypeVar("Part")
 
 
 class Generator(Protocol):
@@ -98,10 +105,10 @@ class _Given:
     weights: FloatArray
 
 
-def grown(landmarks: torch.Tensor) -> torch.Tensor:
-    """Return meshes (N, 468, 2) enlarged about their middle by `HULL_GROWTH`."""
+def grown(landmarks: torch.Tensor, growth: float = HULL_GROWTH) -> torch.Tensor:
+    """Return meshes (N, 468, 2) enlarged about their middle."""
     middle = (landmarks.amin(1, keepdim=True) + landmarks.amax(1, keepdim=True)) / 2
-    return (landmarks - middle) * HULL_GROWTH + middle
+    return (landmarks - middle) * growth + middle
 
 
 def hull_cells(landmarks: torch.Tensor, size: int = 512) -> torch.Tensor:
@@ -215,9 +222,13 @@ class Restorer:
                 if self.mask is not None:
                     masks[at] = masks[at] * self.mask.visible(faces[at], meshes[at])
 
-        deque(self._pool.map(restore_part, parts) if self._pool else map(restore_part, parts), 0)
+        self.each(restore_part, parts)
         used = [[int(row) for row in rows if row >= 0] for rows in chosen]
         return Restored(images, masks, confidence, used)
+
+    def each(self, do: Callable[[Part], None], parts: Iterable[Part]) -> None:
+        """Do something for each part of a batch: on a CPU side by side."""
+        deque(self._pool.map(do, parts) if self._pool else map(do, parts), 0)
 
     @property
     def sides(self) -> tuple[int, ...]:
@@ -269,6 +280,8 @@ class Restorer:
             weights = faces.new_zeros((batch, 0))
         fused = network(faces, pictures, offsets, weights, hull_cells(meshes, size))
         images = fused.images.clamp(0, 1)
+        if not count:
+            images = torch.lerp(faces, images, UNREFERENCED)
         if self.gfpgan is not None:
             images = self._generate(images, fused.confidence)
         return images, fused.confidence[:, 0]

@@ -145,7 +145,7 @@ def test_switches(album, stills, runtime, tmp_path) -> None:
     assert behind != fused
     assert ("gfpgan" in keys) == (find_spec("basicsr") is not None)
     assert {"references-1", "references-8", "no-mask", "no-guard", "wrong-no-guard"} <= keys
-    assert not {"no-steadied", "no-as_filmed"} & keys  # of no account in a still
+    assert not {"no-steadied", "no-burst", "no-as_filmed"} & keys  # of no account in a still
     unguarded = table.done("wrong-no-guard", condition)
     assert unguarded == {"restored from references": 2}
     assert table.done("ours-wrong", condition) != unguarded

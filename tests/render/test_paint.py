@@ -20,6 +20,7 @@ from refrestore.render.refine import Tools
 from refrestore.render.switches import Switches
 from refrestore.render.window import composed
 from refrestore.render.work import Work
+from refrestore.restore.burst import TERMS
 from refrestore.restore.restorer import Restored
 from refrestore.types import Faces, Frame, Geometry
 
@@ -36,7 +37,7 @@ def frames() -> Iterator[Frame]:
         yield Frame(index, Fraction(index, 25), made, Geometry(*SIZE))
 
 
-def work_of(sides: tuple[tuple[int, ...], ...]) -> Work:
+def work_of(sides: tuple[tuple[int, ...], ...], blur: float = 0.0) -> Work:
     """Return two people beside each other, with the side each has in each frame."""
     rows = [(frame, person) for frame in range(FRAMES) for person in range(len(sides))]
     count = len(rows)
@@ -58,7 +59,10 @@ def work_of(sides: tuple[tuple[int, ...], ...]) -> Work:
     own = (frame > 0) & (frame < FRAMES - 1)
     strength = np.where(person == 0, 1, 0.6).astype(np.float32)
     landmarks = mesh * side[:, None, None].astype(np.float32)
-    return Work(faces, person.astype(np.int64), strength, own, side, to_crop, ones, landmarks, ones)
+    blurs = np.zeros((count, TERMS), np.float32)
+    blurs[:, :2], blurs[:, 2] = blur, -6
+    whose = person.astype(np.int64)
+    return Work(faces, whose, strength, own, side, to_crop, ones, landmarks, ones, blurs)
 
 
 class Sharpener:
@@ -80,6 +84,23 @@ class Sharpener:
         masks = (ramp[:, None] * ramp).expand(len(crops), -1, -1).contiguous()
         return Restored(images, masks, masks, [[] for _ in banks])
 
+    def each(self, do: Any, parts: Any) -> None:
+        for part in parts:
+            do(part)
+
+
+class Seeing(Sharpener):
+    """Remembers the faces of 192 px that it was given, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faces = torch.zeros(0, 3, 192, 192)
+
+    def restore(self, crops: torch.Tensor, landmarks: Any, banks: Any, **_: Any) -> Restored:
+        if crops.shape[-1] == 192:
+            self.faces = torch.cat([self.faces, crops])
+        return super().restore(crops, landmarks, banks)
+
 
 def painted(work: Work, batch: int, restorer: Sharpener, account: Account) -> list[Painted]:
     tools = Tools(None, restorer, {}, 0, batch, switches=Switches())  # type: ignore[arg-type]
@@ -89,8 +110,9 @@ def painted(work: Work, batch: int, restorer: Sharpener, account: Account) -> li
 MIXED = ((128,) * 5 + (192,) * 4, (192,) * FRAMES)
 
 
-def test_batches_are_of_one_side_and_change_nothing() -> None:
-    work, account = work_of(MIXED), Account()
+@pytest.mark.parametrize("blur", [0.0, 0.01])
+def test_batches_are_of_one_side_and_change_nothing(blur: float) -> None:
+    work, account = work_of(MIXED, blur), Account()
     whole, single = Sharpener(), Sharpener()
     once = painted(work, 8, whole, account)
     again = painted(work, 1, single, Account())
@@ -130,10 +152,20 @@ def test_faces_that_overlap_share_their_pixels() -> None:
             assert float(total.max()) > 0.9
 
 
-def test_a_gpu_is_not_waited_for(fake_cuda: Any) -> None:
+def test_a_blurred_face_is_drawn_from_the_frames_around_it() -> None:
+    plain, drawn = Seeing(), Seeing()
+    painted(work_of(MIXED), 4, plain, Account())
+    painted(work_of(MIXED, 0.01), 4, drawn, Account())
+    assert plain.faces.shape == drawn.faces.shape
+    apart = (plain.faces - drawn.faces).abs().mean((1, 2, 3))
+    assert float(apart.min()) > 0.002
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.01])
+def test_a_gpu_is_not_waited_for(blur: float, fake_cuda: Any) -> None:
     """From restored batches to patches: nothing comes back, and nothing is asked of it."""
     account = Account()
-    made = painted(work_of(MIXED), 12, Sharpener("cuda"), account)
+    made = painted(work_of(MIXED, blur), 12, Sharpener("cuda"), account)
     patches = [patch for one in made for patch in one.patches]
     assert len(patches) == 2 * (FRAMES - 2)
     assert {patch.delta.device.type for patch in patches} == {"cuda"}

@@ -62,6 +62,14 @@ def test_a_face_that_can_be_read_is_left_alone(large, choice):
     assert refused.choice is (Choice.INPUT if large < 0.945 else Choice.UNREFERENCED)
 
 
+@pytest.mark.parametrize(("drawn", "choice"), [(0.2, Choice.INPUT), (0.8, Choice.UNREFERENCED)])
+def test_a_blurred_face_that_can_be_read_is_drawn_from_its_frames_alone(drawn, choice):
+    scores = like(0.55), like(0.55), like(0.97)
+    shrunk = evidence_of(scores[0], large=0.93).shrunk
+    judged = judge(*scores, [PERSON], shrunk=shrunk, drawn=np.array([drawn]))[0]
+    assert (judged.choice, judged.reason) == (choice, Reason.READABLE)
+
+
 @pytest.mark.parametrize(
     ("own", "weights", "choice"),
     [

@@ -37,6 +37,7 @@ NO_FACE = "no face found"
 
 SWITCHED_OFF = (
     ("steadied", "ours, not steadied", "every frame by itself (restore/steady.py left out)"),
+    ("burst", "ours, frame by frame", "no face is drawn from those around it (restore/burst.py)"),
     ("as_filmed", "ours, not as filmed", "no motion blur, no grain (restore/camera.py left out)"),
     ("mask", "ours, without the mask", "all of the mesh's hull is face (restore/mask.py left out)"),
     ("guard", "ours, unguarded", "references whatever the guard says (restore/guard.py left out)"),
@@ -249,7 +250,7 @@ def switch_rows(
                 name=name,
                 about=about,
                 toolbox=without,
-                film_only=switch in ("steadied", "as_filmed"),
+                film_only=switch in ("steadied", "burst", "as_filmed"),
             )
         )
     unguarded = replace(
