@@ -12,6 +12,14 @@ take features for shading, which cost 0.04 of identity."""
 DARKEST = 0.06
 """Added to both sides of the ratio, so that black hair does not become a division by zero."""
 
+GREY, COLOURED = 0.003, 0.009
+"""How much of a face's colour, 0..1, does not follow from its brightness: up to the first in black
+and white or sepia (a grey film that was compressed has .0015), from the second in colour (183
+photos, .017 and more; .009 and more on simulated tapes of grey photos, by their noise)."""
+
+TINT_CELLS = 32
+"""Cells a side of a crop whose colours are compared: finer ones show noise."""
+
 GAIN_LIMITS = (0.45, 2.2)
 """Beyond these a reference's own noise and compression would show."""
 
@@ -111,3 +119,31 @@ def collapse(bands: list[torch.Tensor], rest: torch.Tensor) -> torch.Tensor:
 def enlarge(images: torch.Tensor) -> torch.Tensor:
     """Double height and width, bilinear."""
     return F.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def as_tinted(restored: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
+    """Take colour out of restored faces as far as their source has none, by its own tint.
+
+    In a grey or sepia film colour is a straight line over brightness. There the restored face's is
+    put on that line: references in colour would make eyes blue and lips red.
+
+    Parameters
+    ----------
+    restored, source : (B, 3, S, S)
+        RGB 0..1.
+    """
+    weights = restored.new_tensor([0.299, 0.587, 0.114])[:, None, None]  # ITU-R BT.601 luma
+    small = shrunk(source, source.shape[-1] // TINT_CELLS)
+    edge = TINT_CELLS // 8
+    small = small[..., edge:-edge, edge:-edge]
+    luma = (small * weights).sum(1, keepdim=True)
+    colour = small - luma
+    light = luma - luma.mean((2, 3), keepdim=True)
+    shift = colour.mean((2, 3), keepdim=True)
+    power = light.square().mean((2, 3), keepdim=True)
+    slope = (light * colour).mean((2, 3), keepdim=True) / (power + 1e-6)
+    left = (colour - shift - slope * light).square().mean((1, 2, 3), keepdim=True).sqrt()
+    share = ((left - GREY) / (COLOURED - GREY)).clamp(0, 1)
+    bright = (restored * weights).sum(1, keepdim=True)
+    tinted = bright + shift + slope * (bright - luma.mean((2, 3), keepdim=True))
+    return torch.where(share < 1, torch.lerp(tinted, restored, share).clamp(0, 1), restored)

@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
-from refrestore.restore.colour import collapse, pyramid
+from refrestore.restore.colour import as_tinted, collapse, pyramid
 from refrestore.restore.fusion import FusionNetwork, missing_octaves
 from refrestore.restore.gfpgan import Descriptor
 from refrestore.restore.hull import hull_mask
@@ -223,6 +223,7 @@ class Restorer:
                     masks[at] = masks[at] * self.mask.visible(faces[at], meshes[at])
 
         self.each(restore_part, parts)
+        images = as_tinted(images, faces)
         used = [[int(row) for row in rows if row >= 0] for rows in chosen]
         return Restored(images, masks, confidence, used)
 
