@@ -26,6 +26,23 @@ def parse_time(text: str) -> Moment:
         raise typer.BadParameter(str(error)) from None
 
 
+def parse_box(text: str) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom of "X,Y,W,H".
+
+    Raises
+    ------
+    typer.BadParameter
+        If it is no box.
+    """
+    try:
+        left, top, width, height = (float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no box; write left,top,width,height in pixels, as 310,42,80,100"
+        ) from None
+    return left, top, left + width, top + height
+
+
 def parse_bitrate(text: str) -> int:
     """Return bits per second of "2500k", "8M" or "8000000".
 

@@ -15,7 +15,7 @@ from refrestore.types import Identity, IdentityState
 from .apart import check_apart, check_tracks_apart
 from .damage import damaged
 from .database import Database
-from .edits import Edit, EditAction, Outcome, replay
+from .edits import Edit, EditAction, Mark, Outcome, replay
 from .journal import Journal
 
 if TYPE_CHECKING:
@@ -23,6 +23,22 @@ if TYPE_CHECKING:
 
 NAME_LENGTH = 120
 """Longest name of an identity, characters."""
+
+
+def checked_name(name: str) -> str:
+    """Return a name for an identity, tidied.
+
+    Raises
+    ------
+    ProjectError
+        When it is too long, or holds what cannot be printed.
+    """
+    wanted = " ".join(name.split())
+    if len(wanted) > NAME_LENGTH or not wanted.isprintable():
+        raise ProjectError(
+            f"A name has up to {NAME_LENGTH} printable characters, {name[:40]!r} does not fit."
+        )
+    return wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +225,31 @@ class Decisions(ABC):
             about.update({track: holders.get(track) for track in chosen})
             self._log("move", identity_id, about)
 
+    def draw(self, track: int, identity_id: int | None = None) -> int:
+        """Say whose face a track is that the user drew and nobody holds; None for a new identity's.
+
+        Return whose it is.
+        """
+        with self.database.transaction(write=True):
+            about: dict[int, int | None] = {track: None}
+            if identity_id is None:
+                identity_id = self._fresh_identity()
+            else:
+                about.update(dict.fromkeys(self.identity(identity_id).tracks, identity_id))
+            self._log("draw", identity_id, about)
+        return identity_id
+
+    def track_count(self) -> int:
+        """Return how many tracks there are, drawn ones and those that nobody holds included."""
+        ((count,),) = self.database.rows(
+            "SELECT COUNT(*) FROM tracks WHERE scan = ?", (self.scan_id(),)
+        )
+        return int(count)
+
+    def drawn_tracks(self) -> dict[int, tuple[Mark, ...]]:
+        """Return the tracks that the user drew, and marks of each."""
+        return self._journal.drawn(self.scan_id())
+
     def keep_tracks(self, tracks: Iterable[int]) -> None:
         """Say that tracks are rightly with the identity that has them: they are never doubted."""
         with self.together():
@@ -251,11 +292,7 @@ class Decisions(ABC):
 
     def rename(self, identity_id: int, name: str) -> None:
         """Give an identity a name; an empty one takes it away."""
-        wanted = " ".join(name.split())
-        if len(wanted) > NAME_LENGTH or not wanted.isprintable():
-            raise ProjectError(
-                f"A name has up to {NAME_LENGTH} printable characters, {name[:40]!r} does not fit."
-            )
+        wanted = checked_name(name)
         self._say("rename", [identity_id], wanted or None)
 
     def set_state(self, identity_id: int, state: IdentityState) -> None:
@@ -375,9 +412,13 @@ class Decisions(ABC):
 
     def _separate(self, tracks: Iterable[int]) -> int:
         holders = self.identity_of_track()
+        fresh = self._fresh_identity()
+        self._log("split", fresh, {track: holders.get(track) for track in tracks})
+        return fresh
+
+    def _fresh_identity(self) -> int:
         fresh = self.next_identity()
         self.database.set_meta("next_identity", str(fresh + 1))
-        self._log("split", fresh, {track: holders.get(track) for track in tracks})
         return fresh
 
     def _set_state(self, identity_ids: Iterable[int], state: IdentityState) -> None:

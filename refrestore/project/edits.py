@@ -29,6 +29,7 @@ EditAction = Literal[
     "not_profile",
     "drop",
     "use",
+    "draw",
 ]
 """What an edit does; `undo` and `redo` are entries of the log about other edits."""
 
@@ -81,12 +82,12 @@ class Edit:
         `merge` (into `subject`), `split` (out, as `subject`), `move` (to `subject`), `keep` (with
         `subject`: rightly there), `distinct` (they are different people), `rename`, `state`,
         `strength`, `link`, `not_profile` (of `subject`), `drop` (never a reference), `use` (a
-        reference again).
+        reference again), `draw` (a track that the user drew, nobody's until then, is `subject`).
     subject
         Identity id.
     anchors
         The tracks it is about, those of the subject (merge, move, keep, rename, state, strength,
-        link, not_profile) included; or close-ups.
+        link, not_profile, draw) included; or close-ups.
     value
         The name, the state, the strength in digits, the profile's name (None: no profile) or where
         a close-up is from.
@@ -274,12 +275,8 @@ class _State:
         if edit.action == "split":
             self.settled.update(edit.tracks)
             return self._move(edit.tracks, edit.subject)
-        if edit.action in ("move", "keep"):
-            own = edit.held_by_subject()
-            target = self._locate(edit.subject, own)
-            moved = [track for track in edit.tracks if track not in own]
-            self.settled.update(moved)
-            return target is not None and self._move(moved, target)
+        if edit.action in ("move", "keep", "draw"):
+            return self._give(edit)
         if edit.action == "drop":
             self.dropped.update(edit.close_ups)
         elif edit.action == "use":
@@ -312,6 +309,17 @@ class _State:
                 self._move(tuple(self._held[whole]), target)
             self._move(tracks, target)
         return True
+
+    def _give(self, edit: ResolvedEdit) -> bool:
+        if edit.action == "draw" and edit.subject not in dict(edit.groups):
+            # Somebody new. What a later scan found there by itself stays whose it is.
+            self._move([t for t in edit.tracks if t not in self._holder], edit.subject)
+            return bool(edit.tracks)
+        own = edit.held_by_subject()
+        target = self._locate(edit.subject, own)
+        moved = [track for track in edit.tracks if track not in own]
+        self.settled.update(moved)
+        return target is not None and self._move(moved, target)
 
     def _tell_apart(self, edit: ResolvedEdit) -> bool:
         """Note that groups are different people; take them apart where a scan joined them."""

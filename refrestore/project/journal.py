@@ -105,6 +105,20 @@ class Journal:
         known = {row[0] for row in self._database.read("tracks", "id", "WHERE scan = ?", (scan,))}
         return [self._resolve(edit, scan, known) for edit in edits]
 
+    def drawn(self, scan: int) -> dict[int, tuple[Mark, ...]]:
+        """Return the tracks of a scan that the user drew, or would again by a redo, with marks."""
+        done, undone = self._standing()
+        known = {row[0] for row in self._database.read("tracks", "id", "WHERE scan = ?", (scan,))}
+        found = {}
+        for edit in self.edits():
+            if edit.action != "draw" or edit.id not in {*done, *undone}:
+                continue
+            marks = next((one.marks for one in edit.anchors if one.identity is None), ())
+            for holder, tracks in self._resolve(edit, scan, known).groups:
+                if holder is None:
+                    found.update(dict.fromkeys(tracks, marks))
+        return found
+
     def subjects(self) -> set[int]:
         """Return the identities that any edit was ever about."""
         return {one.edit.subject for one in self._entries() if one.edit is not None}

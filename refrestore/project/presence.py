@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refrestore.types import FloatArray
+from refrestore.types import Faces, FloatArray
 
 from .anchors import SAME_FACE, overlaps
 from .damage import damaged
@@ -35,6 +35,22 @@ def meeting(
         if max(spans[one][0], spans[other][0]) < min(spans[one][1], spans[other][1])
     ]
     return min((frame for frame in meetings if frame is not None), default=None)
+
+
+def covered(
+    database: Database, scan: int, tracks: Collection[int], faces: Faces
+) -> NDArray[np.bool_]:
+    """Say which faces (N rows of one track) are where one of a scan's tracks has its face, (N,)."""
+    there = np.zeros(len(faces), bool)
+    span = (scan, int(faces.frame[-1]) + 1, int(faces.frame[0]))
+    rows = database.read(
+        "chunks", "track, frame, box", "WHERE scan = ? AND first < ? AND stop > ?", span
+    )
+    for track, frames, boxes in rows:
+        if track in tracks:
+            _, mine, yours = np.intersect1d(faces.frame, frames, return_indices=True)
+            there[mine] |= overlaps(faces.box[mine], boxes[yours]) > SAME_FACE
+    return there
 
 
 def _first_common(database: Database, scan: int, one: int, other: int) -> int | None:

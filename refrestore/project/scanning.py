@@ -11,6 +11,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
@@ -25,13 +26,15 @@ from refrestore.media.files import disk_error, write_file
 from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.types import Faces, ImageArray, IntArray, Reference, Shot, Track
 
-from . import columns
 from .anchors import mark, resolve
 from .database import SCANNED_TABLES, Database
 from .edits import Mark
 from .files import encode_jpeg, encode_png
 from .folder import LOCK, SCANS, SPOOL
 from .lock import FileLock
+from .network import Network
+from .presence import covered
+from .storing import copy_reference, store_reference, store_track
 from .times import TIMES, pack_times
 from .treated import pack_treatment
 
@@ -82,6 +85,7 @@ class ScanWriter:
         self._identities: list[tuple[int, ...]] = []
         self._votes: dict[int, list[int]] = {}
         self._references = 0
+        self._network = Network(recogniser, digest)
 
     def dropped_faces(self) -> tuple[Mark, ...]:
         """Return the faces that the user said are never references."""
@@ -120,37 +124,7 @@ class ScanWriter:
                 f"track {track.id} has frames {track.first}..{track.stop - 1}, its faces "
                 f"{faces.frame[0]}..{faces.frame[-1]}"
             )
-        with self._database.transaction(write=True):
-            self._database.execute(
-                "INSERT INTO tracks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-                (
-                    self.id,
-                    int(track.id),
-                    int(track.shot),
-                    int(track.first),
-                    int(track.stop),
-                    len(faces),
-                    columns.pack_vector(track.embedding),
-                    float(track.embedding_weight),
-                    float(track.quality),
-                    float(track.size),
-                    int(track.weak),
-                ),
-            )
-            for chunk in columns.chunks(faces):
-                blobs = columns.encode(chunk)
-                names = ", ".join(blobs)
-                self._database.execute(
-                    f"INSERT INTO chunks (scan, track, first, stop, {names}) "
-                    f"VALUES ({', '.join('?' * (len(blobs) + 4))})",
-                    (
-                        self.id,
-                        int(track.id),
-                        int(chunk.frame[0]),
-                        int(chunk.frame[-1]) + 1,
-                        *blobs.values(),
-                    ),
-                )
+        store_track(self._database, self.id, track, faces)
         before = resolve(self._database, self._project.scan_id(), mark([(faces.frame, faces.box)]))
         self._votes[track.id] = [found for found in before if found is not None]
 
@@ -158,26 +132,8 @@ class ScanWriter:
         """Store a reference harvested from a track of this scan."""
         self._check_open()
         self._check_known([track_id])
-        self._references += 1
-        name = f"{CROPS}/{self._references:06d}.png"
-        self._write(self.folder / name, encode_png(reference.image))
-        self._database.execute(
-            "INSERT INTO reference_crops (scan, track, file, frame, landmarks, embedding, pose, "
-            "sharpness, quality, native_size, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                self.id,
-                int(track_id),
-                name,
-                None if reference.frame is None else int(reference.frame),
-                reference.landmarks.astype("<f4").tobytes(),
-                columns.pack_vector(reference.embedding),
-                reference.pose.astype("<f4").tobytes(),
-                float(reference.sharpness),
-                float(reference.quality),
-                float(reference.native_size),
-                reference.source,
-            ),
-        )
+        name = self._add_crop(encode_png(reference.image))
+        store_reference(self._database, self.id, track_id, name, reference)
 
     def add_thumbnail(self, track_id: int, image: ImageArray) -> None:
         """Store the (H, W, 3) RGB picture that shows a track to people."""
@@ -213,6 +169,7 @@ class ScanWriter:
         """Make this the project's scan, in one step, and drop the old one."""
         self._check_open()
         with self._database.transaction(write=True):
+            self._carry_drawn()
             fresh = self._project.next_identity()
             identities = carry_ids(
                 self._identities,
@@ -256,6 +213,52 @@ class ScanWriter:
         except BaseException:
             self.abort()
             raise
+
+    def _carry_drawn(self) -> None:
+        """Take over what the user drew, where this scan has nobody: its detector misses it too."""
+        known = {track for group in self._identities for track in group}
+        spans = self._database.read(
+            "shots", "number, first, stop", "WHERE scan = ? ORDER BY number", (self.id,)
+        )
+        for old, marks in self._project.drawn_tracks().items():
+            (track,), faces = self._project.tracks([old]), self._project.faces([old])
+            faces = faces[~covered(self._database, self.id, known, faces)]
+            for shot, first, stop in spans:
+                part = faces[(faces.frame >= first) & (faces.frame < stop)]
+                ends = np.flatnonzero(np.diff(part.frame) > 1) + 1
+                for rows in np.split(np.arange(len(part)), ends):
+                    if np.isin([one.frame for one in marks], part.frame[rows]).any():
+                        self._carry(replace(track, shot=shot), part[rows])
+
+    def _carry(self, track: Track, faces: Faces) -> None:
+        """Add faces of the old scan's track as a new one's."""
+        info, fresh = self._project.scan_info(), max(self._votes, default=0) + 1
+        folder = scan_folder(self._project.folder, self._project.scan_id())
+        same = info is not None and not info.network.contradicts(self._network)
+        first, stop = int(faces.frame[0]), int(faces.frame[-1]) + 1
+        moved = replace(track, id=fresh, first=first, stop=stop)
+        if not same:  # its embedding says nothing to this scan's recogniser
+            moved = replace(moved, embedding=None, embedding_weight=0.0)
+        self.add_track(moved, faces)
+        with suppress(OSError):
+            picture = thumbnail_path(folder, track.id).read_bytes()
+            self._write(thumbnail_path(self.folder, fresh), picture)
+        rows = self._database.read(
+            "reference_crops",
+            "id, file",
+            "WHERE scan = ? AND track = ? AND frame >= ? AND frame < ?",
+            (self._project.scan_id(), track.id, first, stop),
+        )
+        for number, file in rows if same else []:
+            with suppress(OSError):
+                name = self._add_crop((folder / file).read_bytes())
+                copy_reference(self._database, number, self.id, fresh, name)
+
+    def _add_crop(self, png: bytes) -> str:
+        self._references += 1
+        name = f"{CROPS}/{self._references:06d}.png"
+        self._write(self.folder / name, png)
+        return name
 
     def _make_folder(self) -> None:
         mode = self._database.mode

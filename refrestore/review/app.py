@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from .failures import explain
 from .files import PageFiles
 from .place import Place
+from .routes_drawing import drawing_routes
 from .routes_editing import editing_routes
 from .routes_jobs import job_routes
 from .routes_pictures import picture_routes
@@ -47,7 +48,14 @@ def create_app(place: Place, session: Session, host: str, port: int) -> ASGIApp:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     explain(app)
     files = PageFiles(STATIC)
-    for routes in (reading_routes, editing_routes, picture_routes, profile_routes, job_routes):
+    for routes in (
+        reading_routes,
+        editing_routes,
+        drawing_routes,
+        picture_routes,
+        profile_routes,
+        job_routes,
+    ):
         app.include_router(routes(place))
 
     @app.get("/")

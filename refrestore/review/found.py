@@ -26,7 +26,7 @@ class CloseUpFile:
 
 
 class Found:
-    """A scan; nothing in it ever changes. Read inside one transaction of the project.
+    """A scan, to which only drawn faces are ever added. Read inside one transaction of the project.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,14 @@ from refrestore.project.workplace import temporary_folder
 
 from .failures import ConflictError, NotFoundError
 
-Kind = Literal["preview", "loop", "render"]
+Kind = Literal["preview", "loop", "draw", "render"]
+
+UNDER_WAY: Mapping[Kind, str] = {
+    "draw": "A face is being followed: wait until that is done, or stop it.",
+    "render": "A render is running: wait until it is ready, or stop it; it goes on from there "
+    "later.",
+}
+"""What nothing else takes the place of, and why it must wait."""
 State = Literal["running", "done", "failed", "cancelled"]
 
 KEPT = 20
@@ -185,15 +192,13 @@ class Jobs:
         Raises
         ------
         ConflictError
-            While a render runs.
+            While a render runs, or a face is followed.
         """
         with self._mutex:
             running = [job for job in self._jobs.values() if job.state == "running"]
-            if any(job.kind == "render" for job in running):
-                raise ConflictError(
-                    "A render is running: wait until it is ready, or stop it; it goes on from "
-                    "there later."
-                )
+            for job in running:
+                if job.kind in UNDER_WAY:
+                    raise ConflictError(UNDER_WAY[job.kind])
             for job in running:
                 job.cancel()
             number = next(reversed(self._jobs), 0) + 1

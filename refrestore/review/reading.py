@@ -125,7 +125,11 @@ class Reader:
             version = self.version()
             if self._view is None or self._view.version != version:
                 scan = self.project.scan_id()
-                if self._found is None or self._found.scan != scan:
+                # A drawn face is a track more.
+                if self._found is None or (self._found.scan, len(self._found.tracks)) != (
+                    scan,
+                    self.project.track_count(),
+                ):
                     self._found = Found(self.project)
                 self._view = View(self.project, self._found, version)
             return self._view

@@ -171,6 +171,18 @@ class PreviewRequest(Entry):
     strength: Strengths | None = None
 
 
+Pixel = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+
+
+class DrawingRequest(Entry):
+    """A face that the scan missed: left, top, right, bottom in display pixels; whose it is."""
+
+    at: Seconds
+    box: Annotated[list[Pixel], Field(min_length=4, max_length=4)]
+    identity: Number | None = None
+    name: Name | None = None
+
+
 class RenderRequest(Entry):
     """A render of the video or a part of it."""
 

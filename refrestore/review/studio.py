@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import chain
@@ -28,6 +28,7 @@ from .shelf import Shelf
 if TYPE_CHECKING:  # torch takes seconds to import, and the page needs none of it
     from refrestore.render.preview import Preview, Previewer
     from refrestore.render.toolbox import Toolbox
+    from refrestore.scan.draw import Box, Pencil
 
 SHOWN_EVERY = 1.0
 """Seconds between the frames that a render shows."""
@@ -84,6 +85,13 @@ class Studio:
         from refrestore.render.toolbox import open_toolbox
 
         return open_toolbox(self._settings.runtime)
+
+    @cached_property
+    def pencil(self) -> Pencil:
+        """The networks that follow a drawn face."""
+        from refrestore.scan.draw import Pencil
+
+        return Pencil.open(self._settings.runtime)
 
     @cached_property
     def project(self) -> Project:
@@ -205,6 +213,26 @@ class Studio:
             "page": file_url(job, "report.html"),
             "summary": summary,
         }
+
+    def draw(
+        self, job: Job, at: Fraction, box: Box, identity: int | None, name: str | None
+    ) -> Json:
+        """Follow a face from a box; nothing is changed if it is cancelled."""
+        from refrestore.scan.draw import draw_face
+
+        job.progress("open", 0, None)
+        drawn = draw_face(
+            self.project,
+            at,
+            box,
+            pencil=self.pencil,
+            identity=identity,
+            name=name,
+            video=self._settings.video,
+            progress=job.progress,
+        )
+        holders = self.project.identity_of_track()
+        return {**asdict(drawn), "met": sorted({holders[track] for track in drawn.met})}
 
     def close(self) -> None:
         """Close the project, if it was opened."""

@@ -32,6 +32,7 @@ def edit_words(edit: Edit, names: Names) -> str:
         "distinct": f"{_listed([subject, *others])} are different people",
         "split": f"Take {tracks} out as {subject}",
         "move": f"Move {tracks} to {subject}",
+        "draw": f"Draw a face of {subject}",
         "keep": f"Keep {tracks} with {subject}",
         "rename": f"Name person {edit.subject} {wanted}" if wanted else f"Take {subject}'s name",
         "state": f"{_STATES.get(wanted, wanted)} {subject}",
@@ -48,7 +49,9 @@ def group_words(edits: Sequence[Edit], names: Names) -> str | None:
     """Return edits that are undone together in a few words; None where there are none."""
     if not edits:
         return None
-    said = list(dict.fromkeys(edit_words(one, names) for one in edits))
+    # Of a face that was drawn and named the name is the smaller part.
+    order = sorted(edits, key=lambda one: one.action != "draw")
+    said = list(dict.fromkeys(edit_words(one, names) for one in order))
     return said[0] if len(said) == 1 else f"{said[0]}, and {len(said) - 1} more"
 
 

@@ -28,10 +28,10 @@ from refrestore.scan.picture import Picture
 from refrestore.scan.smoothing import interpolate
 from refrestore.types import DoubleArray, Faces, FloatArray
 
-_UNSEEN_SECONDS = 1.0
+UNSEEN_SECONDS = 1.0
 """A face the detector misses this long has gone; what the mesh followed since is dropped."""
 
-_TAIL_SECONDS = 0.2
+TAIL_SECONDS = 0.2
 """What is kept of a track after its last detection if it is never confirmed."""
 
 _SAME_FACE = 0.5
@@ -63,8 +63,8 @@ class Follower:
     def __init__(self, models: FaceModels, settings: ScanSettings, rate: Fraction) -> None:
         self._models = models
         self._settings = settings
-        self._unseen = max(1, round(rate * Fraction(_UNSEEN_SECONDS)))
-        self._tail = max(1, round(rate * Fraction(_TAIL_SECONDS)))
+        self._unseen = max(1, round(rate * Fraction(UNSEEN_SECONDS)))
+        self._tail = max(1, round(rate * Fraction(TAIL_SECONDS)))
         self._pending: list[Picture] = []
         self._live: list[Followed] = []
         self._done: list[Followed] = []

@@ -38,6 +38,11 @@ class Picture:
         """Presentation time in seconds."""
         return self._frame.time
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in display pixels."""
+        return self._frame.geometry.display_size
+
     @cached_property
     def display(self) -> ImageArray:
         """The whole picture, (H, W, 3) RGB in display pixels, as exactly as it can be read."""

@@ -87,29 +87,42 @@ def finish_shot(
     single = [part for whole in followed for part in _one_person_each(whole)]
     mended = _bridge(_without_slips(_without_duplicates(single)), rate)
     kept = sorted((part for part in mended if _is_face(part)), key=lambda part: part.first)
-    finished = []
-    for number, part in enumerate(kept, start=first_id):
-        faces = smooth_track(part.faces(), rate).with_columns(
-            track=np.full(len(part.rows), number, np.int64)
-        )
-        embedding, weight = pool(part.best.samples)
-        size = float(np.median(faces.size))
-        track = Track(
-            id=number,
-            shot=shot,
-            first=part.first,
-            stop=part.last + 1,
-            embedding=embedding,
-            embedding_weight=weight,
-            quality=max((sample.quality for sample in part.best.samples), default=0.0),
-            size=size,
-            weak=size < FOUNDING_SIZE or weight < FOUNDING_WEIGHT,
-        )
-        shown = part.best.thumbnail
-        finished.append(
-            ShotTrack(track, faces, part.best.telling(), None if shown is None else shown.image)
-        )
-    return finished
+    return [
+        _finished(part, number, shot=shot, rate=rate)
+        for number, part in enumerate(kept, start=first_id)
+    ]
+
+
+def finish_drawn(followed: Followed, frame: int, *, shot: int, rate: Fraction) -> ShotTrack:
+    """Turn what was followed from a box into a track, numbered 0.
+
+    Where it changed over to another person, the part that is nearest to the frame on which the
+    box was drawn is meant. That it is a face is the user's word.
+    """
+    parts = _one_person_each(followed)
+    meant = min(parts, key=lambda part: max(part.first - frame, frame - part.last))
+    return _finished(meant, 0, shot=shot, rate=rate)
+
+
+def _finished(part: Followed, number: int, *, shot: int, rate: Fraction) -> ShotTrack:
+    faces = smooth_track(part.faces(), rate).with_columns(
+        track=np.full(len(part.rows), number, np.int64)
+    )
+    embedding, weight = pool(part.best.samples)
+    size = float(np.median(faces.size))
+    track = Track(
+        id=number,
+        shot=shot,
+        first=part.first,
+        stop=part.last + 1,
+        embedding=embedding,
+        embedding_weight=weight,
+        quality=max((sample.quality for sample in part.best.samples), default=0.0),
+        size=size,
+        weak=size < FOUNDING_SIZE or weight < FOUNDING_WEIGHT,
+    )
+    shown = part.best.thumbnail
+    return ShotTrack(track, faces, part.best.telling(), None if shown is None else shown.image)
 
 
 def pool(samples: list[Sample]) -> tuple[FloatArray | None, float]:

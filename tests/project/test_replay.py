@@ -20,6 +20,9 @@ from refrestore.project.edits import (
 from refrestore.project.scanning import carry_ids
 
 ABOUT_PEOPLE = [one for one in get_args(EditAction) if one not in (*CLOSE_UP_ACTIONS, "strength")]
+DRAWN = 50
+"""From here on tracks that no scan found."""
+
 AUTOMATIC = {1: (1, 2, 3), 2: (4, 5), 3: (6,), 4: (7, 8, 9)}
 
 
@@ -78,6 +81,13 @@ def histories(draw, length=8):
             chosen = draw(st.lists(st.sampled_from(ids), min_size=2, max_size=3, unique=True))
             groups = [(i, now.people[i].tracks) for i in chosen]
             edits.append(edit(number, "distinct", chosen[0], groups))
+        elif action == "draw":
+            drawn = (None, (DRAWN + number,))
+            if draw(st.booleans()):
+                edits.append(edit(number, "draw", subject, [drawn, (subject, tracks)]))
+            else:
+                edits.append(edit(number, "draw", fresh, [drawn]))
+                fresh += 1
         else:
             value = draw(
                 st.sampled_from(["restore", "ignore", "not_a_face"])
@@ -91,7 +101,8 @@ def histories(draw, length=8):
 @given(histories())
 def test_tracks_are_neither_lost_nor_doubled(edits):
     tracks = [track for held in people(replay(AUTOMATIC, edits)).values() for track in held]
-    assert sorted(tracks) == list(range(1, 10))
+    drawn = [DRAWN + one.id for one in edits if one.action == "draw"]
+    assert sorted(tracks) == [*range(1, 10), *drawn]
 
 
 @given(histories())
@@ -107,7 +118,7 @@ def test_every_edit_does_what_it_says(edits):
         expected = dict(before.people)
         subject = expected.get(last.subject, Person(last.subject, ()))
         about = set(last.tracks)
-        if last.action in ("merge", "split", "move"):
+        if last.action in ("merge", "split", "move", "draw"):
             for identity, person in before.people.items():
                 left = tuple(track for track in person.tracks if track not in about)
                 expected[identity] = replace(person, tracks=left)
@@ -159,7 +170,8 @@ def test_merge_then_split_gives_the_tracks_back(edits):
 @given(histories(), st.permutations(range(1, 10)))
 def test_a_scan_that_only_numbers_differently_gives_the_same_people(edits, numbers):
     """The same faces under other track numbers, identities carried over: nothing changes."""
-    new = dict(enumerate(numbers, start=1))
+    drawn = {t: t for one in edits if one.action == "draw" for t in one.tracks if t >= DRAWN}
+    new = {**dict(enumerate(numbers, start=1)), **drawn}
     again = {i: tuple(new[track] for track in tracks) for i, tracks in AUTOMATIC.items()}
     moved = [
         replace(
@@ -190,7 +202,7 @@ def test_lost_tracks_never_break_a_replay(edits, lost):
     ]
     outcome = replay(again, fewer)
     found = [track for held in people(outcome).values() for track in held]
-    assert sorted(found) == sorted(set(range(1, 10)) - lost)
+    assert sorted(t for t in found if t < DRAWN) == sorted(set(range(1, 10)) - lost)
     assert set(outcome.unapplied) <= {one.id for one in edits}
 
 
@@ -339,3 +351,19 @@ def test_ids_that_a_merge_hid_come_back_where_the_scan_separates_again():
 
 def test_new_people_get_new_ids():
     assert carry_ids([(1,), (2,)], {}, [{}, {}], 4) == {4: (1,), 5: (2,)}
+
+
+def test_a_drawn_face_that_a_later_scan_finds_stays_whose_it_is_there():
+    drawn = edit(1, "draw", 9, [(None, (10, 50))])
+    outcome = replay({1: (10, 11)}, [drawn])
+    assert people(outcome) == {1: (10, 11), 9: (50,)}
+    assert outcome.unapplied == ()
+
+
+def test_a_drawn_face_that_the_user_gave_to_somebody_is_theirs_in_a_later_scan_too():
+    drawn = edit(1, "draw", 1, [(None, (20,)), (1, (10,))])
+    assert people(replay({1: (10,), 2: (20, 21)}, [drawn])) == {1: (10, 20), 2: (21,)}
+    gone = edit(1, "draw", 1, [(None, (50,)), (1, ())])
+    outcome = replay({1: (10,)}, [gone])  # whoever has the number now is somebody else
+    assert people(outcome) == {1: (10,)}
+    assert outcome.unapplied == (1,)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from . import answers, look, references, review
+from . import answers, draw, look, references, review
 
 app = typer.Typer(help="Look at the people of a project and correct them.", no_args_is_help=True)
-for module in (look, answers, review):
+for module in (look, answers, draw, review):
     module.register(app)
 app.add_typer(references.app, name="references")

@@ -134,6 +134,8 @@ def edit_words(edit: Edit) -> str:
     if edit.action in ("move", "split"):
         new = " (new)" if edit.action == "split" else ""
         return f"move {tracks} --to {edit.subject}{new}"
+    if edit.action == "draw":
+        return f"draw track {tracks} --to {edit.subject}"
     if edit.action == "keep":
         return f"keep {tracks} with {edit.subject}"
     value = "" if edit.value is None else f" {edit.value}"

@@ -114,4 +114,12 @@ export const HELP = [
       ["Space", "Play, pause the loop"],
     ],
   ],
+  [
+    "Draw a face",
+    [
+      ["Enter", "A box on the picture that has the focus"],
+      ["Arrows", "Move the box, with Shift change its size"],
+      ["Esc", "Take the box away"],
+    ],
+  ],
 ];

@@ -1,6 +1,7 @@
 // @ts-check
 import { Banners, HistoryPanel, TopBar } from "./chrome.js";
 import { DialogHost } from "./dialog.js";
+import { Draw } from "./draw.js";
 import { Icon } from "./icons.js";
 import { html, render } from "./lib.js";
 import { Notes } from "./notes.js";
@@ -17,6 +18,7 @@ function View() {
   const { view, id } = route.value;
   if (view === "people" && id !== null) return html`<${PersonView} id=${id} />`;
   if (view === "timeline") return html`<${TimelineView} />`;
+  if (view === "draw") return html`<${Draw} />`;
   if (view === "preview") return html`<${Preview} />`;
   if (view === "profiles") return html`<${Profiles} />`;
   if (view === "render") return html`<${Render} />`;

@@ -311,7 +311,8 @@ export function People() {
         ${
           identities.value.length
             ? "Choose Everybody, or search for another name."
-            : "The scan saw no faces large enough to follow."
+            : html`The scan saw no faces large enough to follow.${" "}
+                <a href="#/draw">Draw one on a frame</a>, and it is followed from there.`
         }
       </p>
     </div>`

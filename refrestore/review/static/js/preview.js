@@ -223,6 +223,7 @@ export function Preview() {
           </div>
           <${Faces}
             still=${still}
+            at=${at}
             person=${person}
             jump=${jump}
           />

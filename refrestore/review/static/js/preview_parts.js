@@ -3,6 +3,7 @@
 
 import { Icon } from "./icons.js";
 import { html } from "./lib.js";
+import { drawAddress } from "./router.js";
 import { byId } from "./store.js";
 import { Strength } from "./strength.js";
 import { clock, counted } from "./words.js";
@@ -64,8 +65,9 @@ export function LoopBar({ loop, player, askLoop, dropLoop, busy }) {
   </div>`;
 }
 
-/** @param {{still: StillResult | null, person: number | null, jump: (face: FaceBox) => void}} props */
-export function Faces({ still, person, jump }) {
+/** @param {{still: StillResult | null, at: number, person: number | null,
+ *   jump: (face: FaceBox) => void}} props */
+export function Faces({ still, at, person, jump }) {
   const asked = (/** @type {FaceBox} */ face) => Number(face.identity === person);
   const boxes = [...(still?.boxes ?? [])].sort((a, b) => asked(b) - asked(a));
   return html`<aside class="preview-faces" aria-label="Faces of this moment">
@@ -101,6 +103,9 @@ export function Faces({ still, person, jump }) {
         </li>`;
       })}
     </ul>
+    <p>
+      <a href=${`#/${drawAddress(at)}`} data-testid="draw-here">Draw a face that is missing</a>
+    </p>
     ${
       still &&
       html`<p class="quiet">

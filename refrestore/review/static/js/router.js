@@ -34,6 +34,9 @@ export function settle(to) {
   route.value = read();
 }
 
+/** @param {number} at seconds */
+export const drawAddress = (at) => `draw?at=${at.toFixed(3)}`;
+
 /**
  * @param {number} at seconds
  * @param {number | null} [identity]

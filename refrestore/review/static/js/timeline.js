@@ -31,7 +31,8 @@ export function TimelineView() {
     <div class="title-line">
       <h1>Timeline</h1>
       <p class="quiet summary">
-        ${duration(to - from)}, ${counted(shots, "shot")}. Press a bar to preview that moment.
+        ${duration(to - from)}, ${counted(shots, "shot")}. Press a bar to preview that moment. Somebody
+        is missing? <a href="#/draw">Draw a face</a>.
       </p>
       <label class="zoom">
         <span>Zoom</span>

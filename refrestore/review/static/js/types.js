@@ -101,12 +101,18 @@
 /** @typedef {{start: number, end: number, before: string, after: string, width: number,
  *   height: number}} LoopResult */
 
+/** @typedef {{track: number, identity: number, name: string,
+ *   box: [number, number, number, number]}} KnownFace in pixels of the film */
+
+/** @typedef {{identity: number, track: number, first: number, stop: number, start: number,
+ *   end: number, references: number, met: number[]}} DrawResult `met`: who is seen where it ends */
+
 /** @typedef {{output: string, report: string, page: string, summary: unknown}} RenderResult */
 
 /**
  * @typedef {object} Job
  * @property {string} id
- * @property {"preview" | "loop" | "render"} kind
+ * @property {"preview" | "loop" | "draw" | "render"} kind
  * @property {"running" | "done" | "failed" | "cancelled"} state
  * @property {string} stage
  * @property {number} done

@@ -54,6 +54,7 @@ export const percent = (share) => `${Math.round(share * 100)} %`;
 const STAGES = {
   waiting: "Waiting",
   read: "Reading the film",
+  follow: "Following the face",
   refine: "Following the faces",
   restore: "Restoring",
   render: "Rendering",

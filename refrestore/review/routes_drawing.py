@@ -1,0 +1,63 @@
+"""Draw a face that the scan missed: who is known at a moment, and the following of a box."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from refrestore.media.moments import frame_at
+from refrestore.project.film import project_film
+
+from .cards import Json
+from .failures import NotFoundError
+from .place import Place
+from .schemas import DrawingRequest
+
+
+def drawing_routes(place: Place) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(prefix="/api")
+
+    @routes.get("/moment")
+    def moment(at: Annotated[float, Query(ge=0, allow_inf_nan=False)]) -> Json:
+        return _moment(place, at)
+
+    @routes.post("/drawings")
+    def drawing(wanted: DrawingRequest) -> Json:
+        at, (left, top, right, bottom) = Fraction(repr(wanted.at)), wanted.box
+        job = place.jobs.start(
+            "draw",
+            lambda job: place.studio.draw(
+                job, at, (left, top, right, bottom), wanted.identity, wanted.name
+            ),
+        )
+        return {"job": job.id}
+
+    return routes
+
+
+def _moment(place: Place, at: float) -> Json:
+    """Return the faces that are known in the frame that `moment.jpg` shows at a time."""
+    view = place.reader.view()
+    info = project_film(place.project, place.settings.video)
+    frame = frame_at(info.start + Fraction(repr(at)), info, view.found.entries)
+    if frame is None:
+        raise NotFoundError(f"The film is over at {at:g} s.")
+    found = place.project.faces(first=frame, stop=frame + 1)
+    tracks = [] if found.track is None else found.track.tolist()
+    return {
+        "version": view.version,
+        "frame": frame,
+        "faces": [
+            {
+                "track": track,
+                "identity": view.holders[track],
+                "name": view.identities[view.holders[track]].name,
+                "box": [round(float(edge), 1) for edge in box],
+            }
+            for track, box in zip(tracks, found.box, strict=True)
+            if track in view.holders
+        ],
+    }
