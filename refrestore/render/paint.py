@@ -17,7 +17,7 @@ from refrestore.render.around import Around
 from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.frames import HELD_BYTES
 from refrestore.render.painted import Account, Changed, Example, Face, Painted, Witness
-from refrestore.render.refine import Tools
+from refrestore.render.refine import Tools, errors
 from refrestore.render.work import Work
 from refrestore.restore import burst
 from refrestore.restore.camera import (
@@ -211,8 +211,9 @@ class _Painter:
         images, masks = done.images, done.masks
         blurred = burst.share(batch.blur)
         if blurred.any():
-            guided = np.array([len(used) > 0 for used in done.used]) * batch.guided
-            images = burst.agreeing(images, seen, batch.blur, guided)
+            banks = [self._tools.bank_of(int(identity)) for identity in batch.identity]
+            wrong = errors(done, banks, batch.guided)
+            images = burst.agreeing(images, seen, batch.blur, wrong)
             meshes = sent(torch.from_numpy(batch.landmarks), before.device)
             heads = head_masks(meshes, side)
             heads *= sent(torch.from_numpy(blurred), before.device)[:, None, None]

@@ -39,7 +39,7 @@ from refrestore.restore.guard import (
     judge,
     recognise,
 )
-from refrestore.restore.restorer import Restorer
+from refrestore.restore.restorer import Restored, Restorer
 from refrestore.restore.temporal import smooth
 from refrestore.types import (
     DENSE_LANDMARKS,
@@ -275,13 +275,37 @@ def _look(
         recogniser.embed(arcface_crops(faces, landmarks))
         for faces in (
             pictures,
-            burst.agreeing(plain.images, images, blur, np.zeros(len(rows))),
-            burst.agreeing(guided.images, images, blur, np.ones(len(rows))),
+            burst.agreeing(plain.images, images, blur, errors(plain, banks)),
+            burst.agreeing(guided.images, images, blur, errors(guided, banks)),
         )
     )
     restored[[bank is None for bank in banks]] = np.nan
     shrunk = shrunk_cosines(pictures, landmarks, as_input, recogniser)
     return _Seen(rows, as_input, unreferenced, restored, shrunk, blur)
+
+
+def errors(
+    made: Restored, banks: Sequence[ReferenceBank | None], guided: FloatArray | None = None
+) -> FloatArray:
+    """Return how much of restored faces is expected to be wrong, (N,), for `burst.agreeing`.
+
+    Parameters
+    ----------
+    banks
+        What they could be restored from.
+    guided : (N,), optional
+        Weight of the references; default 1.
+    """
+    weights = np.ones(len(banks), np.float32) if guided is None else guided
+    photos = np.array(
+        [
+            -1.0 if bank is None or not used else bank.photos_among(used)
+            for bank, used in zip(banks, made.used, strict=True)
+        ]
+    )
+    weights = np.where(photos < 0, 0, weights)
+    result: FloatArray = (1 - weights) * burst.OWN_ERROR + weights * photos * burst.PHOTOS_ERROR
+    return result.astype(np.float32)
 
 
 def _of_frame(bank: ReferenceBank | None, frame: int) -> list[int]:

@@ -210,6 +210,10 @@ class ReferenceBank:
         """Return the rows that were taken from a frame of the project's video."""
         return self.rows_between(frame, frame + 1)
 
+    def photos_among(self, rows: Sequence[int]) -> float:
+        """Return the share of rows that are no frames of the project's video, 0..1."""
+        return float(np.mean(self.frames[list(rows)] == PHOTO)) if rows else 0.0
+
     def rows_between(self, first: int, stop: int) -> list[int]:
         """Return the rows that were taken from frames of the project's video, half open."""
         return [int(row) for row in np.flatnonzero((self.frames >= first) & (self.frames < stop))]

@@ -64,8 +64,9 @@ missing in all of them alike."""
 LEVEL_PRIOR = 1.0
 """How strongly a face's fine detail is expected to be a sharp face's, beside what is measured."""
 
-OWN_ERROR, REFERENCES_ERROR = 0.03, 0.1
-"""Power of a restored face's error beside a sharp face's, without references and from them."""
+OWN_ERROR, PHOTOS_ERROR = 0.03, 0.1
+"""Power of a restored face's error beside a sharp face's, without references and from photos of
+other days. From the film's own close-ups it is less than what a codec does to all frames alike."""
 
 MOST = 3.0
 """Times that a frequency is raised at most."""
@@ -312,13 +313,13 @@ def sharpened(faces: Tensor, images: Tensor, blur: FloatArray) -> Tensor:
 
 
 def agreeing(
-    restored: Tensor, images: Tensor, blur: FloatArray, guided: NDArray[np.floating]
+    restored: Tensor, images: Tensor, blur: FloatArray, error: NDArray[np.floating]
 ) -> Tensor:
     """Return restored faces that look, once blurred as the film is, as their frames show them.
 
-    A restorer gets some of a sharp face's power wrong (`OWN_ERROR`, `REFERENCES_ERROR`): where blur
-    and noise have left anything of a frequency, the frames correct it (a Wiener filter of the
-    difference). Lids that were opened close, glasses that only a reference has fade.
+    A restorer gets some of a sharp face's power wrong: where blur and noise have left anything of a
+    frequency, the frames correct it (a Wiener filter of the difference). Lids that were opened
+    close, glasses that only a reference has fade.
 
     Parameters
     ----------
@@ -326,14 +327,14 @@ def agreeing(
         RGB 0..1.
     images, blur
         As for `sharpened`.
-    guided : (B,)
-        Weight of the references that they were restored from, 0..1.
+    error : (B,)
+        How much power of a restored face is wrong, beside a sharp face's (`OWN_ERROR`); 0 believes
+        it.
     """
     observed = _Spectrum.of(images, blur)
     wrong = observed.values - observed.left * _by_frequency(restored, observed.margin)
     weights = sent(torch.from_numpy(share(blur)), images.device)[:, None, None, None]
-    error = OWN_ERROR + (REFERENCES_ERROR - OWN_ERROR) * guided.astype(np.float32)
-    power = sent(torch.from_numpy(error), images.device)[:, None, None]
+    power = sent(torch.from_numpy(error.astype(np.float32)), images.device)[:, None, None]
     correction = observed.picture(wrong * observed.gain(power))[:, None]
     return torch.where(weights > 0, (restored + weights * correction).clamp(0, 1), restored)
 

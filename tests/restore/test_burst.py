@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from refrestore.restore import burst
 from refrestore.restore.burst import (
+    OWN_ERROR,
+    PHOTOS_ERROR,
     agreeing,
     blur_of,
     measured,
@@ -93,13 +95,15 @@ def test_what_a_reference_made_wrong_is_put_right_by_the_frames() -> None:
     given, images, blur = seen([filmed(truth, 4.0, 4.0, 0.02, number) for number in range(9)])
     wrong = truth.clone()
     wrong[:, 120:136, 80:176] -= 0.2
-    made = agreeing(wrong[None], images, blur, np.ones(1))[0]
+    made = agreeing(wrong[None], images, blur, np.full(1, PHOTOS_ERROR))[0]
     assert error(made, truth) < 0.5 * error(wrong, truth)
-    alone = agreeing(wrong[None], images, blur, np.zeros(1))[0]
+    alone = agreeing(wrong[None], images, blur, np.full(1, OWN_ERROR))[0]
     assert error(made, truth) < error(alone, truth) < error(wrong, truth)
-    right = agreeing(truth[None], images, blur, np.ones(1))[0]
+    right = agreeing(truth[None], images, blur, np.full(1, PHOTOS_ERROR))[0]
     assert error(right, truth) < 0.3 * error(given[0], truth)
     sharp = agreeing(wrong[None], images, np.zeros_like(blur), np.ones(1))
+    believed = agreeing(wrong[None], images, blur, np.zeros(1))
+    assert torch.allclose(believed[0], wrong, atol=1e-6)
     assert torch.equal(sharp[0], wrong)
 
 
