@@ -146,7 +146,7 @@ class Bench:
                 face: torch.Tensor = face, near: Callable[[], Any] = near
             ) -> tuple[torch.Tensor, torch.Tensor, FloatArray]:
                 seen = burst.measured(face, [near()])
-                blur = burst.blur_of(seen.power.numpy(), seen.noise.numpy())
+                blur = seen.blur()
                 return burst.sharpened(face, seen.images, blur), seen.images, blur
 
             sharp, seen, blur = drawn()

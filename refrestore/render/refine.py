@@ -221,7 +221,7 @@ class _Seen(NamedTuple):
         Embeddings; restored is NaN where there are no references.
     shrunk : (N, 3)
         See `render.afar.shrunk_cosines`.
-    blur : (N, 5)
+    blur : (N, 6)
         See `restore.burst.blur_of`.
     """
 
@@ -256,7 +256,7 @@ def _look(
     blur = np.zeros((len(rows), burst.TERMS), np.float32)
     if tools.switches.burst:
         seen = burst.measured(pictures, around)
-        blur = burst.blur_of(seen.power.cpu().numpy(), seen.noise.cpu().numpy())
+        blur = seen.blur()
         blur[[len(others) < burst.FEWEST for others in around]] = 0
         images, drawn = seen.images, burst.sharpened(pictures, seen.images, blur)
     banks = [tools.bank_of(int(identity)) for identity in work.identity]
@@ -376,7 +376,7 @@ def _along_tracks(work: Work, values: FloatArray) -> FloatArray:
 
 
 def _blurs(whole: Work, batches: Sequence[_Seen]) -> FloatArray:
-    """Return what the film did to every face, (N, 5), by the sampled ones of its track."""
+    """Return what the film did to every face, (N, 6), by the sampled ones of its track."""
     blurs = np.zeros((len(whole), burst.TERMS), np.float32)
     if not batches:
         return blurs

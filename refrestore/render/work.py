@@ -40,7 +40,7 @@ class Work:
         In crop pixels; zeros until refined.
     guided : (N,) float32
         Weight of the references, 1 until the guard says otherwise.
-    blur : (N, 5) float32
+    blur : (N, 6) float32
         What the film did to it (`burst.blur_of`), zeros until refined.
     """
 

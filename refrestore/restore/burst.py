@@ -78,7 +78,16 @@ and 40 px a crop are resolved, of which a face has two thirds."""
 FEWEST = 3
 """Neighbours that a face must have to be drawn from: fewer say nothing of its noise."""
 
-TERMS = 5
+CODED, ANALOGUE = 0.8, 1.0
+"""Amplitude of a single frame's noise in `MIDDLE` (of faces of 0..1 in a spectrum of
+`SPECTRUM_SIDE`) up to which a codec may have taken it away, and its like is left in all frames
+together, and from which it is the film's own. Tapes have .8 to 1.4, far shots that were compressed
+.4 to 1."""
+
+MIDDLE = (8.0, 20.0)
+"""Cycles a crop."""
+
+TERMS = 6
 """Numbers that say what a film does to a face, see `blur_of`."""
 
 
@@ -92,11 +101,18 @@ class Burst:
         RGB.
     power, noise : (B, bins)
         Power of the faces' luma by frequency, and how much of it is noise.
+    count : (B,)
+        Frames that agree, about.
     """
 
     images: Tensor
     power: Tensor
     noise: Tensor
+    count: Tensor
+
+    def blur(self) -> FloatArray:
+        """Return `blur_of` its faces; waits for the device."""
+        return blur_of(*(one.cpu().numpy() for one in (self.power, self.noise, self.count)))
 
 
 def together(faces: Tensor, near: Sequence[Sequence[Tensor]]) -> Tensor:
@@ -126,7 +142,8 @@ def measured(faces: Tensor, near: Sequence[Sequence[Tensor]]) -> Burst:
         noise = noise + spectra((placed - images) * weight)
         cells = F.interpolate(weight, size=SPECTRUM_SIDE, mode="area")[:, 0]
         number = number + (cells * window).sum((1, 2)) / window.sum()
-    return Burst(images, spectra(images), noise / (number * (number - 1).clamp(min=1))[:, None])
+    noise = noise / (number * (number - 1).clamp(min=1))[:, None]
+    return Burst(images, spectra(images), noise, number)
 
 
 def _laid(
@@ -252,20 +269,23 @@ def face_power(along: DoubleArray, across: DoubleArray) -> DoubleArray:
     return result
 
 
-def blur_of(power: FloatArray, noise: FloatArray) -> FloatArray:
+def blur_of(power: FloatArray, noise: FloatArray, count: FloatArray) -> FloatArray:
     """Return what a film does to faces, (B, `TERMS`).
 
     First how blurred they are along the lines and across, b: a frequency of f cycles a crop keeps
     exp(-b f^2 / 2) of its amplitude. Then their noise beside a sharp face's power: its log is a
-    parabola over the log of frequency (in units of the first ring), constant term first. All of
-    them can be averaged over time.
+    parabola over the log of frequency (in units of the first ring), constant term first. Last the
+    amplitude of a single frame's noise in `MIDDLE`. All of them can be averaged over time.
 
     Parameters
     ----------
-    power, noise : (B, bins)
+    power, noise, count
         As in `Burst`.
     """
     along, across = _places()
+    radius = np.sqrt(along + across)
+    middle = (radius > MIDDLE[0]) & (radius < MIDDLE[1])
+    amplitude = np.sqrt((noise * count[:, None])[:, middle].mean(1))
     noise = np.maximum(NOISE * noise.astype(np.float64), 1e-12)
     power = np.maximum(power.astype(np.float64), 1e-12)
     expected = face_power(along, across)
@@ -284,7 +304,14 @@ def blur_of(power: FloatArray, noise: FloatArray) -> FloatArray:
         level, *blurs = np.linalg.solve(normal, falls.T @ (weight * left[row]))
         beside = np.log(noise[row]) - expected[row] - level
         result[row, :2] = np.maximum(blurs, 0)
-        result[row, 2:] = np.linalg.lstsq(parabola, beside, rcond=None)[0]
+        result[row, 2:5] = np.linalg.lstsq(parabola, beside, rcond=None)[0]
+    result[:, 5] = amplitude
+    return result
+
+
+def analogue(blur: FloatArray) -> FloatArray:
+    """Return how far the noise of faces is their film's own, and not a codec's, (B,), 0..1."""
+    result: FloatArray = ((blur[:, 5] - CODED) / (ANALOGUE - CODED)).clip(0, 1).astype(np.float32)
     return result
 
 
@@ -319,7 +346,8 @@ def agreeing(
 
     A restorer gets some of a sharp face's power wrong: where blur and noise have left anything of a
     frequency, the frames correct it (a Wiener filter of the difference). Lids that were opened
-    close, glasses that only a reference has fade.
+    close, glasses that only a reference has fade. Not where a codec took the noise away: what it
+    left out with it is missing in all frames alike, and would be believed.
 
     Parameters
     ----------
@@ -334,7 +362,8 @@ def agreeing(
     observed = _Spectrum.of(images, blur)
     wrong = observed.values - observed.left * _by_frequency(restored, observed.margin)
     weights = sent(torch.from_numpy(share(blur)), images.device)[:, None, None, None]
-    power = sent(torch.from_numpy(error.astype(np.float32)), images.device)[:, None, None]
+    wrong_power = (error * analogue(blur)).astype(np.float32)
+    power = sent(torch.from_numpy(wrong_power), images.device)[:, None, None]
     correction = observed.picture(wrong * observed.gain(power))[:, None]
     return torch.where(weights > 0, (restored + weights * correction).clamp(0, 1), restored)
 

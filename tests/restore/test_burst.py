@@ -15,7 +15,6 @@ from refrestore.restore.burst import (
     OWN_ERROR,
     PHOTOS_ERROR,
     agreeing,
-    blur_of,
     measured,
     share,
     sharpened,
@@ -59,7 +58,7 @@ def error(one: Tensor, other: Tensor) -> float:
 
 def seen(frames: list[Tensor]) -> tuple[Tensor, Tensor, np.ndarray]:
     made = measured(frames[0][None], [frames[1:]])
-    return frames[0][None], made.images, blur_of(made.power.numpy(), made.noise.numpy())
+    return frames[0][None], made.images, made.blur()
 
 
 def test_a_blurred_noisy_face_comes_nearer_to_the_sharp_one() -> None:
@@ -93,6 +92,7 @@ def test_what_a_reference_made_wrong_is_put_right_by_the_frames() -> None:
     """A dark bar, as of glasses that only a reference has, fades; fine detail stays."""
     truth = face()
     given, images, blur = seen([filmed(truth, 4.0, 4.0, 0.02, number) for number in range(9)])
+    blur[:, 5] = burst.ANALOGUE
     wrong = truth.clone()
     wrong[:, 120:136, 80:176] -= 0.2
     made = agreeing(wrong[None], images, blur, np.full(1, PHOTOS_ERROR))[0]
@@ -101,6 +101,10 @@ def test_what_a_reference_made_wrong_is_put_right_by_the_frames() -> None:
     assert error(made, truth) < error(alone, truth) < error(wrong, truth)
     right = agreeing(truth[None], images, blur, np.full(1, PHOTOS_ERROR))[0]
     assert error(right, truth) < 0.3 * error(given[0], truth)
+    coded = blur.copy()
+    coded[:, 5] = 0.5
+    kept = agreeing(wrong[None], images, coded, np.full(1, PHOTOS_ERROR))[0]
+    assert torch.allclose(kept, wrong, atol=1e-6)
     sharp = agreeing(wrong[None], images, np.zeros_like(blur), np.ones(1))
     believed = agreeing(wrong[None], images, blur, np.zeros(1))
     assert torch.allclose(believed[0], wrong, atol=1e-6)
