@@ -184,7 +184,7 @@ def test_photos_of_somebody_else_are_refused(shared, store, tmp_path):
     assert built.profile.recogniser
     with pytest.raises(ProfileError, match="different people, none of them in most"):
         build_profile("Both", photos=[*own[:3], *other[:3]], store=store, runtime=RUNTIME)
-    with pytest.raises(ProfileError, match=r"No photo .* can be used; .*broken\.jpg"):
+    with pytest.raises(ProfileError, match=r"No photo .* can be used, give .*; .*broken\.jpg"):
         build_profile("None", photos=[broken], store=store, runtime=RUNTIME)
     assert store.list() == ["Anna"]
     matches, rejected = match_pictures([own[0], other[3], broken], [built.profile], RUNTIME)

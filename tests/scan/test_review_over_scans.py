@@ -101,7 +101,8 @@ def test_decisions_survive_another_scan_and_can_all_be_undone(film, runtime, tmp
         project.drop_close_ups([close_up.id])
         project.use_close_ups([close_up.id])
         project.drop_close_ups([close_up.id])
-        assert {edit.action for edit in project.edits()} == set(get_args(EditAction))
+        # What is drawn over scans has tests of its own (test_draw).
+        assert {edit.action for edit in project.edits()} == {*get_args(EditAction)} - {"draw"}
         made = len(project.edits())
     for every in (3, 5):
         scan(film, folder, settings=ScanSettings(detect_every=every), runtime=runtime)
