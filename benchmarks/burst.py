@@ -125,7 +125,8 @@ class Bench:
 
     def restored(self, images: torch.Tensor, mesh: FloatArray) -> torch.Tensor:
         """Return a crop as it is restored without any reference."""
-        return self.tools.restorer.restore(images, mesh, [None]).images
+        drawn = np.ones(1, np.float32)
+        return self.tools.restorer.restore(images, mesh, [None], drawn=drawn).images
 
     @torch.inference_mode()
     def measure(self, film: Path, folder: Path, variants: bool) -> Made:

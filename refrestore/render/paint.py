@@ -377,12 +377,14 @@ def _restore(batch: Work, crops: Tensor, tools: Tools, account: Account) -> Rest
         [] if bank is None else bank.rows_of_frame(int(frame))
         for bank, frame in zip(banks, batch.faces.frame, strict=True)
     ]
+    share = burst.share(batch.blur)
     first = tools.restorer.restore(
         crops,
         batch.landmarks,
         [bank if weight > 0 else None for bank, weight in zip(banks, guided, strict=True)],
         exclude=excluded,
         references=max(1, tools.references),
+        drawn=share,
     )
     for identity, weight, used, own in zip(
         batch.identity, guided, first.used, batch.own, strict=True
@@ -392,7 +394,9 @@ def _restore(batch: Work, crops: Tensor, tools: Tools, account: Account) -> Rest
     images = first.images
     mixed = np.flatnonzero((guided > 0) & (guided < 1))
     if len(mixed):
-        plain = tools.restorer.restore(crops[mixed], batch.landmarks[mixed], [None] * len(mixed))
+        plain = tools.restorer.restore(
+            crops[mixed], batch.landmarks[mixed], [None] * len(mixed), drawn=share[mixed]
+        )
         weights = torch.from_numpy(guided[mixed].astype(np.float32)).to(images.device)
         images[mixed] = torch.lerp(plain.images, images[mixed], weights[:, None, None, None])
     return first

@@ -260,7 +260,8 @@ def _look(
         blur[[len(others) < burst.FEWEST for others in around]] = 0
         images, drawn = seen.images, burst.sharpened(pictures, seen.images, blur)
     banks = [tools.bank_of(int(identity)) for identity in work.identity]
-    plain = tools.restorer.restore(drawn, landmarks, [None] * len(work))
+    share = burst.share(blur)
+    plain = tools.restorer.restore(drawn, landmarks, [None] * len(work), drawn=share)
     guided = tools.restorer.restore(
         drawn,
         landmarks,
@@ -269,6 +270,7 @@ def _look(
             _of_frame(bank, int(frame)) for bank, frame in zip(banks, work.faces.frame, strict=True)
         ],
         references=max(1, tools.references),
+        drawn=share,
     )
     recogniser = tools.models.recogniser
     as_input, unreferenced, restored = (

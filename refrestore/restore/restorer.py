@@ -33,8 +33,9 @@ CPU_PIXELS, CUDA_PIXELS = 256**2, 32 * 512**2
 are slower each."""
 
 UNREFERENCED = 0.5
-"""How far a face goes towards what the network makes of it without any reference: all the way it is
-less noisy but likens what it draws to others (docs/decisions/030 has the table)."""
+"""How far a face that was drawn from its frames goes towards what the network makes of it without
+any reference: the noise is gone, and all the way it likens what it draws to others
+(docs/decisions/030 has the table)."""
 
 HULL_GROWTH = 1.15
 """The mesh ends inside the jaw and under the hairline; what is repaired goes a little further, or a
@@ -98,11 +99,16 @@ class Restored:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Given:
-    """Per face its bank, the rows of it to use, (B, K), and how much each counts, (B, K)."""
+    """What faces are restored from.
+
+    Per face its bank, the rows of it to use, (B, K), how much each counts, (B, K), and, (B,), how
+    much of the network's work is taken where there are none.
+    """
 
     banks: Sequence[ReferenceBank | None]
     rows: IntArray
     weights: FloatArray
+    alone: FloatArray
 
 
 def grown(landmarks: torch.Tensor, growth: float = HULL_GROWTH) -> torch.Tensor:
@@ -171,6 +177,7 @@ class Restorer:
         *,
         exclude: Sequence[Collection[int] | None] | None = None,
         references: int = DEFAULT_REFERENCES,
+        drawn: FloatArray | None = None,
     ) -> Restored:
         """Restore faces of any number of people in one batch.
 
@@ -186,6 +193,8 @@ class Restorer:
             Per face, rows of its bank not to be used (the face's own frame).
         references
             How many to use at most.
+        drawn : (B,), optional
+            How much of each face was drawn from the frames around it (`burst.share`); default 0.
 
         Raises
         ------
@@ -205,6 +214,9 @@ class Restorer:
         images = torch.empty_like(faces)
         confidence = torch.empty_like(masks)
         counts = (chosen >= 0).sum(axis=1)
+        alone = np.ones(len(faces), np.float32)
+        if drawn is not None:
+            alone -= (1 - UNREFERENCED) * drawn
         networks = [self._network(bank) for bank in banks]
         alike = _alike(counts, networks)
         chunk = max(1, self._pixels // size**2)
@@ -215,7 +227,7 @@ class Restorer:
         def restore_part(part: IntArray) -> None:
             with torch.inference_mode():  # holds for one thread only
                 own, number = [banks[row] for row in part], counts[part[0]]
-                given = _Given(own, chosen[part, :number], weights[part, :number])
+                given = _Given(own, chosen[part, :number], weights[part, :number], alone[part])
                 at = torch.from_numpy(part).to(self.device)
                 image, trust = self._restore_alike(networks[part[0]], faces[at], meshes[at], given)
                 images[at], confidence[at] = image, trust
@@ -282,7 +294,8 @@ class Restorer:
         fused = network(faces, pictures, offsets, weights, hull_cells(meshes, size))
         images = fused.images.clamp(0, 1)
         if not count:
-            images = torch.lerp(faces, images, UNREFERENCED)
+            alone = torch.from_numpy(given.alone).to(self.device)[:, None, None, None]
+            images = torch.lerp(faces, images, alone)
         if self.gfpgan is not None:
             images = self._generate(images, fused.confidence)
         return images, fused.confidence[:, 0]

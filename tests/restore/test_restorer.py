@@ -9,7 +9,7 @@ from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.fusion import FusionConfig, FusionNetwork
 from refrestore.restore.gfpgan import Descriptor
 from refrestore.restore.mask import LearntMask, MaskNetwork
-from refrestore.restore.restorer import Restorer, combine, hull_cells
+from refrestore.restore.restorer import UNREFERENCED, Restorer, combine, hull_cells
 from refrestore.types import Reference
 
 SMALL = FusionConfig(channels=16, width=16, encoder_blocks=1, trunk_blocks=1, decoder_blocks=1)
@@ -183,3 +183,14 @@ def test_the_learnt_mask_does_not_depend_on_the_batch(faces):
     for row in range(3):
         alone = restorer.restore(crops[row : row + 1], landmarks[row : row + 1], [None]).masks
         assert torch.equal(alone[0], together[row])
+
+
+def test_of_a_face_drawn_from_its_frames_the_network_redraws_half(faces):
+    crops, meshes = (part[:2] for part in faces)
+    restorer = Restorer(network())
+    whole = restorer.restore(crops, meshes, [None, None]).images
+    both = restorer.restore(crops, meshes, [None, None], drawn=np.float32([0, 1])).images
+    assert torch.equal(both[0], whole[0])
+    half = crops[1] + UNREFERENCED * (whole[1] - crops[1])
+    assert torch.allclose(both[1], half, atol=1e-5)
+    assert float((both[1] - whole[1]).abs().max()) > 1e-3
