@@ -21,9 +21,9 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.media.tensors import sent
-from refrestore.restore.colour import shrunk, stretch
+from refrestore.restore.colour import luma_of, shrunk, stretch
 from refrestore.restore.flow import flow
-from refrestore.restore.steady import CELLS, LUMA
+from refrestore.restore.steady import CELLS, at_side
 from refrestore.restore.warp import warp
 from refrestore.types import DoubleArray, FloatArray
 
@@ -174,7 +174,7 @@ def _slots(faces: Tensor, near: Sequence[Sequence[Tensor]]) -> tuple[list[Tensor
     slots = [
         torch.stack(
             [
-                _at(others[slot], side) if slot < len(others) else face
+                at_side(others[slot], side) if slot < len(others) else face
                 for face, others in zip(faces, near, strict=True)
             ]
         )
@@ -184,22 +184,9 @@ def _slots(faces: Tensor, near: Sequence[Sequence[Tensor]]) -> tuple[list[Tensor
     return slots, sent(torch.from_numpy(there.reshape(count, len(faces))), faces.device)
 
 
-def _at(crop: Tensor, side: int) -> Tensor:
-    if crop.shape[-1] == side:
-        return crop
-    shrinks = side < crop.shape[-1]
-    size = (side, side)
-    return F.interpolate(crop[None], size=size, mode="bilinear", antialias=shrinks)[0]
-
-
-def _luma(images: Tensor) -> Tensor:
-    """Return (B, S, S) of (B, 3, S, S)."""
-    return torch.as_tensor(sum(weight * images[:, plane] for plane, weight in enumerate(LUMA)))
-
-
 def _soft(faces: Tensor) -> Tensor:
     """Return what the flow is found on, (B, s, s) uint8."""
-    small = shrunk(_luma(faces)[:, None], faces.shape[-1] // FLOW_SIDE)
+    small = shrunk(luma_of(faces)[:, None], faces.shape[-1] // FLOW_SIDE)
     radius = int(3 * SOFT)
     at = torch.arange(-radius, radius + 1, device=faces.device)
     kernel = torch.exp(-0.5 * (at / SOFT) ** 2)
@@ -217,7 +204,7 @@ def spectra(images: Tensor) -> Tensor:
     images : (B, 3, S, S)
         Crops, or what two crops differ by.
     """
-    luma = F.interpolate(_luma(images)[:, None], size=SPECTRUM_SIDE, mode="area")[:, 0].float()
+    luma = F.interpolate(luma_of(images)[:, None], size=SPECTRUM_SIDE, mode="area")[:, 0].float()
     window, bins = (sent(torch.from_numpy(one), luma.device) for one in (_window(), _bins()))
     luma = (luma - (luma * window).sum((1, 2), keepdim=True) / window.sum()) * window
     power: Tensor = torch.fft.fft2(luma).abs().square().flatten(1) @ bins
@@ -334,7 +321,7 @@ def sharpened(faces: Tensor, images: Tensor, blur: FloatArray) -> Tensor:
     """
     observed = _Spectrum.of(images, blur)
     raised = observed.values * observed.gain().clamp(min=1)
-    sharp = images + (observed.picture(raised) - _luma(images).float())[:, None]
+    sharp = images + (observed.picture(raised) - luma_of(images).float())[:, None]
     weights = sent(torch.from_numpy(share(blur)), images.device)[:, None, None, None]
     return torch.lerp(faces, sharp, weights).clamp(0, 1)
 
@@ -370,7 +357,7 @@ def agreeing(
 
 def _by_frequency(images: Tensor, margin: int) -> Tensor:
     """Return the luma of crops with a mirrored margin by frequency."""
-    wide = F.pad(_luma(images).float()[:, None], [margin] * 4, mode="reflect")[:, 0]
+    wide = F.pad(luma_of(images).float()[:, None], [margin] * 4, mode="reflect")[:, 0]
     values: Tensor = torch.fft.rfft2(wide)
     return values
 

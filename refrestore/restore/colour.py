@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+LUMA = (0.299, 0.587, 0.114)
+"""ITU-R BT.601."""
+
 LIGHT_BLOCK = 128
 """Crop pixels per cell of the light map: colour and the direction of the light. Finer cells (32 px)
 take features for shading, which cost 0.04 of identity."""
@@ -22,6 +25,11 @@ TINT_CELLS = 32
 
 GAIN_LIMITS = (0.45, 2.2)
 """Beyond these a reference's own noise and compression would show."""
+
+
+def luma_of(images: torch.Tensor) -> torch.Tensor:
+    """Return the brightness, (N, H, W), of RGB (N, 3 or more, H, W)."""
+    return torch.as_tensor(sum(weight * images[:, plane] for plane, weight in enumerate(LUMA)))
 
 
 def match_light(
@@ -132,11 +140,10 @@ def as_tinted(restored: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     restored, source : (B, 3, S, S)
         RGB 0..1.
     """
-    weights = restored.new_tensor([0.299, 0.587, 0.114])[:, None, None]  # ITU-R BT.601 luma
     small = shrunk(source, source.shape[-1] // TINT_CELLS)
     edge = TINT_CELLS // 8
     small = small[..., edge:-edge, edge:-edge]
-    luma = (small * weights).sum(1, keepdim=True)
+    luma = luma_of(small)[:, None]
     colour = small - luma
     light = luma - luma.mean((2, 3), keepdim=True)
     shift = colour.mean((2, 3), keepdim=True)
@@ -144,6 +151,6 @@ def as_tinted(restored: torch.Tensor, source: torch.Tensor) -> torch.Tensor:
     slope = (light * colour).mean((2, 3), keepdim=True) / (power + 1e-6)
     left = (colour - shift - slope * light).square().mean((1, 2, 3), keepdim=True).sqrt()
     share = ((left - GREY) / (COLOURED - GREY)).clamp(0, 1)
-    bright = (restored * weights).sum(1, keepdim=True)
+    bright = luma_of(restored)[:, None]
     tinted = bright + shift + slope * (bright - luma.mean((2, 3), keepdim=True))
     return torch.where(share < 1, torch.lerp(tinted, restored, share).clamp(0, 1), restored)

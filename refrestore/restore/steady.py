@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.media.tensors import parts
-from refrestore.restore.colour import stretch
+from refrestore.restore.colour import luma_of, stretch
 from refrestore.restore.flow import flow
 from refrestore.restore.warp import warp
 from refrestore.types import FloatArray, IntArray
@@ -40,9 +40,6 @@ AGREEMENT = 0.03
 
 MARGIN = 4
 """Cells around what is pasted that are looked at too: what moves in comes from there."""
-
-LUMA = (0.299, 0.587, 0.114)
-"""ITU-R BT.601."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +84,15 @@ class Moment:
         factor = side / self.side
         low, high = self.box[:2] * factor, self.box[2:] * factor
         box = np.concatenate([np.floor(low) - 1, np.ceil(high) + 1]).clip(0, side)
-        layers = _at(self.layers, side)
-        before, grey = _at(self.before, side), greys(layers[None])[0]
+        layers = at_side(self.layers, side)
+        before, grey = at_side(self.before, side), greys(layers[None])[0]
         return replace(self, layers=layers, before=before, box=box.astype(np.int64), grey=grey)
 
 
-def _at(planes: Tensor, side: int) -> Tensor:
+def at_side(planes: Tensor, side: int) -> Tensor:
+    """Return a crop, (C, S, S), as one of another side."""
+    if side == planes.shape[-1]:
+        return planes
     shrinks = side < planes.shape[-1]
     return F.interpolate(planes[None], size=(side, side), mode="bilinear", antialias=shrinks)[0]
 
@@ -100,9 +100,9 @@ def _at(planes: Tensor, side: int) -> Tensor:
 def greys(faces: Tensor) -> Tensor:
     """Return what flow is found on, (N, s, s) uint8, of faces (N, 3 or more, S, S), RGB 0..1."""
     stride = _stride(faces.shape[-1])
-    luma = sum(weight * faces[:, plane] for plane, weight in enumerate(LUMA))
-    small = F.avg_pool2d(torch.as_tensor(luma)[:, None], stride)[:, 0] if stride > 1 else luma
-    return (torch.as_tensor(small) * 255).round_().clamp_(0, 255).to(torch.uint8)
+    luma = luma_of(faces)
+    small = F.avg_pool2d(luma[:, None], stride)[:, 0] if stride > 1 else luma
+    return (small * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def _stride(side: int) -> int:
