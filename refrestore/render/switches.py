@@ -20,6 +20,8 @@ class Switches:
     guard
         A face that is somebody else gets no references, and what came out less like the person
         than it went in is given up (`restore.guard`).
+    energy
+        Texture that references do not share is not averaged away (`blocks.energy_kept`).
     burst
         A blurred face is first drawn from the frames around it (`restore.burst`).
     """
@@ -28,6 +30,7 @@ class Switches:
     as_filmed: bool = True
     mask: bool = True
     guard: bool = True
+    energy: bool = True
     burst: bool = True
 
     @property

@@ -136,6 +136,7 @@ class Toolbox:
         """Return the same with some `Switches` turned off."""
         switches = replace(self.switches, **dict.fromkeys(names, False))
         restorer = self.restorer if switches.mask else self.restorer.unmasked()
+        restorer = restorer if switches.energy else restorer.averaging()
         return replace(self, switches=switches, restorer=restorer)
 
     def digests(self) -> Mapping[str, str]:

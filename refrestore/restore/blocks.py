@@ -8,10 +8,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.restore.colour import shrunk, stretch
+from refrestore.restore.colour import luma_of, shrunk, stretch
 
 CELL = 4
 """Pixels of the working picture per cell of the feature maps: 8 of the 512-px crop."""
+
+MOST_LIFTED = 2.2
+"""Most that a band of an attended mean is raised: the mean of five that have nothing in common has
+the root of a fifth of their strength."""
+
+FLAT = 1e-7
+"""Energy of a band in which nothing is to be seen, luma 0..1: a twelfth of a grey level of 255."""
 
 
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
@@ -65,6 +72,30 @@ def attended(pictures: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
     for index in range(1, pictures.shape[1]):
         total = torch.addcmul(total, pictures[:, index], weights[:, index, None])
     return total
+
+
+@torch.no_grad()
+def energy_kept(band: torch.Tensor, bands: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
+    """Raise a band of an attended mean to the strength that the band has in what it is the mean of.
+
+    Averaging keeps what references agree on and cancels texture: lashes, pores, beards. Cell by
+    cell the energy of the brightness is made as large as the references' own, weighted as they are.
+
+    Parameters
+    ----------
+    band : (B, 3, s, s)
+        Of the mean.
+    bands : (B * K, 1, s, s)
+        The same band of each reference's brightness.
+    attention : (B, K, h, w)
+        What the mean was weighted by.
+    """
+    side = attention.shape[-1]
+    theirs = resized(bands.square(), side).reshape(attention.shape)
+    wanted = (theirs * attention).sum(1, keepdim=True)
+    left = resized(luma_of(band).square()[:, None], side)
+    factor = ((wanted + FLAT) / (left + FLAT)).sqrt().clamp(1, MOST_LIFTED)
+    return band * resized(factor, band.shape[-1])
 
 
 def resized(maps: torch.Tensor, size: int) -> torch.Tensor:

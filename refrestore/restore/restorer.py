@@ -260,6 +260,14 @@ class Restorer:
         other.mask = None
         return other
 
+    def averaging(self) -> Restorer:
+        """Return the same networks without `blocks.energy_kept`: texture is averaged away."""
+        other = copy(self)
+        other.fusion = copy(self.fusion)
+        other.fusion.keeps_energy = False
+        other._adapted = WeakKeyDictionary()
+        return other
+
     def _network(self, bank: ReferenceBank | None) -> FusionNetwork:
         """Return the network for a person: everybody's, or with the person's adapter."""
         if bank is None or bank.adapter is None:

@@ -144,7 +144,8 @@ def test_switches(album, stills, runtime, tmp_path) -> None:
     behind, fused = (table.mean(key, condition, "psnr") for key in ("ours-gfpgan", "ours-none"))
     assert behind != fused
     assert ("gfpgan" in keys) == (find_spec("basicsr") is not None)
-    assert {"references-1", "references-8", "no-mask", "no-guard", "wrong-no-guard"} <= keys
+    assert {"references-1", "references-8", "no-mask", "no-guard", "no-energy"} <= keys
+    assert "wrong-no-guard" in keys
     assert not {"no-steadied", "no-burst", "no-as_filmed"} & keys  # of no account in a still
     unguarded = table.done("wrong-no-guard", condition)
     assert unguarded == {"restored from references": 2}

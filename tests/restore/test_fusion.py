@@ -65,8 +65,10 @@ def thought(model, faces, references, offsets, valid, hull):
 @pytest.mark.parametrize("side", [256, 384])
 def test_untrained_it_is_the_frequency_split(side):
     faces, references, offsets, valid, hull = inputs(count=5, side=side)
-    inner = thought(network(), faces, references, offsets * 0, valid, hull)
-    result = network()(faces, references, offsets * 0, valid, hull)
+    plain = network()
+    plain.keeps_energy = False
+    inner = thought(plain, faces, references, offsets * 0, valid, hull)
+    result = plain(faces, references, offsets * 0, valid, hull)
     field = inner.field.flatten(0, 1) * 2
     warped = warp(references.flatten(0, 1), field, size=faces.shape[-2:], cubic=True)
     matched = match_light(warped.reshape(references.shape), faces, block=side // 4)
@@ -85,6 +87,22 @@ def split(faces, references, shares, missing):
     theirs, _ = pyramid(references, SMALL.bands - missing)
     bands = [torch.lerp(b, t, s) for b, t, s in zip(own, theirs, shares, strict=True)]
     return collapse(bands, rest)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("side", [256, 512])
+def test_texture_that_references_do_not_share_keeps_its_strength(side):
+    faces, references, offsets, valid, hull = inputs(count=5, side=side)
+    faces = F.avg_pool2d(faces, 32).repeat_interleave(32, -1).repeat_interleave(32, -2)
+    model, given = network(), (faces, references, offsets * 0, valid, hull)
+    lively = pyramid(model(*given).images, 2)[0]
+    model.keeps_energy = False
+    dull = pyramid(model(*given).images, 2)[0]
+    theirs = pyramid(references.flatten(0, 1), 2)[0]
+    for level in range(2):
+        wanted, is_now, was = (one[level].std() for one in (theirs, lively, dull))
+        assert was < 0.55 * wanted  # five that have nothing in common
+        assert 1.7 * was < is_now < 1.1 * wanted
 
 
 @torch.no_grad()
