@@ -21,7 +21,7 @@ class Switches:
         A face that is somebody else gets no references, and what came out less like the person
         than it went in is given up (`restore.guard`).
     energy
-        Texture that references do not share is not averaged away (`blocks.energy_kept`).
+        Texture that references do not share is not averaged away (`blocks.raised`).
     burst
         A blurred face is first drawn from the frames around it (`restore.burst`).
     """

@@ -13,7 +13,12 @@ from refrestore.restore.colour import luma_of, shrunk, stretch
 CELL = 4
 """Pixels of the working picture per cell of the feature maps: 8 of the 512-px crop."""
 
-MOST_LIFTED = 2.2
+RAISED = (1.0, 0.7, 0.5)
+"""How far the octaves of a whole crop are raised, finest first, as exponents of the full factor.
+Coarser ones show features, and where references disagree on those a clear mean is nobody's
+(docs/decisions/033)."""
+
+MOST_RAISED = 2.2
 """Most that a band of an attended mean is raised: the mean of five that have nothing in common has
 the root of a fifth of their strength."""
 
@@ -75,11 +80,13 @@ def attended(pictures: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def energy_kept(band: torch.Tensor, bands: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
-    """Raise a band of an attended mean to the strength that the band has in what it is the mean of.
+def raised(
+    band: torch.Tensor, bands: torch.Tensor, attention: torch.Tensor, octave: int
+) -> torch.Tensor:
+    """Raise a band of an attended mean towards the strength the band has in what it is the mean of.
 
     Averaging keeps what references agree on and cancels texture: lashes, pores, beards. Cell by
-    cell the energy of the brightness is made as large as the references' own, weighted as they are.
+    cell the energy of the brightness is brought to the references' own, weighted as they are.
 
     Parameters
     ----------
@@ -89,12 +96,16 @@ def energy_kept(band: torch.Tensor, bands: torch.Tensor, attention: torch.Tensor
         The same band of each reference's brightness.
     attention : (B, K, h, w)
         What the mean was weighted by.
+    octave
+        Which the band is of a whole crop's, 0 the finest.
     """
+    if octave >= len(RAISED):
+        return band
     side = attention.shape[-1]
     theirs = resized(bands.square(), side).reshape(attention.shape)
     wanted = (theirs * attention).sum(1, keepdim=True)
     left = resized(luma_of(band).square()[:, None], side)
-    factor = ((wanted + FLAT) / (left + FLAT)).sqrt().clamp(1, MOST_LIFTED)
+    factor = ((wanted + FLAT) / (left + FLAT)).clamp(1, MOST_RAISED**2) ** (RAISED[octave] / 2)
     return band * resized(factor, band.shape[-1])
 
 

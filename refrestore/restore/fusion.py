@@ -4,10 +4,10 @@ It thinks at half the crop's resolution (256 px of 512; a recogniser sees 142) i
 crop pixels. It aligns each reference (a registration on top of the mesh warp), compares it with
 the degraded face, and mixes the octave bands of all of them by a softmax per
 place over the references and a share per place and band that stays the input's own. The fine
-bands of their mean are raised to the references' own strength, or texture that they do not share
-would be averaged away. A decoder adds what mixing cannot do (noise and blocks taken away, seams
-closed, what neither shows). The finest octave, which only the full crop has, is mixed by the shares
-of the next one.
+bands of their mean are raised towards the references' own strength, or texture that they do not
+share would be averaged away. A decoder adds what mixing cannot do (noise and blocks taken away,
+seams closed, what neither shows). The finest octave, which only the full crop has, is mixed by the
+shares of the next one.
 
 Crops come in several sides (`restore.sides`). An octave is the same part of a face at each of them:
 a smaller crop lacks the finest ones, and what is coarser than a sixteenth of a crop is never mixed.
@@ -36,10 +36,10 @@ from refrestore.restore.blocks import (
     Residual,
     attended,
     by_face,
-    energy_kept,
     fed,
     folded,
     moments,
+    raised,
     resized,
     without_cells,
     zeroed,
@@ -177,7 +177,7 @@ class FusionNetwork(nn.Module):
         self.fine = nn.Conv2d(config.detail + 24, config.detail, 3, padding=1)
         self.finest = nn.Conv2d(config.detail, config.detail, 3, padding=1)
         self.residual = zeroed(nn.Conv2d(config.detail, 12, 3, padding=1))
-        self.keeps_energy = True
+        self.raises = True
         self.several = config.sides != (FULL,)
         if self.several:
             self.sized_trunk = zeroed(nn.Linear(2, context))
@@ -234,10 +234,10 @@ class FusionNetwork(nn.Module):
             matched = match_light(by_face(warped, len(faces)), faces, block=side // 4, unit=unit)
             mean = attended(matched, thought.attention[:, :, 0])
             theirs = (mean - enlarge(shrunk(mean, WORKING))) * _any(valid)
-            if self.keeps_energy:
+            if self.raises:
                 lumas = luma_of(matched.flatten(0, 1))[:, None]
                 each = lumas - enlarge(shrunk(lumas, WORKING))
-                theirs = energy_kept(theirs, each, thought.attention[:, :, 0])
+                theirs = raised(theirs, each, thought.attention[:, :, 0], missing)
             finest = torch.lerp(
                 finest, theirs * stretch(gains[:, 0], *size), stretch(shares, *size)
             )
@@ -440,12 +440,14 @@ class FusionNetwork(nn.Module):
             cells = by_face(shrunk(references.flatten(0, 1), CELL), len(faces))
             coarse = attended(cells, attention[:, :, 1])
             theirs = pyramid(fine, FINE_BANDS)[0]
-            if self.keeps_energy:
+            if self.raises:
                 lumas = luma_of(references.flatten(0, 1))[:, None]
                 each = pyramid(lumas, FINE_BANDS)[0]
                 theirs = [
-                    energy_kept(*of_band, attention[:, :, 0])
-                    for of_band in zip(theirs, each, strict=True)
+                    raised(band, bands, attention[:, :, 0], octave)
+                    for octave, (band, bands) in enumerate(
+                        zip(theirs, each, strict=True), missing + 1
+                    )
                 ]
             theirs += pyramid(coarse, self.config.bands - missing - FINE_BANDS)[0]
         mixed = []

@@ -261,10 +261,10 @@ class Restorer:
         return other
 
     def averaging(self) -> Restorer:
-        """Return the same networks without `blocks.energy_kept`: texture is averaged away."""
+        """Return the same networks without `blocks.raised`: texture is averaged away."""
         other = copy(self)
         other.fusion = copy(self.fusion)
-        other.fusion.keeps_energy = False
+        other.fusion.raises = False
         other._adapted = WeakKeyDictionary()
         return other
 

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from refrestore.errors import ModelError
+from refrestore.restore.blocks import RAISED
 from refrestore.restore.colour import collapse, enlarge, match_light, pyramid, stretch
 from refrestore.restore.fusion import (
     FusionConfig,
@@ -66,7 +67,7 @@ def thought(model, faces, references, offsets, valid, hull):
 def test_untrained_it_is_the_frequency_split(side):
     faces, references, offsets, valid, hull = inputs(count=5, side=side)
     plain = network()
-    plain.keeps_energy = False
+    plain.raises = False
     inner = thought(plain, faces, references, offsets * 0, valid, hull)
     result = plain(faces, references, offsets * 0, valid, hull)
     field = inner.field.flatten(0, 1) * 2
@@ -96,13 +97,13 @@ def test_texture_that_references_do_not_share_keeps_its_strength(side):
     faces = F.avg_pool2d(faces, 32).repeat_interleave(32, -1).repeat_interleave(32, -2)
     model, given = network(), (faces, references, offsets * 0, valid, hull)
     lively = pyramid(model(*given).images, 2)[0]
-    model.keeps_energy = False
+    model.raises = False
     dull = pyramid(model(*given).images, 2)[0]
     theirs = pyramid(references.flatten(0, 1), 2)[0]
-    for level in range(2):
+    for level, strength in enumerate(RAISED[missing_octaves(side) :][:2]):
         wanted, is_now, was = (one[level].std() for one in (theirs, lively, dull))
         assert was < 0.55 * wanted  # five that have nothing in common
-        assert 1.7 * was < is_now < 1.1 * wanted
+        assert 0.85 * 2**strength * was < is_now < 1.1 * wanted
 
 
 @torch.no_grad()

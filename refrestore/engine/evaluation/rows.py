@@ -38,7 +38,7 @@ NO_FACE = "no face found"
 SWITCHED_OFF = (
     ("steadied", "ours, not steadied", "every frame by itself (restore/steady.py left out)"),
     ("burst", "ours, frame by frame", "no face is drawn from those around it (restore/burst.py)"),
-    ("energy", "ours, averaged", "the mean of the references as it is (blocks.energy_kept)"),
+    ("energy", "ours, averaged", "the mean of the references as it is (blocks.raised)"),
     ("as_filmed", "ours, not as filmed", "no motion blur, no grain (restore/camera.py left out)"),
     ("mask", "ours, without the mask", "all of the mesh's hull is face (restore/mask.py left out)"),
     ("guard", "ours, unguarded", "references whatever the guard says (restore/guard.py left out)"),
