@@ -17,7 +17,7 @@ from refrestore.render.around import Around
 from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.frames import HELD_BYTES
 from refrestore.render.painted import Account, Changed, Example, Face, Painted, Witness
-from refrestore.render.refine import Tools, errors
+from refrestore.render.refine import Tools, errors, for_references
 from refrestore.render.work import Work
 from refrestore.restore import burst
 from refrestore.restore.camera import (
@@ -197,7 +197,7 @@ class _Painter:
         batch = self._work.select(rows)
         before, near = self._around.of(rows)
         drawn, seen = self._drawn(batch, before, near)
-        done = _restore(batch, drawn, self._tools, self._account)
+        done = _restore(batch, before, drawn, self._tools, self._account)
         side = before.shape[-1]
         boxes = mesh_boxes(batch.landmarks, side)
         shutters = shutters_of(
@@ -369,7 +369,9 @@ def _shutters(faces: Sequence[Moment], near: Sequence[Sequence[Moment]]) -> Tens
     return torch.stack([torch.stack(row) for row in known])
 
 
-def _restore(batch: Work, crops: Tensor, tools: Tools, account: Account) -> Restored:
+def _restore(
+    batch: Work, before: Tensor, drawn: Tensor, tools: Tools, account: Account
+) -> Restored:
     """Restore a batch, with references, without, or between the two as the guard decided."""
     banks = [tools.bank_of(int(identity)) for identity in batch.identity]
     guided = np.where([bank is None for bank in banks], 0, batch.guided)
@@ -378,10 +380,11 @@ def _restore(batch: Work, crops: Tensor, tools: Tools, account: Account) -> Rest
         for bank, frame in zip(banks, batch.faces.frame, strict=True)
     ]
     share = burst.share(batch.blur)
+    lent = [bank if weight > 0 else None for bank, weight in zip(banks, guided, strict=True)]
     first = tools.restorer.restore(
-        crops,
+        for_references(before, drawn, lent, batch.blur),
         batch.landmarks,
-        [bank if weight > 0 else None for bank, weight in zip(banks, guided, strict=True)],
+        lent,
         exclude=excluded,
         references=max(1, tools.references),
         drawn=share,
@@ -395,7 +398,7 @@ def _restore(batch: Work, crops: Tensor, tools: Tools, account: Account) -> Rest
     mixed = np.flatnonzero((guided > 0) & (guided < 1))
     if len(mixed):
         plain = tools.restorer.restore(
-            crops[mixed], batch.landmarks[mixed], [None] * len(mixed), drawn=share[mixed]
+            drawn[mixed], batch.landmarks[mixed], [None] * len(mixed), drawn=share[mixed]
         )
         weights = torch.from_numpy(guided[mixed].astype(np.float32)).to(images.device)
         images[mixed] = torch.lerp(plain.images, images[mixed], weights[:, None, None, None])

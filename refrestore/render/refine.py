@@ -18,7 +18,7 @@ from scipy.ndimage import median_filter
 from refrestore.faces.align import compose, invert, transform
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.landmarker import MESH_SIZE
-from refrestore.media.tensors import FrameTensor, crops
+from refrestore.media.tensors import FrameTensor, crops, sent
 from refrestore.project.profile_cosines import Cosines, cosines
 from refrestore.render.afar import shrunk_cosines, unreadable
 from refrestore.render.around import Around
@@ -263,7 +263,7 @@ def _look(
     share = burst.share(blur)
     plain = tools.restorer.restore(drawn, landmarks, [None] * len(work), drawn=share)
     guided = tools.restorer.restore(
-        drawn,
+        for_references(pictures, drawn, banks, blur),
         landmarks,
         banks,
         exclude=[
@@ -284,6 +284,32 @@ def _look(
     restored[[bank is None for bank in banks]] = np.nan
     shrunk = shrunk_cosines(pictures, landmarks, as_input, recogniser)
     return _Seen(rows, as_input, unreferenced, restored, shrunk, blur)
+
+
+def for_references(
+    faces: torch.Tensor,
+    drawn: torch.Tensor,
+    banks: Sequence[ReferenceBank | None],
+    blur: FloatArray,
+) -> torch.Tensor:
+    """Return what is restored from references, (B, 3, S, S): faces as they were drawn.
+
+    But as their frames show them where the references are the film's own and the noise was a
+    codec's: both are averages of what there is, and one of them is enough (docs/decisions/030).
+
+    Parameters
+    ----------
+    faces, drawn : (B, 3, S, S)
+        RGB 0..1 before and after `burst.sharpened`.
+    banks
+        What they are restored from.
+    blur : (B, 6)
+        See `restore.burst.blur_of`.
+    """
+    film = [0.0 if bank is None else 1 - bank.photos_among(range(len(bank))) for bank in banks]
+    share = np.array(film, np.float32) * (1 - burst.analogue(blur))
+    weight = sent(torch.from_numpy(share), faces.device)[:, None, None, None]
+    return torch.lerp(drawn, faces, weight)
 
 
 def errors(
