@@ -26,6 +26,11 @@ _UNSAFE = re.compile(
 )
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return "1 face", "0 faces", "1,200 faces"; what does not end in an s is given."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def plain(text: str) -> str:
     """Return one line that only shows characters: breaks are blanks, the rest is replaced."""
     return _UNSAFE.sub(REPLACEMENT, _BREAKS.sub(" ", text))

@@ -9,6 +9,7 @@ import typer
 
 from refrestore.config import RenderSettings
 from refrestore.errors import UsageError
+from refrestore.plain_text import counted
 from refrestore.render.person_words import greys, reason_words
 
 from . import options
@@ -62,8 +63,7 @@ def image(
         return
     for _, target, result in results:
         faces = result.summary()
-        count = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
-        print_line(f"{target}: {count}" + (":" if faces else " found."))
+        print_line(f"{target}: {counted(len(faces), 'face')}" + (":" if faces else " found."))
         for face in faces:
             print_line(f"  {face['size']:.0f} px: {_said(face, profile)}")
 

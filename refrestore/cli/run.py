@@ -15,6 +15,7 @@ from refrestore.config import (
     ScanSettings,
 )
 from refrestore.errors import UsageError
+from refrestore.plain_text import counted
 from refrestore.render.person_words import UNSEEN, sentences
 
 from . import options
@@ -372,7 +373,7 @@ def _result(result: Any) -> dict[str, Any]:
 def counted_faces(summary: Mapping[str, Any]) -> str:
     """Return how many faces were restored from close-ups, without, and for nobody to see."""
     plain, unseen = summary["unreferenced"], summary["unseen"]
-    said = f"{summary['faces'] - plain} faces restored from close-ups"
+    said = f"{counted(summary['faces'] - plain, 'face')} restored from close-ups"
     said += f", {plain} cleaned without" if plain else ""
     return f"{said}, {unseen} {UNSEEN}" if unseen else said
 

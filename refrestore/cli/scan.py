@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from refrestore.config import ScanSettings
+from refrestore.plain_text import counted
 
 from . import options
 from .output import print_json, print_line
@@ -79,8 +80,9 @@ def scan(
         print_json({"project": str(project), **asdict(summary), **found})
         return
     print_line(
-        f"{summary.frames} frames, {summary.shots} shots: {summary.identities} people in "
-        f"{summary.tracks} appearances, {summary.references} close-ups kept."
+        f"{counted(summary.frames, 'frame')}, {counted(summary.shots, 'shot')}: "
+        f"{counted(summary.identities, 'person', 'people')} in "
+        f"{counted(summary.tracks, 'appearance')}, {counted(summary.references, 'close-up')} kept."
     )
     for number, answer in matches.items():
         print_line(match_words(f"{number} {people[number]}", answer))

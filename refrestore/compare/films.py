@@ -14,6 +14,7 @@ from refrestore.media.moments import resolve_part
 from refrestore.media.probe import VideoInfo, film_stream, open_film, probe
 from refrestore.media.reader import VideoReader, read_packets
 from refrestore.moment import Moment
+from refrestore.plain_text import counted
 from refrestore.types import DoubleArray, Frame
 
 ASPECT_TOLERANCE = 0.02
@@ -191,4 +192,4 @@ def _offset(seconds: float, one: VideoInfo, other: VideoInfo) -> Fraction:
 
 def _length(times: Sequence[float] | DoubleArray) -> str:
     seconds = times[-1] - times[0]
-    return f"{len(times)} frame{'s' if len(times) != 1 else ''} in {seconds:.2f} s"
+    return f"{counted(len(times), 'frame')} in {seconds:.2f} s"

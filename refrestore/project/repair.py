@@ -16,6 +16,7 @@ from typing import Any
 
 from refrestore.errors import DiskError, ProjectError, RefrestoreError
 from refrestore.media.files import disk_error, publish
+from refrestore.plain_text import counted
 
 from .assess import Assessment, Problem, assess
 from .database import SCANNED_TABLES, SCHEMA_VERSION, Database
@@ -254,11 +255,13 @@ class _Repair:
                     _insert(database, table, row)
 
     def _tell(self, found: Assessment) -> None:
-        self._kept.append(f"{_count(len(found.log), 'entry', 'entries')} of the log of edits kept.")
+        self._kept.append(
+            f"{counted(len(found.log), 'entry', 'entries')} of the log of edits kept."
+        )
         if found.aside:
             numbers = ", ".join(map(str, found.aside))
             self._lost.append(
-                f"{_count(len(found.aside), 'entry', 'entries')} of the log could not be read and "
+                f"{counted(len(found.aside), 'entry', 'entries')} of the log could not be read and "
                 f"have no effect any more (number {numbers})."
             )
         if found.scan:
@@ -271,15 +274,14 @@ class _Repair:
             )
         if found.dropped:
             self._lost.append(
-                f"{_count(len(found.dropped), 'close-up', 'close-ups')} could not be read and were "
-                "left out."
+                f"{counted(len(found.dropped), 'close-up')} could not be read and were left out."
             )
             self._next.append(
                 f"`refrestore scan VIDEO -p {self._folder}` takes the close-ups again."
             )
         if found.thumbnails:
             self._lost.append(
-                f"{_count(len(found.thumbnails), 'picture', 'pictures')} of tracks could not be "
+                f"{counted(len(found.thumbnails), 'picture')} of tracks could not be "
                 "read and were removed."
             )
 
@@ -353,7 +355,3 @@ def _advice(folder: Path, path: Path) -> Iterator[str]:
                 f"Others on this machine can read {folder}, which holds faces and names: "
                 f"`chmod -R go= {folder}` makes it private."
             )
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from refrestore.errors import UsageError
 from refrestore.media.files import write_file
-from refrestore.plain_text import plain
+from refrestore.plain_text import counted, plain
 from refrestore.types import Identity, ImageArray
 
 from .project import Project
@@ -111,7 +111,7 @@ def write_timeline(project: Project, path: Path, *, most: int = MOST_PEOPLE) -> 
         cuts = timeline.cuts[1:]
     title = f"Who is on screen in {project.video.path.name}"
     if len(shown) < len(people):
-        title += f" (the {len(shown)} longest of {len(people)} people)"
+        title += f" (the {len(shown)} longest of {counted(len(people), 'person', 'people')})"
     write_file(path, draw_timeline(rows, cuts, extent, title=title, kind=kind[1:]))
 
 
@@ -184,7 +184,7 @@ def _row(project: Project, person: Identity, timeline: Timeline) -> Row:
         colour, fact = ALONE, "left alone"
     elif person.references or person.profile:
         colour = RESTORED
-        fact = f"{person.references} close-up{'' if person.references == 1 else 's'}"
+        fact = counted(person.references, "close-up")
     else:
         colour, fact = UNHELPED, "no close-up"
     if person.profile:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from refrestore.plain_text import counted
+
 UNSEEN = "changed by less than can be seen"
 """Why a face that was worked on counts as left alone."""
 
@@ -56,7 +58,7 @@ def _matched(person: Mapping[str, Any]) -> str | None:
     if found is None:
         return "Only seen blurred." if person["provisional"] else None
     begins = "Only seen blurred, matched to" if person["provisional"] else "Matched to"
-    said = f"{begins} {found['profile']}: {_faces(person['faces'])}, likeness "
+    said = f"{begins} {found['profile']}: {counted(person['faces'], 'face')}, likeness "
     said += f"{found['similarity']:.2f}"
     if found["similarity"] < found["needed"]:
         said += f" ({found['needed']:.2f} is needed where nobody says so)"
@@ -82,7 +84,7 @@ def _done(person: Mapping[str, Any]) -> list[str]:
     restored = person["restored_faces"] - plain
     said = []
     if restored:
-        said.append(f"{_faces(restored)} restored from close-ups")
+        said.append(f"{counted(restored, 'face')} restored from close-ups")
         if person["change"]["referenced"] is not None:
             said[-1] += f", {greys(person['change']['referenced'])} on average"
         if person["likeness"] is not None:
@@ -90,7 +92,7 @@ def _done(person: Mapping[str, Any]) -> list[str]:
             said[-1] += f"; likeness to the close-ups {before:.2f} before, {after:.2f} after"
         said[-1] += "."
     if plain:
-        said.append(f"{_faces(plain)} cleaned without close-ups")
+        said.append(f"{counted(plain, 'face')} cleaned without close-ups")
         if person["change"]["unreferenced"] is not None:
             said[-1] += f", {greys(person['change']['unreferenced'])} on average"
         said[-1] += "."
@@ -102,9 +104,7 @@ def _left(person: Mapping[str, Any]) -> str | None:
     if not left:
         return None
     profile = person["matched"]["profile"] if person["matched"] else person["profile"]
-    parts = [f"{_faces(count)} {reason_words(why, profile)}" for why, count in left.items()]
+    parts = [
+        f"{counted(count, 'face')} {reason_words(why, profile)}" for why, count in left.items()
+    ]
     return f"Left alone: {', '.join(parts)}."
-
-
-def _faces(count: int) -> str:
-    return f"{count:,} face{'' if count == 1 else 's'}"

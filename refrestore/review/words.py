@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from refrestore.plain_text import counted
 from refrestore.project import Edit
 
 Names = Mapping[int, str]
@@ -25,7 +26,7 @@ def edit_words(edit: Edit, names: Names) -> str:
         if one is not None and one != edit.subject
     ]
     moved = sum(anchor.identity != edit.subject for anchor in edit.anchors)
-    tracks = f"{moved} track{'s' if moved != 1 else ''}"
+    tracks = counted(moved, "track")
     wanted = "" if edit.value is None else edit.value
     said = {
         "merge": f"Merge {_listed([subject, *others])}",

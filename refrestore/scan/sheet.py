@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from refrestore.plain_text import plain
+from refrestore.plain_text import counted, plain
 from refrestore.project.project import Project
 from refrestore.types import Identity, ImageArray
 
@@ -39,7 +39,7 @@ def contact_sheet(project: Project) -> ImageArray:
     sheet = Image.new("RGB", (width, height), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     big, small = ImageFont.load_default(_BIG), ImageFont.load_default(_SMALL)
-    title = f"{project.video.path.name}: {len(identities)} people"
+    title = f"{project.video.path.name}: {counted(len(identities), 'person', 'people')}"
     draw.text((2 * _GAP, _GAP), plain(title), _MUTED, font=small)
     for row, identity in enumerate(identities):
         top = _HEADER + row * (TILE + _GAP) + _GAP
@@ -58,10 +58,10 @@ def contact_sheet(project: Project) -> ImageArray:
 
 
 def _facts(identity: Identity) -> list[str]:
-    tracks = "1 track" if len(identity.tracks) == 1 else f"{len(identity.tracks)} tracks"
+    tracks = counted(len(identity.tracks), "track")
     return [
         f"{identity.seconds:.1f} s in {tracks}",
-        f"{identity.references} references",
+        counted(identity.references, "reference"),
         *([f"profile {identity.profile}"] if identity.profile else []),
         *([identity.state.replace("_", " ")] if identity.state != "restore" else []),
     ]

@@ -9,6 +9,7 @@ import typer
 
 from refrestore.cli import options
 from refrestore.cli.output import print_json, print_line
+from refrestore.plain_text import counted
 
 from .shared import describe_edit, edit_words, open_project
 
@@ -35,7 +36,7 @@ def export_review(
     if json:
         print_json({"review": str(output), "people": len(sheet.people)})
     else:
-        print_line(f"{output}: {len(sheet.people)} people.")
+        print_line(f"{output}: {counted(len(sheet.people), 'person', 'people')}.")
 
 
 def apply_review(
