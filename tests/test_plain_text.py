@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrestore.plain_text import PlainFormatter, json_text, plain
+from refrestore.plain_text import PlainFormatter, counted, json_text, plain
 
 HOSTILE = "a\x1b]0;owned\x07b\x9b31mc\nd\te\x00f\u202eg\u2066h\u2028i\udcffj\x7fk\r\nl"
 """An escape sequence in both spellings, breaks, overrides of direction, half a character."""
@@ -49,3 +49,12 @@ def test_warnings_are_plain():
 def test_json_keeps_the_bytes_of_a_name():
     name = b"film-\xff\xfe.mp4".decode(sys.getfilesystemencoding(), "surrogateescape")
     assert json.loads(json_text({"name": name}))["name"] == name
+
+
+def test_one_is_not_counted_as_several() -> None:
+    assert [counted(number, "face") for number in (0, 1, 1200)] == [
+        "0 faces",
+        "1 face",
+        "1,200 faces",
+    ]
+    assert [counted(number, "person", "people") for number in (1, 2)] == ["1 person", "2 people"]
