@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from refrestore.config import EncoderSettings, ExportSettings, RenderSettings, RuntimeSettings
 from refrestore.errors import kept_if_broken_off
@@ -15,19 +19,21 @@ from refrestore.project import Profile, Project
 from refrestore.project.workplace import OutputPlace, place_of
 from refrestore.render.background import open_background
 from refrestore.render.film import Notes, film_as_it_is, film_of
-from refrestore.render.frames import passes_over
+from refrestore.render.frames import FrameWindow, passes_over
 from refrestore.render.recipe import FilmRecipe, prepare
 from refrestore.render.render import RenderResult, finish
 from refrestore.render.report import SegmentRecord
 from refrestore.render.segments import Segment, SegmentFolder
 from refrestore.render.toolbox import Toolbox, open_toolbox
-from refrestore.render.window import Executor, Finished, Watch, render_segment
+from refrestore.render.window import Executor, Finished, Looked, Watch, look, render_segment
 from refrestore.types import Announce, Frame, ProgressCallback
 
 
 @dataclass(frozen=True)
 class Local:
     """Renders segments in this process, those that are not finished yet (`window.Executor`).
+
+    While one is painted, the next one's faces are looked at.
 
     Parameters
     ----------
@@ -40,7 +46,7 @@ class Local:
     watch
         Is shown every frame as it is finished.
     announce
-        Is told, once, of a film that cannot be entered where it is to go on.
+        Is told, once, of a film that cannot be entered where it is to go on; in either thread.
     """
 
     toolbox: Toolbox
@@ -62,23 +68,56 @@ class Local:
                 self.watch(Frame(frame.index, frame.time, finished.picture, geometry))
             self.progress(frames)
 
-        with passes_over(recipe.info, recipe.entries, announce=self.announce) as passes:
-            for segment in segments:
-                record = self._kept(recipe, segment)
-                if record is not None:
-                    frames += record.frames
+        lock = threading.Lock()
+
+        def announce(note: str) -> None:
+            with lock:  # both passes may find the same at once, in two threads
+                (self.announce or (lambda note: None))(note)
+
+        with (
+            passes_over(recipe.info, recipe.entries, announce=announce) as passes,
+            one_ahead(lambda check: self._looked(recipe, segments, passes.look, check)) as ahead,
+        ):
+            for segment, kept, looked in ahead:
+                if kept is not None:
+                    frames += kept.frames
                     self.progress(frames)
-                else:
-                    record = render_segment(
-                        recipe,
-                        self.toolbox,
-                        segment,
-                        self.folder,
-                        frames=passes,
-                        source=source,
-                        tell=tell,
-                    )
-                yield record
+                yield kept or render_segment(
+                    recipe,
+                    self.toolbox,
+                    segment,
+                    self.folder,
+                    frames=passes,
+                    looked=looked,
+                    source=source,
+                    tell=tell,
+                )
+
+    def _looked(
+        self,
+        recipe: FilmRecipe,
+        segments: Sequence[Segment],
+        frames: FrameWindow,
+        check: Callable[[], None],
+    ) -> Iterator[tuple[Segment, SegmentRecord | None, Looked | None]]:
+        """Yield segments with the record of those that need no rendering, and a look at the others.
+
+        What `check` raises ends it.
+        """
+        toolbox = replace(self.toolbox, restorer=self.toolbox.restorer.heeding(check))
+        for segment in segments:
+            record = self._kept(recipe, segment)
+            looked = None
+            if record is None:
+                looked = look(
+                    recipe,
+                    toolbox,
+                    frames,
+                    segment.first,
+                    segment.stop,
+                    looked=lambda index: check(),
+                )
+            yield segment, record, looked
 
     def _kept(self, recipe: FilmRecipe, segment: Segment) -> SegmentRecord | None:
         """Return the record of a segment that needs no rendering."""
@@ -90,6 +129,48 @@ class Local:
             return SegmentRecord.read(folder.record(segment))
         except (OSError, ValueError):  # damaged: the segment is made again
             return None
+
+
+class _GivenUpError(Exception):
+    """Ends a thread whose work nobody waits for any more."""
+
+
+Item = TypeVar("Item")
+
+
+@contextmanager
+def one_ahead(
+    make: Callable[[Callable[[], None]], Iterator[Item]],
+) -> Iterator[Iterator[Item]]:
+    """Give an iterator's items, each made in a thread while the one before it is used.
+
+    What is raised in making one is raised where it would be given.
+
+    Parameters
+    ----------
+    make
+        Is given what to call between two pieces of work, and returns the iterator. What it calls
+        raises when nobody waits any more; the thread is waited for then.
+    """
+    given_up = threading.Event()
+
+    def check() -> None:
+        if given_up.is_set():
+            raise _GivenUpError
+
+    items = make(check)
+
+    def given(thread: ThreadPoolExecutor) -> Iterator[Item]:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
+
+    with ThreadPoolExecutor(1, "look") as thread:
+        try:
+            yield given(thread)
+        finally:
+            given_up.set()
 
 
 def render(

@@ -26,11 +26,11 @@ from refrestore.media.reader import frame_bytes, queue_size
 from refrestore.media.segments import SegmentWriter
 from refrestore.media.unchanged import Unchanged
 from refrestore.render.background import Background
-from refrestore.render.frames import HELD_BYTES, Passes, passes_of
+from refrestore.render.frames import HELD_BYTES, FrameWindow, Passes, passes_of
 from refrestore.render.paint import paint, reach_of
 from refrestore.render.painted import Account, Painted, Witness
 from refrestore.render.recipe import FilmRecipe, Recipe
-from refrestore.render.refine import Refined, refine
+from refrestore.render.refine import Refined, Tools, refine
 from refrestore.render.report import SegmentRecord
 from refrestore.render.segments import CONTEXT, Segment, SegmentFolder
 from refrestore.render.toolbox import Toolbox
@@ -78,6 +78,30 @@ class Done:
     refined: Refined | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """A window whose faces were looked at, of which nothing is painted yet: numbers, no pictures.
+
+    Parameters
+    ----------
+    first, stop
+        Its frames.
+    begins, ends
+        Those that are read to paint them.
+    refined
+        What the look found.
+    left
+        Per identity, the faces that the guard left as they were, by its reason.
+    """
+
+    first: int
+    stop: int
+    begins: int
+    ends: int
+    refined: Refined
+    left: dict[int, Counter[str]]
+
+
 def render_window(
     recipe: Recipe,
     toolbox: Toolbox,
@@ -104,29 +128,60 @@ def render_window(
     looked
         Is told the index of each frame in which faces are looked at, before any is painted.
     """
-    done = done or Done()
+    seen = look(recipe, toolbox, frames.look, first, stop, looked=looked)
+    yield from show(recipe, toolbox, frames.paint, seen, done=done, witness=witness)
+
+
+def look(
+    recipe: Recipe,
+    toolbox: Toolbox,
+    frames: FrameWindow,
+    first: int,
+    stop: int,
+    *,
+    looked: Callable[[int], None] = lambda index: None,
+) -> Looked:
+    """Look at the faces of a window: the half of `render_window` before its first picture."""
     geometry, scale = recipe.info.geometry, recipe.settings.scale
     sides = toolbox.restorer.sides
     work = gather(recipe.plans, first, stop, geometry, context=CONTEXT, scale=scale, sides=sides)
-    tools = recipe.tools(toolbox, int(work.side.max(initial=0)) or CROP_SIZE)
-    done.refined, begins, ends = Refined(work), first, stop
-    if len(work):
-        earliest, latest = int(work.faces.frame[0]), int(work.faces.frame[-1])
-        look = _telling(frames.look.between(earliest, latest + 1), looked)
-        done.refined = refine(work, look, geometry, tools)
-        done.account.left = _left(work, done.refined)
-        reach = reach_of(done.refined.work)
-        begins = min(first, max(first - reach, earliest))
-        ends = max(stop, min(stop + reach, latest + 1))
-    source = frames.paint.between(begins, ends)
+    if not len(work):
+        return Looked(first, stop, first, stop, Refined(work), {})
+    earliest, latest = int(work.faces.frame[0]), int(work.faces.frame[-1])
+    source = _telling(frames.between(earliest, latest + 1), looked)
+    refined = refine(work, source, geometry, _tools(recipe, toolbox, work))
+    reach = reach_of(refined.work)
+    begins = min(first, max(first - reach, earliest))
+    ends = max(stop, min(stop + reach, latest + 1))
+    return Looked(first, stop, begins, ends, refined, _left(work, refined))
+
+
+def show(
+    recipe: Recipe,
+    toolbox: Toolbox,
+    frames: FrameWindow,
+    looked: Looked,
+    *,
+    done: Done | None = None,
+    witness: Witness | None = None,
+) -> Iterator[Finished]:
+    """Yield the frames of a window that was looked at: the other half of `render_window`."""
+    done = done or Done()
+    done.refined, done.account.left = looked.refined, looked.left
+    work = looked.refined.work
+    tools = _tools(recipe, toolbox, work)
+    geometry, scale = recipe.info.geometry, recipe.settings.scale
+    source = frames.between(looked.begins, looked.ends)
     size = frame_bytes(geometry.scaled(scale), recipe.info.bit_depth)
     most = max(1, HELD_BYTES // size) if toolbox.restorer.device.type == "cuda" else 1
-    for batch in paint(
-        done.refined.work, source, tools, done.account, scale=scale, witness=witness
-    ):
-        own = [painted for painted in batch if first <= painted.frame.index < stop]
+    for batch in paint(work, source, tools, done.account, scale=scale, witness=witness):
+        own = [one for one in batch if looked.first <= one.frame.index < looked.stop]
         for begin in range(0, len(own), most):
             yield from composed(own[begin : begin + most], toolbox.background, scale)
+
+
+def _tools(recipe: Recipe, toolbox: Toolbox, work: Work) -> Tools:
+    return recipe.tools(toolbox, int(work.side.max(initial=0)) or CROP_SIZE)
 
 
 def composed(
@@ -178,6 +233,7 @@ def render_segment(
     folder: SegmentFolder,
     *,
     frames: Passes | None = None,
+    looked: Looked | None = None,
     source: Unchanged | None = None,
     tell: Callable[[Finished], None] = lambda finished: None,
 ) -> SegmentRecord:
@@ -187,6 +243,8 @@ def render_segment(
     ----------
     frames
         The film, where it is open.
+    looked
+        What was seen of the segment's faces, where they were looked at.
     source
         Remembers the film since the first of the segments.
     tell
@@ -200,14 +258,21 @@ def render_segment(
     if frames is None:
         with passes_of(recipe.info, recipe.entries, len(segment)) as own:
             return render_segment(
-                recipe, toolbox, segment, folder, frames=own, source=source, tell=tell
+                recipe,
+                toolbox,
+                segment,
+                folder,
+                frames=own,
+                looked=looked,
+                source=source,
+                tell=tell,
             )
     source = source or Unchanged(recipe.info)
     seen = recipe.export.begin(folder.faces(segment)) if recipe.export else None
     done = Done()
-    rendered = render_window(
-        recipe, toolbox, frames, segment.first, segment.stop, done=done, witness=seen
-    )
+    if looked is None:
+        looked = look(recipe, toolbox, frames.look, segment.first, segment.stop)
+    rendered = show(recipe, toolbox, frames.paint, looked, done=done, witness=seen)
     begins = next(rendered, None)
     if begins is None:
         return SegmentRecord(0)

@@ -167,6 +167,7 @@ class Restorer:
         self.gfpgan = gfpgan
         self.mask = mask
         self._pixels = CUDA_PIXELS if self.device.type == "cuda" else CPU_PIXELS
+        self._check: Callable[[], None] = lambda: None
 
     @torch.inference_mode()
     def restore(
@@ -241,7 +242,18 @@ class Restorer:
 
     def each(self, do: Callable[[Part], None], parts: Iterable[Part]) -> None:
         """Do something for each part of a batch: on a CPU side by side."""
-        deque(self._pool.map(do, parts) if self._pool else map(do, parts), 0)
+
+        def do_one(part: Part) -> None:
+            self._check()
+            do(part)
+
+        deque(self._pool.map(do_one, parts) if self._pool else map(do_one, parts), 0)
+
+    def heeding(self, check: Callable[[], None]) -> Restorer:
+        """Return the same networks; what `check` raises before a part of a batch ends the batch."""
+        other = copy(self)
+        other._check = check
+        return other
 
     @property
     def sides(self) -> tuple[int, ...]:
