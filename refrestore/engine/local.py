@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from refrestore.config import EncoderSettings, ExportSettings, RenderSettings, RuntimeSettings
 from refrestore.errors import kept_if_broken_off
@@ -29,11 +29,17 @@ from refrestore.render.window import Executor, Finished, Looked, Watch, look, re
 from refrestore.types import Announce, Frame, ProgressCallback
 
 
+class _Look(NamedTuple):
+    """A segment with its record, where it needs no rendering, or else a look at its faces."""
+
+    segment: Segment
+    record: SegmentRecord | None
+    looked: Looked | None
+
+
 @dataclass(frozen=True)
 class Local:
     """Renders segments in this process, those that are not finished yet (`window.Executor`).
-
-    While one is painted, the next one's faces are looked at.
 
     Parameters
     ----------
@@ -47,6 +53,9 @@ class Local:
         Is shown every frame as it is finished.
     announce
         Is told, once, of a film that cannot be entered where it is to go on; in either thread.
+    ahead
+        Whether the next segment's faces are looked at, in a thread, while one is painted; by
+        default where a GPU computes. Two CPU cores have no time left for it (docs/decisions/035).
     """
 
     toolbox: Toolbox
@@ -54,6 +63,7 @@ class Local:
     progress: Callable[[int], None] = lambda frames: None
     watch: Watch | None = None
     announce: Announce | None = None
+    ahead: bool | None = None
 
     def __call__(self, recipe: FilmRecipe, segments: Sequence[Segment]) -> Iterator[SegmentRecord]:
         """Yield each segment's record."""
@@ -76,9 +86,9 @@ class Local:
 
         with (
             passes_over(recipe.info, recipe.entries, announce=announce) as passes,
-            one_ahead(lambda check: self._looked(recipe, segments, passes.look, check)) as ahead,
+            self._looked_at(recipe, segments, passes.look) as looked_at,
         ):
-            for segment, kept, looked in ahead:
+            for segment, kept, looked in looked_at:
                 if kept is not None:
                     frames += kept.frames
                     self.progress(frames)
@@ -93,17 +103,22 @@ class Local:
                     tell=tell,
                 )
 
-    def _looked(
+    def _looked_at(
+        self, recipe: FilmRecipe, segments: Sequence[Segment], frames: FrameWindow
+    ) -> AbstractContextManager[Iterator[_Look]]:
+        ahead = self.toolbox.restorer.device.type == "cuda" if self.ahead is None else self.ahead
+        if not ahead:
+            return nullcontext(self._looks(recipe, segments, frames, lambda: None))
+        return one_ahead(lambda check: self._looks(recipe, segments, frames, check))
+
+    def _looks(
         self,
         recipe: FilmRecipe,
         segments: Sequence[Segment],
         frames: FrameWindow,
         check: Callable[[], None],
-    ) -> Iterator[tuple[Segment, SegmentRecord | None, Looked | None]]:
-        """Yield segments with the record of those that need no rendering, and a look at the others.
-
-        What `check` raises ends it.
-        """
+    ) -> Iterator[_Look]:
+        """Yield a look at each segment; what `check` raises ends it."""
         toolbox = replace(self.toolbox, restorer=self.toolbox.restorer.heeding(check))
         for segment in segments:
             record = self._kept(recipe, segment)
@@ -117,7 +132,7 @@ class Local:
                     segment.stop,
                     looked=lambda index: check(),
                 )
-            yield segment, record, looked
+            yield _Look(segment, record, looked)
 
     def _kept(self, recipe: FilmRecipe, segment: Segment) -> SegmentRecord | None:
         """Return the record of a segment that needs no rendering."""

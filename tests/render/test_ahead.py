@@ -142,7 +142,7 @@ def test_a_render_looks_ahead_and_makes_the_same(recipe, toolbox, looks, tmp_pat
             wrong.append(frames)
 
     folder = SegmentFolder(tmp_path / "work", "ahead")
-    records = list(Local(toolbox, folder, progress)(recipe, segments))
+    records = list(Local(toolbox, folder, progress, ahead=True)(recipe, segments))
     assert not wrong, "the next segment is looked at, and no other"
 
     (tmp_path / "alone").mkdir()
@@ -168,7 +168,7 @@ def test_a_render_that_is_stopped_goes_on_with_the_same(recipe, toolbox, looks, 
             raise stopped
 
     with pytest.raises(RuntimeError) as caught:
-        list(Local(toolbox, folder, stop)(recipe, segments))
+        list(Local(toolbox, folder, stop, ahead=True)(recipe, segments))
     assert caught.value is stopped
     assert no_thread_is_left()
     assert folder.finished(segments[0])
@@ -177,7 +177,7 @@ def test_a_render_that_is_stopped_goes_on_with_the_same(recipe, toolbox, looks, 
 
     for one in looks.values():
         one.clear()
-    records = list(Local(toolbox, folder)(recipe, segments))
+    records = list(Local(toolbox, folder, ahead=True)(recipe, segments))
     assert not looks[segments[0].first].is_set(), "what is there is not looked at"
     assert [record.frames for record in records] == [len(one) for one in segments]
     assert folder.video(segments[0]).read_bytes() == kept
@@ -196,7 +196,7 @@ def test_a_look_that_fails_leaves_what_is_painted(recipe, toolbox, monkeypatch, 
     folder = SegmentFolder(tmp_path / "work", "broken")
     made: list[SegmentRecord] = []
     with pytest.raises(MediaError) as caught:
-        made.extend(Local(toolbox, folder)(recipe, segments))
+        made.extend(Local(toolbox, folder, ahead=True)(recipe, segments))
     assert caught.value is broken
     assert no_thread_is_left()
     assert folder.finished(segments[0])

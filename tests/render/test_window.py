@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -318,3 +319,15 @@ def test_a_batch_is_as_large_as_the_memory_allows(toolbox) -> None:
     assert faces_that_fit(20 * FACE_BYTES, 256) == 80
     with pytest.raises(ValueError, match="batch"):
         RenderSettings(batch=0)
+
+
+def test_a_batch_is_as_large_in_the_second_segment_as_in_the_first(toolbox, monkeypatch) -> None:
+    on_a_gpu = replace(toolbox, restorer=copy(toolbox.restorer))
+    on_a_gpu.restorer.device = torch.device("cuda")
+    memory = {"free": 300 * FACE_BYTES, "reserved": 0, "allocated": 0}
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (memory["free"], 0))
+    for name in ("reserved", "allocated"):
+        monkeypatch.setattr(torch.cuda, f"memory_{name}", lambda device, name=name: memory[name])
+    assert on_a_gpu.batch("auto", 512) == 96
+    memory |= {"free": 200 * FACE_BYTES, "reserved": 110 * FACE_BYTES, "allocated": 10 * FACE_BYTES}
+    assert on_a_gpu.batch("auto", 512) == 96
