@@ -120,7 +120,7 @@ class Bench:
 
     def likeness(self, images: torch.Tensor, mesh: FloatArray) -> list[FloatArray]:
         """Return both scorers' embeddings of a crop, (1, 3, S, S)."""
-        small = arcface_crops(images, mesh)
+        small = arcface_crops(images, mesh).numpy()
         return [self.first.embed(small)[0], self.second.embed(small)[0]]
 
     def restored(self, images: torch.Tensor, mesh: FloatArray) -> torch.Tensor:

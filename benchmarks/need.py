@@ -173,7 +173,7 @@ class Scores:
     def of(self, images: ImageArray, truth: ImageArray, mesh: FloatArray) -> list[dict[str, float]]:
         """Score (N, S, S, 3) pictures against one (S, S, 3)."""
         every = np.concatenate([truth[None], images])
-        cut = arcface_crops(from_uint8(every), np.repeat(mesh, len(every), 0))
+        cut = arcface_crops(from_uint8(every), np.repeat(mesh, len(every), 0)).numpy()
         mobile, edge = (embed(cut) for embed in (self.mobile.embed, self.edge.embed))
         mask = hull_mask(torch.from_numpy(mesh), truth.shape[0])[0].numpy()
         return [

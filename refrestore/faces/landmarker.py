@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -10,9 +11,19 @@ from scipy.special import expit
 
 from refrestore.config import Device
 from refrestore.errors import ModelError
-from refrestore.faces.sessions import free_dimensions, open_session, read_graph
+from refrestore.faces.sessions import (
+    computed,
+    free_dimensions,
+    normalised,
+    open_session,
+    read_graph,
+    readable,
+)
 from refrestore.models.runtime import session_device
 from refrestore.types import DENSE_LANDMARKS, DoubleArray, FloatArray, ImageArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MESH_SIZE = 192
 """Side of the network's input in pixels."""
@@ -87,16 +98,16 @@ class Landmarker:
                 values[0] = -1
                 constant.CopyFrom(numpy_helper.from_array(values, constant.name))
         self._session = open_session(path, model, device, threads)
-        self._input = self._session.get_inputs()[0].name
         self.batch = _CUDA_BATCH if session_device(self._session) == "cuda" else _BATCH
 
-    def dense(self, crops: ImageArray) -> tuple[FloatArray, FloatArray]:
+    def dense(self, crops: ImageArray | Tensor) -> tuple[FloatArray, FloatArray]:
         """Find the mesh in FFHQ-aligned crops.
 
         Parameters
         ----------
         crops : (N, S, S, 3) uint8
-            RGB, aligned to the FFHQ template at any side S; 192 is taken as it is.
+            RGB, aligned to the FFHQ template at any side S; 192 is taken as it is. Tensors of that
+            side stay on a GPU, if the network computes there.
 
         Returns
         -------
@@ -108,15 +119,11 @@ class Landmarker:
         size = crops.shape[1] if len(crops) else MESH_SIZE
         landmarks = np.empty((len(crops), DENSE_LANDMARKS, 2), np.float32)
         presence = np.empty(len(crops), np.float32)
+        crops = readable(crops, self._session)
         for start in range(0, len(crops), self.batch):
             rows = slice(start, start + self.batch)
-            part = crops[rows]
-            if size != MESH_SIZE:
-                way = cv2.INTER_AREA if size > MESH_SIZE else cv2.INTER_LINEAR
-                side = (MESH_SIZE, MESH_SIZE)
-                part = np.stack([cv2.resize(crop, side, interpolation=way) for crop in part])
-            feed = {self._input: part.astype(np.float32) / 255}
-            points, logits = self._session.run(None, feed)
+            part = normalised(_at_mesh_size(crops[rows]), 0, 255, planes=False)
+            points, logits = computed(self._session, part)
             landmarks[rows] = points.reshape(len(part), DENSE_LANDMARKS, 3)[..., :2]
             presence[rows] = expit(logits.reshape(-1))
         # The network counts from the picture's edge, not from the first pixel's centre: mirroring
@@ -124,3 +131,13 @@ class Landmarker:
         landmarks *= size / MESH_SIZE
         landmarks -= 0.5
         return landmarks, presence
+
+
+def _at_mesh_size(crops: ImageArray | Tensor) -> ImageArray | Tensor:
+    """Return crops, (N, S, S, 3), as the network takes them; those of another side as an array."""
+    size = crops.shape[1]
+    if size == MESH_SIZE:
+        return crops
+    way = cv2.INTER_AREA if size > MESH_SIZE else cv2.INTER_LINEAR
+    seen = crops if isinstance(crops, np.ndarray) else crops.cpu().numpy()
+    return np.stack([cv2.resize(one, (MESH_SIZE, MESH_SIZE), interpolation=way) for one in seen])

@@ -7,6 +7,7 @@ Results are held to insightface's by tests/faces/test_oracles.py.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +15,12 @@ from refrestore.config import Device
 from refrestore.errors import ModelError
 from refrestore.faces.align import ARCFACE_SIZE, ARCFACE_TEMPLATE, crops, similarity
 from refrestore.faces.normalisation import arcface_normalisation, zoo_normalisation
-from refrestore.faces.sessions import read_graph
+from refrestore.faces.sessions import computed, normalised, read_graph, readable
 from refrestore.models.runtime import onnx_session, session_device
 from refrestore.types import EMBEDDING_SIZE, FloatArray, ImageArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _BATCH = 8
 _CUDA_BATCH = 64
@@ -46,19 +50,21 @@ class Recogniser:
         asked = zoo_normalisation(path, session, detector=False)
         self._normalisation = asked or arcface_normalisation(read_graph(path))
         self._session = session
-        self._input = session.get_inputs()[0].name
         self.batch = _CUDA_BATCH if session_device(session) == "cuda" else _BATCH
         if isinstance(shape[0], int):
             self.batch = shape[0]
 
-    def embed(self, aligned: ImageArray) -> FloatArray:
-        """Return unit embeddings (N, 512) float32 of (N, 112, 112, 3) uint8 RGB crops."""
+    def embed(self, aligned: ImageArray | Tensor) -> FloatArray:
+        """Return unit embeddings (N, 512) float32 of (N, 112, 112, 3) uint8 RGB crops.
+
+        Tensors on a GPU stay there, if the network computes there.
+        """
         result = np.empty((len(aligned), EMBEDDING_SIZE), np.float32)
-        mean, spread = self._normalisation
+        aligned = readable(aligned, self._session)
         for start in range(0, len(aligned), self.batch):
             rows = slice(start, start + self.batch)
-            planes = aligned[rows].transpose(0, 3, 1, 2).astype(np.float32)
-            result[rows] = self._session.run(None, {self._input: (planes - mean) / spread})[0]
+            planes = normalised(aligned[rows], *self._normalisation, planes=True)
+            result[rows] = computed(self._session, planes)[0]
         result /= np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-12)
         return result
 

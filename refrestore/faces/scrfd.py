@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from refrestore.config import Device
 from refrestore.errors import ModelError
 from refrestore.faces.normalisation import SCRFD, zoo_normalisation
-from refrestore.faces.sessions import free_dimensions, open_session, read_graph
+from refrestore.faces.sessions import (
+    computed,
+    free_dimensions,
+    normalised,
+    open_session,
+    read_graph,
+)
 from refrestore.types import KEYPOINTS, FloatArray, ImageArray, IntArray
 
 STRIDES = (8, 16, 32)
@@ -74,7 +80,6 @@ class Scrfd:
         self._batched = len(model.graph.output[0].type.tensor_type.shape.dim) == 3
         free_dimensions(model, {**({0: "n"} if self._batched else {}), 2: "height", 3: "width"})
         self._session = open_session(path, model, device, threads)
-        self._input = self._session.get_inputs()[0].name
         self._normalisation = zoo_normalisation(path, self._session, detector=True) or SCRFD
 
     def candidates(self, canvas: ImageArray, min_score: float) -> list[Candidates]:
@@ -87,13 +92,12 @@ class Scrfd:
         min_score
             Confidence from which a candidate counts.
         """
-        mean, spread = self._normalisation
-        planes = (canvas.transpose(0, 3, 1, 2).astype(np.float32) - mean) / spread
+        planes = normalised(canvas, *self._normalisation, planes=True)
         found = []
         step = len(planes) if self._batched else 1
         for start in range(0, len(planes), step):
             part = planes[start : start + step]
-            outputs = self._session.run(None, {self._input: part})
+            outputs = computed(self._session, part)
             per_picture = [values.reshape(len(part), -1, values.shape[-1]) for values in outputs]
             found += [
                 _decode([values[row] for values in per_picture], canvas.shape[2], min_score)

@@ -1,17 +1,21 @@
-"""ONNX graphs made ready to run: freed of a fixed batch or picture size."""
+"""ONNX graphs made ready to run: freed of a fixed batch or picture size, and given pictures."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from refrestore.config import Device
 from refrestore.errors import ModelError
-from refrestore.models.runtime import Network, onnx_session
+from refrestore.models.runtime import Network, onnx_session, session_device
 from refrestore.plain_file import check_plain
+from refrestore.types import FloatArray, ImageArray
 
 if TYPE_CHECKING:
     import onnx
+    from torch import Tensor
 
 
 def read_graph(path: Path) -> onnx.ModelProto:
@@ -61,3 +65,71 @@ def open_session(
 ) -> Network:
     """Open an edited graph of a file on the device asked for."""
     return onnx_session(path, device, threads, graph=graph.SerializeToString())
+
+
+def computed(network: Network, pictures: FloatArray | Tensor) -> list[FloatArray]:
+    """Return all outputs of a network that has one input.
+
+    Parameters
+    ----------
+    network
+        Opened.
+    pictures
+        The input. A tensor is read where it lies (`readable` says whether the network can).
+    """
+    if isinstance(pictures, np.ndarray):
+        return network.run(None, {network.get_inputs()[0].name: pictures})
+    return _bound(network, pictures)
+
+
+def readable(pictures: ImageArray | Tensor, network: Network) -> ImageArray | Tensor:
+    """Return pictures as a network reads them: on a GPU they stay there if it computes there too.
+
+    All others become arrays, without a copy where they are in the CPU's memory.
+    """
+    if isinstance(pictures, np.ndarray):
+        return pictures
+    if pictures.device.type == session_device(network) == "cuda":
+        return pictures
+    array: ImageArray = pictures.cpu().numpy()
+    return array
+
+
+def normalised(
+    pictures: ImageArray | Tensor, mean: float, spread: float, *, planes: bool
+) -> FloatArray | Tensor:
+    """Return `(pixel - mean) / spread` of pictures (N, H, W, 3), as float32 where they lie.
+
+    Parameters
+    ----------
+    planes
+        Whether as (N, 3, H, W).
+    """
+    if isinstance(pictures, np.ndarray):
+        seen = pictures.transpose(0, 3, 1, 2) if planes else pictures
+        return (seen.astype(np.float32) - mean) / spread
+    there = pictures.permute(0, 3, 1, 2) if planes else pictures
+    return ((there.float() - mean) / spread).contiguous()
+
+
+def _bound(network: Any, pictures: Tensor) -> list[FloatArray]:
+    """Let onnxruntime read a tensor of the device that it computes on; outputs come to the CPU."""
+    device = pictures.device
+    if device.type == "cuda":  # onnxruntime computes in a stream of its own
+        import torch
+
+        torch.cuda.current_stream(device).synchronize()
+    binding = network.io_binding()
+    binding.bind_input(
+        network.get_inputs()[0].name,
+        device.type,
+        device.index or 0,
+        np.float32,
+        tuple(pictures.shape),
+        pictures.data_ptr(),
+    )
+    for output in network.get_outputs():
+        binding.bind_output(output.name)
+    network.run_with_iobinding(binding)
+    outputs: list[FloatArray] = binding.copy_outputs_to_cpu()
+    return outputs

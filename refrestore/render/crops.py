@@ -102,8 +102,8 @@ def bytes_of(images: Tensor) -> Tensor:
     return scaled.permute(0, 2, 3, 1).contiguous()
 
 
-def arcface_crops(faces: Tensor, landmarks: FloatArray) -> ImageArray:
-    """Return (N, 112, 112, 3) recogniser inputs cut from aligned crops.
+def arcface_crops(faces: Tensor, landmarks: FloatArray) -> Tensor:
+    """Return (N, 112, 112, 3) uint8 recogniser inputs cut from aligned crops, where these lie.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def arcface_crops(faces: Tensor, landmarks: FloatArray) -> ImageArray:
         Dense landmarks in pixels of the crops.
     """
     if not len(faces):
-        return np.zeros((0, ARCFACE_SIZE, ARCFACE_SIZE, 3), np.uint8)
+        return faces.new_zeros((0, ARCFACE_SIZE, ARCFACE_SIZE, 3), dtype=uint8)
     matrices = similarity(mesh_keypoints(landmarks), ARCFACE_TEMPLATE)
     pictures = [FrameTensor.of_rgb(face) for face in faces.float()]
-    return to_uint8(tensors.crops(pictures, matrices, ARCFACE_SIZE))
+    return bytes_of(tensors.crops(pictures, matrices, ARCFACE_SIZE))

@@ -22,7 +22,7 @@ from refrestore.media.tensors import FrameTensor, crops, sent
 from refrestore.project.profile_cosines import Cosines, cosines
 from refrestore.render.afar import shrunk_cosines, unreadable
 from refrestore.render.around import Around
-from refrestore.render.crops import arcface_crops, storage_to_square, to_uint8
+from refrestore.render.crops import arcface_crops, bytes_of, storage_to_square
 from refrestore.render.rivals import Rivals
 from refrestore.render.switches import ALL_ON, Switches
 from refrestore.render.work import Work
@@ -147,7 +147,7 @@ def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools
     def look() -> None:
         if pending:
             rows = [row for row, _ in pending]
-            squares = to_uint8(torch.stack([crop for _, crop in pending]))
+            squares = bytes_of(torch.stack([crop for _, crop in pending]))
             found, there = tools.models.landmarker.dense(squares)
             raw[rows] = transform(from_square[rows], found)
             presence[rows] = there
