@@ -38,7 +38,7 @@ from refrestore.render.switches import Switches
 from refrestore.render.window import composed
 from refrestore.render.work import Work
 from refrestore.restore import bank as banks
-from refrestore.restore import restorer
+from refrestore.restore import burst, restorer
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.fusion import FusionConfig, FusionNetwork
 from refrestore.restore.mask import LearntMask, MaskNetwork
@@ -52,6 +52,9 @@ a view, of which the GPU hears nothing."""
 
 UNSEEN = ("aten::detach", "aten::_unsafe_view")
 """Views by another name."""
+
+PRETENDED = ("prim::device",)
+"""What only a pretended tensor dispatches: a real one knows its device."""
 
 SIZE = (1280, 720)
 FACES = 2
@@ -67,6 +70,8 @@ class Host(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        if func._schema.name in PRETENDED:
+            return result
         given = [one for one in args if isinstance(one, torch.Tensor)]
         back = isinstance(result, torch.Tensor) and result.device.type == "cpu"
         self.waits += back and any(one.device.type == "cuda" for one in given)
@@ -142,7 +147,9 @@ def work_of(frames: int, side: int, shown: float) -> Work:
     sides = np.full(count, side)
     landmarks = np.tile(mesh(side), (count, 1, 1))
     own = np.ones(count, bool)
-    return Work(faces, who.astype(np.int64), ones, own, sides, to_crop, ones, landmarks, ones)
+    sharp = np.zeros((count, burst.TERMS), np.float32)
+    whose = who.astype(np.int64)
+    return Work(faces, whose, ones, own, sides, to_crop, ones, landmarks, ones, sharp)
 
 
 def measure(side: int, batch: int) -> dict[str, float]:

@@ -1,12 +1,12 @@
 """Differences into the planes of a picture, where they lie: in tensors, on any device.
 
-On a GPU only the rectangles that are touched travel there and back, and what comes back is waited
-for once.
+On a GPU only the rectangles that are touched travel there and back, those of many pictures
+together, and what comes back is waited for once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +17,6 @@ from torch import Tensor
 
 from refrestore.media.coding import Coding, fields
 from refrestore.media.patch import Patch
-from refrestore.media.tensors import sent
 
 
 class _Box(NamedTuple):
@@ -56,16 +55,23 @@ class _Part:
     delta: Tensor
 
 
-Touched = list[tuple[Tensor, Tensor]]
-"""Samples of pictures, and what they are to become, which may be on another device."""
+class Change(NamedTuple):
+    """Samples of a picture, (h, w), and what is added to their codes, perhaps on another device."""
+
+    here: Tensor
+    code: Tensor
+    top: int
+
+
+Touched = list[Change]
 
 
 def paste(picture: av.VideoFrame, patches: Sequence[Patch]) -> Touched:
     """Add patches to a planar picture that may be written to.
 
     Interlaced pictures are treated field by field, chroma by its siting. A chroma sample changes
-    only if a luma sample it is shared by does. What was computed elsewhere is there when it was
-    given to `bring_back`.
+    only if a luma sample it is shared by does. It is done when what this returns was given to
+    `bring_back`.
     """
     coding = Coding.of(picture)
     parts = _parts(patches, picture.width, picture.height)
@@ -77,11 +83,11 @@ def paste(picture: av.VideoFrame, patches: Sequence[Patch]) -> Touched:
         for box, group in _groups([one for one in lines if one is not None], coding):
             chroma = box.on(coding.step_x, coding.step_y)
             corners = [box, *([box] * 2 if coding.rgb else [chroma] * 2)][: len(views)]
-            here = [view[_window(one)] for view, one in zip(views, corners, strict=True)]
-            there = [sent(plane, group[0].delta.device) for plane in here]
-            for part in group:
-                _add(part, there, box, coding, size)
-            touched += [pair for pair in zip(here, there, strict=True) if pair[0] is not pair[1]]
+            codes = _together(group, box, coding, size)
+            touched += [
+                Change(view[_window(corner)], code, coding.top)
+                for view, corner, code in zip(views, corners, codes, strict=True)
+            ]
     return touched
 
 
@@ -132,40 +138,66 @@ def _groups(parts: Sequence[_Part], coding: Coding) -> list[tuple[_Box, list[_Pa
     return [(box, [parts[place] for place in sorted(places)]) for box, places in groups]
 
 
-def _add(
-    part: _Part, targets: Sequence[Tensor], corner: _Box, coding: Coding, size: tuple[int, int]
-) -> None:
-    """Add a part to the rectangles of planes that a box is on, in a field of a size."""
+def _together(
+    parts: Sequence[_Part], box: _Box, coding: Coding, size: tuple[int, int]
+) -> list[Tensor]:
+    """Return what parts of a field of a size add up to in the box around them, a tensor a plane."""
+    several = [_codes(part, coding, size) for part in parts]
+    if len(several) == 1:
+        return several[0]
+    steps = [(1, 1), *[(coding.step_x, coding.step_y)] * (len(several[0]) - 1)]
+    whole = [box if coding.rgb else box.on(*step) for step in steps]
+    totals = [
+        code.new_zeros((one.bottom - one.top, one.right - one.left))
+        for code, one in zip(several[0], whole, strict=True)
+    ]
+    for part, codes in zip(parts, several, strict=True):
+        for total, code, step, one in zip(totals, codes, steps, whole, strict=True):
+            total[(part.box if coding.rgb else part.box.on(*step)).inside(one)] += code
+    return totals
+
+
+def _codes(part: _Part, coding: Coding, size: tuple[int, int]) -> list[Tensor]:
+    """Return what a part adds to the code values, a tensor a plane."""
     codes = coding.encode_difference(part.delta)
-    window = part.box.inside(corner)
-    for target, code in zip(targets, codes if coding.rgb else codes[:1], strict=False):
-        _round_in(target[window], code, coding.top)
     if coding.rgb or coding.planes == 1:
-        return
+        return codes
     filter_ = _ChromaFilter.of(part.box, coding, size)
     shared = filter_.covered((part.delta != 0).any(2))
-    window = part.box.on(coding.step_x, coding.step_y).inside(
-        corner.on(coding.step_x, coding.step_y)
-    )
-    for target, code in zip(targets[1:], filter_.filtered(torch.stack(codes[1:])), strict=True):
-        _round_in(target[window], code * shared, coding.top)
-
-
-def _round_in(target: Tensor, code: Tensor, top: int) -> None:
-    """Add to integer samples in place; adding zero changes nothing."""
-    target.copy_(target.float().add_(code).add_(0.5).floor_().clamp_(0, top))
+    return [codes[0], *(filter_.filtered(torch.stack(codes[1:])) * shared)]
 
 
 def bring_back(touched: Touched) -> None:
-    """Write what was computed elsewhere into the pictures, all of it in one transfer."""
-    if not touched:
-        return
-    samples = torch.cat([there.reshape(-1).view(torch.uint8) for _, there in touched]).cpu()
+    """Change pictures: samples go to where the changes were computed, and come back, at once."""
+    elsewhere: dict[tuple[torch.device, torch.dtype, int], Touched] = {}
+    for one in touched:
+        if one.code.device == one.here.device:
+            one.here.copy_(_rounded(one.here, one.code, one.top))
+        else:
+            key = one.code.device, one.here.dtype, one.top
+            elsewhere.setdefault(key, []).append(one)
+    for (device, dtype, top), changes in elsewhere.items():
+        codes = torch.cat([one.code.reshape(-1) for one in changes])
+        samples = torch.empty(codes.shape, dtype=dtype, pin_memory=device.type == "cuda")
+        for here, there in _stretches(changes, samples):
+            there.copy_(here)
+        changed = _rounded(samples.to(device, non_blocking=True), codes, top).to(dtype).cpu()
+        for here, there in _stretches(changes, changed):
+            here.copy_(there)
+
+
+def _stretches(changes: Touched, samples: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the samples of each change with their part of a tensor that holds those of all."""
     first = 0
-    for here, there in touched:
-        values = samples[first : first + there.numel() * there.element_size()]
-        first += len(values)
-        here.copy_(values.view(there.dtype).view(there.shape))
+    for one in changes:
+        rows, columns = one.here.shape
+        yield one.here, samples[first : first + rows * columns].view(rows, columns)
+        first += rows * columns
+
+
+def _rounded(samples: Tensor, code: Tensor, top: int) -> Tensor:
+    """Return integer samples and what is added to them; zero changes nothing."""
+    return samples.float().add_(code).add_(0.5).floor_().clamp_(0, top)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ class Patch:
         RGB difference with the picture's own transfer function; 1 leads from black to white.
     alpha : (h, w) float32
         How much of it, 0..1.
+    known : () float32, optional
+        Its `change`, where that was computed with others'.
 
     Raises
     ------
@@ -36,6 +38,7 @@ class Patch:
     top: int
     residual: Tensor
     alpha: Tensor
+    known: Tensor | None = None
 
     def __post_init__(self) -> None:
         if tuple(self.residual.shape) != (*self.alpha.shape, 3) or self.alpha.ndim != 2:
@@ -52,9 +55,14 @@ class Patch:
     @property
     def change(self) -> Tensor:
         """By how many of 255 grey levels the face's 8-bit pixels change on average, ()."""
-        steps = (self.delta * 255).round_().abs_().mean(-1)
-        return (steps * self.alpha).sum() / self.alpha.sum().clamp_(min=1e-6)
+        return changes(self.residual, self.alpha) if self.known is None else self.known
 
     def __repr__(self) -> str:
         height, width = self.alpha.shape
         return f"Patch({width}x{height} at {self.left}, {self.top})"
+
+
+def changes(residuals: Tensor, alphas: Tensor) -> Tensor:
+    """Return `Patch.change`, (...), of residuals (..., h, w, 3) and alphas (..., h, w)."""
+    steps = (residuals * alphas[..., None] * 255).round_().abs_().mean(-1)
+    return (steps * alphas).sum((-2, -1)) / alphas.sum((-2, -1)).clamp_(min=1e-6)

@@ -15,8 +15,8 @@ import torch.nn.functional as F  # noqa: N812  the field's name for it
 from torch import Tensor
 
 from refrestore.faces.align import invert, scale_of, transform
-from refrestore.media.patch import Patch
-from refrestore.media.tensors import parts
+from refrestore.media.patch import Patch, changes
+from refrestore.media.tensors import parts, sent
 from refrestore.restore.hull import hull_mask
 from refrestore.restore.resize import resized
 from refrestore.restore.restorer import HULL_GROWTH, grown
@@ -130,13 +130,13 @@ def differences(
         placed = _placed(layers, to_crop[faces], reached[faces])
         strength = torch.from_numpy(strengths[faces]).to(placed)
         alpha = (placed[:, 3] * strength[:, None, None]).clamp_(0, 1)
+        alpha = _within(alpha, reached[faces])
         residual = placed[:, :3].permute(0, 2, 3, 1)
+        changed = changes(residual, alpha).unbind()
         for place, face in enumerate(faces.tolist()):
             left, top, right, bottom = reached[face].tolist()
-            rows, columns = slice(0, bottom - top), slice(0, right - left)
-            result[face] = Patch(
-                left, top, residual[place, rows, columns], alpha[place, rows, columns]
-            )
+            seen = place, slice(0, bottom - top), slice(0, right - left)
+            result[face] = Patch(left, top, residual[seen], alpha[seen], changed[place])
     return result
 
 
@@ -167,6 +167,16 @@ def _placed(layers: Tensor, to_crop: DoubleArray, reached: IntArray) -> Tensor:
         for part, mode in ((layers[:, :3], "bicubic"), (layers[:, 3:], "bilinear"))
     )
     return torch.cat([picture, mask], 1)
+
+
+def _within(alphas: Tensor, reached: IntArray) -> Tensor:
+    """Return alphas (b, h, w) that end where their rectangles do, which begin at the top left."""
+    if len(alphas) == 1:
+        return alphas
+    extents = sent(torch.from_numpy(reached[:, 2:] - reached[:, :2]), alphas.device)
+    across = torch.arange(alphas.shape[2], device=alphas.device) < extents[:, :1]
+    down = torch.arange(alphas.shape[1], device=alphas.device) < extents[:, 1:]
+    return alphas * across[:, None] * down[:, :, None]
 
 
 def _reached(boxes: IntArray, to_crop: DoubleArray, picture_size: tuple[int, int]) -> IntArray:

@@ -25,20 +25,23 @@ class Numpy:
     def paste(self, patches):
         width, height = self.picture.width, self.picture.height
         for planes, parity, step in fields(self.picture):
+            self.sums = [np.zeros(plane.shape, np.float32) for plane in planes]
             for patch in patches:
                 left, top = max(0, -patch.left), max(0, -patch.top)
                 delta = patch.delta.numpy()[top : height - patch.top, left : width - patch.left]
                 left, top = patch.left + left, patch.top + top
                 first = (parity - top) % step
                 if delta[first::step].any():
-                    self.add(planes, left, (top + first) // step, delta[first::step])
+                    self.add(self.sums, left, (top + first) // step, delta[first::step])
+            for plane, total in zip(planes, self.sums, strict=True):
+                self.round_in(plane, total)
 
     def add(self, planes, left, top, delta):
         coding, codes = self.coding, self.codes(delta)
         height, width = delta.shape[:2]
         window = slice(top, top + height), slice(left, left + width)
         for plane, code in zip(planes, codes if coding.rgb else codes[:1], strict=False):
-            self.round_in(plane[window], code)
+            plane[window] += code
         if coding.rgb or coding.planes == 1:
             return
         step_x, step_y = coding.step_x, coding.step_y
@@ -60,7 +63,7 @@ class Numpy:
                 weight = np.float32((step_x - abs(offset)) / step_x**2)
                 across = across + weight * values[:, offset + step_x - 1 :: step_x][:, : x1 - x0]
             mean = across.reshape(-1, step_y, x1 - x0).mean(1, dtype=np.float32)
-            self.round_in(plane[y0:y1, x0:x1], mean * touched)
+            plane[y0:y1, x0:x1] += mean * touched
 
     def codes(self, rgb):
         coding, scale = self.coding, np.float32(self.coding.luma[0])
