@@ -167,18 +167,26 @@ def _before_enlarging(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
                 spread[:, :, top::2, left::2] = functional.conv2d(strip, kernel)
             wide = functional.conv2d(spread, blur, bias, groups=outputs)
             result[row, :, 2 * start : 2 * (start + rows)] = wide[0]
-    _mend_edges(x, weight, bias, result)
+    _mend_edges(x, weight, result)
     return result
 
 
-def _mend_edges(x: Tensor, weight: Tensor, bias: Tensor | None, result: Tensor) -> None:
-    """Do the outermost pixels again: the convolution sees zeros beyond them, the blur did not."""
+def _mend_edges(x: Tensor, weight: Tensor, result: Tensor) -> None:
+    """Take away what the outermost pixels got from beyond the edges: the blur saw the edge go on.
+
+    Rows beyond the top and the bottom reach over the corners; columns then do not.
+    """
     for axis in (2, 3):
         for far in (False, True):
-            last = x.shape[axis] - 2 if far else 0
-            wide = resize(x.narrow(axis, last, 2), 2).narrow(axis, 2 if far else 0, 2)
-            edge = functional.conv2d(wide, weight, bias, padding=1)
-            result.select(axis, -1 if far else 0).copy_(edge.select(axis, -1 if far else 0))
+            edge = x.narrow(axis, x.shape[axis] - 1 if far else 0, 1).squeeze(axis)
+            line = functional.interpolate(edge, scale_factor=2, mode="linear")
+            line = functional.pad(line, (1, 1), mode="replicate" if axis == 2 else "constant")
+            taps = weight.select(axis, 2 if far else 0)
+            beyond = sum(
+                torch.matmul(taps[:, :, tap], line[:, :, tap : line.shape[2] - 2 + tap])
+                for tap in range(3)
+            )
+            result.select(axis, -1 if far else 0).sub_(beyond)
 
 
 def _empty(*shape: int) -> Tensor:
