@@ -14,6 +14,7 @@ Elsewhere (CUDA, bfloat16, training) it is one call of the library's convolution
 from __future__ import annotations
 
 from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,7 +50,23 @@ def resize(x: Tensor, factor: float) -> Tensor:
     return functional.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+class Modulation(NamedTuple):
+    """What a style does to a convolution: inputs (B, C) and outputs (B, O) times a number a face.
+
+    Where faces are convolved one by one it is in the weights.
+    """
+
+    inputs: Tensor
+    outputs: Tensor
+
+    def of(self, face: int, weight: Tensor) -> Tensor:
+        """Return the weights (O, C, 3, 3) of one face."""
+        return weight * (self.outputs[face][:, None] * self.inputs[face])[:, :, None, None]
+
+
+def convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, style: Modulation | None = None
+) -> Tensor:
     """Convolve 3 x 3 over zero edges.
 
     Parameters
@@ -57,6 +74,8 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     x : (B, C, H, W)
     weight : (O, C, 3, 3)
     bias : (O,)
+    style
+        What the weights are multiplied by; the bias is not.
 
     Returns
     -------
@@ -67,26 +86,44 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         height >= _LEAST_SIDE and height % _TILE == 0 and min(weight.shape[:2]) >= _LEAST_CHANNELS
     )
     if not (suits and _is_plain(x, weight)):
-        return functional.conv2d(x, weight, bias, padding=1)
-    return _by_tiles(x, weight, bias)
+        return _by_library(x, weight, bias, style)
+    return _by_tiles(x, weight, bias, style)
 
 
-def convolve_enlarged(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def convolve_enlarged(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, style: Modulation | None = None
+) -> Tensor:
     """Enlarge bilinearly by two, then convolve 3 x 3 over zero edges.
 
-    Parameters
-    ----------
-    x : (B, C, H, W)
-    weight : (O, C, 3, 3)
-    bias : (O,)
+    Parameters as for `convolve`.
 
     Returns
     -------
     (B, O, 2 H, 2 W)
     """
     if not (x.shape[2] >= _LEAST_SIDE // 2 and _is_plain(x, weight)):
-        return functional.conv2d(resize(x, 2), weight, bias, padding=1)
-    return _before_enlarging(x, weight, bias)
+        return _by_library(x, weight, bias, style, enlarge=True)
+    return _before_enlarging(x, weight, bias, style)
+
+
+def _by_library(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    style: Modulation | None,
+    *,
+    enlarge: bool = False,
+) -> Tensor:
+    """Convolve all faces by one call of the library."""
+    if style is not None:
+        x = x * style.inputs[:, :, None, None]
+    if enlarge:
+        x = resize(x, 2)
+    if style is None:
+        return functional.conv2d(x, weight, bias, padding=1)
+    out = functional.conv2d(x, weight, padding=1)
+    gain = style.outputs[:, :, None, None]
+    return out * gain if bias is None else torch.addcmul(bias[:, None, None], out, gain)
 
 
 def _is_plain(x: Tensor, weight: Tensor) -> bool:
@@ -95,15 +132,17 @@ def _is_plain(x: Tensor, weight: Tensor) -> bool:
     return x.device.type == "cpu" and x.dtype == torch.float32 and not learns
 
 
-def _by_tiles(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _by_tiles(x: Tensor, weight: Tensor, bias: Tensor | None, style: Modulation | None) -> Tensor:
     batch, channels, height, width = x.shape
     outputs = len(weight)
     rows = x.permute(0, 2, 3, 1).contiguous()
-    kernels = weight.new_tensor(_KERNEL) @ weight.permute(2, 0, 3, 1).reshape(3, -1)
-    kernels = kernels.view(6, outputs, 1, 3, channels).permute(0, 1, 4, 2, 3)
+    kernels = _tile_kernels(weight) if style is None else None
     result = x.new_empty((batch, height, width, outputs))
     tiles = max(1, _STRIP // (6 * width * max(channels, outputs)))
-    for row, out in zip(rows, result, strict=True):
+    for face, (row, out) in enumerate(zip(rows, result, strict=True)):
+        if style is not None:
+            kernels = _tile_kernels(style.of(face, weight))
+        assert kernels is not None
         for start in range(0, height, _TILE * tiles):
             stop = min(height, start + _TILE * tiles)
             strip = row[max(0, start - 1) : stop + 1]
@@ -112,6 +151,13 @@ def _by_tiles(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
                 strip = functional.pad(strip, edges)
             _tile_rows(strip, kernels, bias, out[start:stop])
     return result.permute(0, 3, 1, 2)
+
+
+def _tile_kernels(weight: Tensor) -> Tensor:
+    """Return Lavin and Gray's G times the kernels' rows, (6, O, C, 1, 3)."""
+    outputs, channels = weight.shape[:2]
+    kernels = weight.new_tensor(_KERNEL) @ weight.permute(2, 0, 3, 1).reshape(3, -1)
+    return kernels.view(6, outputs, 1, 3, channels).permute(0, 1, 4, 2, 3)
 
 
 def _tile_rows(strip: Tensor, kernels: Tensor, bias: Tensor | None, out: Tensor) -> None:
@@ -142,51 +188,58 @@ def _tile_rows(strip: Tensor, kernels: Tensor, bias: Tensor | None, out: Tensor)
     torch.add(m5.add_(m1), m3, alpha=8, out=out[3::_TILE])
 
 
-def _before_enlarging(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _before_enlarging(
+    x: Tensor, weight: Tensor, bias: Tensor | None, style: Modulation | None
+) -> Tensor:
     batch, _, height, width = x.shape
     outputs = len(weight)
     around = functional.pad(x, (1, 1, 1, 1), mode="replicate")
     around = around.contiguous(memory_format=torch.channels_last)
-    # What falls on even and on odd places of the enlarged picture with zeros between its pixels.
-    falls = (slice(1, 2), slice(0, 3, 2))
-    last = torch.channels_last
-    kernels = [
-        (top, left, weight[:, :, falls[top], falls[left]].contiguous(memory_format=last))
-        for top, left in product((0, 1), repeat=2)
-    ]
     taps = x.new_tensor(_BLUR)
     blur = (taps[:, None] * taps).expand(outputs, 1, 4, 4).contiguous()
+    kernels = _spread_kernels(weight) if style is None else []
     result = _empty(batch, outputs, 2 * height, 2 * width)
     step = max(8, _STRIP // (4 * width * outputs))
-    for row in range(batch):
+    for face in range(batch):
+        if style is not None:
+            own = style.of(face, weight)
+            kernels = _spread_kernels(own)
         for start in range(0, height, step):
             rows = min(step, height - start)
-            strip = around[row : row + 1, :, start : start + rows + 2]
+            strip = around[face : face + 1, :, start : start + rows + 2]
             spread = _empty(1, outputs, 2 * rows + 3, 2 * width + 3)
             for top, left, kernel in kernels:
                 spread[:, :, top::2, left::2] = functional.conv2d(strip, kernel)
             wide = functional.conv2d(spread, blur, bias, groups=outputs)
-            result[row, :, 2 * start : 2 * (start + rows)] = wide[0]
-    _mend_edges(x, weight, result)
+            result[face, :, 2 * start : 2 * (start + rows)] = wide[0]
+        _mend_edges(x[face], weight if style is None else own, result[face])
     return result
 
 
+def _spread_kernels(weight: Tensor) -> list[tuple[int, int, Tensor]]:
+    """Return what falls on even and on odd places of an enlarged picture with zeros between."""
+    falls = (slice(1, 2), slice(0, 3, 2))
+    last = torch.channels_last
+    return [
+        (top, left, weight[:, :, falls[top], falls[left]].contiguous(memory_format=last))
+        for top, left in product((0, 1), repeat=2)
+    ]
+
+
 def _mend_edges(x: Tensor, weight: Tensor, result: Tensor) -> None:
-    """Take away what the outermost pixels got from beyond the edges: the blur saw the edge go on.
+    """Take away what a face's outermost pixels got from beyond: the blur saw the edge go on.
 
     Rows beyond the top and the bottom reach over the corners; columns then do not.
     """
-    for axis in (2, 3):
+    for axis in (1, 2):
         for far in (False, True):
-            edge = x.narrow(axis, x.shape[axis] - 1 if far else 0, 1).squeeze(axis)
-            line = functional.interpolate(edge, scale_factor=2, mode="linear")
-            line = functional.pad(line, (1, 1), mode="replicate" if axis == 2 else "constant")
-            taps = weight.select(axis, 2 if far else 0)
-            beyond = sum(
-                torch.matmul(taps[:, :, tap], line[:, :, tap : line.shape[2] - 2 + tap])
-                for tap in range(3)
-            )
-            result.select(axis, -1 if far else 0).sub_(beyond)
+            edge = x.select(axis, x.shape[axis] - 1 if far else 0)
+            line = functional.interpolate(edge[None], scale_factor=2, mode="linear")
+            line = functional.pad(line, (1, 1), mode="replicate" if axis == 1 else "constant")[0]
+            taps = weight.select(axis + 1, 2 if far else 0)
+            for tap in range(3):
+                beyond = taps[:, :, tap] @ line[:, tap : line.shape[1] - 2 + tap]
+                result.select(axis, -1 if far else 0).sub_(beyond)
 
 
 def _empty(*shape: int) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from refrestore.restore.convolve import convolve, convolve_enlarged, resize
+from refrestore.restore.convolve import Modulation, convolve, convolve_enlarged, resize
 
 SLOPE = 0.2
 """Negative slope of every leaky ReLU (official)."""
@@ -28,7 +28,7 @@ SMALLEST = 4
 
 
 class _ModulatedConv(nn.Module):
-    """Convolution whose weights a style scales; returns also the demodulation, (B, C, 1, 1)."""
+    """Convolution whose weights a style scales; `_StyleConv` and `_ToRGB` do it."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, style_size: int) -> None:
         super().__init__()
@@ -40,20 +40,11 @@ class _ModulatedConv(nn.Module):
             torch.randn(1, out_channels, in_channels, kernel, kernel) * scale
         )
 
-    def forward(self, x: Tensor, style: Tensor, *, enlarge: bool = False) -> Tensor:
-        if self.weight.shape[-1] == 1:  # so few outputs that their weights are scaled, not x
-            weights = self.weight[0, :, :, 0, 0] * style[:, None]
-            rows = x.permute(0, 2, 3, 1).flatten(1, 2) @ weights.mT
-            flat: Tensor = rows.reshape(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
-            return flat
-        x = x * style[:, :, None, None]
-        return (convolve_enlarged if enlarge else convolve)(x, self.weight[0])
-
     def demodulation(self, style: Tensor) -> Tensor:
-        """Return one over the norm of each output's modulated weights, (B, C, 1, 1)."""
+        """Return one over the norm of each output's modulated weights, (B, O)."""
         energy = self.weight[0].float().square().sum((2, 3))
         norm = functional.linear(style.float().square(), energy) + DEMODULATION_EPSILON
-        return norm.rsqrt()[:, :, None, None]
+        return norm.rsqrt()
 
 
 class _StyleConv(nn.Module):
@@ -67,8 +58,9 @@ class _StyleConv(nn.Module):
     def forward(self, x: Tensor, code: Tensor, noise: Tensor) -> Tensor:
         style = self.modulated_conv.modulation(code)
         gain = (self.modulated_conv.demodulation(style) * STYLE_GAIN).to(x.dtype)
-        out = self.modulated_conv(x, style, enlarge=self.enlarge)
-        out = torch.addcmul(self.weight * noise, out, gain).add_(self.bias)
+        by = convolve_enlarged if self.enlarge else convolve
+        weight, bias = self.modulated_conv.weight[0], self.bias.flatten()
+        out = by(x, weight, bias, Modulation(style, gain)).add_(self.weight * noise)
         return functional.leaky_relu_(out, SLOPE)
 
 
@@ -79,7 +71,12 @@ class _ToRGB(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
 
     def forward(self, x: Tensor, code: Tensor, below: Tensor | None = None) -> Tensor:
-        out: Tensor = self.modulated_conv(x, self.modulated_conv.modulation(code)) + self.bias
+        style = self.modulated_conv.modulation(code)
+        # So few outputs that their weights are scaled, not x.
+        weights = self.modulated_conv.weight[0, :, :, 0, 0] * style[:, None]
+        rows = x.permute(0, 2, 3, 1).flatten(1, 2) @ weights.mT
+        flat: Tensor = rows.reshape(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
+        out = flat + self.bias
         return out if below is None else out + resize(below, 2)
 
 
