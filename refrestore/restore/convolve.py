@@ -8,6 +8,8 @@ nine tenths of its peak already: only fewer products help. Both ways are exact b
 * After a bilinear enlargement the convolution is done before it, on a quarter of the pixels: a
   transposed convolution and a blur, as StyleGAN2's own (Karras et al., CVPR 2020).
 
+As faces are done one by one here, a style is multiplied into the weights, not into the maps.
+
 Elsewhere (CUDA, bfloat16, training) it is one call of the library's convolution.
 """
 
@@ -85,7 +87,7 @@ def convolve(
     suits = (
         height >= _LEAST_SIDE and height % _TILE == 0 and min(weight.shape[:2]) >= _LEAST_CHANNELS
     )
-    if not (suits and _is_plain(x, weight)):
+    if not (suits and _is_plain(x, weight, style)):
         return _by_library(x, weight, bias, style)
     return _by_tiles(x, weight, bias, style)
 
@@ -101,7 +103,7 @@ def convolve_enlarged(
     -------
     (B, O, 2 H, 2 W)
     """
-    if not (x.shape[2] >= _LEAST_SIDE // 2 and _is_plain(x, weight)):
+    if not (x.shape[2] >= _LEAST_SIDE // 2 and _is_plain(x, weight, style)):
         return _by_library(x, weight, bias, style, enlarge=True)
     return _before_enlarging(x, weight, bias, style)
 
@@ -126,9 +128,10 @@ def _by_library(
     return out * gain if bias is None else torch.addcmul(bias[:, None, None], out, gain)
 
 
-def _is_plain(x: Tensor, weight: Tensor) -> bool:
+def _is_plain(x: Tensor, weight: Tensor, style: Modulation | None) -> bool:
     """Tell whether this is inference in float32 on a CPU, where both ways are measured faster."""
-    learns = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+    given = (x, weight, *(style or ()))
+    learns = torch.is_grad_enabled() and any(one.requires_grad for one in given)
     return x.device.type == "cpu" and x.dtype == torch.float32 and not learns
 
 

@@ -7,7 +7,8 @@ Three things differ from the official forward pass, none in what it computes:
 * A modulated convolution is one ordinary convolution for the whole batch: activations are scaled
   by the style, outputs by the demodulation (StyleGAN2, section 2.2). The grouped form makes one
   set of weights a face and does not batch.
-* On a CPU its convolutions are done with fewer products (`restore.convolve`).
+* On a CPU its convolutions are done with fewer products, and large maps a face at a time, with the
+  style in the weights (`restore.convolve`).
 * The noise is always the stored one. Fresh noise a call is flicker in a video.
 """
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from refrestore.restore import convolve as module
-from refrestore.restore.convolve import convolve, convolve_enlarged, resize
+from refrestore.restore.convolve import Modulation, convolve, convolve_enlarged, resize
 
 
 def given(batch, channels, outputs, side):
@@ -77,3 +77,40 @@ def test_a_face_does_not_depend_on_its_batch():
     for work in (convolve, convolve_enlarged):
         together = work(x, weight, bias)
         close(together[1:2], work(x[1:2], weight, bias))
+
+
+def styled(batch, channels, outputs):
+    generator = torch.Generator().manual_seed(1)
+    numbers = [0.5 + torch.rand(batch, count, generator=generator) for count in (channels, outputs)]
+    return Modulation(*numbers)
+
+
+@pytest.mark.parametrize("side", [16, 32])
+@pytest.mark.parametrize("biased", [True, False])
+@torch.inference_mode()
+def test_a_style_is_the_weights_of_a_face(side, biased):
+    """By the library for small maps, by tiles and before enlarging for larger ones."""
+    x, weight, bias = given(2, 64, 64, side)
+    bias = bias if biased else None
+    style = styled(2, 64, 64)
+    own = [
+        weight * gain[:, None, None, None] * scale[None, :, None, None]
+        for scale, gain in zip(style.inputs, style.outputs, strict=True)
+    ]
+    for work, seen in ((convolve, x), (convolve_enlarged, resize(x, 2))):
+        faces = [
+            functional.conv2d(face[None], mine, bias, padding=1)
+            for face, mine in zip(seen, own, strict=True)
+        ]
+        close(work(x, weight, bias, style), torch.cat(faces))
+
+
+def test_gradients_flow_to_a_style():
+    x, weight, bias = given(1, 64, 64, 32)
+    style = styled(1, 64, 64)
+    for numbers in style:
+        numbers.requires_grad_()
+    (
+        convolve(x, weight, bias, style).mean() + convolve_enlarged(x, weight, bias, style).mean()
+    ).backward()
+    assert all(numbers.grad is not None and numbers.grad.abs().max() > 0 for numbers in style)
