@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from refrestore.config import RuntimeSettings
 from refrestore.engine import local
@@ -214,3 +217,21 @@ def test_networks_heed_who_gives_up(toolbox) -> None:
         heeding.each(done.append, range(100))
     assert len(done) < 100
     toolbox.restorer.each(done.append, range(3))
+
+
+def test_a_gpu_looks_ahead_unless_told_otherwise(recipe, toolbox, monkeypatch, tmp_path) -> None:
+    used: list[str] = []
+    really = local.one_ahead
+
+    def one_ahead(make):
+        used.append(device)
+        return really(make)
+
+    monkeypatch.setattr(local, "one_ahead", one_ahead)
+    folder = SegmentFolder(tmp_path / "work", "default")
+    for device in ("cpu", "cuda"):
+        restorer = copy(toolbox.restorer)
+        restorer.device = torch.device(device)
+        own = replace(toolbox, restorer=restorer)
+        assert list(Local(own, folder)(recipe, [])) == []
+    assert used == ["cuda"]
