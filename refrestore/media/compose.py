@@ -43,8 +43,8 @@ def compose(
     enlarged
         What `enlarge` gave for it, if it was called already; not written to.
     later
-        Takes what `paste.bring_back` has yet to do, so that a GPU is waited for once for several
-        pictures; without it that is done here.
+        Takes what `paste.bring_back` has yet to bring from a GPU, so that several pictures are
+        waited for once; without it they are waited for here.
 
     Returns
     -------

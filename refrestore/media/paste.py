@@ -56,7 +56,7 @@ class _Part:
 
 
 class Change(NamedTuple):
-    """Samples of a picture, (h, w), and what is added to their codes, perhaps on another device."""
+    """Samples of a picture, (h, w), and what is added to their codes, on another device."""
 
     here: Tensor
     code: Tensor
@@ -70,8 +70,8 @@ def paste(picture: av.VideoFrame, patches: Sequence[Patch]) -> Touched:
     """Add patches to a planar picture that may be written to.
 
     Interlaced pictures are treated field by field, chroma by its siting. A chroma sample changes
-    only if a luma sample it is shared by does. It is done when what this returns was given to
-    `bring_back`.
+    only if a luma sample it is shared by does. What was computed elsewhere is there when it was
+    given to `bring_back`.
     """
     coding = Coding.of(picture)
     parts = _parts(patches, picture.width, picture.height)
@@ -83,11 +83,13 @@ def paste(picture: av.VideoFrame, patches: Sequence[Patch]) -> Touched:
         for box, group in _groups([one for one in lines if one is not None], coding):
             chroma = box.on(coding.step_x, coding.step_y)
             corners = [box, *([box] * 2 if coding.rgb else [chroma] * 2)][: len(views)]
-            codes = _together(group, box, coding, size)
-            touched += [
-                Change(view[_window(corner)], code, coding.top)
-                for view, corner, code in zip(views, corners, codes, strict=True)
-            ]
+            codes = _together(group, corners, coding, size)
+            for view, corner, code in zip(views, corners, codes, strict=True):
+                here = view[_window(corner)]
+                if code.device == here.device:
+                    here.copy_(_rounded(here, code, coding.top))
+                else:
+                    touched.append(Change(here, code, coding.top))
     return touched
 
 
@@ -139,21 +141,21 @@ def _groups(parts: Sequence[_Part], coding: Coding) -> list[tuple[_Box, list[_Pa
 
 
 def _together(
-    parts: Sequence[_Part], box: _Box, coding: Coding, size: tuple[int, int]
+    parts: Sequence[_Part], corners: Sequence[_Box], coding: Coding, size: tuple[int, int]
 ) -> list[Tensor]:
-    """Return what parts of a field of a size add up to in the box around them, a tensor a plane."""
-    several = [_codes(part, coding, size) for part in parts]
-    if len(several) == 1:
-        return several[0]
-    steps = [(1, 1), *[(coding.step_x, coding.step_y)] * (len(several[0]) - 1)]
-    whole = [box if coding.rgb else box.on(*step) for step in steps]
+    """Return what parts of a field of a size add up to in a box of each plane around them."""
+    if len(parts) == 1:
+        return _codes(parts[0], coding, size)
     totals = [
-        code.new_zeros((one.bottom - one.top, one.right - one.left))
-        for code, one in zip(several[0], whole, strict=True)
+        parts[0].delta.new_zeros((box.bottom - box.top, box.right - box.left)) for box in corners
     ]
-    for part, codes in zip(parts, several, strict=True):
-        for total, code, step, one in zip(totals, codes, steps, whole, strict=True):
-            total[(part.box if coding.rgb else part.box.on(*step)).inside(one)] += code
+    for part in parts:
+        chroma = part.box if coding.rgb else part.box.on(coding.step_x, coding.step_y)
+        boxes = [part.box, chroma, chroma][: len(corners)]
+        for total, code, box, corner in zip(
+            totals, _codes(part, coding, size), boxes, corners, strict=True
+        ):
+            total[box.inside(corner)] += code
     return totals
 
 
@@ -168,15 +170,11 @@ def _codes(part: _Part, coding: Coding, size: tuple[int, int]) -> list[Tensor]:
 
 
 def bring_back(touched: Touched) -> None:
-    """Change pictures: samples go to where the changes were computed, and come back, at once."""
-    elsewhere: dict[tuple[torch.device, torch.dtype, int], Touched] = {}
+    """Change pictures by what was computed elsewhere: samples go there and come back at once."""
+    alike: dict[tuple[torch.device, torch.dtype, int], Touched] = {}
     for one in touched:
-        if one.code.device == one.here.device:
-            one.here.copy_(_rounded(one.here, one.code, one.top))
-        else:
-            key = one.code.device, one.here.dtype, one.top
-            elsewhere.setdefault(key, []).append(one)
-    for (device, dtype, top), changes in elsewhere.items():
+        alike.setdefault((one.code.device, one.here.dtype, one.top), []).append(one)
+    for (device, dtype, top), changes in alike.items():
         codes = torch.cat([one.code.reshape(-1) for one in changes])
         samples = torch.empty(codes.shape, dtype=dtype, pin_memory=device.type == "cuda")
         for here, there in _stretches(changes, samples):
