@@ -64,6 +64,15 @@ class _StyleConv(nn.Module):
         return functional.leaky_relu_(out, SLOPE)
 
 
+def _half_transformed(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Scale and shift the second half of the channels, in place where nothing learns."""
+    kept, changed = x.chunk(2, dim=1)
+    if torch.is_grad_enabled():
+        return torch.cat([kept, torch.addcmul(shift, changed, scale)], dim=1)
+    changed.mul_(scale).add_(shift)
+    return x
+
+
 class _ToRGB(nn.Module):
     def __init__(self, in_channels: int, style_size: int) -> None:
         super().__init__()
@@ -146,8 +155,7 @@ class Generator(nn.Module):
         for level, (scale, shift) in enumerate(zip(scales, shifts, strict=True)):
             i = 2 * level
             x = self.style_convs[i](x, styles[i + 1], noises[i + 1])
-            kept, changed = x.chunk(2, dim=1)
-            x = torch.cat([kept, torch.addcmul(shift, changed, scale)], dim=1)
+            x = _half_transformed(x, scale, shift)
             x = self.style_convs[i + 1](x, styles[i + 2], noises[i + 2])
             image = self.to_rgbs[level](x, styles[i + 3], image)
         return image

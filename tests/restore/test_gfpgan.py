@@ -78,6 +78,13 @@ def test_codes_are_the_whole_message(network, faces):
     assert repr(codes) == "Codes(styles[4, 10, 32], SFT at [8, 16, 32, 64])"
 
 
+def test_what_learns_computes_the_same(network, faces):
+    with torch.inference_mode():
+        wanted = network(faces)
+    made = network(faces)  # with gradients on, nothing is done in place
+    assert (made - wanted).abs().max() < 1e-5 * wanted.abs().max()
+
+
 def test_codes_of_different_batches_are_refused():
     with pytest.raises(ValueError, match="one batch"):
         Codes(torch.zeros(2, 10, 32), (torch.zeros(1, 4, 8, 8),), (torch.zeros(1, 4, 8, 8),))
