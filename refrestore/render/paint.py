@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from refrestore.media.tensors import FrameTensor, crops, parts, sent
 from refrestore.render.around import Around
 from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.frames import HELD_BYTES
+from refrestore.render.heads import in_heads
 from refrestore.render.painted import Account, Changed, Example, Face, Painted, Witness
 from refrestore.render.refine import Tools, errors, for_references
 from refrestore.render.work import Work
@@ -27,14 +29,7 @@ from refrestore.restore.camera import (
     shutters_of,
     velocities,
 )
-from refrestore.restore.composite import (
-    HEAD_GROWTH,
-    differences,
-    head_masks,
-    in_head,
-    mesh_boxes,
-    shared,
-)
+from refrestore.restore.composite import differences, mesh_boxes, shared
 from refrestore.restore.restorer import Restored
 from refrestore.restore.steady import REACH, Moment, greys, steadied
 from refrestore.types import FloatArray, Frame, IntArray
@@ -199,27 +194,28 @@ class _Painter:
         drawn, seen = self._drawn(batch, before, near)
         done = _restore(batch, before, drawn, self._tools, self._account)
         side = before.shape[-1]
-        boxes = mesh_boxes(batch.landmarks, side)
         shutters = shutters_of(
             done.images,
             before,
             done.masks,
             self._motion[rows],
             sides=native_sides(batch.to_crop, side),
-            boxes=boxes,
+            boxes=mesh_boxes(batch.landmarks, side),
         )
-        images, masks = done.images, done.masks
+        banks = [self._tools.bank_of(int(identity)) for identity in batch.identity]
         blurred = burst.share(batch.blur)
         if blurred.any():
-            banks = [self._tools.bank_of(int(identity)) for identity in batch.identity]
             wrong = errors(done, banks, batch.guided)
-            images = burst.agreeing(images, seen, batch.blur, wrong)
-            meshes = sent(torch.from_numpy(batch.landmarks), before.device)
-            heads = head_masks(meshes, side)
-            heads *= sent(torch.from_numpy(blurred), before.device)[:, None, None]
-            images, masks = in_head(images, masks, drawn, heads)
-            wide = mesh_boxes(batch.landmarks, side, HEAD_GROWTH)
-            boxes = np.where(blurred[:, None] > 0, wide, boxes)
+            done = replace(done, images=burst.agreeing(done.images, seen, batch.blur, wrong))
+        images, masks, boxes = in_heads(
+            done,
+            drawn,
+            batch.landmarks,
+            banks,
+            self._tools.restorer,
+            guided=batch.guided * self._tools.switches.head,
+            drawn=blurred,
+        )
         layers = torch.cat([images, masks[:, None]], 1)
         grey = greys(layers)
         for place, row in enumerate(rows.tolist()):

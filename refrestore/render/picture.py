@@ -18,13 +18,14 @@ from refrestore.project import Profile
 from refrestore.project.profile_cosines import cosines
 from refrestore.render.afar import UNREADABLE_SHARE, shrunk_cosines, unreadable
 from refrestore.render.crops import arcface_crops, at_sides, enlarged, from_uint8
+from refrestore.render.heads import in_heads
 from refrestore.render.need import DetailReason, need
 from refrestore.render.people import resolved_by
 from refrestore.render.person_words import UNSEEN
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.adapter import usable
 from refrestore.restore.bank import ReferenceBank, own_likeness
-from refrestore.restore.composite import differences, mesh_boxes, pasted
+from refrestore.restore.composite import differences, pasted
 from refrestore.restore.guard import (
     REFUSED,
     Belief,
@@ -176,17 +177,24 @@ def restore_picture(
     patches: list[Patch | None] = []
     change = np.zeros(len(faces), np.float32)
     for one, both in zip(groups, tried, strict=True):
-        guided = torch.tensor([chosen[row] is Choice.RESTORED for row in one.rows])
-        images = torch.where(
-            guided.to(both.plain.device)[:, None, None, None], both.guided.images, both.plain
+        guided = np.array([chosen[row] is Choice.RESTORED for row in one.rows], np.float32)
+        referenced = torch.from_numpy(guided > 0).to(both.plain.device)[:, None, None, None]
+        before = one.crops.to(both.plain.device)
+        images, masks, boxes = in_heads(
+            replace(both.guided, images=torch.where(referenced, both.guided.images, both.plain)),
+            before,
+            one.landmarks,
+            [banks[row] for row in one.rows],
+            toolbox.restorer,
+            guided=guided * toolbox.switches.head,
         )
         made = differences(
             images,
-            one.crops.to(images.device),
-            both.guided.masks,
+            before,
+            masks,
             strength[one.rows],
             enlarged(one.to_crop, settings.scale),
-            boxes=mesh_boxes(one.landmarks, one.crops.shape[-1]),
+            boxes=boxes,
             picture_size=(width, height),
         )
         change[one.rows] = [0 if patch is None else float(patch.change) for patch in made]

@@ -24,6 +24,8 @@ class Switches:
         Texture that references do not share is not averaged away (`blocks.raised`).
     burst
         A blurred face is first drawn from the frames around it (`restore.burst`).
+    head
+        Hair, ears and neck come from a reference where one agrees (`restore.head`).
     """
 
     steadied: bool = True
@@ -32,6 +34,7 @@ class Switches:
     guard: bool = True
     energy: bool = True
     burst: bool = True
+    head: bool = True
 
     @property
     def off(self) -> list[str]:

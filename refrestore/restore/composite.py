@@ -37,7 +37,9 @@ are sampled as they are, and bicubically: of faces of 64 px restored at 256, ave
 picture's own pitch and sampled linearly, two recognisers lose .03 and .01."""
 
 
-def head_masks(landmarks: Tensor, side: int) -> Tensor:
+def head_masks(
+    landmarks: Tensor, side: int, growth: float = HEAD_GROWTH, edge: float = HEAD_EDGE
+) -> Tensor:
     """Return 1 on a face and 0 far from its head or at its crop's edge, (N, S, S).
 
     Parameters
@@ -46,12 +48,15 @@ def head_masks(landmarks: Tensor, side: int) -> Tensor:
         In pixels of the crop.
     side
         Of the crop.
+    growth, edge
+        How many times larger than the mesh a head is, and the width over the crop's side in which
+        it ends.
     """
-    edge = HEAD_EDGE * side
-    heads = hull_mask(grown(landmarks, HEAD_GROWTH), side, edge)
+    width = edge * side
+    heads = hull_mask(grown(landmarks, growth), side, width)
     # What is drawn ends inside the crop.
     place = torch.arange(side, device=heads.device)
-    inside = (torch.minimum(place, side - 1 - place) - side // 32).div(edge / 2).clamp(0, 1)
+    inside = (torch.minimum(place, side - 1 - place) - side // 32).div(width / 2).clamp(0, 1)
     return heads * inside[:, None] * inside
 
 

@@ -39,6 +39,7 @@ SWITCHED_OFF = (
     ("steadied", "ours, not steadied", "every frame by itself (restore/steady.py left out)"),
     ("burst", "ours, frame by frame", "no face is drawn from those around it (restore/burst.py)"),
     ("energy", "ours, averaged", "the mean of the references as it is (blocks.raised)"),
+    ("head", "ours, without the head", "the mesh's hull only (restore/head.py left out)"),
     ("as_filmed", "ours, not as filmed", "no motion blur, no grain (restore/camera.py left out)"),
     ("mask", "ours, without the mask", "all of the mesh's hull is face (restore/mask.py left out)"),
     ("guard", "ours, unguarded", "references whatever the guard says (restore/guard.py left out)"),
