@@ -19,7 +19,7 @@ from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.frames import HELD_BYTES
 from refrestore.render.heads import in_heads
 from refrestore.render.painted import Account, Changed, Example, Face, Painted, Witness
-from refrestore.render.refine import Tools, errors, for_references
+from refrestore.render.refine import Tools, for_references, put_right
 from refrestore.render.work import Work
 from refrestore.restore import burst
 from refrestore.restore.camera import (
@@ -205,8 +205,9 @@ class _Painter:
         banks = [self._tools.bank_of(int(identity)) for identity in batch.identity]
         blurred = burst.share(batch.blur)
         if blurred.any():
-            wrong = errors(done, banks, batch.guided)
-            done = replace(done, images=burst.agreeing(done.images, seen, batch.blur, wrong))
+            given = (seen, batch.landmarks, batch.blur)
+            right = put_right(done, *given, banks=banks, guided=batch.guided)
+            done = replace(done, images=right)
         images, masks, boxes = in_heads(
             done,
             drawn,

@@ -28,6 +28,7 @@ from refrestore.render.switches import ALL_ON, Switches
 from refrestore.render.work import Work
 from refrestore.restore import burst
 from refrestore.restore.bank import ReferenceBank
+from refrestore.restore.composite import eye_masks
 from refrestore.restore.guard import (
     REFUSED,
     Belief,
@@ -277,8 +278,8 @@ def _look(
         recogniser.embed(arcface_crops(faces, landmarks))
         for faces in (
             pictures,
-            burst.agreeing(plain.images, images, blur, errors(plain, banks)),
-            burst.agreeing(guided.images, images, blur, errors(guided, banks)),
+            put_right(plain, images, landmarks, blur, banks=banks),
+            put_right(guided, images, landmarks, blur, banks=banks),
         )
     )
     restored[[bank is None for bank in banks]] = np.nan
@@ -310,6 +311,38 @@ def for_references(
     share = np.array(film, np.float32) * (1 - burst.analogue(blur))
     weight = sent(torch.from_numpy(share), faces.device)[:, None, None, None]
     return torch.lerp(drawn, faces, weight)
+
+
+def put_right(
+    made: Restored,
+    images: torch.Tensor,
+    landmarks: FloatArray,
+    blur: FloatArray,
+    *,
+    banks: Sequence[ReferenceBank | None],
+    guided: FloatArray | None = None,
+) -> torch.Tensor:
+    """Return restored faces as their frames show them where they can (`burst.agreeing`).
+
+    Parameters
+    ----------
+    made
+        What the restorer returned.
+    images, blur
+        See `burst.agreeing`.
+    landmarks : (B, 468, 2)
+        In pixels of the crops.
+    banks, guided
+        See `errors`.
+    """
+    weights = np.ones(len(banks), np.float32) if guided is None else guided
+    weights = (weights * [bool(used) for used in made.used]).astype(np.float32)
+    device, eyes = images.device, None
+    if weights.any():
+        meshes = sent(torch.from_numpy(np.asarray(landmarks, np.float32)), device)
+        eyes = eye_masks(meshes, images.shape[-1])
+        eyes *= sent(torch.from_numpy(weights), device)[:, None, None]
+    return burst.agreeing(made.images, images, blur, errors(made, banks, guided), eyes)
 
 
 def errors(

@@ -68,6 +68,9 @@ OWN_ERROR, PHOTOS_ERROR = 0.03, 0.1
 """Power of a restored face's error beside a sharp face's, without references and from photos of
 other days. From the film's own close-ups it is less than what a codec does to all frames alike."""
 
+EYES_ERROR = 0.1
+"""The same of eyes, from any references: lids that are open in all of them and shut in the face."""
+
 MOST = 3.0
 """Times that a frequency is raised at most."""
 
@@ -327,14 +330,18 @@ def sharpened(faces: Tensor, images: Tensor, blur: FloatArray) -> Tensor:
 
 
 def agreeing(
-    restored: Tensor, images: Tensor, blur: FloatArray, error: NDArray[np.floating]
+    restored: Tensor,
+    images: Tensor,
+    blur: FloatArray,
+    error: NDArray[np.floating],
+    eyes: Tensor | None = None,
 ) -> Tensor:
     """Return restored faces that look, once blurred as the film is, as their frames show them.
 
     A restorer gets some of a sharp face's power wrong: where blur and noise have left anything of a
     frequency, the frames correct it (a Wiener filter of the difference). Lids that were opened
-    close, glasses that only a reference has fade. Not where a codec took the noise away: what it
-    left out with it is missing in all frames alike, and would be believed.
+    close, glasses that only a reference has fade. Where a codec took the noise away only in eyes:
+    what it left out with it is missing in all frames alike, and would be believed.
 
     Parameters
     ----------
@@ -345,6 +352,8 @@ def agreeing(
     error : (B,)
         How much power of a restored face is wrong, beside a sharp face's (`OWN_ERROR`); 0 believes
         it.
+    eyes : (B, S, S), optional
+        Where `EYES_ERROR` is expected instead, whatever the noise, and how far.
     """
     observed = _Spectrum.of(images, blur)
     wrong = observed.values - observed.left * _by_frequency(restored, observed.margin)
@@ -352,6 +361,9 @@ def agreeing(
     wrong_power = (error * analogue(blur)).astype(np.float32)
     power = sent(torch.from_numpy(wrong_power), images.device)[:, None, None]
     correction = observed.picture(wrong * observed.gain(power))[:, None]
+    if eyes is not None:
+        of_eyes = observed.picture(wrong * observed.gain(EYES_ERROR))[:, None]
+        correction = torch.lerp(correction, of_eyes, eyes[:, None])
     return torch.where(weights > 0, (restored + weights * correction).clamp(0, 1), restored)
 
 
