@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from refrestore.restore.composite import HEAD_GROWTH, head_masks, in_head, mesh_boxes
+from refrestore.restore.composite import (
+    EYE_CORNERS,
+    HEAD_GROWTH,
+    eye_masks,
+    head_masks,
+    in_head,
+    mesh_boxes,
+)
 from refrestore.restore.hull import hull_mask
 from refrestore.restore.restorer import grown
 
@@ -51,3 +58,22 @@ def test_without_a_head_the_face_is_as_it_was() -> None:
     images, both = in_head(restored, masks, drawn, torch.zeros(1, 32, 32))
     assert torch.equal(images, restored)
     assert torch.equal(both, masks)
+
+
+@pytest.mark.parametrize("side", [256, 512])
+def test_eyes_are_wider_than_their_corners_and_nothing_but_eyes(side: int) -> None:
+    points = torch.full((2, 468, 2), 0.5 * side)
+    (left, right), (left_end, right_end) = EYE_CORNERS
+    for corner, x in ((left, 0.3), (left_end, 0.4), (right, 0.6), (right_end, 0.7)):
+        points[:, corner] = torch.tensor([x, 0.4]) * side  # in one line: lids that are shut
+    eyes = eye_masks(points, side)
+    assert torch.equal(eyes[0], eyes[1])
+    row = round(0.4 * side)
+    middles, corners = (
+        eyes[0, row, [round(x * side) for x in at]] for at in ((0.35, 0.65), (0.3, 0.7))
+    )
+    assert float(middles.min()) == 1
+    assert float(corners.min()) > 0.9
+    assert float(eyes[0, row, round(0.5 * side)]) == 0
+    far = round(0.07 * side)
+    assert float(eyes[0, : row - far].max()) == float(eyes[0, row + far :].max()) == 0
