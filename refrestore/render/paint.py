@@ -15,11 +15,12 @@ from refrestore.media.patch import Patch
 from refrestore.media.reader import frame_bytes
 from refrestore.media.tensors import FrameTensor, crops, parts, sent
 from refrestore.render.around import Around
+from refrestore.render.believed import for_references, put_right
 from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.frames import HELD_BYTES
 from refrestore.render.heads import in_heads
 from refrestore.render.painted import Account, Changed, Example, Face, Painted, Witness
-from refrestore.render.refine import Tools, for_references, put_right
+from refrestore.render.refine import Tools
 from refrestore.render.work import Work
 from refrestore.restore import burst
 from refrestore.restore.camera import (

@@ -18,17 +18,17 @@ from scipy.ndimage import median_filter
 from refrestore.faces.align import compose, invert, transform
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.landmarker import MESH_SIZE
-from refrestore.media.tensors import FrameTensor, crops, sent
+from refrestore.media.tensors import FrameTensor, crops
 from refrestore.project.profile_cosines import Cosines, cosines
 from refrestore.render.afar import shrunk_cosines, unreadable
 from refrestore.render.around import Around
+from refrestore.render.believed import for_references, put_right
 from refrestore.render.crops import arcface_crops, bytes_of, storage_to_square
 from refrestore.render.rivals import Rivals
 from refrestore.render.switches import ALL_ON, Switches
 from refrestore.render.work import Work
 from refrestore.restore import burst
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.composite import eye_masks
 from refrestore.restore.guard import (
     REFUSED,
     Belief,
@@ -40,7 +40,7 @@ from refrestore.restore.guard import (
     judge,
     recognise,
 )
-from refrestore.restore.restorer import Restored, Restorer
+from refrestore.restore.restorer import Restorer
 from refrestore.restore.temporal import smooth
 from refrestore.types import (
     DENSE_LANDMARKS,
@@ -285,88 +285,6 @@ def _look(
     restored[[bank is None for bank in banks]] = np.nan
     shrunk = shrunk_cosines(pictures, landmarks, as_input, recogniser)
     return _Seen(rows, as_input, unreferenced, restored, shrunk, blur)
-
-
-def for_references(
-    faces: torch.Tensor,
-    drawn: torch.Tensor,
-    banks: Sequence[ReferenceBank | None],
-    blur: FloatArray,
-) -> torch.Tensor:
-    """Return what is restored from references, (B, 3, S, S): faces as they were drawn.
-
-    But as their frames show them where the references are the film's own and the noise was a
-    codec's: both are averages of what there is, and one of them is enough (docs/decisions/030).
-
-    Parameters
-    ----------
-    faces, drawn : (B, 3, S, S)
-        RGB 0..1 before and after `burst.sharpened`.
-    banks
-        What they are restored from.
-    blur : (B, 6)
-        See `restore.burst.blur_of`.
-    """
-    film = [0.0 if bank is None else 1 - bank.photos_among(range(len(bank))) for bank in banks]
-    share = np.array(film, np.float32) * (1 - burst.analogue(blur))
-    weight = sent(torch.from_numpy(share), faces.device)[:, None, None, None]
-    return torch.lerp(drawn, faces, weight)
-
-
-def put_right(
-    made: Restored,
-    images: torch.Tensor,
-    landmarks: FloatArray,
-    blur: FloatArray,
-    *,
-    banks: Sequence[ReferenceBank | None],
-    guided: FloatArray | None = None,
-) -> torch.Tensor:
-    """Return restored faces as their frames show them where they can (`burst.agreeing`).
-
-    Parameters
-    ----------
-    made
-        What the restorer returned.
-    images, blur
-        See `burst.agreeing`.
-    landmarks : (B, 468, 2)
-        In pixels of the crops.
-    banks, guided
-        See `errors`.
-    """
-    weights = np.ones(len(banks), np.float32) if guided is None else guided
-    weights = (weights * [bool(used) for used in made.used]).astype(np.float32)
-    device, eyes = images.device, None
-    if weights.any():
-        meshes = sent(torch.from_numpy(np.asarray(landmarks, np.float32)), device)
-        eyes = eye_masks(meshes, images.shape[-1])
-        eyes *= sent(torch.from_numpy(weights), device)[:, None, None]
-    return burst.agreeing(made.images, images, blur, errors(made, banks, guided), eyes)
-
-
-def errors(
-    made: Restored, banks: Sequence[ReferenceBank | None], guided: FloatArray | None = None
-) -> FloatArray:
-    """Return how much of restored faces is expected to be wrong, (N,), for `burst.agreeing`.
-
-    Parameters
-    ----------
-    banks
-        What they could be restored from.
-    guided : (N,), optional
-        Weight of the references; default 1.
-    """
-    weights = np.ones(len(banks), np.float32) if guided is None else guided
-    photos = np.array(
-        [
-            -1.0 if bank is None or not used else bank.photos_among(used)
-            for bank, used in zip(banks, made.used, strict=True)
-        ]
-    )
-    weights = np.where(photos < 0, 0, weights)
-    result: FloatArray = (1 - weights) * burst.OWN_ERROR + weights * photos * burst.PHOTOS_ERROR
-    return result.astype(np.float32)
 
 
 def _of_frame(bank: ReferenceBank | None, frame: int) -> list[int]:

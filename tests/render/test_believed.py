@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from refrestore.render.refine import errors, for_references
+from refrestore.render.believed import errors, for_references
 from refrestore.restore.bank import PHOTO, ReferenceBank
 from refrestore.restore.burst import ANALOGUE, CODED, OWN_ERROR, PHOTOS_ERROR, TERMS
 
