@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from refrestore.config import RuntimeSettings
 from refrestore.errors import ModelError
-from refrestore.evaluate.metrics import cosine_similarity, landmark_error, psnr, ssim
+from refrestore.evaluate.metrics import cosine_similarity, detail, landmark_error, psnr, ssim
 from refrestore.evaluate.niqe import NIQE_FILE, Niqe
 from refrestore.evaluate.perceptual import (
     ALEXNET_FILE,
@@ -44,6 +45,7 @@ from refrestore.faces.hull import hull_polygon
 from refrestore.faces.landmarker import Landmarker
 from refrestore.faces.recogniser import Recogniser
 from refrestore.models import ModelStore, load_face_pack
+from refrestore.restore.composite import head_masks
 from refrestore.types import DoubleArray, FloatArray, ImageArray
 
 MESH_FILE = "face_landmark_468.onnx"
@@ -140,6 +142,7 @@ class Judge:
         missing = {
             "second": self.second is None,
             "perceptual": self.perceptual is None,
+            "ring": self.perceptual is None,
             "niqe": self.niqe is None,
         }
         name = "" if self.perceptual is None else self.perceptual.name
@@ -190,6 +193,7 @@ class Judge:
             "identity": float(cosine_similarity(shown.embedding, truth.embedding)),
             "psnr": psnr(shown.native, truth.native, native),
             "ssim": ssim(shown.native, truth.native, native),
+            "detail": detail(shown.native, truth.native, native),
             "landmarks": landmark_error(shown.mesh, truth.mesh, interocular(face)),
             "niqe": shown.naturalness,
         }
@@ -197,7 +201,9 @@ class Judge:
             values["second"] = float(cosine_similarity(shown.second, truth.second))
         if self.perceptual and shown.features and truth.features:
             region = face_region(mesh, PERCEPTUAL_SIDE)
-            values["perceptual"] = self.perceptual.between(shown.features, truth.features, region)
+            around = head_region(mesh, PERCEPTUAL_SIDE) * (1 - region)
+            for key, where in (("perceptual", region), ("ring", around)):
+                values[key] = self.perceptual.between(shown.features, truth.features, where)
         return values
 
 
@@ -217,6 +223,14 @@ def face_region(mesh: FloatArray, side: int) -> NDArray[np.float32]:
     """Return 1 in the hull of a mesh (468, 2) of the 512-px crop, at another side."""
     points = ((mesh + 0.5) * (side / CROP_SIZE) - 0.5).astype(np.float32)
     inside: NDArray[np.float32] = (hull_polygon(points[None], side)[0] > 0).astype(np.float32)
+    return inside
+
+
+def head_region(mesh: FloatArray, side: int) -> NDArray[np.float32]:
+    """Return 1 in the head around a mesh (468, 2) of the 512-px crop, at another side."""
+    points = (mesh + 0.5) * (side / CROP_SIZE) - 0.5
+    heads = head_masks(torch.from_numpy(points.astype(np.float32))[None], side)
+    inside: NDArray[np.float32] = (heads[0].numpy() > 0).astype(np.float32)
     return inside
 
 

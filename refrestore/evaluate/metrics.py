@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +17,9 @@ PEAK = 255.0
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of R, G and B (ITU-R BT.601)."""
+
+OCTAVES = 3
+"""Octaves that count as detail."""
 
 SSIM_SIGMA = 1.5
 """Standard deviation of SSIM's Gaussian window in pixels (Wang et al. 2004)."""
@@ -66,6 +72,34 @@ def luma(image: ImageArray) -> DoubleArray:
     """Return the BT.601 luma (H, W), 0..255, of an RGB picture (H, W, 3)."""
     result: DoubleArray = image.astype(np.float64) @ LUMA
     return result
+
+
+def detail(image: ImageArray, truth: ImageArray, mask: NDArray[np.floating]) -> float:
+    """Return how strong the three finest octaves of luma are over the truth's, 1 for as strong.
+
+    An octave is a level of the Laplacian pyramid (Burt & Adelson 1983); strengths are root mean
+    squares over the mask, and the three ratios' geometric mean is taken.
+
+    Parameters
+    ----------
+    image, truth : (H, W, 3) uint8
+    mask : (H, W) 0..1
+        Weight of each pixel.
+    """
+    ratios = []
+    shown: NDArray[Any] = luma(image)
+    true: NDArray[Any] = luma(truth)
+    weights: NDArray[Any] = np.asarray(mask, np.float64)
+    for _ in range(OCTAVES):
+        strengths, halves = [], []
+        for one in (shown, true):
+            half = cv2.pyrDown(one)
+            band = one - cv2.pyrUp(half, dstsize=one.shape[::-1])
+            strengths.append(float((band**2 * weights).sum()))
+            halves.append(half)
+        ratios.append(math.sqrt(max(strengths[0], 1e-9) / max(strengths[1], 1e-9)))
+        (shown, true), weights = halves, cv2.pyrDown(weights)
+    return float(np.exp(np.mean(np.log(ratios))))
 
 
 def ssim(image: ImageArray, truth: ImageArray, mask: NDArray[np.floating] | None = None) -> float:

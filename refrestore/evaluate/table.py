@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -20,7 +21,7 @@ class Metric:
     label
         What people call it, with its unit.
     better
-        Whether higher or lower is better.
+        Whether higher is better, or lower, or what is nearer to 1.
     digits
         After the point.
     about
@@ -29,13 +30,25 @@ class Metric:
 
     key: str
     label: str
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower", "nearer to 1"]
     digits: int
     about: str
 
     def called(self, label: str) -> Metric:
         """Return the same metric under another name."""
         return replace(self, label=label)
+
+    @property
+    def head(self) -> str:
+        """The column's head: its label and where better is."""
+        arrows = {"higher": "↑", "lower": "↓", "nearer to 1": "→ 1"}
+        return f"{self.label} {arrows[self.better]}"
+
+    def worth(self, value: float) -> float:
+        """Return a number that is higher the better a value is."""
+        if self.better == "nearer to 1":
+            return -abs(math.log(max(value, 1e-9)))
+        return value if self.better == "higher" else -value
 
     def text(self, value: float | None) -> str:
         """Write a value."""
@@ -51,6 +64,14 @@ METRICS = (
     Metric("psnr", "PSNR dB", "higher", 2, "in the face's mesh, RGB"),
     Metric("ssim", "SSIM", "higher", 3, "of luma, in the face's mesh"),
     Metric("perceptual", "perceptual", "lower", 3, "distance of a network's features in the face"),
+    Metric("ring", "ring", "lower", 3, "the same distance around the face: hair, ears and neck"),
+    Metric(
+        "detail",
+        "detail",
+        "nearer to 1",
+        2,
+        "strength of the three finest octaves of luma in the face over the truth's",
+    ),
     Metric("landmarks", "landmarks", "lower", 4, "mean distance over the interocular distance"),
     Metric("niqe", "NIQE", "lower", 2, "of the 512-px crop from brows to chin"),
     Metric("jitter", "VIDD", "lower", 3, "mean cosine distance of neighbouring frames' embeddings"),
@@ -189,8 +210,7 @@ class Table:
         }
         if not values:
             return None
-        choose = max if metric.better == "higher" else min
-        return choose(values, key=lambda key: values[key])
+        return max(values, key=lambda key: metric.worth(values[key]))
 
     def done(self, row: str, condition: str) -> dict[str, int]:
         """Return how often the restorer says that it did what."""
@@ -241,7 +261,7 @@ class Table:
             lines = [
                 f"### {condition} ({self.count(condition)} faces)",
                 "",
-                "| | " + " | ".join(_head(metric) for metric in metrics) + " |",
+                "| | " + " | ".join(metric.head for metric in metrics) + " |",
                 "|---|" + "---|" * len(metrics),
             ]
             for row in self.rows_of(condition):
@@ -252,10 +272,6 @@ class Table:
                 lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
             parts.append("\n".join(lines))
         return "\n\n".join(parts) + "\n"
-
-
-def _head(metric: Metric) -> str:
-    return f"{metric.label} {'↑' if metric.better == 'higher' else '↓'}"
 
 
 def _rounded(value: float | None) -> float | None:

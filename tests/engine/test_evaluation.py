@@ -247,7 +247,7 @@ def test_what_is_missing_is_named(album, shared, tmp_path, monkeypatch) -> None:
     for name in ("NIQE", "No perceptual distance", "gfpgan", "landmarks are found by the mesh"):
         assert name in said
     keys = {metric.key for metric in result.table.metrics_of("stills, 64px")}
-    assert {"niqe", "perceptual"}.isdisjoint(keys)
+    assert {"niqe", "perceptual", "ring"}.isdisjoint(keys)
 
 
 @pytest.mark.shared

@@ -8,7 +8,9 @@ import pytest
 from skimage.data import astronaut
 
 from refrestore.evaluate.degrade import Degradation, degrade
-from refrestore.evaluate.metrics import identity_deviation, landmark_error, luma, psnr, ssim
+from refrestore.evaluate.judge import face_region, head_region
+from refrestore.evaluate.metrics import detail, identity_deviation, landmark_error, luma, psnr, ssim
+from refrestore.restore.composite import HEAD_GROWTH
 
 
 def test_ssim_is_its_definition() -> None:
@@ -66,3 +68,27 @@ def test_luma_of_white_is_white() -> None:
     assert luma(white) == pytest.approx(255)
     gray = cv2.cvtColor(astronaut(), cv2.COLOR_RGB2GRAY)
     assert np.abs(luma(astronaut()) - gray).max() <= 0.51
+
+
+def test_detail_is_how_strong_fine_octaves_are() -> None:
+    truth = np.ascontiguousarray(astronaut()[40:168, 160:288])
+    mask = np.zeros((128, 128))
+    mask[16:112, 24:104] = 1
+    assert detail(truth, truth, mask) == pytest.approx(1)
+    half = np.rint(truth * 0.5).astype(np.uint8)
+    assert detail(half, truth, mask) == pytest.approx(0.5, abs=0.01)
+    soft = degrade(truth, Degradation(blur=4), np.random.default_rng(0))
+    noisy = degrade(truth, Degradation(noise=20), np.random.default_rng(0))
+    assert detail(soft, truth, mask) < 0.6
+    assert detail(noisy, truth, mask) > 1.1
+    painted = truth.copy()
+    painted[:8] = np.arange(128)[:, None] % 2 * 255  # outside the mask
+    assert detail(painted, truth, mask) == pytest.approx(1, abs=0.01)
+
+
+def test_a_head_is_around_its_face() -> None:
+    turn = np.linspace(0, 2 * np.pi, 468, endpoint=False)
+    mesh = (256 + 100 * np.stack([np.cos(turn), np.sin(turn)], 1)).astype(np.float32)
+    face, head = face_region(mesh, 128), head_region(mesh, 128)
+    assert (head >= face).all()
+    assert 0.75 < np.sqrt(head.sum() / face.sum()) / HEAD_GROWTH < 1.25

@@ -46,6 +46,17 @@ def test_markdown_marks_the_best_and_never_the_truth() -> None:
     assert "| TRUTH | – | 4.00 |" in lines
 
 
+def test_of_some_metrics_what_is_nearest_to_one_is_best() -> None:
+    entries = [
+        Entry("input", "a", "x", {"detail": 0.5}),
+        Entry("split", "a", "x", {"detail": 1.6}),
+        Entry("ours-right", "a", "x", {"detail": 0.8}),
+    ]
+    lines = Table(ROWS, METRICS, entries).markdown().splitlines()
+    assert "| | detail → 1 |" in lines
+    assert "| OURS-RIGHT | **0.80** |" in lines
+
+
 def test_goals_are_differences_of_rows() -> None:
     made = table(input=0.2, split=0.5, ours_none=0.3, ours_wrong=0.25, ours_right=0.6)
     found = {goal.about: goal for goal in goals(made)}
