@@ -24,9 +24,10 @@ from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
 from refrestore.media.files import disk_error, write_file
 from refrestore.media.treatment import UNTREATED, Treatment
-from refrestore.types import Faces, ImageArray, IntArray, Reference, Shot, Track
+from refrestore.types import Faces, FloatArray, ImageArray, IntArray, Reference, Shot, Track
 
 from .anchors import mark, resolve
+from .columns import pack_vector
 from .database import SCANNED_TABLES, Database
 from .edits import Mark
 from .files import encode_jpeg, encode_png
@@ -127,6 +128,15 @@ class ScanWriter:
         store_track(self._database, self.id, track, faces)
         before = resolve(self._database, self._project.scan_id(), mark([(faces.frame, faces.box)]))
         self._votes[track.id] = [found for found in before if found is not None]
+
+    def set_embedding(self, track_id: int, embedding: FloatArray) -> None:
+        """Store another embedding, (512,), of a track of this scan."""
+        self._check_open()
+        self._check_known([track_id])
+        self._database.execute(
+            "UPDATE tracks SET embedding = ? WHERE scan = ? AND id = ?",
+            (pack_vector(embedding), self.id, int(track_id)),
+        )
 
     def add_reference(self, track_id: int, reference: Reference) -> None:
         """Store a reference harvested from a track of this scan."""

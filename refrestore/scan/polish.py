@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -28,6 +29,16 @@ one to the next are usual."""
 
 OpenAt = Callable[[int], AbstractContextManager[Iterable[Frame]]]
 """Opens the video to be read from a frame on; what cannot be entered there gives all of it."""
+
+
+class Stretch(Protocol):
+    """Something that needs frames, half open."""
+
+    @property
+    def first(self) -> int: ...  # noqa: D102
+
+    @property
+    def stop(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +96,7 @@ def first_frame(face: Candidate, track: Track) -> int:
     return max(track.first, face.frame - REACH)
 
 
-def stretches(todo: Sequence[Job]) -> list[range]:
+def stretches(todo: Sequence[Stretch]) -> list[range]:
     """Return the frames to read for jobs, in one stretch where they are near each other."""
     found: list[range] = []
     for job in sorted(todo, key=lambda job: job.first):
@@ -96,7 +107,7 @@ def stretches(todo: Sequence[Job]) -> list[range]:
     return found
 
 
-def frames_of(todo: Sequence[Job], open_at: OpenAt) -> Iterator[Frame]:
+def frames_of(todo: Sequence[Stretch], open_at: OpenAt) -> Iterator[Frame]:
     """Yield the frames that jobs need, the video entered for each stretch.
 
     One that cannot be entered is read once, from its beginning to the last job.

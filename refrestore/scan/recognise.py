@@ -12,11 +12,16 @@ from refrestore.models.pack import load_face_pack
 from refrestore.project import Match, Profile, Project, match
 from refrestore.project.network import Network
 from refrestore.project.pooling import pool_tracks
+from refrestore.project.profile import TRACK_MARGIN
 from refrestore.project.profile_network import seen_by
 from refrestore.scan.cluster import cooccurring
 from refrestore.scan.networks import Sight, pack_network
 from refrestore.scan.photos import Rejected, faces_of_pictures
 from refrestore.types import Identity, Track
+
+SEEN_AGAIN = 0.9
+"""Share of the likeness asked of somebody that is asked again: who is in a film once is likelier to
+be there twice (docs/decisions/027)."""
 
 
 def match_identities(
@@ -30,7 +35,8 @@ def match_identities(
 
     Nobody is matched with a profile that the user said is somebody else's. Two people who are on
     screen together, or whom the user told apart, are never the same profile: the one that is linked
-    to it has it, else the nearer one.
+    to it has it, else the nearer one. Of a profile that somebody is, or is linked to, less is asked
+    for more of their tracks.
 
     Parameters
     ----------
@@ -76,19 +82,49 @@ def match_identities(
     for number, identity in identities.items():
         if identity.profile is not None:
             taken.setdefault(identity.profile, []).append(number)
-    for number in sorted(found, key=lambda one: (-found[one].similarity, one)):
-        name = found[number].name
-        if name is None or number in taken.get(name, []):
-            continue
-        if any((min(number, one), max(number, one)) in apart for one in taken.get(name, [])):
-            found[number] = found[number]._replace(name=None)
-        else:
-            taken.setdefault(name, []).append(number)
+    _give(found, taken, apart)
     if link:
         for number, answer in found.items():
             if answer.name is not None and identities[number].profile is None:
                 project.link_profile(number, answer.name)
     return found
+
+
+def _give(
+    found: dict[int, Match], taken: dict[str, list[int]], apart: set[tuple[int, int]]
+) -> None:
+    """Give profiles to people, the nearest first, and then to those whom less is asked of.
+
+    Parameters
+    ----------
+    found
+        Answers by identity; changed.
+    taken
+        Who has each profile already; changed.
+    apart
+        Pairs of identities that are two people.
+    """
+    order = sorted(found, key=lambda one: (-found[one].similarity, one))
+    for again in (False, True):
+        present = {name for name, numbers in taken.items() if numbers}
+        for number in order:
+            answer = found[number]
+            if again and answer.name is None and answer.nearest in present:
+                answer = found[number] = _seen_again(answer)
+            if answer.name is None or number in taken.get(answer.name, []):
+                continue
+            others = taken.setdefault(answer.name, [])
+            if any((min(number, one), max(number, one)) in apart for one in others):
+                found[number] = answer._replace(name=None)
+            else:
+                others.append(number)
+
+
+def _seen_again(answer: Match) -> Match:
+    """Return a match with the nearest profile, of whom less is asked as they are in the film."""
+    least = SEEN_AGAIN * answer.least
+    sure = answer.similarity >= least and answer.margin >= TRACK_MARGIN
+    return answer._replace(name=answer.nearest, least=least) if sure else answer
 
 
 def recognised(project: Project, profiles: Sequence[Profile]) -> dict[int, Profile]:

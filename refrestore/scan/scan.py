@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -24,6 +24,7 @@ from refrestore.project.pooling import pool_tracks
 from refrestore.project.project import Project
 from refrestore.project.scanning import ScanWriter
 from refrestore.project.video import VideoSource
+from refrestore.scan.blurred import Moment, embeddings, known_better, moments
 from refrestore.scan.cluster import Constraints, cluster_tracks, cooccurring
 from refrestore.scan.follow import Follower
 from refrestore.scan.picking import pick
@@ -166,6 +167,7 @@ def scan_into(
     with Spool(folder) as spool, VideoReader(info.path, info=info) as reader:
         run = _Scan(writer, info, models, settings, spool, view=view, progress=progress or _silent)
         run.read(reader)
+        run.look_again()
         identities, references = run.name_people()
         source.check()
         writer.set_frames(run.frames)
@@ -203,6 +205,7 @@ class _Scan:
         self._entries: dict[int, Fraction] = {}
         self._follower: Follower | None = None
         self._candidates: list[Spooled] = []
+        self._moments: list[Moment] = []
         self.tracks: list[Track] = []
         self.frames = self.shots = self.detections = 0
 
@@ -223,6 +226,19 @@ class _Scan:
             self._take(waiting.popleft(), begins)
         self._end_shot()
         self._progress("frames", self.frames, self.frames)
+
+    def look_again(self) -> None:
+        """Read the video again where a face is blurred, and know its track better."""
+        if not self._moments:
+            return
+        frames = frames_of(self._moments, self._open_at)
+        better = embeddings(self._moments, frames, self._models.recogniser)
+        for place, track in enumerate(self.tracks):
+            if track.id in better:
+                known = known_better(track, better[track.id])
+                self.tracks[place] = replace(track, embedding=known)
+                self._writer.set_embedding(track.id, known)
+        self._moments.clear()
 
     def name_people(self) -> tuple[int, int]:
         """Cluster all tracks into identities and harvest references; return how many of each."""
@@ -264,6 +280,9 @@ class _Scan:
                 self._candidates.append(self._spool.put(part.track.id, time, face))
                 entry = first_frame(face, part.track)
                 self._entries[entry] = self._times[entry]
+            for moment in moments(part):
+                self._moments.append(moment)
+                self._entries[moment.first] = self._times[moment.first]
             self.tracks.append(part.track)
         self.detections += self._follower.detections
         self.shots += 1
@@ -306,13 +325,13 @@ class _Scan:
         if not todo:
             return
 
-        def open_at(frame: int) -> VideoReader:
-            enter = (frame, self._entries[frame])
-            return VideoReader(self._info.path, info=self._info, enter=enter)
-
-        frames = frames_of(todo, open_at)
+        frames = frames_of(todo, self._open_at)
         for (person, place), better in polish(todo, frames, self._models, self._spool).items():
             kept[person][place] = better
+
+    def _open_at(self, frame: int) -> VideoReader:
+        enter = (frame, self._entries[frame])
+        return VideoReader(self._info.path, info=self._info, enter=enter)
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:

@@ -350,3 +350,28 @@ def test_a_look_alike_and_a_film_of_somebody_else(shared, clip, store, pack):
     learnt = update_profile("Kate", photos=kate[8:], store=store, runtime=runtime)
     assert learnt.new >= 7
     assert {one.source for one in store.load("Kate").references} <= set(map(str, kate))
+
+
+def test_of_somebody_who_was_seen_less_is_asked_again(people_of, tmp_path):
+    anna = Profile("Anna", (reference(0, 1),), recogniser="net")
+
+    def like(similarity, seed):
+        beside = np.zeros(512, np.float32)
+        beside[300 + seed] = 1
+        own = similarity * anna.centroid + np.sqrt(1 - similarity**2) * beside
+        return own.astype(np.float32)
+
+    needed = anna.track_threshold
+    almost, far = like(needed * 0.95, 1), like(needed * 0.85, 2)
+    with people_of(tmp_path / "alone", [almost, far]) as project:
+        assert [one.name for one in match_identities(project, [anna]).values()] == [None, None]
+    with people_of(tmp_path / "seen", [axis(0, 0.3, 1), almost, far]) as project:
+        found = match_identities(project, [anna])
+        assert [one.name for one in found.values()] == ["Anna", "Anna", None]
+        assert found[2].least < found[2].similarity < needed == found[1].least
+    with people_of(tmp_path / "apart", [axis(0, 0.3, 1), almost]) as project:
+        project.tell_apart([1, 2])
+        assert match_identities(project, [anna])[2].name is None
+    with people_of(tmp_path / "said", [far, almost]) as project:  # whom the user linked, is there
+        project.link_profile(1, "Anna")
+        assert match_identities(project, [anna])[2].name == "Anna"
