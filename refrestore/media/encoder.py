@@ -58,6 +58,10 @@ _INTERLACED_FLAGS = 1 << 18 | 1 << 29
 _FIELDS_BY_PICTURE = ("ffv1",)
 """Encoders that mark each picture as it comes."""
 
+_OWN_THREADS = ("libx265",)
+"""Encoders that choose their threads from the CPUs by a rule of their own; the number given would
+be another."""
+
 _INTERLACED_CODECS = ("libx264", "mpeg2video", "mpeg4", "prores_ks")
 
 
@@ -126,6 +130,15 @@ class Encoder:
         self.tag(context)
         assert isinstance(stream, av.VideoStream)
         return stream
+
+    def in_threads(self, asked: int, here: int) -> Encoder:
+        """Return what writes the same bytes on a machine of `here` CPUs as this does on `asked`.
+
+        x264 and others cut a picture into as many slices as there are CPUs.
+        """
+        if asked == here or self.codec in _OWN_THREADS:
+            return self
+        return replace(self, options={**self.options, "threads": str(asked)})
 
     def tag(self, context: Any) -> None:
         """Set sample aspect ratio and colour tags of a codec context."""
