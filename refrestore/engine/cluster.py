@@ -50,6 +50,9 @@ home. Ray sets the mode by itself, for the whole process."""
 
 NAMESPACE = "refrestore"
 
+LOOPBACK = "127.0.0.1"
+"""A cluster started here listens to nobody else."""
+
 
 class Node(NamedTuple):
     """A machine of the cluster.
@@ -105,7 +108,7 @@ class Cluster:
             if one["Alive"]:
                 lent: Mapping[str, float] = one["Resources"]
                 cpus, gpus = int(lent.get("CPU", 0)), int(lent.get("GPU", 0))
-                nodes.append(Node(one["NodeID"], one["NodeName"], cpus, gpus))
+                nodes.append(Node(one["NodeID"], one["NodeManagerHostname"], cpus, gpus))
         return sorted(nodes, key=lambda node: (node.name, node.key))
 
 
@@ -151,6 +154,7 @@ def _started(ray: Any) -> Iterator[Cluster]:
             num_cpus=available_cpus(),
             object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=False,
+            _node_ip_address=LOOPBACK,
             _temp_dir=str(folder),
         )
         try:

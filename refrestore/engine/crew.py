@@ -11,7 +11,7 @@ import queue
 import statistics
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -206,15 +206,10 @@ class Crew:
         present = {node.key for node in nodes}
         for member in [one for one in self._members if one.node.key not in present]:
             self._lose(member)
-        room = {node: self._room(node) for node in nodes}
-        if not sum(room.values()):
+        if not any(self._room(node) for node in nodes):
             self._tell_none(nodes)
-        for node, count in room.items():
-            has = sum(member.node.key == node.key for member in self._members)
-            for _ in range(has, count):
-                if self._limit is not None and len(self._members) >= self._limit:
-                    return
-                self._start(node)
+        for node in self._vacancies(nodes):
+            self._start(node)
         if not self._late and now - self._began > LATE_SECONDS:
             self._late = True
             if self._members and not any(member.ready for member in self._members):
@@ -223,7 +218,17 @@ class Crew:
                     f"{LATE_SECONDS:.0f} s: its machines may be busy with other work."
                 )
 
+    def _vacancies(self, nodes: Sequence[Node]) -> list[Node]:
+        """Return where workers are to be started: one on each machine, then another on each."""
+        has = Counter(member.node.key for member in self._members)
+        places = [
+            (place, node) for node in nodes for place in range(has[node.key], self._room(node))
+        ]
+        left = None if self._limit is None else max(0, self._limit - len(self._members))
+        return [node for _, node in sorted(places)[:left]]
+
     def _room(self, node: Node) -> int:
+        """Return how many workers a machine has room for."""
         if node.key in self._refused:
             return 0
         if self._gpu:
@@ -236,7 +241,7 @@ class Crew:
             wanted = max(1, node.cpus // max(1, node.gpus))
         return min(wanted, max(1, node.cpus))
 
-    def _tell_none(self, nodes: list[Node]) -> None:
+    def _tell_none(self, nodes: Sequence[Node]) -> None:
         refused = [self._refused[node.key] for node in nodes if node.key in self._refused]
         if refused:
             raise refused[-1]
@@ -251,7 +256,7 @@ class Crew:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         cpus = self._cpus(node)
-        self._numbers[node.key] += 1
+        self._numbers[node.name] += 1
         runtime = self._runtime.model_copy(
             update={"threads": cpus, "device": "cuda" if self._gpu else "cpu"}
         )
@@ -266,7 +271,7 @@ class Crew:
             )
             .remote(runtime)
         )
-        member = _Member(actor, node, f"{node.name}/{self._numbers[node.key]}")
+        member = _Member(actor, node, f"{node.name}/{self._numbers[node.name]}")
         self._members.append(member)
         self._listen(member, "checked", actor.check.remote(libraries()))
 

@@ -80,7 +80,7 @@ class OnCluster:
         while todo or self.crew.unfinished:
             while todo and not self.crew.full:
                 segment = todo.pop()
-                task = _segment_task(sent, segment, recipe.key, fetch)
+                task = _segment_task(sent, segment, recipe.key, fetch, source)
                 coming[task] = segment
                 self.crew.give(task)
             for task, made in self.crew.step():
@@ -102,15 +102,22 @@ def _sent(recipe: FilmRecipe) -> FilmRecipe:
     return replace(recipe, info=info, settings=settings)
 
 
-def _segment_task(recipe: FilmRecipe, segment: Segment, key: str, fetch: Any) -> Task:
+def _segment_task(
+    recipe: FilmRecipe, segment: Segment, key: str, fetch: Any, source: Unchanged
+) -> Task:
     task = SegmentTask(segment.index, segment.first, segment.stop, available_cpus())
     info, first, stop = recipe.info, segment.first - CONTEXT, segment.stop + CONTEXT
+
+    def piece() -> bytes:
+        source.check()
+        return cut_piece(info, recipe.entries, max(0, first), stop)
+
     return Task(
         f"segment {segment.index + 1}",
         str(info.path),
         len(segment),
         start=lambda actor, piece: actor.render.remote(key, fetch, task, piece),
-        piece=lambda: cut_piece(info, recipe.entries, max(0, first), stop),
+        piece=piece,
     )
 
 
@@ -191,12 +198,13 @@ class FollowedThere:
         self._ticks: list[int] = []
         self._shots: list[_Shot] = []
         self._coming: dict[Task, tuple[_Shot, int]] = {}
-        self._done = 0
+        self._done = self._shown = 0
 
     @property
     def frames(self) -> int:
         """Frames that are followed by now."""
-        return min(self._done + self._crew.frames, len(self._ticks))
+        self._shown = max(self._shown, min(self._done + self._crew.frames, len(self._ticks)))
+        return self._shown
 
     def push(self, picture: Picture) -> None:
         """Take the next frame."""
@@ -251,8 +259,8 @@ class FollowedThere:
         for task, made in self._crew.step(seconds):
             shot, begins = self._coming.pop(task)
             shot.parts[begins] = pickle.loads(made)
-            following = begins + self._spans.length in shot.parts
-            self._done += task.frames - (self._spans.overlap if following else 0)
+            shared = task.frames == self._spans.length + self._spans.overlap
+            self._done += self._spans.length if shared else task.frames
 
 
 def follow_on(crew: Crew, runtime: RuntimeSettings) -> FollowOf:

@@ -10,6 +10,7 @@ import os
 import pickle
 import platform
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -168,8 +169,8 @@ class Worker:
 
     def news(self, known: int) -> int:
         """Return how many frames of the present task are done, when that has changed."""
+        time.sleep(NEWS_SECONDS)
         with self._news:
-            self._news.wait(NEWS_SECONDS)
             self._news.wait_for(lambda: self._frames != known, QUIET_SECONDS)
             return self._frames
 

@@ -26,7 +26,7 @@ FORMATS = {"matroska": "matroska", "mov": "mov", "mpegts": "mpegts"}
 """What a piece is written in, by a word in libav's name of the film's format."""
 
 OTHER_FORMAT = "nut"
-"""For all others: it takes any time base."""
+"""For all others: it keeps any time, if in a finer unit."""
 
 AFTER = Fraction(1)
 """Seconds of packets behind the last frame: of pictures that come in another order."""
@@ -63,8 +63,13 @@ def cut_piece(info: VideoInfo, entries: Entries, first: int, stop: int) -> bytes
 
 
 def open_piece(info: VideoInfo, path: Path) -> VideoInfo:
-    """Return a film as it is to be read from a piece of it that lies in a file."""
-    return replace(info, path=path, stream=0, fingerprint=fingerprint(path))
+    """Return a film as it is to be read from a piece of it that lies in a file.
+
+    Its times are the same, and their unit may be a finer one.
+    """
+    with open_film(path) as piece:
+        unit = film_stream(piece, path).time_base or info.time_base
+    return replace(info, path=path, stream=0, time_base=unit, fingerprint=fingerprint(path))
 
 
 def _piece(
@@ -124,7 +129,7 @@ def _check(info: VideoInfo, file: io.BytesIO, stream: Any, given: list[tuple[Any
     with closing(av.open(io.BytesIO(file.getvalue()), "r")) as piece:
         copy: Any = piece.streams.video[0]
         here, there = copy.codec_context, stream.codec_context
-        same = copy.time_base == stream.time_base and here.extradata == there.extradata
+        same = here.extradata == there.extradata
         same &= all(getattr(here, name) == getattr(there, name) for name in _COLOURS)
         packets = [packet for packet in read_packets(piece, [copy]) if packet.size]
     if not same or [_facts(packet) for packet in packets] != given:

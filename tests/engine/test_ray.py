@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -41,7 +42,7 @@ RUNTIME = RuntimeSettings(device="cpu", threads=1)
 TWO = EngineSettings(name="ray", workers=2)
 IN_SEGMENTS = RenderSettings(segment_seconds=0.24)
 LOSSY = EncoderSettings(codec="libx264")
-STORE_BYTES = 200_000_000
+STORE_BYTES, START_SECONDS = 200_000_000, 300
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +65,32 @@ def short_spans() -> Iterator[None]:
         yield
 
 
+def patient(patch: pytest.MonkeyPatch) -> None:
+    """Let Ray's processes take minutes to start, as they do on a busy machine; it allows 30 s."""
+    from ray._private import services
+
+    get_node = services.get_node
+
+    def asked_again(*asked: Any) -> Any:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return get_node(*asked)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    patch.setattr(services, "get_node", asked_again)
+    patch.setenv("RAY_agent_register_timeout_ms", str(1000 * START_SECONDS))
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clusters, "OBJECT_STORE_BYTES", STORE_BYTES)
         patch.setattr(clusters, "available_cpus", lambda: 3)
+        patient(patch)
         with joined("local") as made:
             yield made
 
