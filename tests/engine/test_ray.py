@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -73,13 +74,11 @@ def patient(patch: pytest.MonkeyPatch) -> None:
 
     def asked_again(*asked: Any) -> Any:
         deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
+        while time.monotonic() < deadline:
+            with suppress(RuntimeError):
                 return get_node(*asked)
-            except RuntimeError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
+            time.sleep(0.2)
+        return get_node(*asked)
 
     patch.setattr(services, "get_node", asked_again)
     patch.setenv("RAY_agent_register_timeout_ms", str(1000 * START_SECONDS))
