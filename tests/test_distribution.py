@@ -107,5 +107,9 @@ def test_extras_are_imported_where_they_may_be():
         "facexlib": [],
         "gfpgan": [],
         "basicsr": [],
-        "ray": ["refrestore/engine/cluster.py", "refrestore/engine/crew.py"],
+        "ray": [
+            "refrestore/engine/cluster.py",
+            "refrestore/engine/crew.py",
+            "refrestore/engine/task.py",
+        ],
     }

@@ -11,20 +11,16 @@ import queue
 import statistics
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any
 
-from refrestore import errors
 from refrestore.config import EngineSettings, RuntimeSettings
 from refrestore.engine.cluster import CPUS_PER_WORKER, Cluster, Node, joined
+from refrestore.engine.task import Fetch, Heard, Member, Task, error_of
 from refrestore.engine.worker import Failed, Unseen, Worker, libraries
 from refrestore.errors import ClusterError, RefrestoreError
 from refrestore.types import Announce
-
-Heard = Callable[[str, str, int, int], None]
-"""Called as `heard(worker, task, done, total)`: whose task is how far, in frames."""
 
 POLL_SECONDS = 0.2
 """How long the crew waits for news at a time."""
@@ -38,53 +34,15 @@ LATE_SECONDS = 60.0
 MOST_LOSSES = 8
 """Workers that a task may lose. It is not the task's fault while machines are taken away."""
 
+MOST_STARTS = 3
+"""Workers that may die on a machine before one of them has said a word."""
+
 STRAGGLING, LEAST_STRAGGLING = 3.0, 10.0
 """How many times as long as others, by its frames, and how many seconds at least a task takes that
 is started a second time."""
 
 ENOUGH_TIMES = 3
 """Finished tasks from which it is known how long one takes."""
-
-
-@dataclass(eq=False)
-class Task:
-    """Work for one worker.
-
-    Parameters
-    ----------
-    name
-        Such as "segment 3", for people.
-    film
-        Name of the film, for people; its path tells whether a machine sees it.
-    frames
-        How many frames it has.
-    start
-        Begins it on an actor, given a piece of the film or None, and returns Ray's reference.
-    piece
-        Cuts its stretch out of the film.
-    """
-
-    name: str
-    film: str
-    frames: int
-    start: Callable[[Any, Any], Any]
-    piece: Callable[[], bytes]
-    runs: list[_Member] = field(default_factory=list)
-    losses: int = 0
-    done: bool = False
-
-
-@dataclass(eq=False)
-class _Member:
-    """A worker, as the crew knows it."""
-
-    actor: Any
-    node: Node
-    name: str
-    ready: bool = False
-    task: Task | None = None
-    began: float = 0.0
-    frames: int = 0
 
 
 class Crew:
@@ -122,13 +80,14 @@ class Crew:
         self._heard = heard or (lambda worker, task, done, total: None)
         self._runtime = absolute(runtime)
         self._gpu = _on_gpu(runtime)
-        self._members: list[_Member] = []
+        self._members: list[Member] = []
         self._numbers: Counter[str] = Counter()
+        self._stillborn: Counter[str] = Counter()
         self._refused: dict[str, RefrestoreError] = {}
         self._blind: set[tuple[str, str]] = set()
         self._waiting: deque[Task] = deque()
         self._running: list[Task] = []
-        self._events: queue.SimpleQueue[tuple[_Member, str, Any]] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[tuple[Member, str, Any]] = queue.SimpleQueue()
         self._paces: deque[float] = deque(maxlen=100)
         self._recruited = -RECRUIT_SECONDS
         self._began = time.monotonic()
@@ -144,7 +103,7 @@ class Crew:
 
     def put(self, value: Any) -> Any:
         """Give a value to the cluster; returns what fetches it there, kept as long as that is."""
-        return _Fetch(self._ray.put(value))
+        return Fetch(self._ray.put(value))
 
     @property
     def unfinished(self) -> int:
@@ -164,6 +123,8 @@ class Crew:
 
     def give(self, task: Task) -> None:
         """Take a task."""
+        if not self.unfinished:
+            self._paces.clear()  # another kind of work
         self._waiting.append(task)
 
     def step(self, seconds: float = POLL_SECONDS) -> list[tuple[Task, Any]]:
@@ -271,11 +232,11 @@ class Crew:
             )
             .remote(runtime)
         )
-        member = _Member(actor, node, f"{node.name}/{self._numbers[node.name]}")
+        member = Member(actor, node, f"{node.name}/{self._numbers[node.name]}")
         self._members.append(member)
         self._listen(member, "checked", actor.check.remote(libraries()))
 
-    def _listen(self, member: _Member, what: str, reference: Any) -> None:
+    def _listen(self, member: Member, what: str, reference: Any) -> None:
         reference.future().add_done_callback(
             lambda future: self._events.put((member, what, future))
         )
@@ -301,7 +262,7 @@ class Crew:
                 if now - task.runs[0].began > max(LEAST_STRAGGLING, usual):
                     yield task
 
-    def _assign(self, member: _Member, task: Task) -> None:
+    def _assign(self, member: Member, task: Task) -> None:
         piece = None
         if (member.node.key, task.film) in self._blind:
             piece = self._ray.put(task.piece())
@@ -311,15 +272,18 @@ class Crew:
             self._running.append(task)
         self._listen(member, "answered", task.start(member.actor, piece))
 
-    def _take(self, member: _Member, what: str, future: Any) -> list[tuple[Task, Any]]:
+    def _take(self, member: Member, what: str, future: Any) -> list[tuple[Task, Any]]:
         """Take in what a worker says."""
         if member not in self._members:
             return []  # ended, or lost
         error = future.exception()
         if error is not None:
-            if isinstance(error, self._ray.exceptions.RayTaskError):
+            if not member.ready:
+                self._mourn(member, error)
+            elif isinstance(error, self._ray.exceptions.RayTaskError):
                 raise error
-            self._lose(member)
+            else:
+                self._lose(member)
             return []
         said = future.result()
         if what == "news":
@@ -329,37 +293,50 @@ class Crew:
                 self._refuse(member, said)
             else:
                 member.ready = True
+                self._stillborn[member.node.key] = 0
                 self._listen(member, "news", member.actor.news.remote(0))
         else:
             return self._answered(member, said)
         return []
 
-    def _hear(self, member: _Member, frames: int) -> None:
+    def _mourn(self, member: Member, error: BaseException) -> None:
+        """Do without a worker that has not started; at the third of a machine, without that."""
+        self._stillborn[member.node.key] += 1
+        if self._stillborn[member.node.key] < MOST_STARTS:
+            self._end(member)
+            self._lose(member)
+            return
+        why = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "")
+        said = f"No worker starts there ({why.rstrip('.')}); install the same refrestore on it."
+        self._refuse(member, Failed("ClusterError", said, refused=True))
+
+    def _hear(self, member: Member, frames: int) -> None:
         if member.task is not None and frames != member.frames:
             member.frames = min(frames, member.task.frames)
             self._heard(member.name, member.task.name, member.frames, member.task.frames)
         self._listen(member, "news", member.actor.news.remote(frames))
 
-    def _answered(self, member: _Member, said: Any) -> list[tuple[Task, Any]]:
+    def _answered(self, member: Member, said: Any) -> list[tuple[Task, Any]]:
         task = member.task
         assert task is not None
         member.task = None
         task.runs.remove(member)
-        if task.done:
-            return []  # another was quicker
         if isinstance(said, Unseen):
             self._blind.add((member.node.key, task.film))
             self._again(task)
             return []
         if isinstance(said, Failed):
             if not said.refused:
-                raise _error(said, f"{task.name} of {task.film}, on {member.node.name}")
+                raise error_of(said, f"{task.name} of {task.film}, on {member.node.name}")
             self._again(task)
             self._refuse(member, said)
             return []
         task.done = True
         self._running.remove(task)
         self._paces.append((time.monotonic() - member.began) / max(1, task.frames))
+        for slow in list(task.runs):
+            self._end(slow)
+            self._lose(slow, blamed=False)
         self._heard(member.name, task.name, task.frames, task.frames)
         return [(task, said)]
 
@@ -369,15 +346,15 @@ class Crew:
             self._running.remove(task)
             self._waiting.appendleft(task)
 
-    def _refuse(self, member: _Member, said: Failed) -> None:
+    def _refuse(self, member: Member, said: Failed) -> None:
         """Use a machine no more."""
-        self._refused[member.node.key] = _error(said, f"on {member.node.name}")
+        self._refused[member.node.key] = error_of(said, f"on {member.node.name}")
         self._announce(f"{member.node.name} is not used: {said.sentence}")
         for one in [each for each in self._members if each.node.key == member.node.key]:
             self._end(one)
             self._lose(one, blamed=False)
 
-    def _lose(self, member: _Member, *, blamed: bool = True) -> None:
+    def _lose(self, member: Member, *, blamed: bool = True) -> None:
         """Do without a worker; its task goes to another."""
         self._members.remove(member)
         self._recruited = -RECRUIT_SECONDS  # another is looked for at once
@@ -393,27 +370,9 @@ class Crew:
             )
         self._again(task)
 
-    def _end(self, member: _Member) -> None:
+    def _end(self, member: Member) -> None:
         with suppress(Exception):  # it may be gone, and the cluster too
             self._ray.kill(member.actor)
-
-
-@dataclass(frozen=True, eq=False)
-class _Fetch:
-    """Fetches a value, where it is called; holds on to it where it was put."""
-
-    reference: Any
-
-    def __call__(self) -> Any:
-        import ray
-
-        return ray.get(self.reference)
-
-
-def _error(said: Failed, where: str) -> RefrestoreError:
-    """Return what a worker said as an error that says where."""
-    kind: type[RefrestoreError] = getattr(errors, said.kind, RefrestoreError)
-    return kind(f"{said.sentence.rstrip('.')} ({where}).")
 
 
 def _on_gpu(runtime: RuntimeSettings) -> bool:

@@ -19,7 +19,8 @@ from refrestore.config import (
     RenderSettings,
     RuntimeSettings,
 )
-from refrestore.engine.crew import Crew, Heard, crew_of
+from refrestore.engine.crew import Crew, crew_of
+from refrestore.engine.task import Heard
 from refrestore.errors import kept_if_broken_off
 from refrestore.media.unchanged import Unchanged
 from refrestore.project import Profile, Project

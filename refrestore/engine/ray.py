@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from refrestore.config import RuntimeSettings, ScanSettings
-from refrestore.engine.crew import POLL_SECONDS, Crew, Task, absolute
+from refrestore.engine.crew import POLL_SECONDS, Crew, absolute
 from refrestore.engine.local import kept_record
+from refrestore.engine.task import Task
 from refrestore.engine.worker import Rendered, SegmentTask, SpanTask, face_networks
 from refrestore.media.entries import Entries
 from refrestore.media.files import disk_error, write_file

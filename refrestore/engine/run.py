@@ -15,9 +15,10 @@ from refrestore.config import (
     RuntimeSettings,
     ScanSettings,
 )
-from refrestore.engine.crew import Crew, Heard, crew_of
+from refrestore.engine.crew import Crew, crew_of
 from refrestore.engine.local import render
 from refrestore.engine.scan import scan
+from refrestore.engine.task import Heard
 from refrestore.errors import Kept, UsageError, kept_if_broken_off
 from refrestore.media.containers import FORMATS
 from refrestore.media.encoder import resolve_encoder

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from refrestore.config import EngineSettings, RuntimeSettings, ScanSettings
-from refrestore.engine.crew import Crew, Heard, crew_of
+from refrestore.engine.crew import Crew, crew_of
+from refrestore.engine.task import Heard
 from refrestore.media.probe import VideoInfo
 from refrestore.scan.scan import Progress, ScanSummary
 from refrestore.scan.scan import scan as scan_film
