@@ -11,13 +11,16 @@ TEST_JOBS ?= 2
 # (requirements/overrides.txt).
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes
 
-.PHONY: demo test faults lint lint-page venv browser requirements clean
+.PHONY: demo test test-cluster faults lint lint-page venv browser requirements clean
 
 demo: $(VENV)/.ready ## Restore a film the project makes itself
 	$(BIN)/refrestore demo
 
 test: $(VENV)/.ready $(VENV)/.gfpgan browser ## All tests
 	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
+
+test-cluster: $(VENV)/.ready ## Three Ray nodes on this machine, random kills
+	$(BIN)/python -m pytest tests/cluster -m cluster
 
 # A full round, over an hour of two cores; for less: make faults FAULTS="--reduced" (see --help).
 FAULTS ?= --scale 1.0 --json docs/reliability.json --markdown docs/reliability.md

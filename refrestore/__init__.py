@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from refrestore.adapt.tune import tune_profile
     from refrestore.config import (
         EncoderSettings,
+        EngineSettings,
         RenderSettings,
         RuntimeSettings,
         ScanSettings,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from refrestore.engine.local import render as render_project
     from refrestore.engine.pictures import restore_pictures
     from refrestore.engine.run import run
+    from refrestore.engine.scan import scan as scan_video
     from refrestore.errors import RefrestoreError
     from refrestore.moment import parse_moment
     from refrestore.project import Profile, ProfileStore, Project
@@ -36,12 +38,12 @@ if TYPE_CHECKING:
     from refrestore.render.preview import preview
     from refrestore.render.toolbox import open_toolbox
     from refrestore.scan.build import build_profile, update_profile
-    from refrestore.scan.scan import scan as scan_video
     from refrestore.types import Faces, Identity, Reference, Track
 
 # `scan` and `render` are rooms of the package; the functions carry what they work on in their name.
 _HOMES = {
     "EncoderSettings": "config",
+    "EngineSettings": "config",
     "Faces": "types",
     "Identity": "types",
     "Profile": "project",
@@ -61,13 +63,14 @@ _HOMES = {
     "restore_picture": "render.picture",
     "restore_pictures": "engine.pictures",
     "run": "engine.run",
-    "scan_video": "scan.scan:scan",
+    "scan_video": "engine.scan:scan",
     "tune_profile": "adapt.tune",
     "update_profile": "scan.build",
 }
 
 __all__ = [
     "EncoderSettings",
+    "EngineSettings",
     "Faces",
     "Identity",
     "Profile",

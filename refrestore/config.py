@@ -24,6 +24,7 @@ from refrestore.moment import Moment, parse_moment
 
 Device = Literal["auto", "cpu", "cuda"]
 PackName = Literal["lite", "full", "teachers"]
+EngineName = Literal["local", "ray"]
 Deinterlace = Literal["auto", "off", "frame"]
 Denoise = Literal["off", "light", "strong"]
 
@@ -57,6 +58,28 @@ class RuntimeSettings(Settings):
         None, description=f"Folder with profiles [env: {PROFILES_VARIABLE}]."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads; default all cores.")
+
+
+class EngineSettings(Settings):
+    """On how many machines."""
+
+    name: EngineName = Field(
+        "local", description="Who works: this process (local), or workers of a Ray cluster (ray)."
+    )
+    address: str | None = Field(
+        None,
+        description="Ray cluster (HOST:PORT, or auto for the one of this machine); by default "
+        "workers are started on this machine for as long as they are needed.",
+    )
+    workers: int | None = Field(
+        None, ge=1, description="Workers at most; default one a GPU, or one for two CPU cores."
+    )
+
+    @model_validator(mode="after")
+    def _is_for_ray(self) -> EngineSettings:
+        if self.name != "ray" and (self.address is not None or self.workers is not None):
+            raise UsageError("--ray-address and --workers are for --engine ray.")
+        return self
 
 
 class ScanSettings(Settings):

@@ -58,6 +58,12 @@ class DiskError(RefrestoreError):
     exit_code = 7
 
 
+class ClusterError(RefrestoreError):
+    """A cluster that cannot be reached, has no room for a worker, or loses all it has."""
+
+    exit_code = 8
+
+
 class Stopped(BaseException):
     """A signal asked the program to end; raised by the command line's handler only.
 

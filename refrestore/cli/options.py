@@ -14,6 +14,8 @@ from refrestore.config import (
     Deinterlace,
     Denoise,
     Device,
+    EngineName,
+    EngineSettings,
     PackName,
     RuntimeSettings,
     profiles_directory,
@@ -47,6 +49,26 @@ ProfilesDir = Annotated[
 ]
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads; default all cores.")
+]
+Engine = Annotated[
+    EngineName,
+    typer.Option(
+        "--engine", help="Who works: this process (local), or workers of a Ray cluster (ray)."
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="HOST:PORT|auto",
+        help="The cluster; default workers on this machine, for as long as they are needed.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, help="Workers at most; default one a GPU, or one for two CPU cores."
+    ),
 ]
 Progress = Annotated[
     ProgressMode, typer.Option("--progress", help="Progress on stderr: auto, rich, jsonl or none.")
@@ -102,6 +124,13 @@ def runtime_settings(
         profiles_dir=profiles_dir,
         threads=threads,
     )
+
+
+def engine_settings(
+    engine: EngineName, ray_address: str | None, workers: int | None
+) -> EngineSettings:
+    """Return the validated settings of who works."""
+    return EngineSettings(name=engine, address=ray_address, workers=workers)
 
 
 def load_profiles(settings: RuntimeSettings, names: Sequence[str]) -> list[Profile]:

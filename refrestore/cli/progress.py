@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,12 +20,23 @@ JSONL_INTERVAL = 0.5
 """Seconds between JSON lines of one stage; its first and last line are always written."""
 
 
+Heard = Callable[[str, str, int, int], None]
+"""Called as `heard(worker, task, done, total)`."""
+
+
+def _to_nobody(worker: str, task: str, done: int, total: int) -> None:
+    """Let the bar of all workers say it."""
+
+
 @dataclass(frozen=True)
 class Reporter:
     """Shows how far the work is, and sentences that the user should hear before it begins."""
 
     progress: ProgressCallback
     show: Announce
+    worker: Heard = _to_nobody
+    """Shows how far a worker of a cluster is with its task."""
+
     _notes: list[str] = field(default_factory=list)
 
     def note(self, note: str) -> None:
@@ -59,7 +70,7 @@ def progress_reporter(mode: ProgressMode, stream: IO[str] | None = None) -> Iter
     elif mode == "jsonl":
         lines = _JsonLines(stream)
         try:
-            yield Reporter(lines, lines.note)
+            yield Reporter(lines, lines.note, lines.worker)
         except Stopped as stop:
             lines.stopped(stop)
             raise
@@ -68,7 +79,10 @@ def progress_reporter(mode: ProgressMode, stream: IO[str] | None = None) -> Iter
 
 
 class _JsonLines:
-    """One line an event: {"stage", "done", "total", "seconds", "rate", "remaining"} or {"note"}."""
+    """One line an event: {"stage", "done", "total", "seconds", "rate", "remaining"} or {"note"}.
+
+    Of a cluster's workers also {"worker", "task", "done", "total"}.
+    """
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -93,6 +107,14 @@ class _JsonLines:
             "remaining": round((total - done) / rate, 1) if rate and total else None,
         }
         self._write(event)
+
+    def worker(self, worker: str, task: str, done: int, total: int) -> None:
+        """Write how far a worker is with its task, as often as of a stage."""
+        now = time.monotonic()
+        if done < total and now - self._written.get(worker, -JSONL_INTERVAL) < JSONL_INTERVAL:
+            return
+        self._written[worker] = now
+        self._write({"worker": worker, "task": task, "done": done, "total": total})
 
     def stopped(self, stop: Stopped) -> None:
         """Write the last line of a command that a signal ended."""

@@ -150,6 +150,9 @@ def run(
     models_dir: options.ModelsDir = None,
     profiles_dir: options.ProfilesDir = None,
     threads: options.Threads = None,
+    engine: options.Engine = "local",
+    ray_address: options.RayAddress = None,
+    workers: options.Workers = None,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
@@ -157,6 +160,7 @@ def run(
     from refrestore.engine.run import run as run_all
 
     runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
+    cluster = options.engine_settings(engine, ray_address, workers)
     people = options.load_profiles(runtime, profile or [])
     with progress_reporter(progress) as report:
         results = run_all(
@@ -189,6 +193,8 @@ def run(
             export=_export(export_faces, export_every),
             progress=report,
             announce=report.note,
+            engine=cluster,
+            heard=report.worker,
         )
     if json:
         print_json({"results": [_result(result) for result in results]})
@@ -224,6 +230,9 @@ def render(
     models_dir: options.ModelsDir = None,
     profiles_dir: options.ProfilesDir = None,
     threads: options.Threads = None,
+    engine: options.Engine = "local",
+    ray_address: options.RayAddress = None,
+    workers: options.Workers = None,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
@@ -232,6 +241,7 @@ def render(
     from refrestore.project import Project
 
     runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
+    cluster = options.engine_settings(engine, ray_address, workers)
     with Project.open(project) as opened, progress_reporter(progress) as report:
         result = render_project(
             opened,
@@ -256,6 +266,8 @@ def render(
             export=_export(export_faces, export_every),
             progress=report,
             announce=report.note,
+            engine=cluster,
+            heard=report.worker,
         )
     if json:
         print_json(_result(result))

@@ -34,15 +34,18 @@ def scan(
     models_dir: options.ModelsDir = None,
     profiles_dir: options.ProfilesDir = None,
     threads: options.Threads = None,
+    engine: options.Engine = "local",
+    ray_address: options.RayAddress = None,
+    workers: options.Workers = None,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
     """Pass 1: find who is in a video and the close-ups to restore them from."""
     from dataclasses import asdict
 
+    from refrestore.engine.scan import scan as scan_video
     from refrestore.project import Project
     from refrestore.scan.recognise import match_identities
-    from refrestore.scan.scan import scan as scan_video
 
     from .advice import as_json, read_wanted, tell_wanted
     from .profile_words import match_of, match_words
@@ -64,6 +67,8 @@ def scan(
             runtime=runtime,
             progress=report,
             announce=report.note,
+            engine=options.engine_settings(engine, ray_address, workers),
+            heard=report.worker,
         )
     matches, people = {}, {}
     if profiles:

@@ -1,4 +1,4 @@
-"""A whole render on this machine: prepared, its segments one after another, finished."""
+"""A whole render: prepared, its segments made, one after another in this process, and finished."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from refrestore.config import EncoderSettings, ExportSettings, RenderSettings, RuntimeSettings
+from refrestore.config import (
+    EncoderSettings,
+    EngineSettings,
+    ExportSettings,
+    RenderSettings,
+    RuntimeSettings,
+)
+from refrestore.engine.crew import Crew, crew_of
+from refrestore.engine.task import Heard
 from refrestore.errors import kept_if_broken_off
 from refrestore.media.unchanged import Unchanged
 from refrestore.project import Profile, Project
@@ -121,7 +129,7 @@ class Local:
         """Yield a look at each segment; what `check` raises ends it."""
         toolbox = replace(self.toolbox, restorer=self.toolbox.restorer.heeding(check))
         for segment in segments:
-            record = self._kept(recipe, segment)
+            record = kept_record(self.folder, recipe, segment)
             looked = None
             if record is None:
                 looked = look(
@@ -134,16 +142,19 @@ class Local:
                 )
             yield _Look(segment, record, looked)
 
-    def _kept(self, recipe: FilmRecipe, segment: Segment) -> SegmentRecord | None:
-        """Return the record of a segment that needs no rendering."""
-        folder, export = self.folder, recipe.export
-        exported = export is None or export.finished(folder.faces(segment))
-        if not exported or not folder.finished(segment):
-            return None
-        try:
-            return SegmentRecord.read(folder.record(segment))
-        except (OSError, ValueError):  # damaged: the segment is made again
-            return None
+
+def kept_record(
+    folder: SegmentFolder, recipe: FilmRecipe, segment: Segment
+) -> SegmentRecord | None:
+    """Return the record of a segment that needs no rendering."""
+    export = recipe.export
+    exported = export is None or export.finished(folder.faces(segment))
+    if not exported or not folder.finished(segment):
+        return None
+    try:
+        return SegmentRecord.read(folder.record(segment))
+    except (OSError, ValueError):  # damaged: the segment is made again
+        return None
 
 
 class _GivenUpError(Exception):
@@ -204,6 +215,8 @@ def render(
     watch: Watch | None = None,
     place: OutputPlace | None = None,
     announce: Announce | None = None,
+    engine: EngineSettings | Crew | None = None,
+    heard: Heard | None = None,
 ) -> RenderResult:
     """Restore a project's video.
 
@@ -232,12 +245,16 @@ def render(
         Told about the stage "render", in frames. What it raises stops the render; what is finished
         is kept.
     watch
-        Is shown every frame as it is finished.
+        Is shown every frame as it is finished, in this process.
     place
         The output's, where the caller has entered it already.
     announce
         Is told what the output loses or changes of the source, a sentence each, before the first
         frame is rendered. The report's notes have it too.
+    engine
+        Who renders: by default this process. A crew is used and stays.
+    heard
+        Is told how far each worker of a cluster is.
 
     Raises
     ------
@@ -274,14 +291,21 @@ def render(
         if film is None:
             said.say(recipe.encoder.notes)
             wanted = recipe.stop - recipe.first
-            execute: Executor = Local(
-                networks(),
-                folder,
-                lambda done: report("render", done, max(wanted, done)),
-                watch,
-                said.announce,
-            )
-            with kept_if_broken_off(lambda: folder.kept(recipe.segments)):
+
+            def tell(done: int) -> None:
+                report("render", done, max(wanted, done))
+
+            with (
+                kept_if_broken_off(lambda: folder.kept(recipe.segments)),
+                crew_of(engine, runtime, announce=said.announce, heard=heard) as crew,
+            ):
+                execute: Executor
+                if crew is None:
+                    execute = Local(networks(), folder, tell, watch, said.announce)
+                else:
+                    from refrestore.engine.ray import OnCluster
+
+                    execute = OnCluster(crew, folder, tell)
                 records = list(execute(recipe, recipe.segments))
             film = film_of(recipe, records, folder, said)
         report("render", sum(record.frames for record in film.records), None)

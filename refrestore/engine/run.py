@@ -9,12 +9,16 @@ from pathlib import Path
 
 from refrestore.config import (
     EncoderSettings,
+    EngineSettings,
     ExportSettings,
     RenderSettings,
     RuntimeSettings,
     ScanSettings,
 )
+from refrestore.engine.crew import Crew, crew_of
 from refrestore.engine.local import render
+from refrestore.engine.scan import scan
+from refrestore.engine.task import Heard
 from refrestore.errors import Kept, UsageError, kept_if_broken_off
 from refrestore.media.containers import FORMATS
 from refrestore.media.encoder import resolve_encoder
@@ -31,7 +35,6 @@ from refrestore.render.people import clear_centroid
 from refrestore.render.render import RenderResult
 from refrestore.render.toolbox import open_toolbox
 from refrestore.scan.recognise import recognised
-from refrestore.scan.scan import scan
 from refrestore.types import Announce, FloatArray, Identity, ProgressCallback, Reference, Shot
 
 PROJECT_SUFFIX = ".refrestore"
@@ -100,6 +103,8 @@ def run(
     export: ExportSettings | None = None,
     progress: ProgressCallback | None = None,
     announce: Announce | None = None,
+    engine: EngineSettings | Crew | None = None,
+    heard: Heard | None = None,
 ) -> list[RenderResult]:
     """Restore videos from end to end.
 
@@ -113,6 +118,10 @@ def run(
         Faces to write as pictures; of several videos each gets a folder of its output's name.
     announce
         Is told what each output loses or changes, before its first frame is rendered.
+    engine
+        Who scans and renders: by default this process. A crew is used and stays.
+    heard
+        Is told how far each worker of a cluster is.
 
     Raises
     ------
@@ -143,6 +152,7 @@ def run(
             )
             if background is not None:
                 background.check(info)
+        crew = stack.enter_context(crew_of(engine, runtime, announce=announce, heard=heard))
         return _run(
             plans,
             places,
@@ -156,6 +166,7 @@ def run(
             export=export,
             progress=progress,
             announce=announce,
+            crew=crew,
         )
 
 
@@ -173,6 +184,7 @@ def _run(
     export: ExportSettings | None,
     progress: ProgressCallback | None,
     announce: Announce | None,
+    crew: Crew | None,
 ) -> list[RenderResult]:
     """Scan all, recognise across all, render all."""
     toolbox = replace(open_toolbox(runtime), background=background)
@@ -181,7 +193,14 @@ def _run(
     with kept_if_broken_off(lambda: _kept_scans(scanned, plans)):
         for plan, film in zip(plans, films, strict=True):
             _scan_once(
-                plan, scan_settings, runtime, network, progress, film=film, announce=announce
+                plan,
+                scan_settings,
+                runtime,
+                network,
+                progress,
+                film=film,
+                announce=announce,
+                crew=crew,
             )
             scanned.append(plan)
         profiles = [toolbox.fitted(profile) for profile in profiles]
@@ -206,6 +225,7 @@ def _run(
                         progress=progress,
                         place=place,
                         announce=_named(announce, plan, len(plans)),
+                        engine=crew,
                     )
                 )
     return results
@@ -269,6 +289,7 @@ def _scan_once(
     *,
     film: VideoInfo | None = None,
     announce: Announce | None = None,
+    crew: Crew | None = None,
 ) -> None:
     """Scan unless the project holds a finished scan of these pictures, so and by this recogniser.
 
@@ -278,6 +299,8 @@ def _scan_once(
         The video as it is to be read, if that is known.
     announce
         Is told of damage that the scan met.
+    crew
+        Who works, if not this process.
     """
     film = film or open_source(plan.video, settings)
     if Project.exists(plan.project):
@@ -297,6 +320,7 @@ def _scan_once(
         progress=progress,
         announce=announce,
         info=film,
+        engine=crew,
     )
 
 

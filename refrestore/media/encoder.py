@@ -58,6 +58,13 @@ _INTERLACED_FLAGS = 1 << 18 | 1 << 29
 _FIELDS_BY_PICTURE = ("ffv1",)
 """Encoders that mark each picture as it comes."""
 
+_X264 = ("libx264", "libx264rgb")
+
+_IN_SLICES = ("mpeg4", "mpeg2video", "mjpeg", "ffv1", "dnxhd", "prores_ks")
+"""Encoders of libavcodec's own; the others choose threads in ways of theirs."""
+
+_MOST_THREADS = 16
+
 _INTERLACED_CODECS = ("libx264", "mpeg2video", "mpeg4", "prores_ks")
 
 
@@ -126,6 +133,19 @@ class Encoder:
         self.tag(context)
         assert isinstance(stream, av.VideoStream)
         return stream
+
+    def in_threads(self, asked: int, here: int) -> Encoder:
+        """Return what writes the same bytes on a machine of `here` CPUs as this does on `asked`.
+
+        Those that cut a picture into slices cut it into as many as there are threads.
+        """
+        if asked == here or self.codec not in (*_X264, *_IN_SLICES):
+            return self
+        threads = asked
+        if self.codec in _IN_SLICES:  # libavcodec's own rule (pthread_slice.c)
+            rows = min(asked, -(-self.geometry.height // 16))
+            threads = min(rows + 1, _MOST_THREADS) if rows > 1 else 1
+        return replace(self, options={**self.options, "threads": str(threads)})
 
     def tag(self, context: Any) -> None:
         """Set sample aspect ratio and colour tags of a codec context."""

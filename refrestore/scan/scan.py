@@ -26,18 +26,21 @@ from refrestore.project.scanning import ScanWriter
 from refrestore.project.video import VideoSource
 from refrestore.scan.blurred import Moment, embeddings, known_better, moments
 from refrestore.scan.cluster import Constraints, cluster_tracks, cooccurring
-from refrestore.scan.follow import Follower
 from refrestore.scan.picking import pick
 from refrestore.scan.picture import Picture
 from refrestore.scan.polish import Job, first_frame, frames_of, jobs, polish
 from refrestore.scan.references import Spool, Spooled, to_reference
 from refrestore.scan.shots import SEEN_SIDE, CutDetector
-from refrestore.scan.tracks import finish_shot
+from refrestore.scan.spans import FollowedHere, Following, Followings
+from refrestore.scan.tracks import ShotTrack, finish_shot
 from refrestore.scan.view import ViewOf, load_view
 from refrestore.types import EMBEDDING_SIZE, Announce, Frame, Shot, Track
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, what is done of it and, if known, how much there is."""
+
+FollowOf = Callable[[VideoInfo, ScanSettings, Progress], Following]
+"""Returns what follows the faces of a film, and tells of it while it is waited for."""
 
 _REPORT_EVERY = 10
 
@@ -78,6 +81,7 @@ def scan(
     progress: Progress | None = None,
     announce: Announce | None = None,
     info: VideoInfo | None = None,
+    follow: FollowOf | None = None,
 ) -> ScanSummary:
     """Find shots, faces, tracks, identities and references of a video.
 
@@ -97,6 +101,8 @@ def scan(
         that it is damaged.
     info
         What `open_source` said, if it was asked already and the user has heard of it.
+    follow
+        Who follows the faces; by default this process.
 
     Raises
     ------
@@ -128,7 +134,14 @@ def scan(
         view = load_view(runtime)
         with kept_if_broken_off(lambda: NOTHING_KEPT):
             summary = scan_into(
-                writer, info, writer.folder, models, settings, view=view, progress=progress
+                writer,
+                info,
+                writer.folder,
+                models,
+                settings,
+                view=view,
+                progress=progress,
+                follow=follow,
             )
     for note in damage_notes(info, summary.decode_failures):
         announce(note)
@@ -158,14 +171,28 @@ def scan_into(
     *,
     view: ViewOf | None = None,
     progress: Progress | None = None,
+    follow: FollowOf | None = None,
 ) -> ScanSummary:
     """Scan a video into a begun scan; `folder`, the scan's, takes crops that wait for a name.
 
-    `view` tells how much of a close-up's face is seen; without it, all of each.
+    `view` tells how much of a close-up's face is seen; without it, all of each. `follow` says who
+    follows the faces; by default this process.
     """
-    source = Unchanged(info)
+    source, progress = Unchanged(info), progress or _silent
+    following = (
+        FollowedHere(info, models, settings) if follow is None else follow(info, settings, progress)
+    )
     with Spool(folder) as spool, VideoReader(info.path, info=info) as reader:
-        run = _Scan(writer, info, models, settings, spool, view=view, progress=progress or _silent)
+        run = _Scan(
+            writer,
+            info,
+            models,
+            settings,
+            spool,
+            following=following,
+            view=view,
+            progress=progress,
+        )
         run.read(reader)
         run.look_again()
         identities, references = run.name_people()
@@ -184,7 +211,7 @@ def scan_into(
 
 
 class _Scan:
-    """The state of one scan: the current shot, and of those before it what naming needs."""
+    """The state of one scan: which shots are followed, and of those before what naming needs."""
 
     def __init__(
         self,
@@ -194,16 +221,17 @@ class _Scan:
         settings: ScanSettings,
         spool: Spool,
         *,
+        following: Following,
         view: ViewOf | None,
         progress: Progress,
     ) -> None:
         self._writer, self._info, self._models = writer, info, models
         self._settings, self._spool, self._progress = settings, spool, progress
-        self._view = view
-        self._times: dict[int, Fraction] = {}
+        self._following, self._view = following, view
         self.ticks = array("q")
         self._entries: dict[int, Fraction] = {}
-        self._follower: Follower | None = None
+        self._begins = 0
+        self._ended: deque[Shot] = deque()
         self._candidates: list[Spooled] = []
         self._moments: list[Moment] = []
         self.tracks: list[Track] = []
@@ -221,10 +249,12 @@ class _Scan:
                 self._take(waiting.popleft(), begins)
             self.frames = frame.index + 1
             if self.frames % _REPORT_EVERY == 0:
-                self._progress("frames", self.frames, self._info.frames)
+                self._progress("frames", self._following.frames, self._info.frames)
         for begins in [cuts.flush() for _ in range(cuts.delay)][-len(waiting) :]:
             self._take(waiting.popleft(), begins)
         self._end_shot()
+        while self._ended:
+            self._finish(self._following.finished(wait=True))
         self._progress("frames", self.frames, self.frames)
 
     def look_again(self) -> None:
@@ -254,40 +284,50 @@ class _Scan:
     def _take(self, picture: Picture, begins_shot: bool) -> None:
         if begins_shot:
             self._end_shot()
-        if self._follower is None:
-            self._follower = Follower(self._models, self._settings, self._info.average_rate)
-        self._times[picture.number] = picture.time
         self.ticks.append(int(picture.time / self._info.time_base))
-        self._follower.push(picture)
+        self._following.push(picture)
 
     def _end_shot(self) -> None:
-        if self._follower is None:
+        first, stop = self._begins, len(self.ticks)
+        if first == stop:
             return
-        finished = finish_shot(
-            self._follower.finish(),
-            shot=self.shots,
-            first_id=len(self.tracks) + 1,
-            rate=self._info.average_rate,
-        )
-        first, last = next(iter(self._times)), next(reversed(self._times))
-        self._writer.add_shot(Shot(self.shots, first, last + 1, self._times[first]))
-        for part in finished:
-            self._writer.add_track(part.track, part.faces)
-            if part.thumbnail is not None:
-                self._writer.add_thumbnail(part.track.id, part.thumbnail)
-            for face in part.candidates:
-                time = self._times[face.frame] - self._info.start
-                self._candidates.append(self._spool.put(part.track.id, time, face))
-                entry = first_frame(face, part.track)
-                self._entries[entry] = self._times[entry]
-            for moment in moments(part):
-                self._moments.append(moment)
-                self._entries[moment.first] = self._times[moment.first]
-            self.tracks.append(part.track)
-        self.detections += self._follower.detections
-        self.shots += 1
-        self._follower = None
-        self._times.clear()
+        self._following.end_shot()
+        self._ended.append(Shot(self.shots + len(self._ended), first, stop, self._time_of(first)))
+        self._begins = stop
+        self._finish(self._following.finished())
+
+    def _finish(self, shots: Iterable[Followings]) -> None:
+        """Make tracks of what was followed in the shots that ended first."""
+        for followed in shots:
+            shot = self._ended.popleft()
+            self._writer.add_shot(shot)
+            finished = finish_shot(
+                followed.tracks,
+                shot=shot.index,
+                first_id=len(self.tracks) + 1,
+                rate=self._info.average_rate,
+            )
+            for part in finished:
+                self._keep(part)
+            self.detections += followed.detections
+            self.shots += 1
+
+    def _keep(self, part: ShotTrack) -> None:
+        self._writer.add_track(part.track, part.faces)
+        if part.thumbnail is not None:
+            self._writer.add_thumbnail(part.track.id, part.thumbnail)
+        for face in part.candidates:
+            time = self._time_of(face.frame) - self._info.start
+            self._candidates.append(self._spool.put(part.track.id, time, face))
+            entry = first_frame(face, part.track)
+            self._entries[entry] = self._time_of(entry)
+        for moment in moments(part):
+            self._moments.append(moment)
+            self._entries[moment.first] = self._time_of(moment.first)
+        self.tracks.append(part.track)
+
+    def _time_of(self, frame: int) -> Fraction:
+        return self.ticks[frame] * self._info.time_base
 
     def _harvest(self, groups: Sequence[tuple[int, ...]]) -> int:
         tracks = {track.id: track for track in self.tracks}
@@ -338,4 +378,4 @@ def _silent(stage: str, done: int, total: int | None) -> None:
     """Progress for nobody."""
 
 
-__all__ = ["Progress", "ScanSummary", "scan", "scan_into", "video_source"]
+__all__ = ["FollowOf", "Progress", "ScanSummary", "scan", "scan_into", "video_source"]

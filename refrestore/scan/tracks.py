@@ -187,22 +187,22 @@ def _without_duplicates(parts: list[Followed]) -> list[Followed]:
     """
     kept: list[Followed] = []
     for part in sorted(parts, key=lambda part: -len(part.detections)):
-        twin = next((other for other in kept if _one_face(part, other)), None)
+        twin = next((other for other in kept if together(part, other)), None)
         if twin is None:
             kept.append(part)
         else:
-            _absorb(twin, part)
+            absorb(twin, part)
     return kept
 
 
-def _one_face(part: Followed, other: Followed) -> bool:
-    """Say whether two tracks are in one place in most of the frames that both have."""
+def together(part: Followed, other: Followed) -> int:
+    """Return in how many frames two tracks are in one place, 0 unless in most that both have."""
     if part.last < other.first or part.first > other.last:
-        return False
+        return 0
     there = {row.frame: row for row in other.rows}
     common = [row for row in part.rows if row.frame in there]
     both = _in_one_place(common, [there[row.frame] for row in common])
-    return bool(len(both)) and float(both.mean()) > _MOSTLY
+    return int(both.sum()) if len(both) and float(both.mean()) > _MOSTLY else 0
 
 
 def _in_one_place(rows: Sequence[Row], others: Sequence[Row]) -> NDArray[np.bool_]:
@@ -245,7 +245,7 @@ def _without_slips(parts: list[Followed]) -> list[Followed]:
     return parts
 
 
-def _absorb(track: Followed, twin: Followed) -> None:
+def absorb(track: Followed, twin: Followed) -> None:
     """Give a track the frames before and after its own that its twin has, and the twin's best."""
     early = [row for row in twin.rows if row.frame < track.first]
     late = [row for row in twin.rows if row.frame > track.last]

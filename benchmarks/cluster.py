@@ -1,0 +1,305 @@
+"""What a cluster of workers is worth, and where more of them are worth nothing.
+
+    python benchmarks/cluster.py measure FILM --json benchmarks/cluster.json
+    python benchmarks/cluster.py model benchmarks/cluster.json --plot docs/cluster.png
+
+`measure` scans and renders a film here, then on one and on two workers of one thread each, in one
+run: what counts are the ratios. Starting a cluster, and the workers' networks, is measured apart.
+It also takes the time of each stage that is the driver's alone.
+
+`model` simulates from these times how many frames a second 1 to 1,000 workers make of a long film:
+they take tasks from one driver, which reads (a scan), cuts pieces (where workers do not see the
+film), takes in results and joins them, one thing at a time, and whose network carries what is sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import os
+import platform
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from refrestore.config import (
+    EncoderSettings,
+    EngineSettings,
+    RenderSettings,
+    RuntimeSettings,
+    ScanSettings,
+)
+
+RUNTIME = RuntimeSettings(device="cpu", threads=1)
+WORKERS = (1, 2)
+FILM_SECONDS = 2 * 3600
+NETWORK_BYTES = 1.25e9
+"""Ten gigabits a second."""
+
+
+def measure(film: Path, segment_seconds: float) -> dict[str, Any]:
+    from refrestore.engine.crew import crew_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        figures: dict[str, Any] = {"local": both(film, work / "local", segment_seconds)}
+        for count in WORKERS:
+            began = time.perf_counter()
+            with crew_of(EngineSettings(name="ray", workers=count), RUNTIME) as crew:
+                assert crew is not None
+                while sum(member.ready for member in crew._members) < count:
+                    crew.step()
+                started = time.perf_counter() - began
+                both(film, work / f"warm{count}", segment_seconds, crew)  # opens the networks
+                found = both(film, work / f"ray{count}", segment_seconds, crew)
+            figures[f"ray{count}"] = {**found, "start_seconds": started}
+        figures["same"] = same(work)
+        figures["stages"] = stages(film, work, segment_seconds)
+    for stage in ("scan", "render"):
+        one, two = (figures[f"ray{count}"][f"{stage}_seconds"] for count in WORKERS)
+        figures[f"{stage}_speed_up"] = one / two
+        figures[f"{stage}_overhead"] = one / figures["local"][f"{stage}_seconds"] - 1
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {**figures, "driver_peak_mib": round(peak / 1024)}
+
+
+def both(film: Path, work: Path, segment_seconds: float, engine: Any = None) -> dict[str, float]:
+    """Scan and render."""
+    from refrestore.engine.local import render
+    from refrestore.engine.scan import scan
+    from refrestore.project import Project
+
+    work.mkdir()
+    settings = RenderSettings(segment_seconds=segment_seconds)
+    began = time.perf_counter()
+    scan(film, work / "project", settings=ScanSettings(), runtime=RUNTIME, engine=engine)
+    scanned = time.perf_counter()
+    with Project.open(work / "project") as project:
+        output = work / "out.mp4"
+        made = render(project, output, settings=settings, runtime=RUNTIME, engine=engine)
+    return {
+        "scan_seconds": scanned - began,
+        "render_seconds": time.perf_counter() - scanned,
+        "frames": made.summary["frames"],
+        "faces": made.summary["faces"],
+    }
+
+
+def same(work: Path) -> bool:
+    """Say whether all renders have the same packets."""
+    import av
+
+    found = []
+    for path in sorted(work.glob("*/out.mp4")):
+        with av.open(str(path)) as made:
+            packets = made.demux(made.streams.video[0])
+            found.append([(each.pts, bytes(each)) for each in packets if each.size])
+    return all(each == found[0] for each in found)
+
+
+def stages(film: Path, work: Path, segment_seconds: float) -> dict[str, float]:
+    """Return the driver's times: seconds a frame or a segment, and bytes."""
+    from refrestore.engine.ray import keep
+    from refrestore.engine.worker import Rendered
+    from refrestore.media.encoder import resolve_encoder
+    from refrestore.media.join import join
+    from refrestore.media.piece import cut_piece
+    from refrestore.media.probe import probe
+    from refrestore.media.reader import VideoReader
+    from refrestore.media.segments import SegmentWriter
+    from refrestore.project import Project
+    from refrestore.render.report import SegmentRecord
+    from refrestore.render.segments import Segment, SegmentFolder
+    from refrestore.scan.picture import Picture
+    from refrestore.scan.shots import SEEN_SIDE, CutDetector
+
+    info = probe(film)
+    cuts, frames = CutDetector(info.average_rate), []
+    encoder = resolve_encoder(EncoderSettings(), info, scale=1, output=work / "stage.mkv")
+    folder = SegmentFolder(work, "stages")
+    length = max(1, round(Fraction(segment_seconds) * info.average_rate))
+    began = time.perf_counter()
+    with VideoReader(film, info=info) as reader:
+        for frame in reader:
+            cuts.push(Picture(frame).shrunk(SEEN_SIDE))
+            if len(frames) < length:
+                frames.append(frame)
+        read = (time.perf_counter() - began) / (frame.index + 1)
+    segment = Segment(0, 0, len(frames))
+    began = time.perf_counter()
+    with SegmentWriter(folder.video(segment), encoder) as writer:
+        for frame in frames:
+            writer.write(frame.picture, frame.time)
+    encode = (time.perf_counter() - began) / len(frames)
+    packets = folder.video(segment).read_bytes()
+    SegmentRecord(len(frames)).write(folder.record(segment))
+    record = folder.record(segment).read_bytes()
+    kept = timed(lambda: keep(folder, segment, Rendered(record, packets, None)))
+    with Project.open(work / "local" / "project") as project:
+        entries = project.entries()
+    cut = timed(lambda: cut_piece(info, entries, 0, len(frames)))
+    joined = timed(
+        lambda: join([folder.video(segment)], encoder, info, work / "joined.mkv", work=work)
+    )
+    return {
+        "read_seconds_a_frame": read,
+        "encode_seconds_a_frame": encode,
+        "keep_seconds_a_segment": kept,
+        "cut_seconds_a_segment": cut,
+        "join_seconds_a_segment": joined,
+        "segment_frames": len(frames),
+        "segment_bytes": len(packets),
+        "piece_bytes": len(cut_piece(info, entries, 0, len(frames))),
+    }
+
+
+def timed(work: Callable[[], Any], times: int = 3) -> float:
+    """Return the best time of a call."""
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - began)
+    return min(found)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A long film's tasks.
+
+    Parameters
+    ----------
+    tasks, frames
+        How many, and how many frames each has.
+    work
+        A worker's seconds for one.
+    before, after
+        The driver's seconds before it can be handed out, and when it is back.
+    sent
+        Bytes of it that the driver's network carries.
+    last
+        The driver's seconds at the end, for all of them.
+    """
+
+    tasks: int
+    frames: float
+    work: float
+    before: float
+    after: float
+    sent: float
+    last: float
+
+
+def simulate(job: Job, workers: int) -> float:
+    """Return frames a second: tasks in order to whoever is free, the driver one thing at a time."""
+    free = [0.0] * min(workers, job.tasks)
+    heapq.heapify(free)
+    back: list[float] = []
+    driver, carried = 0.0, job.sent / NETWORK_BYTES
+    for _ in range(job.tasks):
+        while back and back[0] <= driver:
+            heapq.heappop(back)
+            driver += job.after
+        worker = heapq.heappop(free)
+        while back and back[0] <= worker:  # results are taken in while nobody is free
+            driver = max(driver, heapq.heappop(back)) + job.after
+        driver = max(driver + job.before, worker) + carried
+        heapq.heappush(free, driver + job.work)
+        heapq.heappush(back, driver + job.work)
+    while back:
+        driver = max(driver, heapq.heappop(back)) + job.after
+    return job.tasks * job.frames / (driver + job.last)
+
+
+def jobs(figures: dict[str, Any]) -> dict[str, Job]:
+    """Return what is simulated, from measured times."""
+    one, stage = figures["local"], figures["stages"]
+    frames = stage["segment_frames"]
+    rate = frames / figures["segment_seconds"]
+    tasks = round(FILM_SECONDS * rate / frames)
+    ways = {}
+    render = one["render_seconds"] / one["frames"] * frames
+    scan = one["scan_seconds"] / one["frames"] * frames
+    joined, kept = tasks * stage["join_seconds_a_segment"], stage["keep_seconds_a_segment"]
+    back, piece = stage["segment_bytes"], stage["piece_bytes"]
+    cut, read = stage["cut_seconds_a_segment"], stage["read_seconds_a_frame"] * frames
+    ways["render, film seen by all"] = Job(tasks, frames, render, 0, kept, back, joined)
+    ways["render, pieces sent"] = Job(tasks, frames, render, cut, kept, back + piece, joined)
+    ways["scan, film seen by all"] = Job(tasks, frames, scan, read, 0.001, 2e6, 0)
+    # A GPU restores some twenty times as fast; the encoder on its machine's CPUs does not.
+    fast = render / 20 + stage["encode_seconds_a_frame"] * frames
+    ways["render, on GPUs"] = Job(tasks, frames, fast, 0, kept, back, joined)
+    return ways
+
+
+COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
+
+
+def model(figures: dict[str, Any], plot: Path | None) -> dict[str, list[float]]:
+    found = {
+        name: [round(simulate(job, count), 2) for count in COUNTS]
+        for name, job in jobs(figures).items()
+    }
+    if plot is not None:
+        draw(found, plot)
+    return found
+
+
+def draw(found: dict[str, list[float]], path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for name, values in found.items():
+        axes.loglog(COUNTS, values, marker="o", markersize=3, label=name)
+    axes.set_xlabel("workers")
+    axes.set_ylabel("frames a second")
+    axes.grid(visible=True, which="both", linewidth=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    measured = commands.add_parser("measure")
+    measured.add_argument("film", type=Path)
+    measured.add_argument("--segment-seconds", type=float, default=5.0)
+    measured.add_argument("--json", type=Path, required=True)
+    modelled = commands.add_parser("model")
+    modelled.add_argument("json", type=Path)
+    modelled.add_argument("--plot", type=Path)
+    asked = parser.parse_args()
+    if asked.command == "measure":
+        figures = measure(asked.film, asked.segment_seconds)
+        machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "load": os.getloadavg()}
+        versions = {name: version(name) for name in ("ray", "torch", "av")}
+        figures |= {
+            "segment_seconds": asked.segment_seconds,
+            "film": asked.film.name,
+            "date": str(date.today()),
+            **machine,
+            "versions": versions,
+        }
+        asked.json.write_text(json.dumps(figures, indent=1) + "\n")
+        print(json.dumps(figures, indent=1))
+    else:
+        figures = json.loads(asked.json.read_text())
+        figures["model"] = {"workers": COUNTS, **model(figures, asked.plot)}
+        asked.json.write_text(json.dumps(figures, indent=1) + "\n")
+        for name, values in figures["model"].items():
+            print(f"{name:28}", *(f"{value:9,.1f}" for value in values))
+
+
+if __name__ == "__main__":
+    main()

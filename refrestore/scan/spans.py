@@ -1,0 +1,245 @@
+"""Long shots are followed in spans that overlap, one after another or side by side, and joined.
+
+Where a span begins depends on its shot alone, so that the tracks are the same however many spans
+are followed at a time, and wherever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import NamedTuple, Protocol
+
+from refrestore.config import ScanSettings
+from refrestore.errors import MediaError
+from refrestore.faces.analyser import FaceModels
+from refrestore.media.entries import Entry
+from refrestore.media.probe import VideoInfo
+from refrestore.media.reader import VideoReader
+from refrestore.scan.follow import Follower
+from refrestore.scan.followed import Followed
+from refrestore.scan.picture import Picture
+from refrestore.scan.tracks import absorb, together
+from refrestore.types import Frame
+
+SPAN_SECONDS = Fraction(15)
+"""Few shots of a film are longer. A minute without a cut is work for four."""
+
+OVERLAP_SECONDS = Fraction(1, 2)
+"""Frames that two spans share: detections of both fall into it even on the longest stride."""
+
+
+class Followings(NamedTuple):
+    """What was followed in a shot, or in one span of it.
+
+    Parameters
+    ----------
+    tracks
+        In order of their first frames.
+    detections
+        Frames the detector looked at.
+    """
+
+    tracks: list[Followed]
+    detections: int
+
+
+class Following(Protocol):
+    """Follows the faces of a film's shots, here or elsewhere."""
+
+    @property
+    def frames(self) -> int:
+        """Frames that are followed by now."""
+
+    def push(self, picture: Picture) -> None:
+        """Take the next frame of the film."""
+
+    def end_shot(self) -> None:
+        """Be told that the last frame taken was its shot's last."""
+
+    def finished(self, *, wait: bool = False) -> list[Followings]:
+        """Return shots that are followed, each once and in order; with `wait`, after a moment."""
+
+
+@dataclass(frozen=True)
+class Spans:
+    """How shots are divided.
+
+    Parameters
+    ----------
+    length
+        Frames from one span's beginning to the next one's.
+    overlap
+        Frames that a span goes on after the next one has begun.
+    """
+
+    length: int
+    overlap: int
+
+    @classmethod
+    def at(cls, rate: Fraction) -> Spans:
+        """Return those of a film with so many frames a second."""
+        return cls(max(2, round(rate * SPAN_SECONDS)), max(1, round(rate * OVERLAP_SECONDS)))
+
+    def complete(self, first: int, taken: int) -> range | None:
+        """Return the span of a shot that is complete with a frame of it and not before.
+
+        Parameters
+        ----------
+        first
+            The shot's first frame.
+        taken
+            The frame.
+        """
+        number, rest = divmod(taken + 1 - first - self.overlap, self.length)
+        if number < 1 or rest:
+            return None
+        begins = first + (number - 1) * self.length
+        return range(begins, taken + 1)
+
+    def last(self, first: int, stop: int) -> range:
+        """Return the last span of a shot: one that would lie within the one before is none."""
+        number = max(0, stop - first - self.overlap - 1) // self.length
+        return range(first + number * self.length, stop)
+
+
+class FollowedHere:
+    """Follows in this process, in the frames it is given (`Following`)."""
+
+    def __init__(self, info: VideoInfo, models: FaceModels, settings: ScanSettings) -> None:
+        self._rate, self._models, self._settings = info.average_rate, models, settings
+        self._spans = Spans.at(info.average_rate)
+        self._first: int | None = None
+        self._followers: list[tuple[int, Follower]] = []
+        self._parts: list[Followings] = []
+        self._shots: list[Followings] = []
+        self.frames = 0
+
+    def push(self, picture: Picture) -> None:
+        """Take the next frame."""
+        number = picture.number
+        if self._first is None:
+            self._first = number
+        if (number - self._first) % self._spans.length == 0:
+            follower = Follower(self._models, self._settings, self._rate)
+            self._followers.append((number, follower))
+        for _, follower in self._followers:
+            follower.push(picture)
+        if self._spans.complete(self._first, number) is not None:
+            self._finish_first()
+        self.frames = number + 1
+
+    def end_shot(self) -> None:
+        """Join what was followed."""
+        if self._first is None:
+            return
+        begins = self._spans.last(self._first, self.frames).start
+        self._followers = [one for one in self._followers if one[0] <= begins]
+        while self._followers:
+            self._finish_first()
+        self._shots.append(joined(self._parts))
+        self._first, self._parts = None, []
+
+    def finished(self, *, wait: bool = False) -> list[Followings]:
+        """Return the shots that ended since it was asked last."""
+        shots, self._shots = self._shots, []
+        return shots
+
+    def _finish_first(self) -> None:
+        _, follower = self._followers.pop(0)
+        self._parts.append(Followings(follower.finish(), follower.detections))
+
+
+def follow_span(
+    info: VideoInfo,
+    models: FaceModels,
+    settings: ScanSettings,
+    span: range,
+    entry: Entry,
+    *,
+    told: Callable[[int], None] = lambda frames: None,
+    from_beginning: bool = True,
+) -> Followings:
+    """Follow the faces of a span of a shot, the film entered for it.
+
+    Parameters
+    ----------
+    span
+        Its frames.
+    entry
+        Index and time of the first of them.
+    told
+        Is told after each frame how many are followed.
+    from_beginning
+        Whether a film that cannot be entered is read from its beginning; one of which only the
+        span is here is not.
+
+    Raises
+    ------
+    MediaError
+        The film cannot be read, or not entered.
+    """
+    follower = Follower(models, settings, info.average_rate)
+    for count, frame in enumerate(_frames(info, span, entry, from_beginning), 1):
+        follower.push(Picture(frame))
+        told(count)
+    return Followings(follower.finish(), follower.detections)
+
+
+def _frames(info: VideoInfo, span: range, entry: Entry, from_beginning: bool) -> Iterator[Frame]:
+    with VideoReader(info.path, info=info, enter=entry) as reader:
+        for frame in reader:
+            if frame.index < span.start:
+                if not from_beginning:
+                    raise MediaError(f"{info.path.name} cannot be entered in its middle.")
+            elif frame.index < span.stop:
+                yield frame
+            else:
+                return
+
+
+def joined(parts: Sequence[Followings]) -> Followings:
+    """Return what was followed in the spans of a shot as if it had been followed in one.
+
+    Parameters
+    ----------
+    parts
+        In order of time; their tracks are changed.
+    """
+    whole: list[Followed] = []
+    for part in parts:
+        whole = _continued(whole, part.tracks)
+    return Followings(whole, sum(part.detections for part in parts))
+
+
+def _continued(early: list[Followed], late: list[Followed]) -> list[Followed]:
+    """Give each of the earlier tracks the one that goes on with its face, the surest pairs first.
+
+    Those are in one place in most of the frames that both have.
+    """
+    pairs = [
+        (agree, row, column)
+        for row, before in enumerate(early)
+        for column, after in enumerate(late)
+        if (agree := together(before, after))
+    ]
+    rows, columns = set[int](), set[int]()
+    for _, row, column in sorted(pairs, key=lambda pair: (-pair[0], *pair[1:])):
+        if row in rows or column in columns:
+            continue
+        rows.add(row)
+        columns.add(column)
+        absorb(early[row], _unseen(late[column], early[row].last))
+    rest = [track for column, track in enumerate(late) if column not in columns]
+    return sorted([*early, *rest], key=lambda track: track.first)
+
+
+def _unseen(track: Followed, frame: int) -> Followed:
+    """Return a track without the samples and close-ups of frames up to one: another has those."""
+    best = replace(
+        track.best,
+        samples=[one for one in track.best.samples if one.frame > frame],
+        candidates=[one for one in track.best.candidates if one.frame > frame],
+    )
+    return Followed(track.rows, best)

@@ -1,0 +1,329 @@
+"""Renders and scans on a small Ray cluster of this machine: what is made here is made there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from refrestore.config import (
+    EncoderSettings,
+    EngineSettings,
+    ExportSettings,
+    RenderSettings,
+    RuntimeSettings,
+    ScanSettings,
+)
+from refrestore.engine import cluster as clusters
+from refrestore.engine import crew as crews
+from refrestore.engine.cluster import Cluster, joined
+from refrestore.engine.crew import Crew, crew_of
+from refrestore.engine.local import render
+from refrestore.engine.scan import scan
+from refrestore.errors import ClusterError, MediaError, ModelError, UsageError, kept_notes
+from refrestore.evaluate.degrade import Degradation
+from refrestore.evaluate.demo import CameraMove, View, make_demo_film
+from refrestore.project import Project
+from refrestore.render.toolbox import Toolbox
+from refrestore.scan import spans
+
+pytestmark = pytest.mark.timeout(900)
+
+RUNTIME = RuntimeSettings(device="cpu", threads=1)
+TWO = EngineSettings(name="ray", workers=2)
+IN_SEGMENTS = RenderSettings(segment_seconds=0.24)
+LOSSY = EncoderSettings(codec="libx264")
+STORE_BYTES, START_SECONDS = 200_000_000, 300
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    near, far = View(0.11, 0.37, 1), View(0.11, 0.36, 0.5)
+    moves = (
+        CameraMove(near, View(0.13, 0.38, 1), 0.8),
+        CameraMove(far, View(0.12, 0.36, 0.5), 0.48, far=True),
+    )
+    make_demo_film(path, moves=moves, far=Degradation(blur=1, shrink=2), size=(250, 186))
+    return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_spans() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spans, "SPAN_SECONDS", Fraction(8, 25))
+        patch.setattr(spans, "OVERLAP_SECONDS", Fraction(4, 25))
+        yield
+
+
+def patient(patch: pytest.MonkeyPatch) -> None:
+    """Let Ray's processes take minutes to start, as they do on a busy machine; it allows 30 s."""
+    from ray._private import services
+
+    get_node = services.get_node
+
+    def asked_again(*asked: Any) -> Any:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(RuntimeError):
+                return get_node(*asked)
+            time.sleep(0.2)
+        return get_node(*asked)
+
+    patch.setattr(services, "get_node", asked_again)
+    patch.setenv("RAY_agent_register_timeout_ms", str(1000 * START_SECONDS))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clusters, "OBJECT_STORE_BYTES", STORE_BYTES)
+        patch.setattr(clusters, "available_cpus", lambda: 3)
+        patient(patch)
+        with joined("local") as made:
+            yield made
+
+
+@pytest.fixture(scope="module")
+def crew(cluster: Cluster) -> Iterator[Crew]:
+    """Return two workers, who stay for all tests; whoever ends one lets others begin."""
+    with crew_of(TWO, RUNTIME) as made:
+        assert made is not None
+        yield made
+
+
+@pytest.fixture
+def heard(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., None]], None]:
+    return lambda tell: monkeypatch.setattr(crew, "_heard", tell)
+
+
+@pytest.fixture(scope="module")
+def project(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    folder = tmp_path_factory.mktemp("local") / "project"
+    scan(film, folder, settings=ScanSettings(), runtime=RUNTIME)
+    with Project.open(folder) as opened:
+        yield opened
+
+
+def rendered(project: Project, output: Path, **asked: Any) -> list[tuple[Any, ...]]:
+    """Render, and return the film's packets."""
+    render(project, output, settings=IN_SEGMENTS, encoder=LOSSY, runtime=RUNTIME, **asked)
+    with av.open(str(output)) as made:
+        packets = made.demux(made.streams.video[0])
+        return [(each.pts, each.dts, bytes(each)) for each in packets if each.size]
+
+
+@pytest.fixture(scope="module")
+def packets(project: Project, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
+    return rendered(project, tmp_path_factory.mktemp("here") / "out.mp4")
+
+
+def seen_in(project: Project) -> list[Any]:
+    """Return everything a scan found, in a form that can be compared."""
+    tracks = project.tracks()
+    faces = [project.faces([track.id]) for track in tracks]
+    columns = ("frame", "box", "keypoints", "score", "quality", "sharpness", "pose")
+    references = [project.references(one.id) for one in project.identities()]
+    return [
+        project.shots(),
+        [(one.id, one.shot, one.first, one.stop, one.quality, one.weak) for one in tracks],
+        [None if one.embedding is None else one.embedding.tobytes() for one in tracks],
+        [np.asarray(getattr(table, name)).tobytes() for table in faces for name in columns],
+        [one.tracks for one in project.identities()],
+        [
+            (one.frame, one.image.tobytes(), one.landmarks.tobytes(), one.embedding.tobytes())
+            for own in references
+            for one in own
+        ],
+        project.entries().ticks.tolist(),
+    ]
+
+
+@pytest.fixture
+def only_here(film: Path) -> Iterator[Path]:
+    """Return a film's name that no other process knows it by."""
+    with film.open("rb") as file:
+        descriptor = fcntl.fcntl(file, fcntl.F_DUPFD, 900)  # so many no worker has open
+        yield Path(f"/proc/self/fd/{descriptor}")
+        os.close(descriptor)
+
+
+def processes(crew: Crew) -> list[int]:
+    """Return the workers' process ids."""
+    ask = [one.actor.__ray_call__.remote(lambda self: os.getpid()) for one in crew._members]
+    return crew._ray.get(ask)
+
+
+def test_a_scan_is_the_same(film, project, crew, tmp_path, heard) -> None:
+    workers, told = set(), []
+    heard(lambda worker, *task: workers.add(worker))
+    summary = scan(
+        film,
+        tmp_path / "project",
+        settings=ScanSettings(),
+        runtime=RUNTIME,
+        engine=crew,
+        progress=lambda *said: told.append(said),
+    )
+    with Project.open(tmp_path / "project") as there:
+        assert seen_in(there) == seen_in(project)
+        assert there.scan_info().frames == project.scan_info().frames
+    assert len(workers) == 2
+    frames = [done for stage, done, _ in told if stage == "frames"]
+    assert frames == sorted(frames)
+    assert frames[-1] == summary.frames
+    assert summary.references > 0
+
+
+def test_a_render_is_the_same(project, packets, crew, tmp_path, heard) -> None:
+    workers, told = set(), []
+    heard(lambda worker, *task: workers.add(worker))
+    made = rendered(
+        project,
+        tmp_path / "out.mp4",
+        engine=crew,
+        progress=lambda stage, done, total: told.append(done),
+    )
+    assert made == packets
+    assert len(workers) == 2
+    assert told[-1] == len(packets)
+    assert max(told) == len(packets)
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_film_that_is_not_seen_there_is_sent(only_here, project, packets, crew, tmp_path) -> None:
+    scan(
+        only_here,
+        tmp_path / "project",
+        settings=ScanSettings(),
+        runtime=RUNTIME,
+        engine=crew,
+    )
+    with Project.open(tmp_path / "project") as there:
+        found, here = seen_in(there), seen_in(project)
+        assert found == here
+    assert rendered(project, tmp_path / "out.mp4", engine=crew, video=only_here) == packets
+    assert crew._blind
+
+
+def test_exported_faces_come_too(project, crew, tmp_path) -> None:
+    folders = [tmp_path / "here", tmp_path / "there"]
+    for folder, engine in zip(folders, (None, crew), strict=True):
+        rendered(
+            project,
+            tmp_path / f"{folder.name}.mp4",
+            export=ExportSettings(folder=folder, every=5),
+            engine=engine,
+        )
+    here, there = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.png")}
+        for folder in folders
+    )
+    assert here
+    assert here == there
+
+
+def test_a_killed_worker_is_replaced(project, packets, crew, tmp_path, heard) -> None:
+    pids = processes(crew)
+    killed: list[str] = []
+
+    def kill(worker: str, *task: Any) -> None:
+        if not killed:
+            killed.append(worker)
+            member = next(one for one in crew._members if one.name == worker)
+            os.kill(pids[crew._members.index(member)], signal.SIGKILL)
+
+    heard(kill)
+    assert rendered(project, tmp_path / "out.mp4", engine=crew) == packets
+    assert killed[0] not in [member.name for member in crew._members]
+
+
+def test_a_straggler_is_started_twice(project, packets, crew, tmp_path, heard, monkeypatch) -> None:
+    monkeypatch.setattr(crews, "LEAST_STRAGGLING", 1.0)
+    monkeypatch.setattr(crews, "ENOUGH_TIMES", 1)
+    scanned = {worker.name for worker in crew._members}
+    stopped: list[int] = []
+
+    def stop(worker: str, task: str, done: int, total: int) -> None:
+        if not stopped and worker in scanned and done < total:
+            member = next(one for one in crew._members if one.name == worker)
+            stopped.append(processes(crew)[crew._members.index(member)])
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    heard(stop)
+    try:
+        assert rendered(project, tmp_path / "out.mp4", engine=crew) == packets
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGKILL)
+    assert stopped
+
+
+def test_a_film_that_goes_is_named(film, project, crew, tmp_path, heard) -> None:
+    away = film.with_name("away.mp4")
+
+    def take_away(*said: Any) -> None:
+        if film.exists():
+            film.rename(away)
+
+    heard(take_away)
+    try:
+        with pytest.raises(MediaError, match=r"film\.mp4 cannot be read any more") as caught:
+            rendered(project, tmp_path / "out.mp4", engine=crew)
+    finally:
+        away.rename(film)
+    assert kept_notes(caught.value)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_other_libraries_are_refused(project, cluster, tmp_path, monkeypatch) -> None:
+    asked = {**crews.libraries(), "torch": "0.1"}
+    monkeypatch.setattr(crews, "libraries", lambda: asked)
+    said: list[str] = []
+    with pytest.raises(ClusterError, match=r"torch .* instead of 0\.1.* \(on .*\)\.$"):
+        rendered(
+            project,
+            tmp_path / "out.mp4",
+            engine=EngineSettings(name="ray", workers=1),
+            announce=said.append,
+        )
+    assert any("is not used: " in note for note in said)
+
+
+def test_other_networks_are_refused(project, crew, tmp_path, monkeypatch) -> None:
+    right = Toolbox.description
+    monkeypatch.setattr(Toolbox, "description", lambda self: {**right(self), "precision": "float8"})
+    with pytest.raises(ModelError, match=r"precision float32 instead of float8.* on .*\)\.$"):
+        rendered(project, tmp_path / "out.mp4", engine=crew)
+    crew._refused.clear()
+
+
+def test_nobody_answers() -> None:
+    with pytest.raises(ClusterError, match=r"^No Ray cluster answers at 127\.0\.0\.1:1: "):
+        joined("127.0.0.1:1").__enter__()
+
+
+def test_an_address_of_another_kind() -> None:
+    with pytest.raises(UsageError, match=r"HOST:PORT"):
+        joined("ray://there:10001").__enter__()
+
+
+def test_without_ray_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"pip install 'refrestore\[ray\]'"):
+        joined(None).__enter__()
+
+
+def test_options_of_another_engine() -> None:
+    with pytest.raises(UsageError, match="--engine ray"):
+        EngineSettings(workers=2)
