@@ -52,6 +52,7 @@ COMMANDS = {
     "doctor": Home("doctor", "Check Python, torch, onnxruntime, encoders, models and folders."),
     "identities": Home("identities", "Look at the people of a project and correct them."),
     "profile": Home("profile", "Build, look at and exchange profiles of people."),
+    "presets": Home("presets", "List the presets of --preset, or show one."),
     "project": Home("project", "The project folder: check it, repair it."),
     "models": Home("models", "Model files: list, download, verify."),
 }

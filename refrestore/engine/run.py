@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from refrestore.config import (
+    Container,
     EncoderSettings,
     ExportSettings,
     RenderSettings,
@@ -47,7 +48,12 @@ class Plan:
     project: Path
 
 
-def plan_outputs(videos: Sequence[Path], output: Path, project: Path | None = None) -> list[Plan]:
+def plan_outputs(
+    videos: Sequence[Path],
+    output: Path,
+    project: Path | None = None,
+    container: Container | None = None,
+) -> list[Plan]:
     """Say which video is written where.
 
     Parameters
@@ -57,6 +63,8 @@ def plan_outputs(videos: Sequence[Path], output: Path, project: Path | None = No
         containers that are not written (AVI, MPEG): those films become Matroska.
     project
         Project folder of the only video; by default beside its output.
+    container
+        Suffix of all that is written into a folder.
 
     Raises
     ------
@@ -70,7 +78,7 @@ def plan_outputs(videos: Sequence[Path], output: Path, project: Path | None = No
             raise UsageError(
                 f"{output} must be a folder for {len(videos)} videos; name one that may be made."
             )
-        outputs = [output / _name(video) for video in videos]
+        outputs = [output / output_name(video, container) for video in videos]
     if len(set(outputs)) < len(outputs):
         raise UsageError(
             "Two of the videos would have the same name there; restore them into two folders."
@@ -83,7 +91,10 @@ def plan_outputs(videos: Sequence[Path], output: Path, project: Path | None = No
     ]
 
 
-def _name(video: Path) -> str:
+def output_name(video: Path, container: Container | None = None) -> str:
+    """Return what the restored video is called in a folder."""
+    if container is not None:
+        return f"{video.stem}.{container}"
     return video.name if video.suffix.lower() in FORMATS else f"{video.stem}.mkv"
 
 
@@ -93,6 +104,7 @@ def run(
     *,
     profiles: Sequence[Profile] = (),
     project: Path | None = None,
+    container: Container | None = None,
     scan_settings: ScanSettings | None = None,
     render_settings: RenderSettings | None = None,
     encoder: EncoderSettings | None = None,
@@ -109,6 +121,8 @@ def run(
 
     Parameters
     ----------
+    container
+        Suffix of the outputs in a folder; by default each video's own.
     export
         Faces to write as pictures; of several videos each gets a folder of its output's name.
     announce
@@ -123,7 +137,7 @@ def run(
     render_settings = render_settings or RenderSettings()
     encoder = encoder or EncoderSettings()
     runtime = runtime or RuntimeSettings()
-    plans = plan_outputs(videos, output, project)
+    plans = plan_outputs(videos, output, project, container)
     if export is not None:
         check_export_folder(export.folder)
     if plans[0].output.parent != output.parent:
