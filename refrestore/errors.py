@@ -58,6 +58,12 @@ class DiskError(RefrestoreError):
     exit_code = 7
 
 
+class BatchError(RefrestoreError):
+    """A queue of films that is missing, damaged or newer, or films of it that failed."""
+
+    exit_code = 8
+
+
 class Stopped(BaseException):
     """A signal asked the program to end; raised by the command line's handler only.
 

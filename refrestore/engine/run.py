@@ -145,18 +145,16 @@ def run(
     background = open_background(render_settings, runtime)
     with ExitStack() as stack:
         places = [stack.enter_context(OutputPlace(plan.output)) for plan in plans]
-        films = [_film(plan, scan_settings, announce) for plan in plans]
+        films = [film_to_read(plan, scan_settings, announce) for plan in plans]
         for plan, place, info in zip(plans, places, films, strict=True):
-            _check_part(plan, info, render_settings)
-            resolve_encoder(
-                encoder,
+            check_wishes(
+                plan,
+                place,
                 info,
-                scale=render_settings.scale,
-                output=plan.output,
-                work=place.folder,
+                settings=render_settings,
+                encoder=encoder,
+                background=background,
             )
-            if background is not None:
-                background.check(info)
         return _run(
             plans,
             places,
@@ -194,9 +192,7 @@ def _run(
     scanned: list[Plan] = []
     with kept_if_broken_off(lambda: _kept_scans(scanned, plans)):
         for plan, film in zip(plans, films, strict=True):
-            _scan_once(
-                plan, scan_settings, runtime, network, progress, film=film, announce=announce
-            )
+            scan_once(plan, scan_settings, runtime, network, progress, film=film, announce=announce)
             scanned.append(plan)
         profiles = [toolbox.fitted(profile) for profile in profiles]
         album = Album(profiles, network)
@@ -223,6 +219,28 @@ def _run(
                     )
                 )
     return results
+
+
+def check_wishes(
+    plan: Plan,
+    place: OutputPlace,
+    info: VideoInfo,
+    *,
+    settings: RenderSettings,
+    encoder: EncoderSettings,
+    background: Background | None,
+) -> None:
+    """Refuse what cannot be rendered before the film is scanned for it.
+
+    Raises
+    ------
+    RefrestoreError
+        One of its kinds.
+    """
+    _check_part(plan, info, settings)
+    resolve_encoder(encoder, info, scale=settings.scale, output=plan.output, work=place.folder)
+    if background is not None:
+        background.check(info)
 
 
 def _check_part(plan: Plan, info: VideoInfo, settings: RenderSettings) -> None:
@@ -261,7 +279,7 @@ def _make_folder(folder: Path) -> None:
         raise UsageError(f"The output folder {folder} cannot be made: {error.strerror}.") from error
 
 
-def _film(plan: Plan, settings: ScanSettings, announce: Announce | None) -> VideoInfo:
+def film_to_read(plan: Plan, settings: ScanSettings, announce: Announce | None) -> VideoInfo:
     """Return a video as it is to be read: as its project's scan did, if that was asked the same."""
     if Project.exists(plan.project):
         with Project.open(plan.project) as project:
@@ -274,7 +292,7 @@ def _film(plan: Plan, settings: ScanSettings, announce: Announce | None) -> Vide
     return info
 
 
-def _scan_once(
+def scan_once(
     plan: Plan,
     settings: ScanSettings,
     runtime: RuntimeSettings,
