@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from refrestore.errors import BatchError, DiskError
@@ -61,6 +62,32 @@ class Entry:
     project: Path
 
 
+def check_apart(entries: Sequence[Entry], taken: Mapping[Path, str] = MappingProxyType({})) -> None:
+    """Refuse films that would be written to one place: outputs of one name share a report.
+
+    Parameters
+    ----------
+    entries
+        The films.
+    taken
+        Videos that are there already, by output without its suffix.
+
+    Raises
+    ------
+    BatchError
+        If two would.
+    """
+    places = dict(taken)
+    for one in entries:
+        place = one.output.with_suffix("")
+        if place in places:
+            raise BatchError(
+                f"{readable_name(one.video)} and {readable_name(places[place])} would both be "
+                f"written to {readable_name(place)}: give them different folders."
+            )
+        places[place] = str(one.video)
+
+
 class Queue:
     """A queue's file; a context manager. May be used by several threads and processes at a time.
 
@@ -106,7 +133,7 @@ class Queue:
         Raises
         ------
         BatchError
-            If two films would be written to one place: outputs of one name share a report.
+            As `check_apart`.
         """
         with self._file.transaction():
             there, taken = set(), {}
@@ -114,14 +141,7 @@ class Queue:
                 there.add(video)
                 taken[Path(output).with_suffix("")] = video
             fresh = [one for one in entries if str(one.video) not in there]
-            for one in fresh:
-                place = one.output.with_suffix("")
-                if place in taken:
-                    raise BatchError(
-                        f"{readable_name(one.video)} and {readable_name(taken[place])} would both "
-                        f"be written to {readable_name(place)}: give them different folders."
-                    )
-                taken[place] = str(one.video)
+            check_apart(fresh, taken)
             options, added = json.dumps(dict(order.values)), []
             for one in fresh:
                 number = self._file.execute(

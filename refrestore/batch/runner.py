@@ -97,7 +97,7 @@ class Runner:
     on_done: str | None = None
     look: Callable[[], object] | None = None
     settled: Callable[[], object] = lambda: None
-    _finished: int = field(default=0, init=False)
+    _news: bool = field(default=False, init=False)
 
     def run(self) -> None:
         """Take films until there is none left.
@@ -118,16 +118,23 @@ class Runner:
                     elif self.look is None:
                         break
                     else:
-                        self.settled()
-                        self.look()
-                        time.sleep(IDLE_SECONDS)
+                        self._rest(self.look)
         finally:
             self.settled()
         self._complain()
 
+    def _rest(self, look: Callable[[], object]) -> None:
+        """Wait a little for what comes."""
+        if self._news:
+            self.settled()
+            self._news = False
+        look()
+        time.sleep(IDLE_SECONDS)
+
     def _take(self, film: Film) -> None:
         """Do the next step of a film; what goes wrong with it is its own."""
         self.watch.begin(film.name)
+        self._news = True
         try:
             if film.step == "scan":
                 done = self.work.scan(film, self._told(film), self._say(film))
@@ -136,7 +143,6 @@ class Runner:
                 done = self._rendered(film)
                 owed = self.on_done is not None
                 self.queue.advance(film, "done", people=done.people, result=done.result, owed=owed)
-                self._finished += 1
                 self._pay()
         except RefrestoreError as error:
             self._failed(film, str(error))

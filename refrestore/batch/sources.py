@@ -15,7 +15,7 @@ from refrestore.names import readable_name
 from refrestore.presets import film_settings
 
 from .film import Film
-from .queue import Entry, Order, Queue
+from .queue import Entry, Order, Queue, check_apart
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mxf", ".avi", ".mpg", ".mpeg", ".m2v", ".mpe"}
@@ -56,7 +56,7 @@ def entries_of(sources: Sequence[str], order: Order) -> list[Entry]:
     Raises
     ------
     BatchError
-        If one of them has none.
+        If one of them has none, or two films would be written to one place.
     MediaError
         If a file is not there.
     UsageError
@@ -68,7 +68,9 @@ def entries_of(sources: Sequence[str], order: Order) -> list[Entry]:
     for source in sources:
         for video, below in _films_of(source, order.output):
             found.setdefault(video, _entry(video, below, order))
-    return list(found.values())
+    entries = list(found.values())
+    check_apart(entries)
+    return entries
 
 
 def new_films(queue: Queue, newcomers: Newcomers) -> Iterator[Film | str]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
+from urllib.parse import quote
 
 import jinja2
 
@@ -101,7 +102,7 @@ def _shown(value: object) -> object:
 def _beside(path: str, folder: Path) -> str:
     """Return a link to a file from a page in a folder, so that both can be moved together."""
     try:
-        return Path(os.path.relpath(path, folder)).as_posix()
+        return quote(Path(os.path.relpath(path, folder)).as_posix())
     except ValueError:  # another drive
         return Path(path).as_uri()
 

@@ -56,6 +56,10 @@ class FilmWork:
         """Who is known."""
         return ProfileStore(profiles_directory(self.runtime))
 
+    def open(self) -> None:
+        """Open the networks: without them no film can be worked on."""
+        assert self.toolbox
+
     def scan(self, film: Film, progress: ProgressCallback, announce: Announce) -> Done:
         """Scan a film, unless that is done, and link those who are recognised to their profile."""
         asked, plan = film.asked, Plan(film.video, film.output, film.project)

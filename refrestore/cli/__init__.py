@@ -35,6 +35,9 @@ COMMANDS = {
     "render": Home(
         "run", "Pass 2: restore a scanned and reviewed project; goes on where it was stopped."
     ),
+    "batch": Home(
+        "batch", "Many films: a queue of them, scanned, reviewed and rendered one after another."
+    ),
     "preview": Home("run", "Restore one moment and write it as two pictures, before and after."),
     "review": Home(
         "review",

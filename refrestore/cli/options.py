@@ -135,6 +135,23 @@ def is_typed(context: typer.Context, option: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
+def given(context: typer.Context) -> dict[str, Any]:
+    """Return what was typed or is a preset's, of the options that a preset can have."""
+    from refrestore.presets import PLACES
+
+    own = {option: param.name for param in context.command.params for option in param.opts}
+    found = {}
+    for option in PLACES:
+        name = own[f"--{option}"]
+        source = context.get_parameter_source(name)
+        value = context.params[name]
+        if source is not None and source.name != "DEFAULT" and value is not None:
+            if isinstance(value, Path):
+                value = value.absolute()
+            found[option] = value if isinstance(value, bool | int | float) else str(value)
+    return found
+
+
 PresetOption = Annotated[
     str | None,
     typer.Option(
