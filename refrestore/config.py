@@ -6,6 +6,7 @@ Field descriptions are the help texts of the command line.
 from __future__ import annotations
 
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,6 +28,10 @@ PackName = Literal["lite", "full", "teachers"]
 EngineName = Literal["local", "ray"]
 Deinterlace = Literal["auto", "off", "frame"]
 Denoise = Literal["off", "light", "strong"]
+Container = Literal["mkv", "mp4", "m4v", "mov", "webm", "mxf"]
+"""As `media.containers.FORMATS` has them."""
+
+_RATE_SUFFIXES = {"k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
 INSIGHTFACE_PACK = "~/.insightface/models/buffalo_l"
 """insightface's own place (model_zoo.get_model, app.FaceAnalysis)."""
@@ -117,6 +122,11 @@ class EncoderSettings(Settings):
     preset: str | None = Field(None, description="Encoder preset.")
     pixel_format: str | None = Field(None, description="Output pixel format; default the source's.")
 
+    @field_validator("bitrate", mode="before")
+    @classmethod
+    def _as_typed(cls, value: object) -> object:
+        return bits_per_second(value) if isinstance(value, str) else value
+
 
 class RenderSettings(Settings):
     """Pass 2."""
@@ -167,6 +177,26 @@ class ExportSettings(Settings):
     every: int = Field(
         25, ge=1, description="Every n-th frame; of each appearance one face at least."
     )
+
+
+def bits_per_second(text: str) -> int:
+    """Return bits per second of "2500k", "8M" or "8000000".
+
+    Raises
+    ------
+    ValueError
+        If it is no bit rate.
+    """
+    number, factor = text.strip(), 1
+    if number and number[-1].lower() in _RATE_SUFFIXES:
+        number, factor = number[:-1], _RATE_SUFFIXES[number[-1].lower()]
+    try:
+        bits = int(Fraction(number) * factor)
+    except (ValueError, ZeroDivisionError):
+        bits = 0
+    if bits < 1:
+        raise ValueError(f"{text!r} is no bit rate; write 8M, 2500k or bits per second")
+    return bits
 
 
 def models_directories(settings: RuntimeSettings) -> list[Path]:

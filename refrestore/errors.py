@@ -61,6 +61,10 @@ class DiskError(RefrestoreError):
 class ClusterError(RefrestoreError):
     """A cluster that cannot be reached, has no room for a worker, or loses all it has."""
 
+
+class BatchError(RefrestoreError):
+    """A queue of films that is missing, damaged or newer, or films of it that failed."""
+
     exit_code = 8
 
 

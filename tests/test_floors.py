@@ -17,6 +17,7 @@ FLOORS = {
     "names": 0,
     "types": 1,
     "config": 1,
+    "presets": 2,  # options of scan and render under a name
     "sampling": 2,  # how crops are cut, for `faces` and `media`
     "models": 2,  # opens what `faces` runs
     "faces": 3,
@@ -30,8 +31,9 @@ FLOORS = {
     "adapt": 6,
     "engine": 6,
     "doctor": 6,
-    "review": 7,
-    "cli": 8,
+    "batch": 7,
+    "review": 8,
+    "cli": 9,
 }
 
 

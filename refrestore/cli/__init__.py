@@ -35,6 +35,9 @@ COMMANDS = {
     "render": Home(
         "run", "Pass 2: restore a scanned and reviewed project; goes on where it was stopped."
     ),
+    "batch": Home(
+        "batch", "Many films: a queue of them, scanned, reviewed and rendered one after another."
+    ),
     "preview": Home("run", "Restore one moment and write it as two pictures, before and after."),
     "review": Home(
         "review",
@@ -52,6 +55,7 @@ COMMANDS = {
     "doctor": Home("doctor", "Check Python, torch, onnxruntime, encoders, models and folders."),
     "identities": Home("identities", "Look at the people of a project and correct them."),
     "profile": Home("profile", "Build, look at and exchange profiles of people."),
+    "presets": Home("presets", "List the presets of --preset, or show one."),
     "project": Home("project", "The project folder: check it, repair it."),
     "models": Home("models", "Model files: list, download, verify."),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import IO
@@ -31,8 +31,10 @@ class _RateColumn(ProgressColumn):
 
 
 @contextmanager
-def bars(stream: IO[str]) -> Iterator[tuple[ProgressCallback, Announce]]:
-    """Draw bars; yield what moves them, and what prints a sentence above them."""
+def bars(
+    stream: IO[str],
+) -> Iterator[tuple[ProgressCallback, Announce, Callable[[str], None]]]:
+    """Draw bars; yield what moves them, prints a sentence above them, begins with another film."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -41,12 +43,20 @@ def bars(stream: IO[str]) -> Iterator[tuple[ProgressCallback, Announce]]:
         TimeRemainingColumn(),
     )
     tasks: dict[str, TaskID] = {}
+    film = ""
     with Progress(*columns, console=Console(file=stream)) as drawn:
 
         def report(stage: str, done: int, total: int | None) -> None:
             if stage not in tasks:
-                tasks[stage] = drawn.add_task(plain(stage), total=total)
+                tasks[stage] = drawn.add_task(plain(f"{film}{stage}"), total=total)
             drawn.update(tasks[stage], completed=done, total=total)
 
+        def begin(name: str) -> None:
+            nonlocal film
+            film = f"{name}: "
+            for task in tasks.values():
+                drawn.remove_task(task)
+            tasks.clear()
+
         # Above the bars, as it is: names may hold what rich takes for markup.
-        yield report, partial(drawn.console.print, markup=False, highlight=False)
+        yield report, partial(drawn.console.print, markup=False, highlight=False), begin

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Literal
 
 import typer
 
+from refrestore.config import bits_per_second
 from refrestore.moment import Moment, parse_moment
-
-SUFFIXES = {"k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
 
 def parse_time(text: str) -> Moment:
@@ -51,16 +49,10 @@ def parse_bitrate(text: str) -> int:
     typer.BadParameter
         If it is no bit rate.
     """
-    number, factor = text.strip(), 1
-    if number and number[-1].lower() in SUFFIXES:
-        number, factor = number[:-1], SUFFIXES[number[-1].lower()]
     try:
-        bits = int(Fraction(number) * factor)
-    except (ValueError, ZeroDivisionError):
-        bits = 0
-    if bits < 1:
-        raise typer.BadParameter(f"{text!r} is no bit rate; write 8M, 2500k or bits per second")
-    return bits
+        return bits_per_second(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def parse_batch(text: str) -> int | Literal["auto"]:

@@ -30,10 +30,19 @@ def _to_nobody(worker: str, task: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Reporter:
-    """Shows how far the work is, and sentences that the user should hear before it begins."""
+    """Shows how far the work is, and sentences that the user should hear before it begins.
+
+    Parameters
+    ----------
+    progress, show
+        Show how far a stage is, and a sentence.
+    begin
+        Hears of which film of several all is that comes.
+    """
 
     progress: ProgressCallback
     show: Announce
+    begin: Callable[[str], None] = lambda film: None
     worker: Heard = _to_nobody
     """Shows how far a worker of a cluster is with its task."""
 
@@ -65,12 +74,12 @@ def progress_reporter(mode: ProgressMode, stream: IO[str] | None = None) -> Iter
     if mode == "rich":
         from .bars import bars  # loads rich's widgets, which nothing else needs
 
-        with bars(stream) as (progress, show):
-            yield Reporter(progress, show)
+        with bars(stream) as (progress, show, begin):
+            yield Reporter(progress, show, begin)
     elif mode == "jsonl":
         lines = _JsonLines(stream)
         try:
-            yield Reporter(lines, lines.note, lines.worker)
+            yield Reporter(lines, lines.note, lines.begin, lines.worker)
         except Stopped as stop:
             lines.stopped(stop)
             raise
@@ -81,13 +90,21 @@ def progress_reporter(mode: ProgressMode, stream: IO[str] | None = None) -> Iter
 class _JsonLines:
     """One line an event: {"stage", "done", "total", "seconds", "rate", "remaining"} or {"note"}.
 
-    Of a cluster's workers also {"worker", "task", "done", "total"}.
+    Of a cluster's workers also {"worker", "task", "done", "total"}; of several films each line
+    begins with {"film"}.
     """
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self._started: dict[str, float] = {}
         self._written: dict[str, float] = {}
+        self._film: dict[str, str] = {}
+
+    def begin(self, film: str) -> None:
+        """Begin with a film of several."""
+        self._film = {"film": film}
+        self._started.clear()
+        self._written.clear()
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         now = time.monotonic()
@@ -126,5 +143,5 @@ class _JsonLines:
         self._write({"note": note})
 
     def _write(self, event: dict[str, Any]) -> None:
-        self._stream.write(json.dumps(event) + "\n")
+        self._stream.write(json.dumps({**self._film, **event}) + "\n")
         self._stream.flush()

@@ -25,7 +25,12 @@ def register(app: typer.Typer) -> None:
 
 
 def review(
-    project: Annotated[Path, typer.Argument(metavar="PROJECT", help="Project folder.")],
+    project: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PROJECT|QUEUE", help="Project folder, or the queue of `refrestore batch`."
+        ),
+    ],
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes any that is free.")
     ] = 8765,

@@ -20,72 +20,9 @@ from refrestore.render.person_words import UNSEEN, sentences
 
 from . import options
 from .output import print_json, print_line
-from .parse import parse_batch, parse_bitrate, parse_time
+from .parse import parse_time
 from .progress import Reporter, progress_reporter
 
-Scale = Annotated[int, typer.Option("--scale", help="Enlarge the picture 1, 2 or 4 times.")]
-Strength = Annotated[
-    float, typer.Option("--strength", min=0, max=1, help="Upper limit of restoration, 0 to 1.")
-]
-References = Annotated[
-    int, typer.Option("--references", min=0, max=8, help="Close-ups used per face; 0 for none.")
-]
-Unfocused = Annotated[
-    bool, typer.Option("--unfocused", help="Restore faces out of focus behind nearer ones too.")
-]
-Codec = Annotated[
-    str | None,
-    typer.Option(
-        "--codec",
-        help="h264 (default), h265, av1, vp9, prores, dnxhr, ffv1, or libav's name of an encoder.",
-    ),
-]
-Crf = Annotated[
-    float | None, typer.Option("--crf", min=0, help="Constant quality; lower is better.")
-]
-Bitrate = Annotated[
-    int | None,
-    typer.Option(
-        "--bitrate", parser=parse_bitrate, metavar="RATE", help="Such as 8M; not with --crf."
-    ),
-]
-Preset = Annotated[str | None, typer.Option("--preset", help="Encoder preset.")]
-PixFmt = Annotated[
-    str | None, typer.Option("--pix-fmt", help="Output pixel format; default the source's.")
-]
-Start = Annotated[
-    # Typer takes no union; what is meant is Moment | None.
-    Any,
-    typer.Option(
-        "--start",
-        parser=parse_time,
-        metavar="TIME",
-        help="From the first frame on: seconds, h:mm:ss, a frame's number (123f, the first is 0f), "
-        "or the film's own timecode (10:00:03:12).",
-    ),
-]
-End = Annotated[
-    Any,
-    typer.Option("--end", parser=parse_time, metavar="TIME", help="Stop before this time."),
-]
-Batch = Annotated[
-    Any,
-    typer.Option(
-        "--batch",
-        parser=parse_batch,
-        metavar="N|auto",
-        help="Faces restored at a time; auto by the device's memory.",
-    ),
-]
-Background = Annotated[
-    Path | None,
-    typer.Option(
-        "--background",
-        metavar="MODEL",
-        help="With --scale 2 or 4: enlarge the rest of the frame by this Real-ESRGAN-type network "
-        "(.pth, .safetensors; needs spandrel). Costs 10 to 40 times the faces, repaints walls.",
-    ),
-]
 ExportFaces = Annotated[
     Path | None,
     typer.Option(
@@ -121,28 +58,30 @@ def run(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Output video, or a folder for several.")
     ],
+    preset: options.PresetOption = None,
     profile: options.Profiles = None,
     project: Annotated[
         Path | None, typer.Option("--project", "-p", help="Project folder; default beside OUTPUT.")
     ] = None,
-    scale: Scale = 1,
-    strength: Strength = 1.0,
-    references: References = 5,
+    container: options.ContainerOption = None,
+    scale: options.Scale = 1,
+    strength: options.Strength = 1.0,
+    references: options.References = 5,
     min_face: options.MinFace = 16,
-    unfocused: Unfocused = False,
-    codec: Codec = None,
-    crf: Crf = None,
-    bitrate: Bitrate = None,
-    preset: Preset = None,
-    pix_fmt: PixFmt = None,
-    start: Start = None,
-    end: End = None,
+    unfocused: options.Unfocused = False,
+    codec: options.Codec = None,
+    crf: options.Crf = None,
+    bitrate: options.Bitrate = None,
+    encoder_preset: options.EncoderPreset = None,
+    pix_fmt: options.PixFmt = None,
+    start: options.Start = None,
+    end: options.End = None,
     detect_every: options.DetectEvery = 5,
     deinterlace: options.Deinterlacing = "auto",
     denoise: options.Denoising = "off",
     video_stream: options.VideoStream = None,
-    batch: Batch = "auto",
-    background: Background = None,
+    batch: options.Batch = "auto",
+    background: options.Background = None,
     export_faces: ExportFaces = None,
     export_every: ExportEvery = None,
     device: options.DeviceOption = "auto",
@@ -168,6 +107,7 @@ def run(
             output,
             profiles=people,
             project=project,
+            container=container,
             scan_settings=ScanSettings(
                 detect_every=detect_every,
                 min_face=min_face,
@@ -188,7 +128,7 @@ def run(
                     "background": background,
                 }
             ),
-            encoder=_encoder(codec, crf, bitrate, preset, pix_fmt),
+            encoder=_encoder(codec, crf, bitrate, encoder_preset, pix_fmt),
             runtime=runtime,
             export=_export(export_faces, export_every),
             progress=report,
@@ -209,20 +149,21 @@ def render(
     video: Annotated[
         Path | None, typer.Option("--video", help="The source, if it was moved.")
     ] = None,
-    scale: Scale = 1,
-    strength: Strength = 1.0,
-    references: References = 5,
+    preset: options.PresetOption = None,
+    scale: options.Scale = 1,
+    strength: options.Strength = 1.0,
+    references: options.References = 5,
     min_face: options.MinFace = 16,
-    unfocused: Unfocused = False,
-    codec: Codec = None,
-    crf: Crf = None,
-    bitrate: Bitrate = None,
-    preset: Preset = None,
-    pix_fmt: PixFmt = None,
-    start: Start = None,
-    end: End = None,
-    batch: Batch = "auto",
-    background: Background = None,
+    unfocused: options.Unfocused = False,
+    codec: options.Codec = None,
+    crf: options.Crf = None,
+    bitrate: options.Bitrate = None,
+    encoder_preset: options.EncoderPreset = None,
+    pix_fmt: options.PixFmt = None,
+    start: options.Start = None,
+    end: options.End = None,
+    batch: options.Batch = "auto",
+    background: options.Background = None,
     export_faces: ExportFaces = None,
     export_every: ExportEvery = None,
     device: options.DeviceOption = "auto",
@@ -259,7 +200,7 @@ def render(
                     "background": background,
                 }
             ),
-            encoder=_encoder(codec, crf, bitrate, preset, pix_fmt),
+            encoder=_encoder(codec, crf, bitrate, encoder_preset, pix_fmt),
             runtime=runtime,
             profiles=options.linked_profiles(runtime, opened),
             video=video,
@@ -289,11 +230,11 @@ def preview(
     video: Annotated[
         Path | None, typer.Option("--video", help="The source, if it was moved.")
     ] = None,
-    scale: Scale = 1,
-    strength: Strength = 1.0,
-    references: References = 5,
-    unfocused: Unfocused = False,
-    background: Background = None,
+    scale: options.Scale = 1,
+    strength: options.Strength = 1.0,
+    references: options.References = 5,
+    unfocused: options.Unfocused = False,
+    background: options.Background = None,
     device: options.DeviceOption = "auto",
     pack: options.PackOption = "lite",
     models_dir: options.ModelsDir = None,

@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
 def scan(
     video: Annotated[Path, typer.Argument(help="Video to look through.")],
     project: options.ProjectFolder,
+    preset: options.PresetOption = None,
     profile: options.Profiles = None,
     detect_every: options.DetectEvery = 5,
     min_face: options.MinFace = 16,

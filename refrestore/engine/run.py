@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from refrestore.config import (
+    Container,
     EncoderSettings,
     EngineSettings,
     ExportSettings,
@@ -50,7 +51,12 @@ class Plan:
     project: Path
 
 
-def plan_outputs(videos: Sequence[Path], output: Path, project: Path | None = None) -> list[Plan]:
+def plan_outputs(
+    videos: Sequence[Path],
+    output: Path,
+    project: Path | None = None,
+    container: Container | None = None,
+) -> list[Plan]:
     """Say which video is written where.
 
     Parameters
@@ -60,6 +66,8 @@ def plan_outputs(videos: Sequence[Path], output: Path, project: Path | None = No
         containers that are not written (AVI, MPEG): those films become Matroska.
     project
         Project folder of the only video; by default beside its output.
+    container
+        Suffix of all that is written into a folder.
 
     Raises
     ------
@@ -73,7 +81,7 @@ def plan_outputs(videos: Sequence[Path], output: Path, project: Path | None = No
             raise UsageError(
                 f"{output} must be a folder for {len(videos)} videos; name one that may be made."
             )
-        outputs = [output / _name(video) for video in videos]
+        outputs = [output / output_name(video, container) for video in videos]
     if len(set(outputs)) < len(outputs):
         raise UsageError(
             "Two of the videos would have the same name there; restore them into two folders."
@@ -86,7 +94,10 @@ def plan_outputs(videos: Sequence[Path], output: Path, project: Path | None = No
     ]
 
 
-def _name(video: Path) -> str:
+def output_name(video: Path, container: Container | None = None) -> str:
+    """Return what the restored video is called in a folder."""
+    if container is not None:
+        return f"{video.stem}.{container}"
     return video.name if video.suffix.lower() in FORMATS else f"{video.stem}.mkv"
 
 
@@ -96,6 +107,7 @@ def run(
     *,
     profiles: Sequence[Profile] = (),
     project: Path | None = None,
+    container: Container | None = None,
     scan_settings: ScanSettings | None = None,
     render_settings: RenderSettings | None = None,
     encoder: EncoderSettings | None = None,
@@ -114,6 +126,8 @@ def run(
 
     Parameters
     ----------
+    container
+        Suffix of the outputs in a folder; by default each video's own.
     export
         Faces to write as pictures; of several videos each gets a folder of its output's name.
     announce
@@ -132,7 +146,7 @@ def run(
     render_settings = render_settings or RenderSettings()
     encoder = encoder or EncoderSettings()
     runtime = runtime or RuntimeSettings()
-    plans = plan_outputs(videos, output, project)
+    plans = plan_outputs(videos, output, project, container)
     if export is not None:
         check_export_folder(export.folder)
     if plans[0].output.parent != output.parent:
@@ -140,18 +154,16 @@ def run(
     background = open_background(render_settings, runtime)
     with ExitStack() as stack:
         places = [stack.enter_context(OutputPlace(plan.output)) for plan in plans]
-        films = [_film(plan, scan_settings, announce) for plan in plans]
+        films = [film_to_read(plan, scan_settings, announce) for plan in plans]
         for plan, place, info in zip(plans, places, films, strict=True):
-            _check_part(plan, info, render_settings)
-            resolve_encoder(
-                encoder,
+            check_wishes(
+                plan,
+                place,
                 info,
-                scale=render_settings.scale,
-                output=plan.output,
-                work=place.folder,
+                settings=render_settings,
+                encoder=encoder,
+                background=background,
             )
-            if background is not None:
-                background.check(info)
         crew = stack.enter_context(crew_of(engine, runtime, announce=announce, heard=heard))
         return _run(
             plans,
@@ -192,7 +204,7 @@ def _run(
     scanned: list[Plan] = []
     with kept_if_broken_off(lambda: _kept_scans(scanned, plans)):
         for plan, film in zip(plans, films, strict=True):
-            _scan_once(
+            scan_once(
                 plan,
                 scan_settings,
                 runtime,
@@ -231,6 +243,28 @@ def _run(
     return results
 
 
+def check_wishes(
+    plan: Plan,
+    place: OutputPlace,
+    info: VideoInfo,
+    *,
+    settings: RenderSettings,
+    encoder: EncoderSettings,
+    background: Background | None,
+) -> None:
+    """Refuse what cannot be rendered before the film is scanned for it.
+
+    Raises
+    ------
+    RefrestoreError
+        One of its kinds.
+    """
+    _check_part(plan, info, settings)
+    resolve_encoder(encoder, info, scale=settings.scale, output=plan.output, work=place.folder)
+    if background is not None:
+        background.check(info)
+
+
 def _check_part(plan: Plan, info: VideoInfo, settings: RenderSettings) -> None:
     """Refuse a part that the film does not have before the film is scanned for it."""
     shots: Sequence[Shot] = ()
@@ -267,7 +301,7 @@ def _make_folder(folder: Path) -> None:
         raise UsageError(f"The output folder {folder} cannot be made: {error.strerror}.") from error
 
 
-def _film(plan: Plan, settings: ScanSettings, announce: Announce | None) -> VideoInfo:
+def film_to_read(plan: Plan, settings: ScanSettings, announce: Announce | None) -> VideoInfo:
     """Return a video as it is to be read: as its project's scan did, if that was asked the same."""
     if Project.exists(plan.project):
         with Project.open(plan.project) as project:
@@ -280,7 +314,7 @@ def _film(plan: Plan, settings: ScanSettings, announce: Announce | None) -> Vide
     return info
 
 
-def _scan_once(
+def scan_once(
     plan: Plan,
     settings: ScanSettings,
     runtime: RuntimeSettings,

@@ -181,7 +181,7 @@ def codec_options(
             "leave it out or give --bitrate."
         )
     if settings.preset is not None and profile.preset_option is None:
-        raise UsageError(f"Encoder {name} has no --preset; leave it out.")
+        raise UsageError(f"Encoder {name} has no --encoder-preset; leave it out.")
     if settings.bitrate is None and profile.quality_option is not None:
         quality = profile.quality if settings.crf is None else settings.crf
         options[profile.quality_option] = f"{quality:g}"

@@ -134,19 +134,19 @@ def thumbnail_url(found: Found, track: int) -> str | None:
     """Return where a track's picture is, None where there is none."""
     if track not in found.thumbnails:
         return None
-    return f"/api/pictures/{found.scan}/tracks/{track}.jpg"
+    return f"api/pictures/{found.scan}/tracks/{track}.jpg"
 
 
 def close_up_url(found: Found, number: int, size: int) -> str:
     """Return where a close-up's picture is."""
-    return f"/api/pictures/{found.scan}/close-ups/{number}.jpg?size={size}"
+    return f"api/pictures/{found.scan}/close-ups/{number}.jpg?size={size}"
 
 
 def cover_url(shelved: Shelved) -> str | None:
     """Return where a profile's picture is."""
     if not shelved.cover:
         return None
-    return f"/api/pictures/profiles/{quote(shelved.name, safe='')}/{shelved.stamp}/cover.jpg"
+    return f"api/pictures/profiles/{quote(shelved.name, safe='')}/{shelved.stamp}/cover.jpg"
 
 
 def _cover(view: View, identity: Identity) -> str | None:

@@ -161,6 +161,11 @@ class Jobs:
         """Grows when a job starts or ends."""
         return self._changes
 
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs."""
+        return any(job.state == "running" for job in self.all())
+
     def all(self) -> list[Job]:
         """Return the jobs, newest first."""
         with self._mutex:

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from refrestore.batch.film import Film
+from refrestore.batch.queue import Queue
 from refrestore.errors import RefrestoreError
 from refrestore.project import Project
 
@@ -27,6 +29,19 @@ FIRST_FACES = 32
 """Faces made small before the page asks: a window of 1920 x 1080 shows 28."""
 
 
+@dataclass(frozen=True)
+class QueuedFilm:
+    """A film's number in a queue."""
+
+    queue: Queue
+    number: int
+
+    @property
+    def now(self) -> Film:
+        """The film as it is now."""
+        return self.queue.film(self.number)
+
+
 @dataclass(frozen=True, eq=False)
 class Place:
     """One running review."""
@@ -40,16 +55,28 @@ class Place:
     studio: Studio
     planner: Planner
     photos: PhotoDesk
+    film: QueuedFilm | None = None
 
     @classmethod
-    def of(cls, settings: ReviewSettings, project: Project) -> Place:
-        """Return the place of an open project."""
+    def of(
+        cls, settings: ReviewSettings, project: Project, film: QueuedFilm | None = None
+    ) -> Place:
+        """Return the place of an open project, and of a film in a queue if it is one's."""
         shelf = Shelf(settings.profiles)
         reader = Reader(project, shelf)
         studio = Studio(settings, shelf)
         photos = PhotoDesk(settings.runtime, shelf.store)
         return cls(
-            settings, project, shelf, reader, PictureCache(), Jobs(), studio, Planner(), photos
+            settings,
+            project,
+            shelf,
+            reader,
+            PictureCache(),
+            Jobs(),
+            studio,
+            Planner(),
+            photos,
+            film,
         )
 
     def warm(self) -> None:

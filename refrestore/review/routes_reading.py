@@ -123,6 +123,7 @@ def _project(place: Place) -> Json:
         "can_redo": group_words(project.redoable(), names),
         "pack": place.settings.runtime.pack,
         "output_name": default.name,
+        "queued": None if place.film is None else place.film.now.state,
         "shots": [round(at, 3) for at in found.timeline.cuts],
         "range": [0.0, round(end, 3)],
     }

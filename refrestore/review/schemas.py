@@ -143,6 +143,12 @@ class Edits(Entry):
     edits: Annotated[list[Edit], Field(min_length=1, max_length=1000)]
 
 
+class FilmTurn(Entry):
+    """A film of a queue, by its number."""
+
+    film: Number
+
+
 class Turn(Entry):
     """Undo or redo."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable, Mapping
 
@@ -54,6 +55,8 @@ STALL_SECONDS = 10
 
 FIRST = "Open the address that refrestore printed."
 AGAIN = "refrestore was started again: open the address that it printed then."
+
+_API = re.compile(r"(/films/[^/]*)?/api(/|$)")
 
 WILDCARDS = ("0.0.0.0", "::")
 
@@ -110,7 +113,7 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers, unknown: str | None) -> Response | None:
         path, method = scope["path"], scope["method"]
         host = headers.getlist("host")
-        api = path == "/api" or path.startswith("/api/")
+        api = is_api(path)
         changes = method not in ("GET", "HEAD")
         elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         foreign = any(
@@ -181,6 +184,11 @@ class Guard:
         await self._app(scope, counted, send)
 
 
+def is_api(path: str) -> bool:
+    """Say whether a path asks for what is the owner's; each film of a queue has its own."""
+    return _API.match(path) is not None
+
+
 def _hosts(names: Iterable[str], port: int) -> Iterable[str]:
     for name in names:
         shown = f"[{name}]" if ":" in name else name.lower()
@@ -202,7 +210,7 @@ def _refused(status: int, sentence: str) -> Response:
 
 
 def _with_headers(scope: Scope, send: Send, more: Mapping[str, str]) -> Send:
-    api = scope["path"].startswith("/api/")
+    api = is_api(scope["path"])
 
     async def add(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from refrestore.batch.queue import Queue
 from refrestore.errors import UsageError
 from refrestore.project import Project
 
-from .app import create_app
+from .app import create_app, create_queue_app
 from .connections import QUEUE, BoundedServer
+from .desk import Desk
 from .place import Place
 from .session import Session
 from .settings import ReviewSettings
@@ -40,7 +42,7 @@ class Running:
     base: str
     server: BoundedServer
     listener: socket.socket
-    place: Place
+    place: Place | Desk
     session: Session
 
     def new_address(self) -> str:
@@ -63,7 +65,7 @@ class Running:
 
 @contextmanager
 def prepared(settings: ReviewSettings) -> Iterator[Running]:
-    """Open a project and a port for its page; both are closed at the end.
+    """Open a project or a queue and a port for its page; both are closed at the end.
 
     Parameters
     ----------
@@ -72,16 +74,19 @@ def prepared(settings: ReviewSettings) -> Iterator[Running]:
 
     Raises
     ------
-    ProjectError
-        When there is no project.
+    ProjectError, BatchError
+        When there is no project, or the file is no queue.
     UsageError
         When the port is taken or the address is not this machine's.
     """
-    with Project.open(settings.project) as project, _listening(settings) as listener:
+    with _behind(settings) as place, _listening(settings) as listener:
         port = listener.getsockname()[1]
         session = Session(port)
-        place = Place.of(settings, project)
-        server = BoundedServer(create_app(place, session, settings.host, port), session)
+        if isinstance(place, Desk):
+            app = create_queue_app(place, session, settings.host, port)
+        else:
+            app = create_app(place, session, settings.host, port)
+        server = BoundedServer(app, session)
         # The address has the token in it, and another library may give this logger a handler.
         logging.getLogger("uvicorn.access").disabled = True
         base = f"http://{_shown(settings.host)}:{port}"
@@ -89,6 +94,17 @@ def prepared(settings: ReviewSettings) -> Iterator[Running]:
             yield Running(base, server, listener, place, session)
         finally:
             place.close()
+
+
+@contextmanager
+def _behind(settings: ReviewSettings) -> Iterator[Place | Desk]:
+    """Open what is shown: a project, or a queue of films."""
+    if settings.is_queue:
+        with Queue(settings.project) as queue:
+            yield Desk(settings, queue)
+    else:
+        with Project.open(settings.project) as project:
+            yield Place.of(settings, project)
 
 
 def serve(

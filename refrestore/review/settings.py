@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 class ReviewSettings(Settings):
     """Which project is shown, where, and with what previews are made."""
 
-    project: Path = Field(description="Project folder.")
+    project: Path = Field(description="Project folder, or the file of a queue of films.")
     host: str = Field(LOOPBACK, min_length=1, description="Address to listen on.")
     port: int = Field(8765, ge=0, le=65535, description="Port; 0 takes any that is free.")
     runtime: RuntimeSettings = Field(RuntimeSettings(), description="Models and device.")
@@ -26,6 +26,11 @@ class ReviewSettings(Settings):
     def profiles(self) -> Path:
         """Folder of the profiles."""
         return profiles_directory(self.runtime)
+
+    @property
+    def is_queue(self) -> bool:
+        """Whether a queue of films is shown."""
+        return self.project.is_file()
 
     @property
     def loopback(self) -> bool:

@@ -312,7 +312,7 @@ class _Shower:
 
 def file_url(job: Job, name: str) -> str:
     """Return where a job's file is."""
-    return f"/api/jobs/{job.id}/files/{name}"
+    return f"api/jobs/{job.id}/files/{name}"
 
 
 def _keep(job: Job, name: str, content: bytes) -> None:

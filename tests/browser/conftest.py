@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import numpy as np
 import pytest
@@ -168,7 +168,7 @@ class Review:
 
     def json(self, path: str) -> Any:
         """Return what the server says to this browser."""
-        answer = self.watched.context.request.get(f"{self.base}{path}")
+        answer = self.watched.context.request.get(urljoin(f"{self.base}/", path))
         assert answer.ok, answer.text()
         return answer.json()
 
@@ -176,7 +176,7 @@ class Review:
         """Return a picture of the page, (H, W, 3) RGB."""
         import cv2
 
-        body = self.watched.context.request.get(f"{self.base}{url}").body()
+        body = self.watched.context.request.get(urljoin(f"{self.base}/", url)).body()
         decoded = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
         assert decoded is not None, url
         return decoded[..., ::-1]

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from refrestore.cli import app
 from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
 from refrestore.engine.pictures import restore_pictures
-from refrestore.engine.run import Album, _scan_once, plan_outputs, run
+from refrestore.engine.run import Album, plan_outputs, run, scan_once
 from refrestore.errors import ProfileError, UsageError
 from refrestore.evaluate.degrade import Degradation, degrade
 from refrestore.evaluate.demo import CameraMove, View, group_photo, make_demo_film
@@ -66,7 +66,7 @@ def test_a_folder_without_a_project_is_scanned_into(films, tmp_path, left) -> No
     for name in left:
         (folder / name).touch()
     (plan,) = plan_outputs(films[1:], tmp_path / "out.mp4", folder)
-    _scan_once(plan, ScanSettings(), RuntimeSettings(), Network("", ""), None)
+    scan_once(plan, ScanSettings(), RuntimeSettings(), Network("", ""), None)
     with Project.open(folder) as project:
         assert project.scan_info() is not None
 

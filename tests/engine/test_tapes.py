@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from refrestore.cli import app
 from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings, ScanSettings
 from refrestore.engine.local import render
-from refrestore.engine.run import _scan_once, plan_outputs, run
+from refrestore.engine.run import plan_outputs, run, scan_once
 from refrestore.errors import ProjectError, UsageError
 from refrestore.media.planes import plane_views
 from refrestore.media.probe import probe
@@ -84,7 +84,7 @@ def test_a_scan_is_made_again_only_for_other_pictures(tape, tmp_path) -> None:
     (plan,) = plan_outputs([tape], tmp_path / "out.mkv", tmp_path / "project")
 
     def scanned(**settings) -> int:
-        _scan_once(plan, ScanSettings(**settings), RuntimeSettings(), Network("", ""), None)
+        scan_once(plan, ScanSettings(**settings), RuntimeSettings(), Network("", ""), None)
         with Project.open(plan.project) as project:
             return project.scan_id()
 

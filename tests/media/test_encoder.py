@@ -148,7 +148,7 @@ def test_settings_that_cannot_be(videos, tmp_path):
     refused(UsageError, info, output, "no video encoder", codec="aac")
     refused(UsageError, info, output, "contradict", crf=10, bitrate=1000)
     refused(UsageError, info, output, "no constant quality", codec="ffv1", crf=10)
-    refused(UsageError, info, output, "no --preset", codec="mpeg4", preset="fast")
+    refused(UsageError, info, output, "no --encoder-preset", codec="mpeg4", preset="fast")
     refused(UsageError, info, output, "no pixel format", pixel_format="yuv4711p")
     refused(UsageError, info, output, "does not take", pixel_format="gbrp12le")
     refused(UsageError, probe(videos("odd")), output, "pixels wide", codec="libx265")

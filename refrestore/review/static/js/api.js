@@ -18,14 +18,14 @@ export class Refusal extends Error {
 }
 
 /**
- * @param {string} path below /api/
+ * @param {string} path below api/, which of several films has its own
  * @param {RequestInit} [options]
  * @returns {Promise<any>}
  */
 async function request(path, options = {}) {
   let response;
   try {
-    response = await fetch(`/api/${path}`, { credentials: "same-origin", ...options });
+    response = await fetch(`api/${path}`, { credentials: "same-origin", ...options });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new Refusal(0, "refrestore does not answer.");

@@ -2,7 +2,7 @@
 // What is around every view: where one is, undo, history, help.
 
 import { complain, redo, undo } from "./actions.js";
-import { get } from "./api.js";
+import { get, post } from "./api.js";
 import { ask } from "./dialog.js";
 import { Icon } from "./icons.js";
 import { HELP, useKeys } from "./keys.js";
@@ -74,6 +74,29 @@ function Running() {
   </span>`;
 }
 
+/** Its people are right: the queue may render it. */
+async function confirmFilm() {
+  try {
+    await post("confirm");
+    location.href = "../../";
+  } catch (error) {
+    complain(error);
+  }
+}
+
+/** The way back to the other films, where there are any. */
+function Queued() {
+  const state = project.value?.queued;
+  if (!state) return null;
+  return html`<a class="row" href="../../" data-testid="films"><${Icon} name="back" />Films</a>
+    ${
+      state === "review" &&
+      html`<button class="main" data-testid="confirm-film" onClick=${() => void confirmFilm()}>
+      <${Icon} name="check" />Render it
+    </button>`
+    }`;
+}
+
 export function TopBar() {
   useGlobalKeys();
   const film = project.value;
@@ -95,6 +118,7 @@ export function TopBar() {
         </a>`,
       )}
     </nav>
+    <${Queued} />
     <div class="tools" role="toolbar" aria-label="Edits">
       <${Saved} />
       <button

@@ -175,7 +175,7 @@ export function Draw() {
     </div>
     <div class="preview-main">
       <${DrawStage}
-        src=${`/api/pictures/${film.scan.id}/moment.jpg?at=${at}`}
+        src=${`api/pictures/${film.scan.id}/moment.jpg?at=${at}`}
         picture=${film.video}
         known=${known}
         box=${box}

@@ -107,7 +107,7 @@ export function Preview() {
     escape: stop,
   });
   const waiting = Boolean(busy) && !loop && !(still && Math.abs(still.time - at) <= 1 / fps);
-  const filmed = film && found ? `/api/pictures/${film.scan.id}/moment.jpg?at=${at}` : "";
+  const filmed = film && found ? `api/pictures/${film.scan.id}/moment.jpg?at=${at}` : "";
   const layer = useMemo(
     () => (/** @type {"before" | "after"} */ side) =>
       loop

@@ -120,7 +120,7 @@ function Latest({ job }) {
   const [src, setSrc] = useState("");
   useEffect(() => {
     if (!job.frames_shown) return; // segments kept from an earlier render are done, not shown
-    const next = `/api/jobs/${job.id}/frame.jpg?n=${job.frames_shown}`;
+    const next = `api/jobs/${job.id}/frame.jpg?n=${job.frames_shown}`;
     const image = new Image();
     image.onload = () => setSrc(next);
     image.src = next;

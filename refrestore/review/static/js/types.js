@@ -19,6 +19,7 @@
  * @property {string | null} can_redo
  * @property {string} pack
  * @property {string} output_name
+ * @property {QueuedFilm["state"] | null} queued how far a queue is with this film, if it is in one
  * @property {number[]} shots seconds of the cuts
  * @property {[number, number]} range seconds from the first frame
  */
@@ -143,6 +144,21 @@
  *   | {do: "use", close_ups: number[]}
  *   | {do: "drop", close_ups: number[]}
  *   | {do: "strength", identity: number, strength: number}} Edit
+ */
+
+/**
+ * @typedef {object} QueuedFilm
+ * @property {number} film
+ * @property {string} name
+ * @property {"waiting" | "scanning" | "review" | "ready" | "rendering" | "done" | "failed"} state
+ * @property {number} priority
+ * @property {string | null} stage
+ * @property {number} done
+ * @property {number | null} total
+ * @property {string | null} sentence
+ * @property {string[]} people
+ * @property {number} more_people
+ * @property {boolean} scanned
  */
 
 /** @typedef {{version: string, created: number[], said: string[]}} Edited */

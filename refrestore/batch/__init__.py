@@ -1,0 +1,1 @@
+"""Many films: a queue of them, and who works it off."""

@@ -1,0 +1,193 @@
+"""Presets: options of scan and render under a name, as TOML with the options' own names.
+
+    codec = "prores"
+    scale = 2
+    min-face = 20
+
+What a preset says is what somebody could have typed: it passes the same models, and what is typed
+beside it counts more.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from refrestore.config import Container, EncoderSettings, RenderSettings, ScanSettings, Settings
+from refrestore.errors import UsageError
+from refrestore.names import readable_name
+from refrestore.plain_file import read_plain
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    import tomli as tomllib
+
+SUFFIX = ".toml"
+
+MOST_BYTES = 100_000
+"""Of a preset; those that ship have some two hundred."""
+
+
+class FilmSettings(Settings):
+    """All that can be asked for one film."""
+
+    scan: ScanSettings = Field(ScanSettings(), description="Pass 1.")
+    render: RenderSettings = Field(RenderSettings(), description="Pass 2.")
+    encoder: EncoderSettings = Field(EncoderSettings(), description="How the output is encoded.")
+    container: Container | None = Field(None, description="Suffix of outputs in a folder.")
+
+
+PLACES: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "detect-every": (("scan", "detect_every"),),
+    "deinterlace": (("scan", "deinterlace"),),
+    "denoise": (("scan", "denoise"),),
+    "video-stream": (("scan", "video_stream"),),
+    "min-face": (("scan", "min_face"), ("render", "min_face")),
+    "scale": (("render", "scale"),),
+    "strength": (("render", "strength"),),
+    "references": (("render", "references"),),
+    "unfocused": (("render", "unfocused"),),
+    "batch": (("render", "batch"),),
+    "background": (("render", "background"),),
+    "start": (("render", "start"),),
+    "end": (("render", "end"),),
+    "codec": (("encoder", "codec"),),
+    "crf": (("encoder", "crf"),),
+    "bitrate": (("encoder", "bitrate"),),
+    "encoder-preset": (("encoder", "preset"),),
+    "pix-fmt": (("encoder", "pixel_format"),),
+    "container": (("container",),),
+}
+"""The options that a preset can have, and where in `FilmSettings` each goes."""
+
+Values = Mapping[str, Any]
+"""Values by option name, as TOML and JSON have them."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Options under a name.
+
+    Parameters
+    ----------
+    name
+        That of a preset which ships, or the file.
+    about
+        What it is for: the first line of the file, if that is a comment.
+    values
+        What it says; a path counts from the preset's own folder.
+    """
+
+    name: str
+    about: str
+    values: Values
+
+
+def preset_names() -> list[str]:
+    """Return the names of the presets that ship."""
+    files = resources.files(__name__).iterdir()
+    return sorted(one.name.removesuffix(SUFFIX) for one in files if one.name.endswith(SUFFIX))
+
+
+def load_preset(name: str) -> Preset:
+    """Return a preset that ships, or one of a file.
+
+    Raises
+    ------
+    UsageError
+        There is none, or it says something that no option takes.
+    """
+    if name in preset_names():
+        text = resources.files(__name__).joinpath(name + SUFFIX).read_text("utf-8")
+        folder = Path()
+    else:
+        text, folder = _read(name), Path(name).absolute().parent
+    try:
+        values = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"The preset {readable_name(name)} is no TOML: {error}.") from error
+    if isinstance(background := values.get("background"), str):
+        values["background"] = str(folder / background)
+    film_settings(values, f"The preset {readable_name(name)}")
+    first = text.lstrip().partition("\n")[0]
+    return Preset(name, first.lstrip("# ") if first.startswith("#") else "", values)
+
+
+def film_settings(values: Values, whose: str) -> FilmSettings:
+    """Return the settings that options mean.
+
+    Parameters
+    ----------
+    values
+        By option name.
+    whose
+        Who says so, to begin a sentence with.
+
+    Raises
+    ------
+    UsageError
+        There is no such option, or it does not take such a value.
+    """
+    asked: dict[str, Any] = {}
+    for option, value in values.items():
+        if option not in PLACES:
+            raise UsageError(f"{whose} has {option!r}, {_instead(option)}")
+        for place in PLACES[option]:
+            room = asked
+            for part in place[:-1]:
+                room = room.setdefault(part, {})
+            room[place[-1]] = _as_typed(option, value)
+    if "crf" in values and "bitrate" in values:
+        raise UsageError(f"{whose} has both crf and bitrate: keep one of them.")
+    try:
+        return FilmSettings.model_validate(asked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = next(
+            name
+            for name, places in PLACES.items()
+            if any(place == first["loc"][: len(place)] for place in places)
+        )
+        reason = first["msg"].removeprefix("Value error, ")
+        raise UsageError(
+            f"{whose} has {option} = {first['input']!r}, which is not allowed: {reason}."
+        ) from error
+
+
+def _as_typed(option: str, value: Any) -> Any:
+    """Return a value as its option would take it: a time can be a number, a switch is none."""
+    if option in ("start", "end") and isinstance(value, int | float):
+        return str(value)
+    # Python takes true for 1, which nobody means.
+    return str(value) if isinstance(value, bool) and option != "unfocused" else value
+
+
+def _instead(option: str) -> str:
+    near = difflib.get_close_matches(option.replace("_", "-").strip("-"), PLACES, n=1, cutoff=0.75)
+    if near:
+        return f"which no preset can have: is it {near[0]}?"
+    return f"which no preset can have; it can have {', '.join(PLACES)}."
+
+
+def _read(name: str) -> str:
+    path = Path(name)
+    try:
+        return read_plain(path, MOST_BYTES).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"There is no preset {readable_name(name)}: name a TOML file, or "
+            f"{', '.join(preset_names())} (an encoder's own preset is --encoder-preset)."
+        ) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"The preset {readable_name(name)} cannot be read: {reason}.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"The preset {readable_name(name)} is not text in UTF-8.") from error

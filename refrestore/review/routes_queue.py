@@ -1,0 +1,68 @@
+"""The films of a queue: how far each is, and that its people are right."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from refrestore.batch.film import Film
+from refrestore.plain_text import plain
+
+from .cards import Json
+from .desk import Desk
+from .place import Place
+from .schemas import FilmTurn
+
+PEOPLE_SHOWN = 6
+"""Names of people that a film's line has."""
+
+
+def queue_routes(desk: Desk) -> APIRouter:
+    """Return the routes of a queue."""
+    routes = APIRouter(prefix="/api")
+
+    @routes.get("/queue")
+    def queue() -> Json:
+        return {"name": desk.queue.path.name, "films": [_line(film) for film in desk.films()]}
+
+    @routes.post("/queue/confirm")
+    def confirm(turn: FilmTurn) -> Json:
+        desk.queue.confirm([desk.queue.film(turn.film)])
+        return _line(desk.queue.film(turn.film))
+
+    @routes.post("/queue/retry")
+    def retry(turn: FilmTurn) -> Json:
+        desk.queue.retry([desk.queue.film(turn.film)])
+        return _line(desk.queue.film(turn.film))
+
+    return routes
+
+
+def queued_routes(place: Place) -> APIRouter:
+    """Return what the page of a film in a queue has besides."""
+    routes = APIRouter(prefix="/api")
+
+    @routes.post("/confirm")
+    def confirm() -> Json:
+        assert place.film is not None
+        place.film.queue.confirm([place.film.now])
+        return {"state": place.film.now.state}
+
+    return routes
+
+
+def _line(film: Film) -> Json:
+    """Return a film as the page's list has it: no paths, only names."""
+    names = [str(one["profile"] or one["name"]) for one in film.people]
+    return {
+        "film": film.id,
+        "name": plain(film.name),
+        "state": film.state,
+        "priority": film.priority,
+        "stage": film.stage if film.runner is not None else None,
+        "done": film.done,
+        "total": film.total,
+        "sentence": film.failure,
+        "people": names[:PEOPLE_SHOWN],
+        "more_people": max(0, len(names) - PEOPLE_SHOWN),
+        "scanned": film.step != "scan",
+    }
