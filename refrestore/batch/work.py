@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from refrestore.config import RuntimeSettings, profiles_directory
+from refrestore.engine.crew import Crew
 from refrestore.engine.local import render
 from refrestore.engine.run import Plan, check_wishes, film_to_read, scan_once
 from refrestore.errors import ProfileError
@@ -41,10 +42,13 @@ class FilmWork:
     learn
         Whether each film's people become profiles, or teach those they are linked to, before it is
         rendered: films that are scanned later are recognised by them.
+    crew
+        Workers of a cluster, or None: this process works.
     """
 
     runtime: RuntimeSettings
     learn: bool = False
+    crew: Crew | None = None
 
     @cached_property
     def toolbox(self) -> Toolbox:
@@ -79,7 +83,16 @@ class FilmWork:
                 background=background,
             )
         network = self.toolbox.eyes.network
-        scan_once(plan, asked.scan, self.runtime, network, progress, film=info, announce=announce)
+        scan_once(
+            plan,
+            asked.scan,
+            self.runtime,
+            network,
+            progress,
+            film=info,
+            announce=announce,
+            crew=self.crew,
+        )
         with Project.open(plan.project) as project:
             profiles = self.store.load_all()
             if profiles:
@@ -103,6 +116,7 @@ class FilmWork:
                 toolbox=self.toolbox,
                 progress=progress,
                 announce=announce,
+                engine=self.crew,
             )
             return _done(film, result.summary)
 

@@ -175,6 +175,9 @@ def run(
     models_dir: options.ModelsDir = None,
     profiles_dir: options.ProfilesDir = None,
     threads: options.Threads = None,
+    engine: options.Engine = "local",
+    ray_address: options.RayAddress = None,
+    workers: options.Workers = None,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
@@ -184,10 +187,16 @@ def run(
     from refrestore.batch.sources import Newcomers
     from refrestore.batch.summary import summary_files, summary_of, write_summary
     from refrestore.batch.work import FilmWork
+    from refrestore.engine.crew import crew_of
 
+    cluster = options.engine_settings(engine, ray_address, workers)
     runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
-    with Queue(queue) as opened, progress_reporter(progress) as report:
-        newcomers, work = Newcomers(), FilmWork(runtime, learn_profiles)
+    with (
+        Queue(queue) as opened,
+        progress_reporter(progress) as report,
+        crew_of(cluster, runtime, announce=report.note, heard=report.worker) as crew,
+    ):
+        newcomers, work = Newcomers(), FilmWork(runtime, learn_profiles, crew)
         work.open()
         Runner(
             opened,
