@@ -79,7 +79,6 @@ def attended(pictures: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
     return total
 
 
-@torch.no_grad()
 def raised(
     band: torch.Tensor, bands: torch.Tensor, attention: torch.Tensor, octave: int
 ) -> torch.Tensor:
@@ -102,11 +101,13 @@ def raised(
     if octave >= len(RAISED):
         return band
     side = attention.shape[-1]
-    theirs = resized(bands.square(), side).reshape(attention.shape)
-    wanted = (theirs * attention).sum(1, keepdim=True)
-    left = resized(luma_of(band).square()[:, None], side)
-    factor = ((wanted + FLAT) / (left + FLAT)).clamp(1, MOST_RAISED**2) ** (RAISED[octave] / 2)
-    return band * resized(factor, band.shape[-1])
+    with torch.no_grad():
+        theirs = resized(bands.square(), side).reshape(attention.shape)
+        wanted = (theirs * attention).sum(1, keepdim=True)
+        left = resized(luma_of(band).square()[:, None], side)
+        factor = ((wanted + FLAT) / (left + FLAT)).clamp(1, MOST_RAISED**2) ** (RAISED[octave] / 2)
+        factor = resized(factor, band.shape[-1])
+    return band * factor
 
 
 def resized(maps: torch.Tensor, size: int) -> torch.Tensor:

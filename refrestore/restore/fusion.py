@@ -405,6 +405,10 @@ class FusionNetwork(nn.Module):
             empty = mixing.new_zeros((batch, 0, 2, *hull.shape[-2:]))
             return empty, mixing[:, 0] * 0, gains
         learnt = LEARNT_LIMIT * torch.tanh(mixing[:, 0] / LEARNT_LIMIT)
+        # Places move against each other, not all together: that the whole face's strengths say.
+        inside = hull.float()
+        area = inside.sum((2, 3), keepdim=True).clamp(min=1)
+        learnt = learnt - (learnt * inside).sum((2, 3), keepdim=True) / area
         # A band is judged by all of them: a face that has lost its fine ones has less of the
         # person in the coarse ones too.
         level = self.balance(strength[..., 0, 0].to(self.balance.weight.dtype)).float()

@@ -10,15 +10,17 @@ import numpy as np
 import torch
 
 from refrestore.faces.align import ARCFACE_TEMPLATE, similarity
+from refrestore.faces.eyes import EYES
 from refrestore.faces.landmarker import Landmarker
 from refrestore.restore.fusion import FULL, missing_octaves
 from refrestore.restore.restorer import hull_cells
-from refrestore.restore.select import mesh_distances
+from refrestore.restore.select import INNER_LIPS, mesh_distances
 from refrestore.restore.warp import displacement
-from training.common.degrade import degrade, h264, jpeg
+from training.common.degrade import degrade, drawn, h264, jpeg
 from training.common.faces import INNER, SIDE, Bank
 from training.common.mesh import mirror_order
 from training.common.split import CLIPS, PEOPLE, held_out
+from training.common.worn import worn
 
 KEPT_BACK = ("celeb20_Kate_Winslet", "celeb20_Will_Smith")
 """The recogniser keeps all of celeb20 back; here these two are, and the rest are trained on."""
@@ -32,13 +34,16 @@ DEVELOPMENT = (
 TOO_LIKE = 0.45
 """Cosine above which two people of the data are taken for one."""
 
+MOVING_GROWTH = 1.5
+"""Of eyes and lips, so that lids and lips are in what counts as moving."""
+
 FULL_EYES = 63.0
 """Distance of the eyes in a crop of 256 px."""
 
-SIDE_SHARES = {512: 0.16, 384: 0.16, 256: 0.68}
+SIDE_SHARES = {512: 0.35, 384: 0.12, 256: 0.53}
 """How often a batch is of crops of each side. Small ones need most and cost least."""
 
-SMALL_SHARE = 0.3
+SMALL_SHARE = 0.2
 """Share of the small crops' samples that are small faces; the others are damaged as large ones."""
 
 COUNT_SHARES = (0.1, 0.15, 0.35, 0.1, 0.3)
@@ -47,10 +52,13 @@ COUNT_SHARES = (0.1, 0.15, 0.35, 0.1, 0.3)
 MARGIN = (SIDE - INNER) // 2
 KIND_SHARES = {"portrait": 0.26, "photo": 0.30, "clip": 0.24, "single": 0.08, "small": 0.12}
 DEGRADATIONS = {
-    **{"poor": 0.30, "moderate": 0.20, "far": 0.22, "severe": 0.16},
-    **{"video": 0.08, "clean": 0.04},
+    **{"poor": 0.12, "moderate": 0.20, "legible": 0.14, "far": 0.12, "severe": 0.16},
+    **{"video": 0.04, "clean": 0.02, "drawn": 0.20},
 }
-MODES = {"right": 0.82, "wrong": 0.05, "none": 0.08, "mixed": 0.05}
+WORN = 0.12
+"""How often the face, or some of its references, wear what the others do not."""
+
+MODES = {"right": 0.78, "wrong": 0.05, "none": 0.12, "mixed": 0.05}
 
 
 def seen_in_training(name: str) -> bool:
@@ -236,6 +244,8 @@ class Samples:
                 "severe": 4.0,
                 "far": 4.0,
                 "poor": 2.0,
+                "legible": 0.8,
+                "drawn": 2.5,
             }[kind]
             centred = truth - truth.mean(0)
             shift, turn = random.normal(0, spread, 2), random.normal(0, spread / 60, (2, 2))
@@ -266,17 +276,30 @@ class Samples:
             rows, flip_references = self._rows(target, person, kind, mode, most), flip
         working = side // 2 if missing_octaves(side) == 0 else side
         small = missing_octaves(side) > 0 and random.random() < SMALL_SHARE
-        face = as_small(truth, side, random) if small else degrade(truth, degradation, random)
+        seed, wearing = int(random.integers(1 << 31)), random.random()
+        if wearing < WORN / 2:
+            truth = worn(truth, mesh, seed)
+        true_mesh = mesh
+        if small:
+            face = shown = as_small(truth, side, random)
+        elif degradation == "drawn":
+            shown, face = drawn(truth, random)
+            shown = face if random.random() < 0.5 else shown
+        else:
+            face = shown = degrade(truth, degradation, random)
         face, truth = (fitted(image, working) for image in (face, truth))
-        mesh = self._found(fitted(face, INNER), mesh, degradation)[None]
+        mesh = self._found(fitted(shown, INNER), mesh, degradation)[None]
         images = np.zeros((most, 3, working, working), np.uint8)
         meshes = np.zeros((1, most, *mesh.shape[1:]), np.float32)
         for index, row in enumerate(rows):
             image, points = self._reference(row, flip_references)
+            if WORN / 2 <= wearing < WORN and random.random() < 0.6:
+                image = worn(image, points, seed)
             images[index], meshes[0, index] = fitted(image, working).transpose(2, 0, 1), points
         factor = working / INNER
         offsets = displacement(torch.from_numpy(mesh), torch.from_numpy(meshes), INNER)[0] * factor
         hull = hull_cells(torch.from_numpy((mesh + 0.5) * (side / INNER) - 0.5), side)[0]
+        moving = moving_parts(true_mesh)
         five = (five + 0.5) * factor - 0.5
         corner = torch.zeros(2)
         if missing_octaves(side) == 0:
@@ -290,6 +313,8 @@ class Samples:
             offsets = offsets[..., rows_, columns]
             rows_, columns = _part(window, hull.shape[-1] / working)
             hull = hull[..., rows_, columns]
+            rows_, columns = _part(window, len(moving) / working)
+            moving = moving[rows_, columns]
         arcface = similarity(five[None], ARCFACE_TEMPLATE)[0]
         eyes = float(self.bank.eyes[target]) * INNER / min(working, INNER)
         return {
@@ -299,11 +324,24 @@ class Samples:
             "offsets": (offsets + corner[:, None, None]).contiguous(),
             "valid": torch.arange(most) < len(rows),
             "hull": hull.contiguous(),
+            "moving": torch.from_numpy(np.ascontiguousarray(moving))[None],
             "arcface": torch.from_numpy(arcface.astype(np.float32)),
             "sharp": torch.tensor(float(np.clip((eyes / FULL_EYES - 0.4) / 0.4, 0, 1))),
             "right": torch.tensor(mode in ("right", "mixed") and len(rows) > 0),
             "severe": torch.tensor(not small and degradation in ("severe", "far")),
+            "drawn": torch.tensor(not small and degradation == "drawn"),
         }
+
+
+def moving_parts(mesh: np.ndarray) -> np.ndarray:
+    """Return how much of each cell of a crop's 64 is eyes or mouth, (64, 64) float32."""
+    image = np.zeros((INNER, INNER), np.uint8)
+    for ring in (*EYES, INNER_LIPS):
+        points = mesh[list(ring)]
+        grown = points.mean(0) + (points - points.mean(0)) * MOVING_GROWTH
+        cv2.fillConvexPoly(image, cv2.convexHull(np.rint(grown).astype(np.int32)), 255)
+    small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(small, (0, 0), 1).astype(np.float32) / 255
 
 
 def _part(window: tuple[slice, slice], factor: float) -> tuple[slice, slice]:

@@ -23,18 +23,26 @@ from safetensors.torch import load_file
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.models.runtime import torch_dtype
+from refrestore.restore.colour import enlarge, luma_of, shrunk
 from refrestore.restore.fusion import FusionConfig, FusionNetwork, missing_octaves, save_fusion
 from refrestore.restore.sides import SIDES
 from training.fusion.data import Samples
 from training.fusion.losses import Identity, Patches, SqueezeFeatures, charbonnier
 
-HEADS = ("mix", "balance")
+HEADS = ("mix",)
+HELD = ("balance",)
 WARM_STEPS = 50
 AVERAGE = 0.998
 SAVE_SECONDS = 120
 LOG_STEPS = 20
 OUTSIDE = 0.3
 """Weight of a pixel outside the mesh hull."""
+
+MOVING = 2.0
+"""Weight of eyes and mouth besides, whose movement is the face's own."""
+
+ENERGY_FLOOR = 2e-5
+"""Energy of a band, luma 0..1, beside which less is not told apart: about a grey level of 255."""
 
 SIZED = ("likeness_right", "likeness_severe", "gain")
 """What is logged for each side too."""
@@ -46,6 +54,8 @@ WEIGHTS = {
     "features": 0.1,
     "stages": 0.3,
     "identity": 0.3,
+    "kept": 1.0,
+    "energy": 0.03,
     "patches": 0.01,
 }
 
@@ -66,7 +76,8 @@ class Losses:
         truth = batch["truth"]
         size = out.shape[-1]
         hull = F.interpolate(batch["hull"], size=size, mode="bilinear", align_corners=False)
-        place = OUTSIDE + (1 - OUTSIDE) * hull
+        moving = F.interpolate(batch["moving"], size=size, mode="bilinear", align_corners=False)
+        place = OUTSIDE + (1 - OUTSIDE) * hull + MOVING * moving
         sharp = batch["sharp"].view(-1, 1, 1, 1)
         error = out - truth
         block = max(2, size // 64) if shares is None else 4
@@ -88,16 +99,24 @@ class Losses:
         embedding, stages = self.identity(out, batch["arcface"])
         with torch.no_grad():
             wanted, goals = self.identity(truth, batch["arcface"])
+            was, _ = self.identity(batch["face"], batch["arcface"])
         likeness = (embedding * wanted).sum(1)
         terms["identity"] = (1 - likeness).mean()
+        # A face that can be read keeps what is read in it, whatever its references say.
+        lost = F.relu((was * wanted).sum(1) - likeness)
+        terms["kept"] = lost.mean()
+        terms["energy"], terms["strength"] = self._energies(out, truth, hull, sharp)
         terms["stages"] = self._distance(stages, goals, 0.25 + 0.75 * weight, None)
         for name, rows in (
             ("likeness_right", batch["right"] & ~batch["severe"]),
             ("likeness_severe", batch["right"] & batch["severe"]),
             ("likeness_other", ~batch["right"]),
+            ("likeness_drawn", batch["drawn"] & batch["right"]),
         ):
             if rows.any():
                 terms[name] = likeness[rows].mean().detach()
+                gained = (likeness - (was * wanted).sum(1))[rows]
+                terms[name.replace("likeness", "won")] = gained.mean().detach()
         with torch.no_grad():
             squared = (error.square() * hull).sum((1, 2, 3)) / (3 * hull.sum((1, 2, 3)))
             terms["psnr"] = -10 * squared.clamp(min=1e-6).log10().mean()
@@ -114,6 +133,26 @@ class Losses:
                     means = inside[rows].mean(0)
                     terms |= {f"{name}{level}": share for level, share in enumerate(means)}
         return terms
+
+    @staticmethod
+    def _energies(
+        out: torch.Tensor, truth: torch.Tensor, hull: torch.Tensor, sharp: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return how far two fine bands' local energies are off, and the ratio of the finest's."""
+        off, ratios = [], []
+        where = F.avg_pool2d(hull, 8) * sharp
+        mine, theirs = luma_of(out)[:, None], luma_of(truth)[:, None]
+        for level in range(2):
+            bands = []
+            for one in (mine, theirs):
+                band = one - enlarge(shrunk(one, 2))
+                bands.append(F.avg_pool2d(band.square(), 8 >> level))
+            logs = [(band + ENERGY_FLOOR).log() for band in bands]
+            off.append(((logs[0] - logs[1]).abs() * where).sum() / (where.sum() + 1))
+            with torch.no_grad():
+                ratios.append((bands[0] * where).sum() / ((bands[1] * where).sum() + 1e-6))
+            mine, theirs = shrunk(mine, 2), shrunk(theirs, 2)
+        return off[0] + off[1], ratios[0]
 
     @staticmethod
     def _distance(
@@ -146,7 +185,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--adversarial", type=float, default=1.0, metavar="PROGRESS")
-    parser.add_argument("--head-rate", type=float, default=0.0, help="of the gates, relative")
+    parser.add_argument("--head-rate", type=float, default=0.5, help="of the gates, relative")
     for name, weight in WEIGHTS.items():
         parser.add_argument(f"--{name}", type=float, default=weight)
     parser.add_argument("--seed", type=int, default=1)
@@ -175,10 +214,13 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
     network.to(device)
     average = copy.deepcopy(network).requires_grad_(False)
     judge = Patches().to(device)
-    # The gates follow the mean over easy faces before they can tell them from hard ones, and shut
-    # (NOTES.md): they stay what they are, or learn at a small part of the rate.
-    heads = [v for n, v in network.named_parameters() if n.startswith(HEADS)]
-    others = [v for n, v in network.named_parameters() if not n.startswith(HEADS)]
+    # What the whole face's strengths say of the gates is held: it followed the mean over easy faces
+    # before it could tell them from hard ones, and shut (NOTES.md). Places can move against it.
+    for name, value in network.named_parameters():
+        value.requires_grad_(not name.startswith(HELD))
+    learnt = [(n, v) for n, v in network.named_parameters() if v.requires_grad]
+    heads = [v for n, v in learnt if n.startswith(HEADS)]
+    others = [v for n, v in learnt if not n.startswith(HEADS)]
     groups = [{"params": others, "scale": 1.0}, {"params": heads, "scale": arguments.head_rate}]
     optimiser = torch.optim.AdamW(groups, lr=arguments.rate, betas=(0.9, 0.99), weight_decay=1e-4)
     judging = torch.optim.AdamW(judge.parameters(), lr=3e-4, betas=(0.5, 0.99))
