@@ -36,7 +36,7 @@ from refrestore.faces.recogniser import Recogniser
 from refrestore.media.stills import pictures_in
 from refrestore.project import Profile
 from refrestore.project.profile_cosines import Cosines, cosines
-from refrestore.render.afar import UNREADABLE_SHARE, shrunk_cosines, unreadable
+from refrestore.render.afar import UNREADABLE_SHARE, shrunk_cosines, shrunk_embeddings, unreadable
 from refrestore.render.crops import arcface_crops, from_uint8
 from refrestore.render.picture import restore_picture
 from refrestore.render.toolbox import Toolbox, open_toolbox
@@ -131,7 +131,8 @@ class Bench:
                 return recogniser.embed(arcface_crops(from_uint8(image[None]), mesh))
 
             itself = seen(picture)
-            shrunk = shrunk_cosines(from_uint8(picture[None]), mesh, itself, recogniser)[0]
+            smaller = shrunk_embeddings(from_uint8(picture[None]), mesh, recogniser)
+            shrunk = shrunk_cosines(itself, smaller)[0]
             for which, profile in profiles.items():
                 result = restore_picture(picture, self.toolbox, profile=profile)
                 if not result.strength[row]:

@@ -20,6 +20,9 @@ FEW = 3
 """Faces from which on a set of them says how alike a person's faces are."""
 
 
+RECOGNISED = 0.8
+"""Share of what photos of one person have in common that such a face has (docs/decisions/038)."""
+
 ALIKE_RANGE = (0.5, 1.4)
 """How much less or more alike than usual a person's photos may be for `Cosines.blurred_of`."""
 
@@ -72,6 +75,11 @@ class Cosines:
     blurred: float
     legible: float
     gain: tuple[float, ...] | None = None
+
+    @property
+    def recognised(self) -> float:
+        """Least similarity of a readable face that is the person beyond doubt."""
+        return RECOGNISED * self.own.mean
 
     def blurred_of(self, alike: float | None) -> float:
         """Return `blurred` for somebody whose photos are that similar to the mean of the others.

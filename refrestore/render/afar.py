@@ -49,12 +49,8 @@ def centroid_from_afar(references: Sequence[Reference], recogniser: Recogniser) 
     return unit
 
 
-def shrunk_cosines(
-    crops: Tensor, landmarks: FloatArray, embeddings: FloatArray, recogniser: Recogniser
-) -> FloatArray:
-    """Return how like itself each face stays, shrunk to `SMALLER`: cosines, (N, 3).
-
-    What changes when it is shrunk is what the recogniser reads in it beyond that size.
+def shrunk_embeddings(crops: Tensor, landmarks: FloatArray, recogniser: Recogniser) -> FloatArray:
+    """Return the embeddings of faces shrunk to `SMALLER`, (3, N, 512).
 
     Parameters
     ----------
@@ -62,13 +58,27 @@ def shrunk_cosines(
         Aligned, RGB 0..1.
     landmarks : (N, 468, 2)
         In pixels of the crops.
-    embeddings : (N, 512)
-        The recogniser's of these crops.
     """
     shrunk = [
         recogniser.embed(arcface_crops(_from_afar(crops, side), landmarks)) for side in SMALLER
     ]
-    return np.stack([(embeddings * one).sum(axis=1) for one in shrunk], 1).astype(np.float32)
+    return np.stack(shrunk)
+
+
+def shrunk_cosines(embeddings: FloatArray, shrunk: FloatArray) -> FloatArray:
+    """Return how like itself each face stays, shrunk to `SMALLER`: cosines, (N, 3).
+
+    What changes when it is shrunk is what the recogniser reads in it beyond that size.
+
+    Parameters
+    ----------
+    embeddings : (N, 512)
+        Of the faces as they are.
+    shrunk : (3, N, 512)
+        From `shrunk_embeddings`.
+    """
+    cosines: FloatArray = (embeddings * shrunk).sum(axis=2).T.astype(np.float32)
+    return cosines
 
 
 def unreadable(cosines: FloatArray) -> FloatArray:

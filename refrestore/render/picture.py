@@ -16,7 +16,12 @@ from refrestore.media.patch import VISIBLE, Patch
 from refrestore.media.tensors import FrameTensor, crops
 from refrestore.project import Profile
 from refrestore.project.profile_cosines import cosines
-from refrestore.render.afar import UNREADABLE_SHARE, shrunk_cosines, unreadable
+from refrestore.render.afar import (
+    UNREADABLE_SHARE,
+    shrunk_cosines,
+    shrunk_embeddings,
+    unreadable,
+)
 from refrestore.render.crops import arcface_crops, at_sides, enlarged, from_uint8
 from refrestore.render.heads import in_heads
 from refrestore.render.need import DetailReason, need
@@ -34,6 +39,7 @@ from refrestore.restore.guard import (
     GuardSettings,
     Judgement,
     Reason,
+    clearer_than_shrunk,
     expected_gain,
     judge,
     recognise,
@@ -151,24 +157,28 @@ def restore_picture(
     )
     restored[[bank is None for bank in banks]] = np.nan
     levels = cosines(toolbox.eyes.network.name)
-    evidence = Evidence(
-        _in_order([(one.rows, one.shrunk) for one in groups]),
-        embeddings,
-        levels.gain,
+    shrunk, from_afar = (
+        _in_order([(one.rows, seen) for one, seen in zip(groups, each, strict=True)])
+        for each in ([one.shrunk for one in groups], [one.from_afar for one in groups])
     )
+    evidence = Evidence(shrunk, embeddings, levels.gain)
+    who = [centroid] * len(faces)
     judgements = judge(
         embeddings,
         unreferenced,
         restored,
-        [centroid] * len(faces),
+        who,
         beliefs=beliefs,
-        gains=expected_gain(embeddings, restored, [centroid] * len(faces), evidence),
-        shrunk=evidence.shrunk,
-        settings=GuardSettings(legible=levels.legible),
+        gains=expected_gain(embeddings, restored, who, evidence),
+        shrunk=shrunk,
+        clearer=clearer_than_shrunk(embeddings, from_afar, who),
+        settings=GuardSettings(legible=levels.legible, recognised=levels.recognised),
     )
     if not toolbox.switches.guard:
         judgements = [
-            word if bank is None else replace(word, choice=Choice.RESTORED, reason=Reason.BEST)
+            word
+            if bank is None
+            else replace(word, choice=Choice.RESTORED, reason=Reason.BEST, share=1.0)
             for word, bank in zip(judgements, banks, strict=True)
         ]
     chosen = [word.choice for word in judgements]
@@ -177,11 +187,12 @@ def restore_picture(
     patches: list[Patch | None] = []
     change = np.zeros(len(faces), np.float32)
     for one, both in zip(groups, tried, strict=True):
-        guided = np.array([chosen[row] is Choice.RESTORED for row in one.rows], np.float32)
-        referenced = torch.from_numpy(guided > 0).to(both.plain.device)[:, None, None, None]
+        shares = [judgements[row].share * (chosen[row] is Choice.RESTORED) for row in one.rows]
+        guided = np.array(shares, np.float32)
+        share = torch.from_numpy(guided).to(both.plain.device)[:, None, None, None]
         before = one.crops.to(both.plain.device)
         images, masks, boxes = in_heads(
-            replace(both.guided, images=torch.where(referenced, both.guided.images, both.plain)),
+            replace(both.guided, images=torch.lerp(both.plain, both.guided.images, share)),
             before,
             one.landmarks,
             [banks[row] for row in one.rows],
@@ -220,6 +231,8 @@ class _Group(NamedTuple):
         Of the crops.
     shrunk : (G, 3)
         `shrunk_cosines` of the crops.
+    from_afar : (G, 512)
+        Embeddings of the crops shrunk to the largest of these sides.
     """
 
     rows: IntArray
@@ -228,6 +241,7 @@ class _Group(NamedTuple):
     landmarks: FloatArray
     embeddings: FloatArray
     shrunk: FloatArray
+    from_afar: FloatArray
 
 
 class _Tried(NamedTuple):
@@ -255,8 +269,9 @@ def _groups(image: ImageArray, faces: Faces, scale: int, toolbox: Toolbox) -> li
         landmarks = transform(to_crop, faces.landmarks[rows]).astype(np.float32)
         recogniser = toolbox.models.recogniser
         embeddings = recogniser.embed(arcface_crops(cut, landmarks))
-        shrunk = shrunk_cosines(cut, landmarks, embeddings, recogniser)
-        groups.append(_Group(rows, to_crop, cut, landmarks, embeddings, shrunk))
+        smaller = shrunk_embeddings(cut, landmarks, recogniser)
+        shrunk = shrunk_cosines(embeddings, smaller)
+        groups.append(_Group(rows, to_crop, cut, landmarks, embeddings, shrunk, smaller[-1]))
     return groups
 
 

@@ -20,7 +20,7 @@ from refrestore.faces.analyser import FaceModels
 from refrestore.faces.landmarker import MESH_SIZE
 from refrestore.media.tensors import FrameTensor, crops
 from refrestore.project.profile_cosines import Cosines, cosines
-from refrestore.render.afar import shrunk_cosines, unreadable
+from refrestore.render.afar import shrunk_cosines, shrunk_embeddings, unreadable
 from refrestore.render.around import Around
 from refrestore.render.believed import for_references, put_right
 from refrestore.render.crops import arcface_crops, bytes_of, storage_to_square
@@ -36,6 +36,7 @@ from refrestore.restore.guard import (
     Evidence,
     GuardSettings,
     Judgement,
+    clearer_than_shrunk,
     expected_gain,
     judge,
     recognise,
@@ -222,6 +223,8 @@ class _Seen(NamedTuple):
         Embeddings; restored is NaN where there are no references.
     shrunk : (N, 3)
         See `render.afar.shrunk_cosines`.
+    from_afar : (N, 512)
+        Embeddings of the faces shrunk to the largest of these sides.
     blur : (N, 6)
         See `restore.burst.blur_of`.
     """
@@ -231,6 +234,7 @@ class _Seen(NamedTuple):
     unreferenced: FloatArray
     restored: FloatArray
     shrunk: FloatArray
+    from_afar: FloatArray
     blur: FloatArray
 
     @classmethod
@@ -238,11 +242,11 @@ class _Seen(NamedTuple):
         """Return the faces of all batches in the work's order."""
         rows = np.concatenate([one.rows for one in batches])
         order = np.argsort(rows)
-        as_input, unreferenced, restored, shrunk, blur = (
+        columns = (
             np.concatenate(column)[order]
             for column in zip(*(one[1:] for one in batches), strict=True)
         )
-        return cls(rows[order], as_input, unreferenced, restored, shrunk, blur)
+        return cls(rows[order], *columns)
 
 
 def _look(
@@ -283,8 +287,9 @@ def _look(
         )
     )
     restored[[bank is None for bank in banks]] = np.nan
-    shrunk = shrunk_cosines(pictures, landmarks, as_input, recogniser)
-    return _Seen(rows, as_input, unreferenced, restored, shrunk, blur)
+    smaller = shrunk_embeddings(pictures, landmarks, recogniser)
+    shrunk = shrunk_cosines(as_input, smaller)
+    return _Seen(rows, as_input, unreferenced, restored, shrunk, smaller[-1], blur)
 
 
 def _of_frame(bank: ReferenceBank | None, frame: int) -> list[int]:
@@ -321,6 +326,7 @@ def _judge(whole: Work, batches: Sequence[_Seen], tools: Tools) -> list[Sample]:
         beliefs[row] = Belief.ANOTHER
     evidence = Evidence(shrunk, both, tools.cosines.gain)
     gains = expected_gain(seen.as_input, seen.restored, centroids, evidence)
+    clearer = clearer_than_shrunk(seen.as_input, seen.from_afar, centroids)
     judgements = judge(
         seen.as_input,
         seen.unreferenced,
@@ -329,8 +335,9 @@ def _judge(whole: Work, batches: Sequence[_Seen], tools: Tools) -> list[Sample]:
         beliefs=beliefs,
         gains=_along_tracks(work, gains),
         shrunk=shrunk,
+        clearer=_along_tracks(work, clearer),
         drawn=burst.share(_along_tracks(work, seen.blur)),
-        settings=GuardSettings(legible=tools.cosines.legible),
+        settings=GuardSettings(legible=tools.cosines.legible, recognised=tools.cosines.recognised),
     )
     return [
         Sample(int(frame), int(track), int(identity), judgement, belief)
@@ -417,5 +424,6 @@ def _weights(work: Work, samples: list[Sample]) -> tuple[FloatArray, FloatArray]
             steady = median_filter(np.array(wanted, np.float64), size=3, mode="nearest")
             if weights is guided:
                 steady[[sample.belief in REFUSED for sample in own]] = 0
+                steady *= [sample.judgement.share for sample in own]
             weights[rows] = np.interp(work.faces.frame[rows], frames, steady)
     return guided, effect

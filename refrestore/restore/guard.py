@@ -68,6 +68,16 @@ UNREADABLE = 0.5
 SHARPER = 0.5
 """Share of a face drawn from the frames around it from which it becomes clearer."""
 
+CLEARER = 0.02
+"""Likeness to the person that a face loses when it is shrunk to 48 px, if it can be read as it is:
+of others what a recogniser sees beyond that size is not the person (docs/decisions/038)."""
+
+SHOWS_MORE = 0.7
+"""Cosine of a face to itself, shrunk to 24 px, up to which it shows clearly more than that."""
+
+HALF = 0.5
+"""What references count where a face is readable and recognised as it is."""
+
 LEAST_CHANGE = 1e-3
 """Of an embedding; less is its arithmetic."""
 
@@ -95,6 +105,8 @@ class GuardSettings:
         Likeness to the true face that references must be expected to win (`expected_gain`). Less
         than nothing, as the expectation is careful: it was learnt where two of three profiles are
         somebody else's.
+    recognised
+        A readable face as like the person as that needs little of the references: they count half.
     """
 
     stranger: float = 0.22
@@ -102,6 +114,7 @@ class GuardSettings:
     tolerance: float = 0.02
     legible: float = 0.945
     least_gain: float = -0.02
+    recognised: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,8 @@ class Judgement:
         Why.
     input_similarity, unreferenced_similarity, restored_similarity
         Cosine to the person's centroid; None where there is no such picture or no centroid.
+    share
+        What the references count where they are used, 0..1.
     """
 
     choice: Choice
@@ -123,6 +138,7 @@ class Judgement:
     input_similarity: float | None = None
     unreferenced_similarity: float | None = None
     restored_similarity: float | None = None
+    share: float = 1.0
 
 
 def recognise(
@@ -249,6 +265,25 @@ def expected_gain(
     return gains
 
 
+def clearer_than_shrunk(
+    inputs: FloatArray, shrunk: FloatArray, centroids: Sequence[FloatArray | None]
+) -> FloatArray:
+    """Return how much more like its person each face is than when it is shrunk, (N,).
+
+    Parameters
+    ----------
+    inputs, shrunk : (N, 512)
+        Unit embeddings of faces as they are, and shrunk to 48 px.
+    centroids
+        Per face the person's, None where nobody is known: NaN there.
+    """
+    lost = [
+        np.nan if centroid is None else float((one - other) @ centroid)
+        for one, other, centroid in zip(inputs, shrunk, centroids, strict=True)
+    ]
+    return np.array(lost, np.float32)
+
+
 def judge(
     inputs: FloatArray,
     unreferenced: FloatArray | None,
@@ -258,6 +293,7 @@ def judge(
     beliefs: Sequence[Belief] | None = None,
     gains: NDArray[np.floating] | None = None,
     shrunk: NDArray[np.floating] | None = None,
+    clearer: NDArray[np.floating] | None = None,
     drawn: NDArray[np.floating] | None = None,
     settings: GuardSettings | None = None,
 ) -> list[Judgement]:
@@ -280,6 +316,8 @@ def judge(
         What references are expected to win (`expected_gain`); NaN where that is not known.
     shrunk : (N, 3), optional
         How like itself each face stays when it is shrunk (`render.afar.shrunk_cosines`).
+    clearer : (N,), optional
+        `clearer_than_shrunk`; NaN where nothing is known of the person.
     drawn : (N,), optional
         How much of it is drawn from the frames around it (`burst.share`), which takes nothing away
         from a face that can be read.
@@ -289,7 +327,8 @@ def judge(
     unreferenced = blank if unreferenced is None else unreferenced
     restored = blank if restored is None else restored
     expected = np.full(len(inputs), np.nan) if gains is None else gains
-    itself = np.ones(len(inputs)) if shrunk is None else shrunk[:, -1]
+    itself = np.ones((len(inputs), 1)) if shrunk is None else shrunk
+    more = np.full(len(inputs), np.nan) if clearer is None else clearer
     judgements = []
     for row, centroid in enumerate(centroids):
         belief = Belief.CANNOT_TELL if beliefs is None else beliefs[row]
@@ -301,19 +340,29 @@ def judge(
         ]
         has_plain = bool(np.isfinite(unreferenced[row]).all())
         has_restored = bool(np.isfinite(restored[row]).all())
-        if itself[row] <= settings.legible:
+        # Not a number is not less either: without a person what is read is taken for one.
+        if itself[row, -1] <= settings.legible and not more[row] < CLEARER:
             why = REFUSED.get(belief, Reason.READABLE)
             sharper = has_plain and drawn is not None and drawn[row] >= SHARPER
             choice = Choice.UNREFERENCED if sharper else Choice.INPUT
-            judgements.append(Judgement(choice, why, *scores))
+            judgements.append(_judged(choice, why, scores))
             continue
         if has_restored and belief not in REFUSED and expected[row] <= settings.least_gain:
             choice = Choice.UNREFERENCED if has_plain else Choice.INPUT
-            judgements.append(Judgement(choice, Reason.NO_GAIN, *scores))
+            judgements.append(_judged(choice, Reason.NO_GAIN, scores))
             continue
         choice, reason = _choose(scores, has_plain, has_restored, belief, settings.tolerance)
-        judgements.append(Judgement(choice, reason, *scores))
+        known = scores[0] is not None and scores[0] >= settings.recognised
+        share = HALF if known and itself[row, 0] <= SHOWS_MORE else 1.0
+        judgements.append(_judged(choice, reason, scores, share))
     return judgements
+
+
+def _judged(
+    choice: Choice, reason: Reason, scores: Sequence[float | None], share: float = 1.0
+) -> Judgement:
+    as_input, plain, restored = scores
+    return Judgement(choice, reason, as_input, plain, restored, share)
 
 
 def _choose(

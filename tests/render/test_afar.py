@@ -11,7 +11,7 @@ from refrestore.evaluate.demo import group_photo
 from refrestore.faces.align import FFHQ_TEMPLATE, crops, similarity, transform
 from refrestore.project import Profile
 from refrestore.project.profile_cosines import cosines
-from refrestore.render.afar import shrunk_cosines, unreadable
+from refrestore.render.afar import shrunk_cosines, shrunk_embeddings, unreadable
 from refrestore.render.crops import arcface_crops, from_uint8
 from refrestore.render.picture import restore_picture
 from refrestore.render.toolbox import Toolbox, open_toolbox
@@ -100,7 +100,7 @@ def test_what_shows_no_more_than_it_would_from_afar(toolbox, people) -> None:
             image, mesh = one.references[0].image, one.references[0].landmarks[None]
             crop = from_uint8(far_and_noisy(image, seed, side)[None])
             embedding = recogniser.embed(arcface_crops(crop, mesh))
-            cosines_ = shrunk_cosines(crop, mesh, embedding, recogniser)
+            cosines_ = shrunk_cosines(embedding, shrunk_embeddings(crop, mesh, recogniser))
             assert np.all(np.diff(cosines_) >= -0.02), (side, seed)
             (share,) = unreadable(cosines_)
             assert least <= share <= most, (side, seed)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from refrestore.restore.guard import (
+    HALF,
     Belief,
     Choice,
     Evidence,
     Reason,
+    clearer_than_shrunk,
     expected_gain,
     judge,
     recognise,
@@ -60,6 +62,28 @@ def test_a_face_that_can_be_read_is_left_alone(large, choice):
     refused = judge(*scores, [PERSON], beliefs=[Belief.ANOTHER], shrunk=shrunk)[0]
     assert refused.reason is Reason.ANOTHER
     assert refused.choice is (Choice.INPUT if large < 0.945 else Choice.UNREFERENCED)
+
+
+@pytest.mark.parametrize(("lost", "left_alone"), [(0.1, True), (0.0, False), (-0.1, False)])
+def test_what_can_be_read_is_the_person(lost, left_alone):
+    scores = like(0.55), like(0.55), like(0.97)
+    shrunk = evidence_of(scores[0], large=0.93).shrunk
+    clearer = clearer_than_shrunk(scores[0], like(0.55 - lost), [PERSON])
+    judged = judge(*scores, [PERSON], shrunk=shrunk, clearer=clearer)[0]
+    assert (judged.choice is Choice.INPUT) == left_alone
+    # Where nobody is known what is read is taken for the person.
+    unknown = clearer_than_shrunk(scores[0], like(0.55 - lost), [None])
+    assert np.isnan(unknown).all()
+    assert judge(*scores, [None], shrunk=shrunk, clearer=unknown)[0].choice is Choice.INPUT
+
+
+@pytest.mark.parametrize(
+    ("own", "small", "share"), [(0.6, 0.6, HALF), (0.6, 0.8, 1.0), (0.4, 0.6, 1.0)]
+)
+def test_of_references_a_recognised_face_takes_half(own, small, share):
+    shrunk = np.array([[small, 0.9, 0.97]], np.float32)
+    judged = judge(like(own), like(own), like(0.9), [PERSON], shrunk=shrunk)[0]
+    assert (judged.choice, judged.share) == (Choice.RESTORED, share)
 
 
 @pytest.mark.parametrize(("drawn", "choice"), [(0.2, Choice.INPUT), (0.8, Choice.UNREFERENCED)])
