@@ -29,6 +29,7 @@ from refrestore.engine.scan import scan
 from refrestore.evaluate.demo import CameraMove, View, make_demo_film
 from refrestore.project import Project
 from refrestore.render import recipe
+from tests.patience import patient
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
 
@@ -97,6 +98,7 @@ def machines() -> Iterator[Machines]:
             ("RAY_worker_niceness", "0"),
         ):
             patch.setenv(name, value)
+        patient(patch)
         made = Machines()
         yield made
         made.cluster.shutdown()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -36,6 +34,7 @@ from refrestore.evaluate.demo import CameraMove, View, make_demo_film
 from refrestore.project import Project
 from refrestore.render.toolbox import Toolbox
 from refrestore.scan import spans
+from tests.patience import patient
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -43,7 +42,7 @@ RUNTIME = RuntimeSettings(device="cpu", threads=1)
 TWO = EngineSettings(name="ray", workers=2)
 IN_SEGMENTS = RenderSettings(segment_seconds=0.24)
 LOSSY = EncoderSettings(codec="libx264")
-STORE_BYTES, START_SECONDS = 200_000_000, 300
+STORE_BYTES = 200_000_000
 
 
 @pytest.fixture(scope="module")
@@ -64,24 +63,6 @@ def short_spans() -> Iterator[None]:
         patch.setattr(spans, "SPAN_SECONDS", Fraction(8, 25))
         patch.setattr(spans, "OVERLAP_SECONDS", Fraction(4, 25))
         yield
-
-
-def patient(patch: pytest.MonkeyPatch) -> None:
-    """Let Ray's processes take minutes to start, as they do on a busy machine; it allows 30 s."""
-    from ray._private import services
-
-    get_node = services.get_node
-
-    def asked_again(*asked: Any) -> Any:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            with suppress(RuntimeError):
-                return get_node(*asked)
-            time.sleep(0.2)
-        return get_node(*asked)
-
-    patch.setattr(services, "get_node", asked_again)
-    patch.setenv("RAY_agent_register_timeout_ms", str(1000 * START_SECONDS))
 
 
 @pytest.fixture(scope="module")
