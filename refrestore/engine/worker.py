@@ -251,7 +251,9 @@ class Worker:
             recipe = replace(
                 recipe, info=info, encoder=recipe.encoder.in_threads(task.cpus, available_cpus())
             )
-            made = SegmentFolder(folder, fetch.key)
+            own = folder / "made"  # beside the piece: what is in it first is emptied
+            own.mkdir()
+            made = SegmentFolder(own, fetch.key)
             with passes_of(
                 info, recipe.entries, len(segment), announce=None if piece is None else _refuse
             ) as frames:
