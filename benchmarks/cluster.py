@@ -41,6 +41,10 @@ from refrestore.config import (
 
 RUNTIME = RuntimeSettings(device="cpu", threads=1)
 WORKERS = (1, 2)
+
+SEGMENTS = 3
+"""Whose encoding and joining is measured."""
+
 FILM_SECONDS = 2 * 3600
 NETWORK_BYTES = 1.25e9
 """Ten gigabits a second."""
@@ -125,43 +129,52 @@ def stages(film: Path, work: Path, segment_seconds: float) -> dict[str, float]:
     from refrestore.scan.shots import SEEN_SIDE, CutDetector
 
     info = probe(film)
-    cuts, frames = CutDetector(info.average_rate), []
+    cuts = CutDetector(info.average_rate)
     encoder = resolve_encoder(EncoderSettings(), info, scale=1, output=work / "stage.mkv")
     (work / "stages").mkdir()
     folder = SegmentFolder(work / "stages", "stages")
     length = max(1, round(Fraction(segment_seconds) * info.average_rate))
+    encode, segments, writer = 0.0, [], None
     began = time.process_time()
     with VideoReader(film, info=info) as reader:
         for frame in reader:
             cuts.push(Picture(frame).shrunk(SEEN_SIDE))
-            if len(frames) < length:
-                frames.append(frame)
-        read = (time.process_time() - began) / (frame.index + 1)
-    segment = Segment(0, 0, len(frames))
-    began = time.process_time()
-    with SegmentWriter(folder.video(segment), encoder) as writer:
-        for frame in frames:
+            number, rest = divmod(frame.index, length)
+            if number >= SEGMENTS:
+                continue
+            encoding = time.process_time()
+            if not rest:
+                if writer is not None:
+                    writer.close()
+                segments.append(Segment(number, frame.index, frame.index + length))
+                writer = SegmentWriter(folder.video(segments[-1]), encoder)
+            assert writer is not None
             writer.write(frame.picture, frame.time)
-    encode = (time.process_time() - began) / len(frames)
-    packets = folder.video(segment).read_bytes()
-    SegmentRecord(len(frames)).write(folder.record(segment))
-    record = folder.record(segment).read_bytes()
-    kept = timed(lambda: keep(folder, segment, Rendered(record, packets, None)))
+            encode += time.process_time() - encoding
+    if writer is not None and writer.frames:
+        writer.close()
+    read = (time.process_time() - began - encode) / (frame.index + 1)
+    paths = [folder.video(segment) for segment in segments]
+    packets = paths[0].read_bytes()
+    SegmentRecord(length).write(folder.record(segments[0]))
+    record = folder.record(segments[0]).read_bytes()
+    kept = timed(lambda: keep(folder, segments[0], Rendered(record, packets, None)))
     with Project.open(work / "local" / "project") as project:
         entries = project.entries()
-    cut = timed(lambda: cut_piece(info, entries, 0, len(frames)))
-    joined = timed(
-        lambda: join([folder.video(segment)], encoder, info, work / "joined.mkv", work=work)
-    )
+    cut = timed(lambda: cut_piece(info, entries, 0, length))
+    joins = [
+        timed(lambda some=some: join(some, encoder, info, work / "joined.mkv", work=work))
+        for some in (paths[:1], paths)
+    ]
     return {
         "read_seconds_a_frame": read,
-        "encode_seconds_a_frame": encode,
+        "encode_seconds_a_frame": encode / min(frame.index + 1, SEGMENTS * length),
         "keep_seconds_a_segment": kept,
         "cut_seconds_a_segment": cut,
-        "join_seconds_a_segment": joined,
-        "segment_frames": len(frames),
+        "join_seconds_a_segment": (joins[1] - joins[0]) / max(1, len(paths) - 1),
+        "segment_frames": length,
         "segment_bytes": len(packets),
-        "piece_bytes": len(cut_piece(info, entries, 0, len(frames))),
+        "piece_bytes": len(cut_piece(info, entries, 0, length)),
     }
 
 
