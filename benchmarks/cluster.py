@@ -216,17 +216,16 @@ class Job:
 
 
 def simulate(job: Job, workers: int) -> float:
-    """Return frames a second: tasks in order to whoever is free, the driver one thing at a time."""
+    """Return frames a second: tasks in order to whoever is free, the driver one thing at a time.
+
+    As a crew does, it hands out first and takes results in while nobody is free.
+    """
     free = [0.0] * min(workers, job.tasks)
-    heapq.heapify(free)
     back: list[float] = []
     driver, carried = 0.0, job.sent / NETWORK_BYTES
     for _ in range(job.tasks):
-        while back and back[0] <= driver:
-            heapq.heappop(back)
-            driver += job.after
         worker = heapq.heappop(free)
-        while back and back[0] <= worker:  # results are taken in while nobody is free
+        while back and max(driver, back[0]) + job.after <= worker:
             driver = max(driver, heapq.heappop(back)) + job.after
         driver = max(driver + job.before, worker) + carried
         heapq.heappush(free, driver + job.work)
