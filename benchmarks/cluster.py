@@ -5,7 +5,8 @@
 
 `measure` scans and renders a film here, then on one and on two workers of one thread each, in one
 run: what counts are the ratios. Starting a cluster, and the workers' networks, is measured apart.
-It also takes the time of each stage that is the driver's alone.
+It also takes the processor time of each stage that is the driver's alone; with --local nothing else
+is measured, which other work on the machine does not spoil.
 
 `model` simulates from these times how many frames a second 1 to 1,000 workers make of a long film:
 they take tasks from one driver, which reads (a scan), cuts pieces (where workers do not see the
@@ -22,7 +23,7 @@ import platform
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -40,18 +41,22 @@ from refrestore.config import (
 
 RUNTIME = RuntimeSettings(device="cpu", threads=1)
 WORKERS = (1, 2)
+
+SEGMENTS = 3
+"""Whose encoding and joining is measured."""
+
 FILM_SECONDS = 2 * 3600
 NETWORK_BYTES = 1.25e9
 """Ten gigabits a second."""
 
 
-def measure(film: Path, segment_seconds: float) -> dict[str, Any]:
+def measure(film: Path, segment_seconds: float, counts: Sequence[int]) -> dict[str, Any]:
     from refrestore.engine.crew import crew_of
 
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         figures: dict[str, Any] = {"local": both(film, work / "local", segment_seconds)}
-        for count in WORKERS:
+        for count in counts:
             began = time.perf_counter()
             with crew_of(EngineSettings(name="ray", workers=count), RUNTIME) as crew:
                 assert crew is not None
@@ -63,7 +68,7 @@ def measure(film: Path, segment_seconds: float) -> dict[str, Any]:
             figures[f"ray{count}"] = {**found, "start_seconds": started}
         figures["same"] = same(work)
         figures["stages"] = stages(film, work, segment_seconds)
-    for stage in ("scan", "render"):
+    for stage in ("scan", "render") if counts else ():
         one, two = (figures[f"ray{count}"][f"{stage}_seconds"] for count in WORKERS)
         figures[f"{stage}_speed_up"] = one / two
         figures[f"{stage}_overhead"] = one / figures["local"][f"{stage}_seconds"] - 1
@@ -79,15 +84,17 @@ def both(film: Path, work: Path, segment_seconds: float, engine: Any = None) -> 
 
     work.mkdir()
     settings = RenderSettings(segment_seconds=segment_seconds)
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     scan(film, work / "project", settings=ScanSettings(), runtime=RUNTIME, engine=engine)
-    scanned = time.perf_counter()
+    scanned, used_by_scan = time.perf_counter(), time.process_time()
     with Project.open(work / "project") as project:
         output = work / "out.mp4"
         made = render(project, output, settings=settings, runtime=RUNTIME, engine=engine)
     return {
         "scan_seconds": scanned - began,
         "render_seconds": time.perf_counter() - scanned,
+        "scan_cpu_seconds": used_by_scan - used,
+        "render_cpu_seconds": time.process_time() - used_by_scan,
         "frames": made.summary["frames"],
         "faces": made.summary["faces"],
     }
@@ -106,7 +113,7 @@ def same(work: Path) -> bool:
 
 
 def stages(film: Path, work: Path, segment_seconds: float) -> dict[str, float]:
-    """Return the driver's times: seconds a frame or a segment, and bytes."""
+    """Return the driver's processor times: seconds a frame or a segment, and bytes."""
     from refrestore.engine.ray import keep
     from refrestore.engine.worker import Rendered
     from refrestore.media.encoder import resolve_encoder
@@ -122,52 +129,62 @@ def stages(film: Path, work: Path, segment_seconds: float) -> dict[str, float]:
     from refrestore.scan.shots import SEEN_SIDE, CutDetector
 
     info = probe(film)
-    cuts, frames = CutDetector(info.average_rate), []
+    cuts = CutDetector(info.average_rate)
     encoder = resolve_encoder(EncoderSettings(), info, scale=1, output=work / "stage.mkv")
-    folder = SegmentFolder(work, "stages")
+    (work / "stages").mkdir()
+    folder = SegmentFolder(work / "stages", "stages")
     length = max(1, round(Fraction(segment_seconds) * info.average_rate))
-    began = time.perf_counter()
+    encode, segments, writer = 0.0, [], None
+    began = time.process_time()
     with VideoReader(film, info=info) as reader:
         for frame in reader:
             cuts.push(Picture(frame).shrunk(SEEN_SIDE))
-            if len(frames) < length:
-                frames.append(frame)
-        read = (time.perf_counter() - began) / (frame.index + 1)
-    segment = Segment(0, 0, len(frames))
-    began = time.perf_counter()
-    with SegmentWriter(folder.video(segment), encoder) as writer:
-        for frame in frames:
+            number, rest = divmod(frame.index, length)
+            if number >= SEGMENTS:
+                continue
+            encoding = time.process_time()
+            if not rest:
+                if writer is not None:
+                    writer.close()
+                segments.append(Segment(number, frame.index, frame.index + length))
+                writer = SegmentWriter(folder.video(segments[-1]), encoder)
+            assert writer is not None
             writer.write(frame.picture, frame.time)
-    encode = (time.perf_counter() - began) / len(frames)
-    packets = folder.video(segment).read_bytes()
-    SegmentRecord(len(frames)).write(folder.record(segment))
-    record = folder.record(segment).read_bytes()
-    kept = timed(lambda: keep(folder, segment, Rendered(record, packets, None)))
+            encode += time.process_time() - encoding
+    if writer is not None and writer.frames:
+        writer.close()
+    read = (time.process_time() - began - encode) / (frame.index + 1)
+    paths = [folder.video(segment) for segment in segments]
+    packets = paths[0].read_bytes()
+    SegmentRecord(length).write(folder.record(segments[0]))
+    record = folder.record(segments[0]).read_bytes()
+    kept = timed(lambda: keep(folder, segments[0], Rendered(record, packets, None)))
     with Project.open(work / "local" / "project") as project:
         entries = project.entries()
-    cut = timed(lambda: cut_piece(info, entries, 0, len(frames)))
-    joined = timed(
-        lambda: join([folder.video(segment)], encoder, info, work / "joined.mkv", work=work)
-    )
+    cut = timed(lambda: cut_piece(info, entries, 0, length))
+    joins = [
+        timed(lambda some=some: join(some, encoder, info, work / "joined.mkv", work=work))
+        for some in (paths[:1], paths)
+    ]
     return {
         "read_seconds_a_frame": read,
-        "encode_seconds_a_frame": encode,
+        "encode_seconds_a_frame": encode / min(frame.index + 1, SEGMENTS * length),
         "keep_seconds_a_segment": kept,
         "cut_seconds_a_segment": cut,
-        "join_seconds_a_segment": joined,
-        "segment_frames": len(frames),
+        "join_seconds_a_segment": (joins[1] - joins[0]) / max(1, len(paths) - 1),
+        "segment_frames": length,
         "segment_bytes": len(packets),
-        "piece_bytes": len(cut_piece(info, entries, 0, len(frames))),
+        "piece_bytes": len(cut_piece(info, entries, 0, length)),
     }
 
 
 def timed(work: Callable[[], Any], times: int = 3) -> float:
-    """Return the best time of a call."""
+    """Return the best processor time of a call."""
     found = []
     for _ in range(times):
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        found.append(time.perf_counter() - began)
+        found.append(time.process_time() - began)
     return min(found)
 
 
@@ -199,17 +216,16 @@ class Job:
 
 
 def simulate(job: Job, workers: int) -> float:
-    """Return frames a second: tasks in order to whoever is free, the driver one thing at a time."""
+    """Return frames a second: tasks in order to whoever is free, the driver one thing at a time.
+
+    As a crew does, it hands out first and takes results in while nobody is free.
+    """
     free = [0.0] * min(workers, job.tasks)
-    heapq.heapify(free)
     back: list[float] = []
     driver, carried = 0.0, job.sent / NETWORK_BYTES
     for _ in range(job.tasks):
-        while back and back[0] <= driver:
-            heapq.heappop(back)
-            driver += job.after
         worker = heapq.heappop(free)
-        while back and back[0] <= worker:  # results are taken in while nobody is free
+        while back and max(driver, back[0]) + job.after <= worker:
             driver = max(driver, heapq.heappop(back)) + job.after
         driver = max(driver + job.before, worker) + carried
         heapq.heappush(free, driver + job.work)
@@ -226,8 +242,8 @@ def jobs(figures: dict[str, Any]) -> dict[str, Job]:
     rate = frames / figures["segment_seconds"]
     tasks = round(FILM_SECONDS * rate / frames)
     ways = {}
-    render = one["render_seconds"] / one["frames"] * frames
-    scan = one["scan_seconds"] / one["frames"] * frames
+    render = one["render_cpu_seconds"] / one["frames"] * frames
+    scan = one["scan_cpu_seconds"] / one["frames"] * frames
     joined, kept = tasks * stage["join_seconds_a_segment"], stage["keep_seconds_a_segment"]
     back, piece = stage["segment_bytes"], stage["piece_bytes"]
     cut, read = stage["cut_seconds_a_segment"], stage["read_seconds_a_frame"] * frames
@@ -275,13 +291,14 @@ def main() -> None:
     measured = commands.add_parser("measure")
     measured.add_argument("film", type=Path)
     measured.add_argument("--segment-seconds", type=float, default=5.0)
+    measured.add_argument("--local", action="store_true")
     measured.add_argument("--json", type=Path, required=True)
     modelled = commands.add_parser("model")
     modelled.add_argument("json", type=Path)
     modelled.add_argument("--plot", type=Path)
     asked = parser.parse_args()
     if asked.command == "measure":
-        figures = measure(asked.film, asked.segment_seconds)
+        figures = measure(asked.film, asked.segment_seconds, () if asked.local else WORKERS)
         machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "load": os.getloadavg()}
         versions = {name: version(name) for name in ("ray", "torch", "av")}
         figures |= {

@@ -7,7 +7,12 @@ from xdist.scheduler import LoadFileScheduling
 ONE_UNIT = ("tests/browser", "tests/render")
 """Folders in which one Chromium, one scanned and one rendered film serve all files."""
 
-LONGEST = ("tests/faults/", "tests/browser/", "tests/engine/test_evaluation.py")
+LONGEST = (
+    "tests/faults/",
+    "tests/browser/",
+    "tests/engine/test_evaluation.py",
+    "tests/engine/test_ray.py",
+)
 """Begun first, so that no worker is left with one of them at the end."""
 
 

@@ -101,7 +101,7 @@ class Crew:
             self._end(member)
         self._members.clear()
 
-    def put(self, value: Any) -> Any:
+    def put(self, value: Any) -> Fetch:
         """Give a value to the cluster; returns what fetches it there, kept as long as that is."""
         return Fetch(self._ray.put(value))
 

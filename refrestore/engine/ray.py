@@ -10,14 +10,13 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.engine.crew import POLL_SECONDS, Crew, absolute
 from refrestore.engine.local import kept_record
-from refrestore.engine.task import Task
+from refrestore.engine.task import Fetch, Task
 from refrestore.engine.worker import Rendered, SegmentTask, SpanTask, face_networks
 from refrestore.media.entries import Entries
 from refrestore.media.files import disk_error, write_file
@@ -81,7 +80,7 @@ class OnCluster:
         while todo or self.crew.unfinished:
             while todo and not self.crew.full:
                 segment = todo.pop()
-                task = _segment_task(sent, segment, recipe.key, fetch, source)
+                task = _segment_task(sent, segment, fetch, source)
                 coming[task] = segment
                 self.crew.give(task)
             for task, made in self.crew.step():
@@ -103,9 +102,7 @@ def _sent(recipe: FilmRecipe) -> FilmRecipe:
     return replace(recipe, info=info, settings=settings)
 
 
-def _segment_task(
-    recipe: FilmRecipe, segment: Segment, key: str, fetch: Any, source: Unchanged
-) -> Task:
+def _segment_task(recipe: FilmRecipe, segment: Segment, fetch: Fetch, source: Unchanged) -> Task:
     task = SegmentTask(segment.index, segment.first, segment.stop, available_cpus())
     info, first, stop = recipe.info, segment.first - CONTEXT, segment.stop + CONTEXT
 
@@ -117,7 +114,7 @@ def _segment_task(
         f"segment {segment.index + 1}",
         str(info.path),
         len(segment),
-        start=lambda actor, piece: actor.render.remote(key, fetch, task, piece),
+        start=lambda actor, piece: actor.render.remote(fetch, task, piece),
         piece=piece,
     )
 

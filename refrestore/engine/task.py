@@ -58,9 +58,20 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Fetch:
-    """Fetches a value, where it is called; holds on to it where it was put."""
+    """Fetches a value, where it is called; holds on to it where it was put.
+
+    Parameters
+    ----------
+    reference
+        Ray's.
+    """
 
     reference: Any
+
+    @property
+    def key(self) -> str:
+        """Tells values apart."""
+        return str(self.reference.hex())
 
     def __call__(self) -> Any:
         """Return the value."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from refrestore import __version__
 from refrestore.config import RuntimeSettings, ScanSettings
@@ -35,6 +35,17 @@ SCRATCH = "refrestore-worker-"
 
 NEWS_SECONDS, QUIET_SECONDS = 0.5, 5.0
 """How often a worker tells how far it is at most, and at least."""
+
+
+class Fetching(Protocol):
+    """Fetches a value that many tasks share (`task.Fetch`)."""
+
+    @property
+    def key(self) -> str:
+        """Tells values apart."""
+
+    def __call__(self) -> Any:
+        """Return the value."""
 
 
 class Failed(NamedTuple):
@@ -175,20 +186,18 @@ class Worker:
             return self._frames
 
     def render(
-        self, key: str, fetch: Callable[[], Any], task: SegmentTask, piece: bytes | None
+        self, fetch: Fetching, task: SegmentTask, piece: bytes | None
     ) -> Rendered | Failed | Unseen:
         """Render a segment.
 
         Parameters
         ----------
-        key
-            Tells recipes apart.
         fetch
             Returns the recipe.
         piece
             The segment's stretch of the film, where the film is not seen here.
         """
-        return self._answer(lambda: self._render(key, fetch, task, piece))
+        return self._answer(lambda: self._render(fetch, task, piece))
 
     def follow(
         self, info: VideoInfo, task: SpanTask, piece: bytes | None
@@ -217,17 +226,15 @@ class Worker:
             self._frames = frames
             self._news.notify_all()
 
-    def _render(
-        self, key: str, fetch: Callable[[], Any], task: SegmentTask, piece: bytes | None
-    ) -> Rendered | Unseen:
+    def _render(self, fetch: Fetching, task: SegmentTask, piece: bytes | None) -> Rendered | Unseen:
         from refrestore.media.unchanged import Unchanged
         from refrestore.render.frames import passes_of
         from refrestore.render.segments import Segment, SegmentFolder
         from refrestore.render.window import render_segment
 
-        if self._recipe is None or self._recipe[0] != key:
+        if self._recipe is None or self._recipe[0] != fetch.key:
             self._recipe = None  # the old one goes before the new one comes
-            self._recipe = (key, fetch())
+            self._recipe = (fetch.key, fetch())
         recipe = self._recipe[1]
         if piece is None and not sees(recipe.info):
             return Unseen()
@@ -244,7 +251,9 @@ class Worker:
             recipe = replace(
                 recipe, info=info, encoder=recipe.encoder.in_threads(task.cpus, available_cpus())
             )
-            made = SegmentFolder(folder, key)
+            own = folder / "made"  # beside the piece: what is in it first is emptied
+            own.mkdir()
+            made = SegmentFolder(own, fetch.key)
             with passes_of(
                 info, recipe.entries, len(segment), announce=None if piece is None else _refuse
             ) as frames:

@@ -160,16 +160,25 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
     """
     try:
         _sweep_abandoned(prefix)
-        folder = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+        folder, lock = _locked_folder(prefix)
     except OSError as error:
         raise disk_error(Path(tempfile.gettempdir()), error) from error
     with folder as name:
-        lock = FileLock(Path(name) / LOCK)
-        lock.acquire()
         try:
             yield Path(name)
         finally:
             lock.release()
+
+
+def _locked_folder(prefix: str) -> tuple[tempfile.TemporaryDirectory[str], FileLock]:
+    """Return a new folder with its lock, which another process's sweep may have taken first."""
+    while True:
+        folder = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+        lock = FileLock(Path(folder.name) / LOCK)
+        if lock.acquire() and lock.in_place():
+            return folder, lock
+        lock.release()
+        folder.cleanup()
 
 
 def _sweep_abandoned(prefix: str) -> None:

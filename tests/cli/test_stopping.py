@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import signal
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from refrestore.errors import DiskError
 from refrestore.evaluate.demo import group_photo
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
+from refrestore.project.lock import FileLock
 from refrestore.project.workplace import OutputPlace, temporary_folder
 from refrestore.scan.scan import scan
 
@@ -255,6 +257,24 @@ from refrestore.project.workplace import temporary_folder
 with temporary_folder("refrestore-test-") as folder:
     os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+def test_a_temporary_folder_that_another_process_swept_is_made_again(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    right, lost = FileLock.acquire, []
+
+    def acquire(lock: FileLock) -> bool:
+        held = right(lock)
+        if not lost:
+            lost.append(lock._path.parent)
+            shutil.rmtree(lost[0])
+        return held
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+    with temporary_folder("refrestore-test-") as folder:
+        assert lost != [folder]
+        assert folder.is_dir()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_temporary_folder_of_a_killed_process_is_swept(commands, tmp_path, monkeypatch) -> None:
