@@ -119,6 +119,7 @@ class Runner:
                         break
                     else:
                         self._rest(self.look)
+                self._tell_all()
         finally:
             self.settled()
         self._complain()
@@ -133,6 +134,7 @@ class Runner:
 
     def _take(self, film: Film) -> None:
         """Do the next step of a film; what goes wrong with it is its own."""
+        self._tell_all()
         self.watch.begin(film.name)
         self._news = True
         try:
@@ -152,6 +154,11 @@ class Runner:
         except BaseException:
             self.queue.release(film)
             raise
+
+    def _tell_all(self) -> None:
+        """Show how far all films together are."""
+        counts = self.queue.counts()
+        self.watch.progress("films", counts["done"] + counts["failed"], counts.total())
 
     def _rendered(self, film: Film) -> Done:
         """Render, unless that was done already by a process that could not say so any more."""
