@@ -32,6 +32,10 @@ TOLD = 3
 _log = logging.getLogger(__name__)
 
 
+class FilmsFailedError(BatchError):
+    """All films have had their turn, and some of them failed."""
+
+
 class Done(NamedTuple):
     """What a step made: who is in the film, and of a render what its report says."""
 
@@ -104,8 +108,10 @@ class Runner:
 
         Raises
         ------
-        BatchError
+        FilmsFailedError
             At the end, if films failed.
+        BatchError, DiskError
+            If the queue cannot be used.
         """
         steps: tuple[Step, ...] = ("scan", "review", "render") if self.auto else ("scan", "render")
         try:
@@ -212,7 +218,7 @@ class Runner:
             return
         shown = " ".join(f"{film.name}: {film.failure}" for film in failed[:TOLD])
         more = f" And {len(failed) - TOLD} more." if len(failed) > TOLD else ""
-        raise BatchError(
+        raise FilmsFailedError(
             f"{len(failed)} of {self.queue.counts().total()} films failed. {shown}{more} "
             "They get another turn by `refrestore batch retry`."
         )
