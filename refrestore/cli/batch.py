@@ -113,6 +113,7 @@ def add(
             print_line(f"{counted(len(added), 'film')} added{there}.")
             print_line(f"Next: refrestore batch run -q {queue}")
             return
+        print_note(f"Looking into {counted(len(folders), 'folder')} until this is stopped.")
         newcomers = Newcomers()
         while True:
             _take_new(opened, newcomers)
