@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from refrestore.engine.run import PROJECT_SUFFIX, output_name
+from refrestore.engine.plan import PROJECT_SUFFIX, output_name
 from refrestore.errors import BatchError, UsageError
 from refrestore.media.files import check_file
 from refrestore.names import readable_name
