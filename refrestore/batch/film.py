@@ -32,11 +32,6 @@ _BUSY: Mapping[Step, State] = {
 }
 
 
-def state_of(step: Step, busy: bool, failed: bool) -> State:
-    """Return where a film stands, in one word."""
-    return "failed" if failed else (_BUSY if busy else _IDLE)[step]
-
-
 @dataclass(frozen=True)
 class Film:
     """A film as the queue has it.
@@ -92,7 +87,9 @@ class Film:
     @property
     def state(self) -> State:
         """Where it stands, in one word."""
-        return state_of(self.step, self.runner is not None, self.failure is not None)
+        if self.failure is not None:
+            return "failed"
+        return (_IDLE if self.runner is None else _BUSY)[self.step]
 
     @cached_property
     def asked(self) -> FilmSettings:

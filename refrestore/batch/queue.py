@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from refrestore.errors import BatchError, DiskError
 from refrestore.names import readable_name
-from refrestore.presets import Values
 from refrestore.project.lock import FileLock
 from refrestore.project.scanning import now
 
 from .database import QueueFile
-from .film import Film, Json, State, Step, state_of
+from .film import Film, Json, State, Step
+from .order import Entry, Order, check_apart
 
 MOST_RUNNERS = 256
 """Processes that may work on one queue."""
@@ -33,59 +32,14 @@ _COLUMNS = (
     "before, people, result, owed"
 )
 
+_STATE = """CASE WHEN failure IS NOT NULL THEN 'failed' WHEN step = 'done' THEN 'done'
+WHEN step = 'scan' THEN iif(runner IS NULL, 'waiting', 'scanning')
+WHEN runner IS NOT NULL THEN 'rendering' WHEN step = 'review' THEN 'review' ELSE 'ready' END"""
+"""What `Film.state` is."""
 
-@dataclass(frozen=True)
-class Order:
-    """What is asked for films that are added together.
-
-    Parameters
-    ----------
-    output
-        Folder they are written into.
-    values
-        Options.
-    priority
-        The higher, the earlier.
-    """
-
-    output: Path
-    values: Values
-    priority: int = 0
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A film to be added: the source, where it goes, its project."""
-
-    video: Path
-    output: Path
-    project: Path
-
-
-def check_apart(entries: Sequence[Entry], taken: Mapping[Path, str] = MappingProxyType({})) -> None:
-    """Refuse films that would be written to one place: outputs of one name share a report.
-
-    Parameters
-    ----------
-    entries
-        The films.
-    taken
-        Videos that are there already, by output without its suffix.
-
-    Raises
-    ------
-    BatchError
-        If two would.
-    """
-    places = dict(taken)
-    for one in entries:
-        place = one.output.with_suffix("")
-        if place in places:
-            raise BatchError(
-                f"{readable_name(one.video)} and {readable_name(places[place])} would both be "
-                f"written to {readable_name(place)}: give them different folders."
-            )
-        places[place] = str(one.video)
+_WANTING = """CASE WHEN failure IS NOT NULL THEN 1 WHEN step = 'done' THEN 4
+WHEN runner IS NOT NULL THEN 2 WHEN step = 'review' THEN 0 ELSE 3 END"""
+"""Which films want something of a person, the least first."""
 
 
 class Queue:
@@ -170,10 +124,26 @@ class Queue:
             for folder, output, options, priority in rows
         }
 
-    def films(self) -> list[Film]:
-        """Return all films, in the order of their turns."""
-        rows = self._file.rows(f"SELECT {_COLUMNS} FROM films ORDER BY priority DESC, id")
+    def films(self, state: State | None = None) -> list[Film]:
+        """Return all films, or those of a state, in the order of their turns."""
+        where, values = ("", ()) if state is None else (f"WHERE {_STATE} = ?", (state,))
+        rows = self._file.rows(
+            f"SELECT {_COLUMNS} FROM films {where} ORDER BY priority DESC, id", values
+        )
         return [self._film(row) for row in rows]
+
+    def wanting(self, most: int, state: State | None = None) -> list[Film]:
+        """Return the films that want something of a person first, some of them."""
+        where, values = ("", ()) if state is None else (f"WHERE {_STATE} = ?", (state,))
+        rows = self._file.rows(
+            f"SELECT {_COLUMNS} FROM films {where} ORDER BY {_WANTING}, priority DESC, id LIMIT ?",
+            (*values, most),
+        )
+        return [self._film(row) for row in rows]
+
+    def videos(self) -> set[Path]:
+        """Return the sources of all films."""
+        return {Path(video) for (video,) in self._file.rows("SELECT video FROM films")}
 
     def film(self, number: int) -> Film:
         """Return a film.
@@ -209,14 +179,7 @@ class Queue:
 
     def counts(self) -> Counter[State]:
         """Return how many films are in each state."""
-        rows = self._file.rows(
-            "SELECT step, runner IS NOT NULL, failure IS NOT NULL, COUNT(*) FROM films "
-            "GROUP BY 1, 2, 3"
-        )
-        counts: Counter[State] = Counter()
-        for step, busy, failed, number in rows:
-            counts[state_of(step, busy, failed)] += number
-        return counts
+        return Counter(dict(self._file.rows(f"SELECT {_STATE}, COUNT(*) FROM films GROUP BY 1")))
 
     @contextmanager
     def runner(self) -> Iterator[int]:

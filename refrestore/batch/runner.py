@@ -32,6 +32,10 @@ TOLD = 3
 _log = logging.getLogger(__name__)
 
 
+class FilmsFailedError(BatchError):
+    """All films have had their turn, and some of them failed."""
+
+
 class Done(NamedTuple):
     """What a step made: who is in the film, and of a render what its report says."""
 
@@ -104,8 +108,10 @@ class Runner:
 
         Raises
         ------
-        BatchError
+        FilmsFailedError
             At the end, if films failed.
+        BatchError, DiskError
+            If the queue cannot be used.
         """
         steps: tuple[Step, ...] = ("scan", "review", "render") if self.auto else ("scan", "render")
         try:
@@ -119,6 +125,7 @@ class Runner:
                         break
                     else:
                         self._rest(self.look)
+                self._tell_all()
         finally:
             self.settled()
         self._complain()
@@ -133,6 +140,7 @@ class Runner:
 
     def _take(self, film: Film) -> None:
         """Do the next step of a film; what goes wrong with it is its own."""
+        self._tell_all()
         self.watch.begin(film.name)
         self._news = True
         try:
@@ -152,6 +160,11 @@ class Runner:
         except BaseException:
             self.queue.release(film)
             raise
+
+    def _tell_all(self) -> None:
+        """Show how far all films together are."""
+        counts = self.queue.counts()
+        self.watch.progress("films", counts["done"] + counts["failed"], counts.total())
 
     def _rendered(self, film: Film) -> Done:
         """Render, unless that was done already by a process that could not say so any more."""
@@ -205,7 +218,7 @@ class Runner:
             return
         shown = " ".join(f"{film.name}: {film.failure}" for film in failed[:TOLD])
         more = f" And {len(failed) - TOLD} more." if len(failed) > TOLD else ""
-        raise BatchError(
+        raise FilmsFailedError(
             f"{len(failed)} of {self.queue.counts().total()} films failed. {shown}{more} "
             "They get another turn by `refrestore batch retry`."
         )

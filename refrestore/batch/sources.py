@@ -8,14 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from refrestore.engine.run import PROJECT_SUFFIX, output_name
+from refrestore.engine.plan import PROJECT_SUFFIX, output_name
 from refrestore.errors import BatchError, UsageError
 from refrestore.media.files import check_file
 from refrestore.names import readable_name
 from refrestore.presets import film_settings
 
 from .film import Film
-from .queue import Entry, Order, Queue, check_apart
+from .order import Entry, Order, check_apart
+from .queue import Queue
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mxf", ".avi", ".mpg", ".mpeg", ".m2v", ".mpe"}
@@ -81,7 +82,7 @@ def new_films(queue: Queue, newcomers: Newcomers) -> Iterator[Film | str]:
     Film or str
         What was added, or why something was not.
     """
-    known = {film.video for film in queue.films()}
+    known = queue.videos()
     orders = queue.folders()
     found = {
         video: (below, orders[folder])

@@ -12,7 +12,8 @@ from typing import Any
 from refrestore.config import RuntimeSettings, profiles_directory
 from refrestore.engine.crew import Crew
 from refrestore.engine.local import render
-from refrestore.engine.run import Plan, check_wishes, film_to_read, scan_once
+from refrestore.engine.plan import Plan
+from refrestore.engine.run import check_wishes, film_to_read, scan_once
 from refrestore.errors import ProfileError
 from refrestore.media.files import disk_error
 from refrestore.project import Profile, ProfileStore, Project

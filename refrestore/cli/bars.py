@@ -23,6 +23,8 @@ from rich.text import Text
 from refrestore.plain_text import plain
 from refrestore.types import Announce, ProgressCallback
 
+from .progress import OF_ALL
+
 
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
@@ -48,15 +50,15 @@ def bars(
 
         def report(stage: str, done: int, total: int | None) -> None:
             if stage not in tasks:
-                tasks[stage] = drawn.add_task(plain(f"{film}{stage}"), total=total)
+                label = stage if stage == OF_ALL else f"{film}{stage}"
+                tasks[stage] = drawn.add_task(plain(label), total=total)
             drawn.update(tasks[stage], completed=done, total=total)
 
         def begin(name: str) -> None:
             nonlocal film
             film = f"{name}: "
-            for task in tasks.values():
-                drawn.remove_task(task)
-            tasks.clear()
+            for stage in [one for one in tasks if one != OF_ALL]:
+                drawn.remove_task(tasks.pop(stage))
 
         # Above the bars, as it is: names may hold what rich takes for markup.
         yield report, partial(drawn.console.print, markup=False, highlight=False), begin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -82,7 +83,8 @@ def add(
     json: options.Json = False,
 ) -> None:
     """Add films of folders, patterns, lists; what is asked for them is kept with them."""
-    from refrestore.batch.queue import Order, Queue
+    from refrestore.batch.order import Order
+    from refrestore.batch.queue import Queue
     from refrestore.batch.sources import Newcomers, entries_of
     from refrestore.presets import film_settings
 
@@ -111,6 +113,7 @@ def add(
             print_line(f"{counted(len(added), 'film')} added{there}.")
             print_line(f"Next: refrestore batch run -q {queue}")
             return
+        print_note(f"Looking into {counted(len(folders), 'folder')} until this is stopped.")
         newcomers = Newcomers()
         while True:
             _take_new(opened, newcomers)
@@ -125,7 +128,7 @@ def list_films(queue: QueueFile, state: StateOption = None, json: options.Json =
 
     with Queue(queue) as opened:
         opened.free_lost()
-        films = [film for film in opened.films() if state in (None, film.state)]
+        films = opened.films(state)
         if json:
             shown = {film.id for film in films}
             summary = summary_of(opened)
@@ -183,41 +186,38 @@ def run(
 ) -> None:
     """Scan and render the films of a queue; goes on where it was stopped, each film once."""
     from refrestore.batch.queue import Queue
-    from refrestore.batch.runner import Runner
+    from refrestore.batch.runner import FilmsFailedError, Runner
     from refrestore.batch.sources import Newcomers
-    from refrestore.batch.summary import summary_files, summary_of, write_summary
+    from refrestore.batch.summary import write_summary
     from refrestore.batch.work import FilmWork
     from refrestore.engine.crew import crew_of
 
     cluster = options.engine_settings(engine, ray_address, workers)
     runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
-    with (
-        Queue(queue) as opened,
-        progress_reporter(progress) as report,
-        crew_of(cluster, runtime, announce=report.note, heard=report.worker) as crew,
-    ):
-        newcomers, work = Newcomers(), FilmWork(runtime, learn_profiles, crew)
-        work.open()
-        Runner(
-            opened,
-            work,
-            report,
-            auto=auto,
-            on_done=on_done,
-            look=(lambda: _take_new(opened, newcomers)) if watch else None,
-            settled=lambda: write_summary(opened),
-        ).run()
-        summary, counts = summary_of(opened), opened.counts()
-    if json:
-        print_json(summary)
-        return
-    print_line(f"{counts['done']} of {counted(counts.total(), 'film')} done.")
-    if counts["review"]:
-        print_line(
-            f"{counted(counts['review'], 'film')} to be reviewed: refrestore review {queue}; then "
-            f"refrestore batch run -q {queue} again."
-        )
-    print_line(f"Who is in which film: {summary_files(queue)[1]}")
+    failed: FilmsFailedError | None = None
+    with Queue(queue) as opened:
+        with (
+            progress_reporter(progress) as report,
+            crew_of(cluster, runtime, announce=report.note, heard=report.worker) as crew,
+        ):
+            newcomers, work = Newcomers(), FilmWork(runtime, learn_profiles, crew)
+            work.open()
+            runner = Runner(
+                opened,
+                work,
+                report,
+                auto=auto,
+                on_done=on_done,
+                look=(lambda: _take_new(opened, newcomers)) if watch else None,
+                settled=lambda: write_summary(opened),
+            )
+            try:
+                runner.run()
+            except FilmsFailedError as error:
+                failed = error
+        _tell_run(opened, json)
+    if failed is not None:
+        raise failed
 
 
 @app.command()
@@ -257,6 +257,23 @@ def remove(queue: QueueFile, films: Films, json: options.Json = False) -> None:
         chosen = opened.find(films)
         opened.remove(chosen)
     _tell(chosen, "removed", json)
+
+
+def _tell_run(queue: Queue, json: bool) -> None:
+    """Print what a run has come to."""
+    from refrestore.batch.summary import summary_files, summary_of
+
+    if json:
+        print_json(summary_of(queue))
+        return
+    counts, name = queue.counts(), os.path.relpath(queue.path)
+    print_line(f"{counts['done']} of {counted(counts.total(), 'film')} done.")
+    if waiting := counts["review"]:
+        print_line(
+            f"{counted(waiting, 'film')} to be reviewed: refrestore review {name}; then "
+            f"refrestore batch run -q {name} again."
+        )
+    print_line(f"Who is in which film: {os.path.relpath(summary_files(queue.path)[1])}")
 
 
 def _take_new(queue: Queue, newcomers: Newcomers) -> None:

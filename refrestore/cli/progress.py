@@ -16,6 +16,9 @@ from refrestore.types import Announce, ProgressCallback
 
 ProgressMode = Literal["auto", "rich", "jsonl", "none"]
 
+OF_ALL = "films"
+"""The stage of all films together."""
+
 JSONL_INTERVAL = 0.5
 """Seconds between JSON lines of one stage; its first and last line are always written."""
 
@@ -103,8 +106,9 @@ class _JsonLines:
     def begin(self, film: str) -> None:
         """Begin with a film of several."""
         self._film = {"film": film}
-        self._started.clear()
-        self._written.clear()
+        for kept in (self._started, self._written):
+            for stage in [one for one in kept if one != OF_ALL]:
+                del kept[stage]
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         now = time.monotonic()
@@ -123,7 +127,7 @@ class _JsonLines:
             "rate": None if rate is None else round(rate, 3),
             "remaining": round((total - done) / rate, 1) if rate and total else None,
         }
-        self._write(event)
+        self._write(event if stage == OF_ALL else {**self._film, **event})
 
     def worker(self, worker: str, task: str, done: int, total: int) -> None:
         """Write how far a worker is with its task, as often as of a stage."""
@@ -140,8 +144,8 @@ class _JsonLines:
 
     def note(self, note: str) -> None:
         """Write a sentence that the user should hear."""
-        self._write({"note": note})
+        self._write({**self._film, "note": note})
 
     def _write(self, event: dict[str, Any]) -> None:
-        self._stream.write(json.dumps({**self._film, **event}) + "\n")
+        self._stream.write(json.dumps(event) + "\n")
         self._stream.flush()

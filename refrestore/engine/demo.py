@@ -11,7 +11,7 @@ from typing import Literal
 
 from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
 from refrestore.engine.local import render
-from refrestore.engine.run import PROJECT_SUFFIX
+from refrestore.engine.plan import PROJECT_SUFFIX
 from refrestore.errors import ProjectError
 from refrestore.evaluate.demo import MOVES, CameraMove, far_moments, make_demo_film
 from refrestore.evaluate.demo.sheet import before_after, face_sheet, far_faces, stacked

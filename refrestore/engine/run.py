@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from refrestore.config import (
@@ -18,10 +18,10 @@ from refrestore.config import (
 )
 from refrestore.engine.crew import Crew, crew_of
 from refrestore.engine.local import render
+from refrestore.engine.plan import Plan, plan_outputs
 from refrestore.engine.scan import scan
 from refrestore.engine.task import Heard
 from refrestore.errors import Kept, UsageError, kept_if_broken_off
-from refrestore.media.containers import FORMATS
 from refrestore.media.encoder import resolve_encoder
 from refrestore.media.moments import resolve_part
 from refrestore.media.probe import VideoInfo
@@ -37,68 +37,6 @@ from refrestore.render.render import RenderResult
 from refrestore.render.toolbox import open_toolbox
 from refrestore.scan.recognise import recognised
 from refrestore.types import Announce, FloatArray, Identity, ProgressCallback, Reference, Shot
-
-PROJECT_SUFFIX = ".refrestore"
-"""A run's project folder is the output's name with this suffix, beside the output."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Where one video goes."""
-
-    video: Path
-    output: Path
-    project: Path
-
-
-def plan_outputs(
-    videos: Sequence[Path],
-    output: Path,
-    project: Path | None = None,
-    container: Container | None = None,
-) -> list[Plan]:
-    """Say which video is written where.
-
-    Parameters
-    ----------
-    output
-        A file for one video; for several, or if it is a folder, a folder: names are kept, but for
-        containers that are not written (AVI, MPEG): those films become Matroska.
-    project
-        Project folder of the only video; by default beside its output.
-    container
-        Suffix of all that is written into a folder.
-
-    Raises
-    ------
-    UsageError
-        If two outputs would have one name, or one project was named for several videos.
-    """
-    if len(videos) == 1 and not output.is_dir():
-        outputs = [output]
-    else:
-        if output.suffix and not output.is_dir():
-            raise UsageError(
-                f"{output} must be a folder for {len(videos)} videos; name one that may be made."
-            )
-        outputs = [output / output_name(video, container) for video in videos]
-    if len(set(outputs)) < len(outputs):
-        raise UsageError(
-            "Two of the videos would have the same name there; restore them into two folders."
-        )
-    if project is not None and len(videos) > 1:
-        raise UsageError("--project is for one video; with several each gets its own.")
-    return [
-        Plan(video, file, project or file.with_name(file.name + PROJECT_SUFFIX))
-        for video, file in zip(videos, outputs, strict=True)
-    ]
-
-
-def output_name(video: Path, container: Container | None = None) -> str:
-    """Return what the restored video is called in a folder."""
-    if container is not None:
-        return f"{video.stem}.{container}"
-    return video.name if video.suffix.lower() in FORMATS else f"{video.stem}.mkv"
 
 
 def run(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from contextlib import ExitStack
 
-from refrestore.batch.film import Film
+from refrestore.batch.film import Film, State
 from refrestore.batch.queue import Queue
 from refrestore.errors import BatchError
 from refrestore.project import Project
 
 from .place import Place, QueuedFilm
 from .settings import ReviewSettings
+
+MOST_SHOWN = 500
+"""Films that the page lists."""
 
 MOST_OPEN = 4
 """Films that are open at a time, with the pictures and networks of each."""
@@ -35,10 +38,10 @@ class Desk:
         self._open: OrderedDict[int, tuple[Place, ExitStack]] = OrderedDict()
         self._mutex = threading.Lock()
 
-    def films(self) -> list[Film]:
-        """Return the films as they are now."""
+    def films(self, state: State | None) -> tuple[list[Film], Counter[State]]:
+        """Return films as they are now, and how many there are of each state."""
         self.queue.free_lost()
-        return self.queue.films()
+        return self.queue.wanting(MOST_SHOWN, state), self.queue.counts()
 
     def place(self, number: int) -> Place:
         """Return the place of a film's project.

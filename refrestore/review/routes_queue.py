@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from refrestore.batch.film import Film
+from refrestore.batch.film import Film, State
 from refrestore.plain_text import plain
 
 from .cards import Json
@@ -21,8 +21,13 @@ def queue_routes(desk: Desk) -> APIRouter:
     routes = APIRouter(prefix="/api")
 
     @routes.get("/queue")
-    def queue() -> Json:
-        return {"name": desk.queue.path.name, "films": [_line(film) for film in desk.films()]}
+    def queue(state: State | None = None) -> Json:
+        films, counts = desk.films(state)
+        return {
+            "name": desk.queue.path.name,
+            "counts": dict(counts),
+            "films": [_line(film) for film in films],
+        }
 
     @routes.post("/queue/confirm")
     def confirm(turn: FilmTurn) -> Json:

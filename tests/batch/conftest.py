@@ -7,7 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from refrestore.batch.queue import Order, Queue
+from refrestore.batch.order import Order
+from refrestore.batch.queue import Queue
 from tests.batch.tiny import entries
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sqlite3
 import stat
 import sys
+from collections import Counter
 
 import pytest
 
-from refrestore.batch.queue import Entry, Order, Queue
+from refrestore.batch.film import STATES
+from refrestore.batch.order import Entry, Order
+from refrestore.batch.queue import Queue
 from refrestore.errors import BatchError, DiskError, UsageError
 from tests.batch.tiny import entries
 
@@ -82,6 +85,31 @@ def test_what_failed_waits_for_a_retry(filled) -> None:
 def test_what_is_not_to_be_reviewed_cannot_be_confirmed(filled) -> None:
     with pytest.raises(BatchError, match="does not wait for a review: it is still to be scanned"):
         (queue := filled(1)).confirm(queue.films())
+
+
+def test_states_are_one_in_the_file_and_out_of_it(filled) -> None:
+    queue = filled(14)
+    connection = sqlite3.connect(queue.path)
+    rows = [(step, runner) for step in ("scan", "review", "render", "done") for runner in (None, 3)]
+    for number, (step, runner) in enumerate(rows):
+        connection.execute(
+            "UPDATE films SET step = ?, runner = ? WHERE id = ?", (step, runner, number + 1)
+        )
+    connection.execute("UPDATE films SET failure = 'No.' WHERE id > 12")
+    connection.commit()
+    connection.close()
+    films = queue.films()
+    states = Counter(film.state for film in films)
+    assert queue.counts() == states
+    assert set(states) == set(STATES)
+    for state in STATES:
+        assert queue.films(state) == [film for film in films if film.state == state]
+    order = [film.state for film in queue.wanting(12)]
+    assert order[:3] == ["review", "failed", "failed"]
+    assert set(order[3:6]) == {"scanning", "rendering"}
+    assert order[-1] == "waiting"
+    assert [film.id for film in queue.wanting(1, "done")] == [7]
+    assert queue.videos() == {film.video for film in films}
 
 
 def test_films_are_found_by_number_and_by_video(filled, tmp_path, monkeypatch) -> None:

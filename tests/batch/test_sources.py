@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from refrestore.batch.queue import Order, Queue
+from refrestore.batch.order import Order
+from refrestore.batch.queue import Queue
 from refrestore.batch.sources import Newcomers, entries_of, new_films
 from refrestore.errors import BatchError, MediaError, UsageError
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refrestore.batch.film import Film
-from refrestore.batch.queue import Entry, Queue
+from refrestore.batch.order import Entry
+from refrestore.batch.queue import Queue
 from refrestore.batch.runner import Done, Runner
 from refrestore.errors import MediaError
 

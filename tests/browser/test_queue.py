@@ -11,7 +11,8 @@ import pytest
 from playwright.sync_api import expect
 
 import refrestore.batch.runner as runners
-from refrestore.batch.queue import Entry, Order, Queue
+from refrestore.batch.order import Entry, Order
+from refrestore.batch.queue import Queue
 from refrestore.batch.runner import Runner
 from refrestore.config import RuntimeSettings
 from refrestore.errors import Stopped

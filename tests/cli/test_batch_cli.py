@@ -25,12 +25,12 @@ def tapes(tmp_path_factory) -> Path:
     folder.mkdir()
     make_demo_film(
         folder / "1 near.mp4",
-        moves=(CameraMove(View(0.11, 0.37, 1), View(0.13, 0.38, 1), 0.4),),
+        moves=(CameraMove(View(0.11, 0.37, 1), View(0.13, 0.38, 1), 0.2),),
         size=(250, 186),
     )
     make_demo_film(
         folder / "2 far.mp4",
-        moves=(CameraMove(View(0.11, 0.36, 0.6), View(0.12, 0.36, 0.6), 0.28, far=True),),
+        moves=(CameraMove(View(0.11, 0.36, 0.6), View(0.12, 0.36, 0.6), 0.2, far=True),),
         far=Degradation(blur=1.0, shrink=1.5, noise=2.0, quality=85),
         size=(150, 130),
     )
@@ -62,19 +62,21 @@ def test_two_films_stopped_and_gone_on_with(run, commands, tapes, tmp_path) -> N
     first.until(lambda: '"stage": "render", "done": 1,' in first.stderr.read_text())
     first.send(signal.SIGINT)
     assert first.wait() == 130
-    assert "0 of 2 films are done" in first.stderr.read_text()
-    assert "go on with: " in first.stderr.read_text()
+    assert " of 2 films are done; go on with: " in first.stderr.read_text().replace("\n", " ")
     code, said, err = run("batch", "list", "-q", queue, "--json")
-    assert [one["state"] for one in json.loads(said)["films"]] == ["ready", "waiting"]
+    # On a machine that is quick the first film may be done by now.
+    assert json.loads(said)["films"][0]["state"] in ("ready", "done")
 
     again = commands.start(*words, "--json", folder=tmp_path)
     assert again.wait() == 0, again.stderr.read_text()
     told = json.loads(again.stdout.read_text())
     assert told["counts"] == {"done": 2}
     events = [json.loads(line) for line in again.stderr.read_text().splitlines()]
-    assert {one["film"] for one in events} == {"1 near.mp4", "2 far.mp4"}
+    assert "2 far.mp4" in {one["film"] for one in events if one.get("stage") != "films"}
+    of_all = [(one["done"], one["total"]) for one in events if one.get("stage") == "films"]
+    assert of_all[-1] == (2, 2)
     assert [Path(line).name for line in log.read_text().splitlines()] == ["1 near.mkv", "2 far.mkv"]
-    for name, frames in (("1 near.mkv", 10), ("2 far.mkv", 7)):
+    for name, frames in (("1 near.mkv", 5), ("2 far.mkv", 5)):
         with VideoReader(out / name) as reader:
             assert reader.info.codec == "ffv1"
             assert len(list(reader)) == frames
@@ -118,7 +120,7 @@ def test_a_file_that_is_no_film_fails_alone(run, tmp_path) -> None:
     queue, to = tmp_path / "films.queue", ("-o", tmp_path / "out", "--end", "75.5", "--scale", "2")
     assert run("batch", "add", tmp_path / "text.mp4", "-q", queue, *to)[0] == 0
     code, out, err = run("batch", "run", "-q", queue, "--auto", "--device", "cpu")
-    assert (code, out) == (8, "")
+    assert (code, out.splitlines()[0]) == (8, "0 of 1 film done.")
     assert err.splitlines()[-1].startswith("refrestore: 1 of 1 films failed. text.mp4: ")
     listed = run("batch", "list", "-q", queue, "--state", "failed")[1]
     assert "text.mp4" in listed.splitlines()[1]

@@ -8,7 +8,8 @@ import sqlite3
 import pytest
 
 import refrestore.review.desk as desks
-from refrestore.batch.queue import Entry, Order, Queue
+from refrestore.batch.order import Entry, Order
+from refrestore.batch.queue import Queue
 from refrestore.project import Project
 
 
@@ -39,6 +40,9 @@ def test_films_are_listed_without_paths(films) -> None:
     assert [(one["name"], one["state"]) for one in said["films"]] == [
         ("a.mp4", "review"), ("b.mp4", "review"), ("c.mp4", "waiting")
     ]  # fmt: skip
+    assert said["counts"] == {"review": 2, "waiting": 1}
+    only = page.get("queue?state=waiting")
+    assert [one["name"] for one in only["films"]] == ["c.mp4"]
     assert (len(said["films"][0]["people"]), said["films"][0]["more_people"]) == (6, 2)
     assert "/" not in str(said).replace("a/b", "")
     assert 'src="js/queue.js"' in page.http.get("/").text

@@ -9,7 +9,6 @@ import { counted, percent } from "./words.js";
 /** @typedef {import("./types.js").QueuedFilm} Film */
 
 const EVERY_MS = 1000;
-const MOST_SHOWN = 500;
 
 /** @type {Record<Film["state"], string>} */
 const WORDS = {
@@ -22,10 +21,10 @@ const WORDS = {
   failed: "Failed",
 };
 
-/** Those that want something come first. @type {Film["state"][]} */
+/** @type {Film["state"][]} */
 const ORDER = ["review", "failed", "rendering", "scanning", "ready", "waiting", "done"];
 
-/** @type {import("../vendor/signals.js").Signal<{name: string, films: Film[]} | null>} */
+/** @type {import("../vendor/signals.js").Signal<import("./types.js").Queue | null>} */
 const queue = signal(null);
 const sentence = signal("");
 /** @type {import("../vendor/signals.js").Signal<Film["state"] | null>} */
@@ -33,7 +32,7 @@ const chosen = signal(null);
 
 async function look() {
   try {
-    queue.value = await get("queue");
+    queue.value = await get(chosen.value ? `queue?state=${chosen.value}` : "queue");
     sentence.value = "";
     document.title = `Films · ${queue.value?.name}`;
   } catch (error) {
@@ -113,18 +112,24 @@ function Line({ film }) {
   </li>`;
 }
 
-/** @param {{films: Film[]}} props */
-function States({ films }) {
+/** @param {Film["state"] | null} state */
+function choose(state) {
+  chosen.value = state;
+  void look();
+}
+
+/** @param {{counts: import("./types.js").Queue["counts"], all: number}} props */
+function States({ counts, all }) {
   return html`<div class="segments" role="radiogroup" aria-label="Show">
     <button
       role="radio"
       aria-checked=${chosen.value === null}
-      onClick=${() => (chosen.value = null)}
+      onClick=${() => choose(null)}
     >
-      All <span class="count">${films.length}</span>
+      All <span class="count">${all}</span>
     </button>
     ${ORDER.map((state) => {
-      const count = films.filter((film) => film.state === state).length;
+      const count = counts[state] ?? 0;
       return (
         count > 0 &&
         html`<button
@@ -132,7 +137,7 @@ function States({ films }) {
         role="radio"
         aria-checked=${chosen.value === state}
         data-testid=${`state-${state}`}
-        onClick=${() => (chosen.value = state)}
+        onClick=${() => choose(state)}
       >
         ${WORDS[state]} <span class="count">${count}</span>
       </button>`
@@ -143,22 +148,22 @@ function States({ films }) {
 
 function App() {
   const films = queue.value?.films ?? [];
-  const shown = films
-    .filter((film) => chosen.value === null || film.state === chosen.value)
-    .sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state));
+  const counts = queue.value?.counts ?? {};
+  const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const wanted = chosen.value === null ? all : (counts[chosen.value] ?? 0);
   return html`<main class="page" data-testid="queue" aria-busy=${queue.value === null}>
     <div class="title-line">
       <h1>Films</h1>
-      <p class="quiet summary">${queue.value && counted(films.length, "film")}</p>
+      <p class="quiet summary">${queue.value && counted(all, "film")}</p>
     </div>
     ${sentence.value && html`<p class="warning" role="alert" data-testid="sentence">${sentence.value}</p>`}
-    <div class="filters"><${States} films=${films} /></div>
+    <div class="filters"><${States} counts=${counts} all=${all} /></div>
     <ul class="films">
-      ${shown.slice(0, MOST_SHOWN).map((film) => html`<${Line} key=${film.film} film=${film} />`)}
+      ${films.map((film) => html`<${Line} key=${film.film} film=${film} />`)}
     </ul>
     ${
-      shown.length > MOST_SHOWN &&
-      html`<p class="quiet">And ${counted(shown.length - MOST_SHOWN, "film")} more.</p>`
+      wanted > films.length &&
+      html`<p class="quiet">And ${counted(wanted - films.length, "film")} more.</p>`
     }
   </main>`;
 }

@@ -161,6 +161,9 @@
  * @property {boolean} scanned
  */
 
+/** @typedef {{name: string, counts: Partial<Record<QueuedFilm["state"], number>>,
+ *   films: QueuedFilm[]}} Queue films that want something of a person come first */
+
 /** @typedef {{version: string, created: number[], said: string[]}} Edited */
 
 export {};
