@@ -95,15 +95,15 @@ class FilmWork:
             crew=self.crew,
         )
         with Project.open(plan.project) as project:
-            profiles = self.store.load_all()
-            if profiles:
-                match_identities(project, profiles, link=True, runtime=self.runtime)
+            self._recognise(project)
             return Done(people_of(project))
 
     def render(self, film: Film, progress: ProgressCallback, announce: Announce) -> Done:
         """Learn from a film if that is wanted, and render it."""
         asked = film.asked
         with Project.open(film.project) as project:
+            if film.step == "review":  # nobody has looked at it: profiles may be there since
+                self._recognise(project)
             if self.learn:
                 self._learn(project, film, announce)
             result = render(
@@ -132,6 +132,12 @@ class FilmWork:
     def made(self, film: Film) -> Done:
         """Return what the report beside the output says."""
         return _done(film, json.loads(_report(film).read_text("utf-8")))
+
+    def _recognise(self, project: Project) -> None:
+        """Link those who are recognised to their profile."""
+        profiles = self.store.load_all()
+        if profiles:
+            match_identities(project, profiles, link=True, runtime=self.runtime)
 
     def _learn(self, project: Project, film: Film, announce: Announce) -> None:
         """Teach profiles everybody who is clear enough to judge; link who got one."""

@@ -47,6 +47,19 @@ def test_people_who_are_clear_become_profiles_and_are_linked(film, work) -> None
         assert len(work.store.load(name).references) == len(profile.references)
 
 
+def test_who_was_learnt_is_recognised_in_the_next_film(film, work, tmp_path) -> None:
+    with Project.open(film.project) as project:
+        project.rename(1, "Anna")
+        for number in (2, 3):
+            project.set_state(number, "ignore")
+        work._learn(project, film, print)
+    with Project.open(made_up(tmp_path / "next.mkv.refrestore")) as project:
+        work._recognise(project)
+        assert {one.id: one.profile for one in project.identities()} == {
+            1: "Anna", 2: None, 3: None, 4: None
+        }  # fmt: skip
+
+
 def test_somebody_else_of_the_name_teaches_nothing_and_is_not_linked(film, work) -> None:
     said: list[str] = []
     with Project.open(film.project) as project:
