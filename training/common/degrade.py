@@ -151,7 +151,8 @@ def degrade(image: np.ndarray, kind: str, random: np.random.Generator) -> np.nda
     image : (S, S, 3) uint8
         RGB.
     kind
-        `clean`, `legible` (85 px and more, little else), `moderate`, `severe` (to 21-64 px), `far` (to 20-40 px, hardly blurred before:
+        `clean`, `legible` (85 px and more, little else), `moderate`, `severe` (to 21-64 px), `far`
+        (to 20-40 px, hardly blurred before:
         a small face in a good picture), `poor` (4-9 times down, always noisy and compressed) or
         `video` (moderate, through libx264).
     random

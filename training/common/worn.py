@@ -75,7 +75,8 @@ def _marks(image: np.ndarray, mesh: np.ndarray, random: np.random.Generator) -> 
     for _ in range(int(random.integers(1, 5))):
         mask = np.zeros(image.shape[:2], np.uint8)
         centre = mesh[int(random.integers(len(mesh)))]
-        steps = random.normal(0, random.uniform(0.005, 0.03) * size, (int(random.integers(2, 9)), 2))
+        stride, count = random.uniform(0.005, 0.03) * size, int(random.integers(2, 9))
+        steps = random.normal(0, stride, (count, 2))
         curve = _at(centre + np.cumsum(steps, 0))
         thick = max(1, round(random.uniform(0.006, 0.03) * size))
         cv2.polylines(mask, [curve], False, 255, thick, cv2.LINE_AA, SUB)
@@ -89,7 +90,7 @@ def _strands(image: np.ndarray, mesh: np.ndarray, random: np.random.Generator) -
     top = mesh[10] + [random.normal(0, 0.12) * size, -0.08 * size]
     for _ in range(int(random.integers(3, 30))):
         begin = top + random.normal(0, 0.05 * size, 2)
-        end = begin + [random.normal(0, 0.1) * size, random.uniform(0.1, 0.45) * size]
+        end = begin + np.array([random.normal(0, 0.1), random.uniform(0.1, 0.45)]) * size
         bend = (begin + end) / 2 + random.normal(0, 0.05 * size, 2)
         t = np.linspace(0, 1, 12)[:, None]
         curve = (1 - t) ** 2 * begin + 2 * t * (1 - t) * bend + t**2 * end
