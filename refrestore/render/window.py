@@ -302,7 +302,7 @@ def _encoding(
     """Give a function that hands pictures to the writer in a thread; only so many wait for it."""
     pictures: queue.Queue[tuple[Fraction, av.VideoFrame] | None] = queue.Queue(waiting)
     failures: list[BaseException] = []
-    given_up = threading.Event()
+    given_up, ended = threading.Event(), threading.Event()
 
     def encode() -> None:
         while (item := pictures.get()) is not None:
@@ -312,6 +312,7 @@ def _encoding(
                 writer.write(item[1], item[0])
             except BaseException as error:
                 failures.append(error)
+        ended.set()
 
     def put(time: Fraction, picture: av.VideoFrame) -> None:
         if failures:
@@ -323,13 +324,15 @@ def _encoding(
         thread.start()
         yield put
         pictures.put(None)
-        thread.join()
+        ended.wait()
     except BaseException:
         # The writer is closed next, so the thread must have ended, even where it was its end that
-        # was waited for.
+        # was waited for. `join` would not do: broken off once, it takes the thread for dead
+        # (bpo-45274).
         given_up.set()
         pictures.put(None)
-        thread.join()
+        if thread.ident is not None:
+            ended.wait()
         raise
     if failures:
         raise failures[0]

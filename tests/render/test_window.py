@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
+import threading
+import time as clock
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, replace
@@ -39,7 +43,7 @@ from refrestore.render.toolbox import (
     faces_that_fit,
     open_toolbox,
 )
-from refrestore.render.window import Done, render_segment, render_window
+from refrestore.render.window import Done, _encoding, render_segment, render_window
 from refrestore.scan.scan import video_source
 from refrestore.types import Shot
 
@@ -331,3 +335,28 @@ def test_a_batch_is_as_large_in_the_second_segment_as_in_the_first(toolbox, monk
     assert on_a_gpu.batch("auto", 512) == 96
     memory |= {"free": 200 * FACE_BYTES, "reserved": 110 * FACE_BYTES, "allocated": 10 * FACE_BYTES}
     assert on_a_gpu.batch("auto", 512) == 96
+
+
+def test_a_stop_waits_for_the_picture_that_is_being_encoded() -> None:
+    class Slow:
+        busy = False
+
+        def write(self, picture: object, time: object) -> None:
+            self.busy = True
+            clock.sleep(0.4)
+            self.busy = False
+
+    def encode(writer: Slow, stop: threading.Timer) -> None:
+        with _encoding(writer, 2) as put:
+            put(Fraction(0), None)
+            stop.start()  # comes while the thread's end is waited for
+
+    writer, before = Slow(), signal.signal(signal.SIGINT, signal.default_int_handler)
+    stop = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            encode(writer, stop)
+        assert not writer.busy
+    finally:
+        stop.join()
+        signal.signal(signal.SIGINT, before)
