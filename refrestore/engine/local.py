@@ -295,9 +295,12 @@ def render(
             def tell(done: int) -> None:
                 report("render", done, max(wanted, done))
 
+            finished = all(kept_record(folder, recipe, segment) for segment in recipe.segments)
+            workers = None if finished else engine
+
             with (
                 kept_if_broken_off(lambda: folder.kept(recipe.segments)),
-                crew_of(engine, runtime, announce=said.announce, heard=heard) as crew,
+                crew_of(workers, runtime, announce=said.announce, heard=heard) as crew,
             ):
                 execute: Executor
                 if crew is None:

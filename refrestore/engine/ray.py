@@ -33,6 +33,9 @@ from refrestore.scan.scan import FollowOf, Progress
 from refrestore.scan.spans import Following, Followings, Spans, joined
 from refrestore.types import IntArray
 
+FACE_FRAMES = 8.0
+"""Frames that take as long as a face that is restored, on a CPU."""
+
 
 @dataclass(frozen=True)
 class OnCluster:
@@ -74,12 +77,13 @@ class OnCluster:
                 todo.append(segment)
             else:
                 records[segment.index] = kept
-        todo.reverse()
+        work = _work_of(recipe, todo)
+        todo.sort(key=lambda segment: (work[segment.index], -segment.index))
         done = sum(record.frames for record in records.values())
         self.progress(done)
         while todo or self.crew.unfinished:
             while todo and not self.crew.full:
-                segment = todo.pop()
+                segment = todo.pop()  # the dearest first: the last ones end together
                 task = _segment_task(sent, segment, fetch, source)
                 coming[task] = segment
                 self.crew.give(task)
@@ -90,6 +94,17 @@ class OnCluster:
                 done += records[segment.index].frames
             self.progress(done + self.crew.frames)
         return records
+
+
+def _work_of(recipe: FilmRecipe, segments: Sequence[Segment]) -> dict[int, float]:
+    """Return how much work each segment is, by index: frames, and faces that are restored."""
+    restored = [plan.faces.frame[plan.strength > 0] for plan in recipe.plans]
+    faces = np.sort(np.concatenate([np.zeros(0, np.int64), *restored]))
+    return {
+        one.index: len(one)
+        + FACE_FRAMES * float(np.diff(np.searchsorted(faces, [one.first, one.stop]))[0])
+        for one in segments
+    }
 
 
 def _sent(recipe: FilmRecipe) -> FilmRecipe:

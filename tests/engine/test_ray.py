@@ -139,6 +139,43 @@ def only_here(film: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
+def test_a_render_without_a_segment_left_needs_no_cluster(
+    project, packets, tmp_path, monkeypatch
+) -> None:
+    output = tmp_path / "out.mp4"
+    with monkeypatch.context() as patch:
+        patch.setattr("refrestore.engine.local.film_of", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            rendered(project, output)
+    nobody = EngineSettings(name="ray", address="127.0.0.1:1")
+    assert rendered(project, output, engine=nobody) == packets
+
+
+def test_the_segments_with_most_faces_are_handed_out_first(
+    project, crew, tmp_path, heard, monkeypatch
+) -> None:
+    begun: list[str] = []
+    give = crew.give
+    monkeypatch.setattr(crew, "give", lambda task: (begun.append(task.name), give(task)))
+    rendered(project, tmp_path / "out.mp4", engine=crew)
+    faces: dict[str, int] = dict.fromkeys(begun, 0)
+    prepared = []
+    monkeypatch.setattr(
+        "refrestore.engine.local.film_as_it_is", lambda recipe, *rest: prepared.append(recipe)
+    )
+    monkeypatch.setattr("refrestore.engine.local.Local", lambda *args: lambda *rest: [])
+    monkeypatch.setattr("refrestore.engine.local.film_of", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        rendered(project, tmp_path / "other.mp4")
+    for plan in prepared[0].plans:
+        for frame in plan.faces.frame[plan.strength > 0]:
+            (own,) = [one for one in prepared[0].segments if one.first <= frame < one.stop]
+            faces[f"segment {own.index + 1}"] += 1
+    counts = [faces[name] for name in begun]
+    assert max(counts) > min(counts)
+    assert counts == sorted(counts, reverse=True)
+
+
 def processes(crew: Crew) -> list[int]:
     """Return the workers' process ids."""
     ask = [one.actor.__ray_call__.remote(lambda self: os.getpid()) for one in crew._members]
@@ -284,6 +321,6 @@ def test_other_libraries_are_refused(project, cluster, tmp_path, monkeypatch) ->
 def test_other_networks_are_refused(project, crew, tmp_path, monkeypatch) -> None:
     right = Toolbox.description
     monkeypatch.setattr(Toolbox, "description", lambda self: {**right(self), "precision": "float8"})
-    with pytest.raises(ModelError, match=r"precision float32 instead of float8.* \(on .*\)\."):
+    with pytest.raises(ModelError, match=r"precision \w+ instead of float8.* \(on .*\)\."):
         rendered(project, tmp_path / "out.mp4", engine=crew)
     crew._refused.clear()
