@@ -54,7 +54,7 @@ def make_films(clips: Path, work: Path) -> None:
     """Write the film of near and far people, and an hour of a moving picture without a face."""
     from refrestore.config import RuntimeSettings
     from refrestore.evaluate.degrade import Degradation
-    from refrestore.evaluate.film import Person, Scene, make_film
+    from refrestore.evaluate.film_maker import Person, Scene, make_film
     from refrestore.faces.analyser import load_face_models
     from refrestore.models import load_face_pack
 
@@ -128,12 +128,12 @@ def stage(project: Any, *, near: bool) -> float:
     from refrestore.config import RenderSettings, RuntimeSettings
     from refrestore.media.probe import probe
     from refrestore.media.reader import VideoReader
-    from refrestore.render.paint import paint
-    from refrestore.render.painted import Account
+    from refrestore.render.face_table import gather
     from refrestore.render.people import gather_people
     from refrestore.render.refine import Tools, refine
+    from refrestore.render.restore_segment import paint
+    from refrestore.render.segment_result import Account
     from refrestore.render.toolbox import open_toolbox
-    from refrestore.render.work import gather
 
     toolbox = open_toolbox(RuntimeSettings(threads=1)).without("guard")
     settings = RenderSettings()

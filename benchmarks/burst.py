@@ -24,22 +24,22 @@ import torch
 
 from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
 from refrestore.evaluate.degrade import VIDEO_DEGRADATIONS
-from refrestore.evaluate.film import Person, Scene, make_film
+from refrestore.evaluate.film_maker import Person, Scene, make_film
 from refrestore.evaluate.scorer import SCORER_FILE, IdentityScorer
 from refrestore.evaluate.tape import TAPES
 from refrestore.faces.recogniser import Recogniser
 from refrestore.media.reader import VideoReader
 from refrestore.media.tensors import FrameTensor, crops
 from refrestore.project import Project
-from refrestore.project.film import project_film
+from refrestore.project.opened_film import project_film
 from refrestore.render.crops import arcface_crops
+from refrestore.render.face_table import gather
 from refrestore.render.people import gather_people
 from refrestore.render.recipe import read_recipe
 from refrestore.render.refine import refine
 from refrestore.render.toolbox import Toolbox, open_toolbox
-from refrestore.render.work import gather
 from refrestore.restore import burst
-from refrestore.restore.hull import hull_mask
+from refrestore.restore.hull_mask import hull_mask
 from refrestore.restore.restorer import grown
 from refrestore.scan.scan import scan
 from refrestore.types import FloatArray

@@ -83,7 +83,7 @@ def measure(
 def both(film: Path, work: Path, segment_seconds: float, engine: Any = None) -> dict[str, float]:
     """Scan and render."""
     from refrestore.engine.local import render
-    from refrestore.engine.scan import scan
+    from refrestore.engine.whole_scan import scan
     from refrestore.project import Project
 
     work.mkdir()
@@ -128,8 +128,8 @@ def stages(film: Path, work: Path, segment_seconds: float) -> dict[str, float]:
     from refrestore.media.segments import SegmentWriter
     from refrestore.project import Project
     from refrestore.render.report import SegmentRecord
-    from refrestore.render.segments import Segment, SegmentFolder
-    from refrestore.scan.picture import Picture
+    from refrestore.render.segment_folder import Segment, SegmentFolder
+    from refrestore.scan.frame_forms import Picture
     from refrestore.scan.shots import SEEN_SIDE, CutDetector
 
     info = probe(film)

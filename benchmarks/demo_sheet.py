@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from refrestore.config import RuntimeSettings
-from refrestore.engine.demo import demo
+from refrestore.evaluate.demo.show import demo
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 QUALITY = 88

@@ -22,7 +22,7 @@ import numpy as np
 from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
 from refrestore.engine.run import run
 from refrestore.evaluate.degrade import Degradation
-from refrestore.evaluate.film import Person, Scene, SceneLabel, make_film
+from refrestore.evaluate.film_maker import Person, Scene, SceneLabel, make_film
 from refrestore.evaluate.metrics import cosine_similarity, identity_jitter, psnr
 from refrestore.evaluate.scorer import IdentityScorer
 from refrestore.faces.align import ARCFACE_TEMPLATE, FFHQ_TEMPLATE, crops, similarity

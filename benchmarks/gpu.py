@@ -29,7 +29,7 @@ from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
 from refrestore.config import RuntimeSettings
-from refrestore.engine.demo import restore_demo, scan_demo
+from refrestore.evaluate.demo.show import restore_demo, scan_demo
 from refrestore.models.pack import Pack, load_pack
 from refrestore.render.toolbox import open_mask
 from refrestore.restore.bank import ReferenceBank

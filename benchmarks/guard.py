@@ -34,11 +34,16 @@ from refrestore.faces.align import ARCFACE_TEMPLATE, crops, similarity
 from refrestore.faces.pose import mesh_keypoints
 from refrestore.faces.recogniser import Recogniser
 from refrestore.media.stills import pictures_in
-from refrestore.project import Profile
-from refrestore.project.profile_cosines import Cosines, cosines
-from refrestore.render.afar import UNREADABLE_SHARE, shrunk_cosines, shrunk_embeddings, unreadable
+from refrestore.profiles import Profile
+from refrestore.profiles.cosines import Cosines, cosines
 from refrestore.render.crops import arcface_crops, from_uint8
-from refrestore.render.picture import restore_picture
+from refrestore.render.low_resolution import (
+    UNREADABLE_SHARE,
+    shrunk_cosines,
+    shrunk_embeddings,
+    unreadable,
+)
+from refrestore.render.still import restore_picture
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.bank import own_likeness
 from refrestore.restore.guard import GuardSettings, gain_terms

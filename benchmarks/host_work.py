@@ -31,12 +31,12 @@ import torch
 from torch._subclasses import fake_tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from refrestore.render.paint import paint
-from refrestore.render.painted import Account
+from refrestore.render.face_table import Work
 from refrestore.render.refine import Tools
+from refrestore.render.restore_segment import paint
+from refrestore.render.segment_result import Account
 from refrestore.render.switches import Switches
 from refrestore.render.window import composed
-from refrestore.render.work import Work
 from refrestore.restore import bank as banks
 from refrestore.restore import burst, restorer
 from refrestore.restore.bank import ReferenceBank

@@ -18,7 +18,7 @@ import numpy as np
 
 from refrestore.config import ScanSettings
 from refrestore.evaluate.identity import bcubed
-from refrestore.scan.cluster import Constraints, cluster_tracks
+from refrestore.scan.clustering import Constraints, cluster_tracks
 from refrestore.types import EMBEDDING_SIZE, Track
 
 TRACKS_PER_PERSON = 50

@@ -27,8 +27,8 @@ from refrestore.evaluate.degrade import Degradation, degrade, shrink
 from refrestore.evaluate.identity import bcubed, open_set
 from refrestore.faces.analyser import FaceModels, load_face_models
 from refrestore.models.pack import load_face_pack
-from refrestore.project.profile import MATCH_MARGIN, MATCH_THRESHOLD
-from refrestore.scan.cluster import Constraints, cluster_tracks
+from refrestore.profiles.profile import MATCH_MARGIN, MATCH_THRESHOLD
+from refrestore.scan.clustering import Constraints, cluster_tracks
 from refrestore.scan.samples import Sample
 from refrestore.scan.tracks import FOUNDING_SIZE, FOUNDING_WEIGHT, pool
 from refrestore.types import ImageArray, Track

@@ -27,7 +27,7 @@ from refrestore.faces.analyser import load_face_models
 from refrestore.media.pixels import display_rgb
 from refrestore.media.reader import VideoReader
 from refrestore.models.pack import load_face_pack
-from refrestore.scan.cluster import Constraints, cluster_tracks
+from refrestore.scan.clustering import Constraints, cluster_tracks
 from refrestore.types import Track
 
 SIDE = 96

@@ -46,7 +46,7 @@ from refrestore.render.crops import arcface_crops, from_uint8
 from refrestore.render.people import resolved_by
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.hull import hull_mask
+from refrestore.restore.hull_mask import hull_mask
 from refrestore.scan.photos import faces_of_pictures
 from refrestore.types import FloatArray, ImageArray, Reference
 

@@ -6,7 +6,7 @@
 PEOPLE and STRANGERS hold one folder of photos a person. Profiles are made of a few random photos of
 half of the people; the rest of their photos, the other half (strangers) and one photo of each of
 STRANGERS are matched with them. The numbers under "cosines" belong into
-`refrestore/project/profile_cosines.py`. The output keeps what it says of other packs.
+`refrestore/profiles/cosines.py`. The output keeps what it says of other packs.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from refrestore.config import RuntimeSettings
 from refrestore.faces.analyser import FaceModels, load_face_models
 from refrestore.media.stills import read_picture
 from refrestore.models.pack import load_face_pack
-from refrestore.project import Profile
-from refrestore.project.profile import MATCH_MARGIN, MATCH_THRESHOLD, likeness
-from refrestore.project.profile_calibration import TAIL, calibrated, expected_own, left_out
-from refrestore.project.profile_cosines import cosines
-from refrestore.scan.agreement import one_person
+from refrestore.profiles import Profile
+from refrestore.profiles.calibration import TAIL, calibrated, expected_own, left_out
+from refrestore.profiles.cosines import cosines
+from refrestore.profiles.profile import MATCH_MARGIN, MATCH_THRESHOLD, likeness
+from refrestore.scan.majority import one_person
 from refrestore.scan.photos import flaw
 from refrestore.types import Reference
 

@@ -26,8 +26,8 @@ from guard import Bench, spoilt
 from refrestore.config import RuntimeSettings
 from refrestore.evaluate.tape import TAPES, Tape
 from refrestore.media.stills import pictures_in
-from refrestore.project import Profile
-from refrestore.render.picture import restore_picture
+from refrestore.profiles import Profile
+from refrestore.render.still import restore_picture
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.scan.photos import faces_of_pictures
 from refrestore.types import FloatArray, Reference

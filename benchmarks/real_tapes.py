@@ -31,8 +31,9 @@ from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import VideoInfo, probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.stills import pictures_in
-from refrestore.project import Profile, Project
-from refrestore.project.film import project_film
+from refrestore.profiles import Profile
+from refrestore.project import Project
+from refrestore.project.opened_film import project_film
 from refrestore.render.toolbox import open_toolbox
 from refrestore.scan.photos import faces_of_pictures
 from refrestore.scan.recognise import recognised

@@ -19,10 +19,10 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from refrestore.config import RuntimeSettings
-from refrestore.engine.demo import scan_demo
+from refrestore.evaluate.demo.show import scan_demo
 from refrestore.project import Project
+from refrestore.review.review_settings import ReviewSettings
 from refrestore.review.server import prepared
-from refrestore.review.settings import ReviewSettings
 
 SIZE = {"width": 1280, "height": 800}
 QUALITY = 82

@@ -38,10 +38,10 @@ from refrestore.faces.analyser import FaceModels, load_face_models
 from refrestore.media.pixels import display_rgb
 from refrestore.media.reader import VideoReader
 from refrestore.models.pack import load_face_pack
-from refrestore.project.profile_cosines import cosines
+from refrestore.profiles.cosines import cosines
 from refrestore.project.suggestions import likely_impurities, likely_merges
 from refrestore.scan.association import overlap
-from refrestore.scan.cluster import Constraints, cluster_tracks
+from refrestore.scan.clustering import Constraints, cluster_tracks
 from refrestore.scan.samples import Sample
 from refrestore.scan.tracks import pool
 from refrestore.types import Track

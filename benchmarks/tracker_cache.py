@@ -27,7 +27,7 @@ from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.scan.follow import Follower
-from refrestore.scan.picture import Picture
+from refrestore.scan.frame_forms import Picture
 from refrestore.scan.shots import CutDetector
 from refrestore.scan.tracks import finish_shot
 from refrestore.types import Faces, Frame, ImageArray

@@ -28,14 +28,15 @@ if TYPE_CHECKING:
         ScanSettings,
     )
     from refrestore.engine.local import render as render_project
-    from refrestore.engine.pictures import restore_pictures
     from refrestore.engine.run import run
-    from refrestore.engine.scan import scan as scan_video
+    from refrestore.engine.still_files import restore_pictures
+    from refrestore.engine.whole_scan import scan as scan_video
     from refrestore.errors import RefrestoreError
     from refrestore.moment import parse_moment
-    from refrestore.project import Profile, ProfileStore, Project
-    from refrestore.render.picture import restore_picture
+    from refrestore.profiles import Profile, ProfileStore
+    from refrestore.project import Project
     from refrestore.render.preview import preview
+    from refrestore.render.still import restore_picture
     from refrestore.render.toolbox import open_toolbox
     from refrestore.scan.build import build_profile, update_profile
     from refrestore.types import Faces, Identity, Reference, Track
@@ -46,8 +47,8 @@ _HOMES = {
     "EngineSettings": "config",
     "Faces": "types",
     "Identity": "types",
-    "Profile": "project",
-    "ProfileStore": "project",
+    "Profile": "profiles",
+    "ProfileStore": "profiles",
     "Project": "project",
     "Reference": "types",
     "RefrestoreError": "errors",
@@ -60,10 +61,10 @@ _HOMES = {
     "parse_moment": "moment",
     "preview": "render.preview",
     "render_project": "engine.local:render",
-    "restore_picture": "render.picture",
-    "restore_pictures": "engine.pictures",
+    "restore_picture": "render.still",
+    "restore_pictures": "engine.still_files",
     "run": "engine.run",
-    "scan_video": "engine.scan:scan",
+    "scan_video": "engine.whole_scan:scan",
     "tune_profile": "adapt.tune",
     "update_profile": "scan.build",
 }

@@ -16,11 +16,11 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.adapt.likeness import Likeness
-from refrestore.adapt.samples import Sample
+from refrestore.adapt.training_samples import Sample
 from refrestore.errors import Stopped
 from refrestore.restore.adapter import Adapter, Tuning
 from refrestore.restore.fusion import FusionNetwork
-from refrestore.restore.thought import Thought
+from refrestore.restore.fusion_types import Thought
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import torch
 
 from refrestore.adapt.learn import Course, Losses, drawn, learn
 from refrestore.adapt.likeness import Likeness, aligned_faces
-from refrestore.adapt.samples import (
+from refrestore.adapt.training_samples import (
     FAR,
     NEAR,
     Maker,
@@ -28,7 +28,7 @@ from refrestore.faces.recogniser import Recogniser
 from refrestore.models.catalogue import file_digest
 from refrestore.models.pack import load_face_pack
 from refrestore.models.runtime import available_cpus
-from refrestore.project import Profile, ProfileStore
+from refrestore.profiles import Profile, ProfileStore
 from refrestore.render.crops import to_uint8
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.adapter import Adapter, Tuning

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from refrestore.adapt.samples import FAR, NEAR, spoilt
+from refrestore.adapt.training_samples import FAR, NEAR, spoilt
 from refrestore.evaluate.metrics import psnr
 from refrestore.faces.hull import hull_polygon
 from refrestore.render.crops import arcface_crops, from_uint8, to_uint8

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from refrestore.errors import BatchError, DiskError
+from refrestore.file_names import readable_name
 from refrestore.media.files import disk_error
-from refrestore.names import readable_name
 from refrestore.plain_file import check_plain
-from refrestore.project.folder import PRIVATE_FILE
 from refrestore.project.opening import BUSY_SECONDS, is_of_disk
+from refrestore.storage.private import PRIVATE_FILE
 
 APPLICATION_ID = 0x72665271
 """"rfRq", in the file's header."""

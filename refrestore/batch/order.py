@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from refrestore.errors import BatchError
-from refrestore.names import readable_name
+from refrestore.file_names import readable_name
 from refrestore.presets import Values
 
 

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from refrestore.errors import BatchError, DiskError
-from refrestore.names import readable_name
-from refrestore.project.lock import FileLock
+from refrestore.file_names import readable_name
 from refrestore.project.scanning import now
+from refrestore.storage.lock import FileLock
 
 from .database import QueueFile
-from .film import Film, Json, State, Step
 from .order import Entry, Order, check_apart
+from .queued_film import Film, Json, State, Step
 
 MOST_RUNNERS = 256
 """Processes that may work on one queue."""

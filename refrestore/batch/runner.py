@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from refrestore.errors import BatchError, Kept, RefrestoreError, kept_if_broken_off
-from refrestore.names import readable_name
+from refrestore.file_names import readable_name
 from refrestore.types import Announce, ProgressCallback
 
-from .film import Film, Json, Step
 from .queue import Queue
+from .queued_film import Film, Json, Step
 
 NOTED_EVERY = 0.5
 """Seconds between two notes in the queue of how far a film is."""

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from refrestore.engine.plan import PROJECT_SUFFIX, output_name
+from refrestore.engine.destinations import PROJECT_SUFFIX, output_name
 from refrestore.errors import BatchError, UsageError
+from refrestore.file_names import readable_name
 from refrestore.media.files import check_file
-from refrestore.names import readable_name
 from refrestore.presets import film_settings
 
-from .film import Film
 from .order import Entry, Order, check_apart
 from .queue import Queue
+from .queued_film import Film
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mxf", ".avi", ".mpg", ".mpeg", ".m2v", ".mpe"}

@@ -14,8 +14,8 @@ from refrestore import __version__
 from refrestore.media.files import write_file
 from refrestore.plain_text import json_text, plain
 
-from .film import STATES, Film, Json
 from .queue import Queue
+from .queued_film import STATES, Film, Json
 
 
 def summary_of(queue: Queue) -> Json:

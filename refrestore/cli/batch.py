@@ -15,11 +15,11 @@ from refrestore.plain_text import counted
 from . import options
 from .output import print_json, print_line, print_note
 from .progress import progress_reporter
-from .table import print_table
+from .tables import print_table
 
 if TYPE_CHECKING:
-    from refrestore.batch.film import Film
     from refrestore.batch.queue import Queue
+    from refrestore.batch.queued_film import Film
     from refrestore.batch.sources import Newcomers
 
 app = typer.Typer(
@@ -185,11 +185,11 @@ def run(
     json: options.Json = False,
 ) -> None:
     """Scan and render the films of a queue; goes on where it was stopped, each film once."""
+    from refrestore.batch.film_work import FilmWork
     from refrestore.batch.queue import Queue
     from refrestore.batch.runner import FilmsFailedError, Runner
     from refrestore.batch.sources import Newcomers
     from refrestore.batch.summary import write_summary
-    from refrestore.batch.work import FilmWork
     from refrestore.engine.crew import crew_of
 
     cluster = options.engine_settings(engine, ray_address, workers)

@@ -11,7 +11,7 @@ from . import options
 from .output import print_json, print_line
 from .progress import progress_reporter
 from .run import counted_faces
-from .table import print_table
+from .tables import print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +28,7 @@ def demo(
     json: options.Json = False,
 ) -> None:
     """Make a film, find its people, restore it and show what changed."""
-    from refrestore.engine.demo import restore_demo, scan_demo
+    from refrestore.evaluate.demo.show import restore_demo, scan_demo
 
     runtime = options.runtime_settings(device, "lite", models_dir, None, threads)
     with progress_reporter(progress) as report:

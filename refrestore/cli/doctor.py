@@ -6,7 +6,7 @@ import typer
 
 from . import options
 from .output import print_json
-from .table import print_table
+from .tables import print_table
 
 
 def register(app: typer.Typer) -> None:

@@ -77,8 +77,8 @@ def evaluate(
     sharp face are made of both, and restored from albums. Writes evaluation.json, .md and
     .html, and comparison.mp4 for films.
     """
-    from refrestore.engine.evaluation import EvaluationSettings
-    from refrestore.engine.evaluation import evaluate as run
+    from refrestore.evaluate.evaluation import evaluate as run
+    from refrestore.evaluate.settings import EvaluationSettings
 
     given = {
         "stills": stills or (),

@@ -43,7 +43,7 @@ def image(
     json: options.Json = False,
 ) -> None:
     """Restore faces of still pictures from a person's profile."""
-    from refrestore.engine.pictures import restore_pictures
+    from refrestore.engine.still_files import restore_pictures
 
     if (profile is None) != no_references:
         raise UsageError("Say whose face it is with --profile NAME, or give --no-references.")

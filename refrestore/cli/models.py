@@ -11,7 +11,7 @@ from refrestore.models import FileStatus, ModelStore
 from . import options
 from .output import print_json, print_line, print_note
 from .progress import progress_reporter
-from .table import print_table
+from .tables import print_table
 
 app = typer.Typer(help="Model files: list, download, verify.", no_args_is_help=True)
 

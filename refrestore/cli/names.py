@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from refrestore.errors import DiskError, MediaError, RefrestoreError, UsageError
-from refrestore.names import PATH_ERRORS, is_utf8, readable_name
+from refrestore.file_names import PATH_ERRORS, is_utf8, readable_name
 
 MEDIA_OPTIONS = ("--video", "--photos")
 """Options that name something to be read; all others name places, people or models."""

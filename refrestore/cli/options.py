@@ -26,7 +26,8 @@ from .parse import parse_batch, parse_bitrate, parse_time
 from .progress import ProgressMode
 
 if TYPE_CHECKING:
-    from refrestore.project import Profile, Project
+    from refrestore.profiles import Profile
+    from refrestore.project import Project
 
 ProjectFolder = Annotated[
     Path, typer.Option("--project", "-p", help="Project folder (made by `refrestore scan`).")
@@ -298,7 +299,7 @@ def load_profiles(settings: RuntimeSettings, names: Sequence[str]) -> list[Profi
     ProfileError
         If one is missing or damaged.
     """
-    from refrestore.project import ProfileStore
+    from refrestore.profiles import ProfileStore
 
     store = ProfileStore(profiles_directory(settings))
     return [store.load(name) for name in names]

@@ -10,7 +10,7 @@ from refrestore.presets import load_preset, preset_names
 
 from . import options
 from .output import print_json, print_line
-from .table import print_table
+from .tables import print_table
 
 
 def register(app: typer.Typer) -> None:

@@ -26,13 +26,14 @@ from .profile_words import (
     tell_refused,
 )
 from .progress import progress_reporter
-from .table import print_table
+from .tables import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from refrestore.config import RuntimeSettings
-    from refrestore.project import ProfileStore, Project
+    from refrestore.profiles import ProfileStore
+    from refrestore.project import Project
     from refrestore.scan.photos import Rejected
 
 app = typer.Typer(help="Build, look at and exchange profiles of people.", no_args_is_help=True)
@@ -321,7 +322,7 @@ def export_profile(
     json: options.Json = False,
 ) -> None:
     """Write a profile as one file."""
-    from refrestore.project.profile_archive import SUFFIX
+    from refrestore.profiles.archive import SUFFIX
 
     path = _store(profiles_dir).export_file(name, output or Path(f"{name}{SUFFIX}"))
     if json:
@@ -355,7 +356,7 @@ def _build_album(
     progress: options.Progress,
     json: bool,
 ) -> None:
-    from refrestore.project import ProfileStore
+    from refrestore.profiles import ProfileStore
     from refrestore.scan.album import build_from_album
 
     with progress_reporter(progress) as report:
@@ -371,7 +372,7 @@ def _build_album(
 
 
 def _store(profiles_dir: Path | None) -> ProfileStore:
-    from refrestore.project import ProfileStore
+    from refrestore.profiles import ProfileStore
 
     return ProfileStore(profiles_directory(options.runtime_settings(profiles_dir=profiles_dir)))
 

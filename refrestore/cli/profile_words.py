@@ -12,7 +12,7 @@ from .output import print_json, print_line
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from refrestore.project import Match, Profile, ProfileStore
+    from refrestore.profiles import Match, Profile, ProfileStore
     from refrestore.scan.album import AlbumProfiles
     from refrestore.scan.build import Built
     from refrestore.scan.photos import Rejected

@@ -56,8 +56,8 @@ def review(
 ) -> None:
     """Look at the people of a project in the browser, correct them, preview and render."""
     try:
+        from refrestore.review.review_settings import ReviewSettings
         from refrestore.review.server import serve
-        from refrestore.review.settings import ReviewSettings
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("fastapi", "uvicorn", "starlette"):
             raise

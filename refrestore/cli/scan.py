@@ -44,7 +44,7 @@ def scan(
     """Pass 1: find who is in a video and the close-ups to restore them from."""
     from dataclasses import asdict
 
-    from refrestore.engine.scan import scan as scan_video
+    from refrestore.engine.whole_scan import scan as scan_video
     from refrestore.project import Project
     from refrestore.scan.recognise import match_identities
 

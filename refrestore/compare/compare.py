@@ -10,8 +10,8 @@ from typing import Literal
 import av
 
 from refrestore.compare.faces import FaceGrid
-from refrestore.compare.films import Films, open_films
 from refrestore.compare.layouts import Layout, SideBySide, Split
+from refrestore.compare.pairs import Films, open_films
 from refrestore.config import EncoderSettings, RuntimeSettings, ScanSettings
 from refrestore.errors import DiskError, UsageError
 from refrestore.media.colour import LIMITED, matrix_for
@@ -22,9 +22,9 @@ from refrestore.media.segments import SegmentWriter
 from refrestore.media.source import open_source
 from refrestore.moment import Moment
 from refrestore.project import Project
-from refrestore.project.film import project_film
-from refrestore.project.workplace import OutputPlace
+from refrestore.project.opened_film import project_film
 from refrestore.scan.scan import scan
+from refrestore.storage.workplace import OutputPlace
 from refrestore.types import Announce, Geometry, ImageArray, ProgressCallback
 
 Mode = Literal["side", "split", "faces"]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from refrestore.compare.films import Films, Pair
 from refrestore.compare.layouts import AFTER, BEFORE, even
-from refrestore.compare.presence import GAP_SECONDS, Seat, presences, seat
+from refrestore.compare.on_screen import GAP_SECONDS, Seat, presences, seat
+from refrestore.compare.pairs import Films, Pair
 from refrestore.compare.text import BACKGROUND, MUTED, strip
 from refrestore.errors import UsageError
 from refrestore.faces.align import crops as cut_crops

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from refrestore.compare.films import Films, Pair
+from refrestore.compare.pairs import Films, Pair
 from refrestore.compare.text import BACKGROUND, badge, strip
 from refrestore.media.pixels import fitted_rgb
 from refrestore.types import ImageArray

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from refrestore.errors import ClusterError, UsageError
 from refrestore.models.runtime import available_cpus
-from refrestore.project.workplace import temporary_folder
+from refrestore.storage.workplace import temporary_folder
 
 EXTRA = "pip install 'refrestore[ray]'"
 

@@ -23,17 +23,18 @@ from refrestore.engine.crew import Crew, crew_of
 from refrestore.engine.task import Heard
 from refrestore.errors import kept_if_broken_off
 from refrestore.media.unchanged import Unchanged
-from refrestore.project import Profile, Project
-from refrestore.project.workplace import OutputPlace, place_of
+from refrestore.profiles import Profile
+from refrestore.project import Project
 from refrestore.render.background import open_background
-from refrestore.render.film import Notes, film_as_it_is, film_of
 from refrestore.render.frames import FrameWindow, passes_over
+from refrestore.render.output_film import Notes, film_as_it_is, film_of
 from refrestore.render.recipe import FilmRecipe, prepare
 from refrestore.render.render import RenderResult, finish
 from refrestore.render.report import SegmentRecord
-from refrestore.render.segments import Segment, SegmentFolder
+from refrestore.render.segment_folder import Segment, SegmentFolder
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.render.window import Executor, Finished, Looked, Watch, look, render_segment
+from refrestore.storage.workplace import OutputPlace, place_of
 from refrestore.types import Announce, Frame, ProgressCallback
 
 

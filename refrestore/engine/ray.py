@@ -27,8 +27,8 @@ from refrestore.models.pack import load_face_pack
 from refrestore.models.runtime import available_cpus
 from refrestore.render.recipe import FilmRecipe
 from refrestore.render.report import SegmentRecord
-from refrestore.render.segments import CONTEXT, Segment, SegmentFolder
-from refrestore.scan.picture import Picture
+from refrestore.render.segment_folder import CONTEXT, Segment, SegmentFolder
+from refrestore.scan.frame_forms import Picture
 from refrestore.scan.scan import FollowOf, Progress
 from refrestore.scan.spans import Following, Followings, Spans, joined
 from refrestore.types import IntArray

@@ -17,25 +17,26 @@ from refrestore.config import (
     ScanSettings,
 )
 from refrestore.engine.crew import Crew, crew_of
+from refrestore.engine.destinations import Plan, plan_outputs
 from refrestore.engine.local import render
-from refrestore.engine.plan import Plan, plan_outputs
-from refrestore.engine.scan import scan
 from refrestore.engine.task import Heard
+from refrestore.engine.whole_scan import scan
 from refrestore.errors import Kept, UsageError, kept_if_broken_off
+from refrestore.faces.network_id import Network
 from refrestore.media.encoder import resolve_encoder
 from refrestore.media.moments import resolve_part
 from refrestore.media.probe import VideoInfo
 from refrestore.media.source import open_source, source_notes
-from refrestore.project import Profile, Project, match
-from refrestore.project.film import project_film
-from refrestore.project.network import Network
-from refrestore.project.workplace import OutputPlace
+from refrestore.profiles import Profile, match
+from refrestore.project import Project
+from refrestore.project.opened_film import project_film
 from refrestore.render.background import Background, open_background
-from refrestore.render.export import check_export_folder
+from refrestore.render.face_export import check_export_folder
 from refrestore.render.people import clear_centroid
 from refrestore.render.render import RenderResult
 from refrestore.render.toolbox import open_toolbox
 from refrestore.scan.recognise import recognised
+from refrestore.storage.workplace import OutputPlace
 from refrestore.types import Announce, FloatArray, Identity, ProgressCallback, Reference, Shot
 
 

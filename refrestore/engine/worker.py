@@ -25,7 +25,7 @@ from refrestore.errors import DiskError, MediaError, ModelError, RefrestoreError
 from refrestore.media.files import disk_error
 from refrestore.media.probe import VideoInfo, fingerprint
 from refrestore.models.runtime import available_cpus
-from refrestore.project.workplace import temporary_folder
+from refrestore.storage.workplace import temporary_folder
 
 LIBRARIES = ("torch", "numpy", "scipy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu")
 """What computes, decodes and encodes."""
@@ -229,7 +229,7 @@ class Worker:
     def _render(self, fetch: Fetching, task: SegmentTask, piece: bytes | None) -> Rendered | Unseen:
         from refrestore.media.unchanged import Unchanged
         from refrestore.render.frames import passes_of
-        from refrestore.render.segments import Segment, SegmentFolder
+        from refrestore.render.segment_folder import Segment, SegmentFolder
         from refrestore.render.window import render_segment
 
         if self._recipe is None or self._recipe[0] != fetch.key:

@@ -1,1 +1,1 @@
-"""Degradations, metrics and benchmark films with ground truth."""
+"""How good the restorer is: material with ground truth, measures, the table, the demo film."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from refrestore.media.pixels import display_rgb
 from refrestore.media.reader import VideoReader
-from refrestore.project import Profile
+from refrestore.profiles import Profile
 from refrestore.types import ImageArray
 
 UNSHARP_SIGMA, UNSHARP_AMOUNT = 2.0, 1.0

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from refrestore.errors import DiskError, MediaError
-from refrestore.names import PATH_ERRORS, is_utf8, readable_name
+from refrestore.file_names import PATH_ERRORS, is_utf8, readable_name
 from refrestore.plain_file import check_plain
 
 

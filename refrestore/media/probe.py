@@ -17,6 +17,7 @@ from typing import Any, Literal
 import av
 
 from refrestore.errors import MediaError
+from refrestore.file_names import is_utf8, readable_name
 from refrestore.media.colour import FULL, ColorTags
 from refrestore.media.files import check_file, libav_url
 from refrestore.media.hdr import HdrMetadata, shown_differently
@@ -24,7 +25,6 @@ from refrestore.media.streams import StreamInfo, chapters_of, is_cover, stream_i
 from refrestore.media.timecode import timecode_in
 from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.moment import Timecode
-from refrestore.names import is_utf8, readable_name
 from refrestore.types import Geometry
 
 FINGERPRINT_BYTES = 1 << 20

@@ -18,8 +18,8 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from refrestore.errors import MediaError
+from refrestore.file_names import readable_name
 from refrestore.media.stills import PhotoTags, read_tags
-from refrestore.names import readable_name
 from refrestore.plain_file import is_plain
 
 Box = tuple[float, float, float, float]

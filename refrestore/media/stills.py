@@ -16,9 +16,9 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from refrestore.errors import MediaError, UsageError
+from refrestore.file_names import readable_name
 from refrestore.media.failures import writing
 from refrestore.media.files import check_file, publish
-from refrestore.names import readable_name
 from refrestore.types import ImageArray
 
 MAX_PIXELS = 160_000_000

@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 
 from refrestore.config import Container, EncoderSettings, RenderSettings, ScanSettings, Settings
 from refrestore.errors import UsageError
-from refrestore.names import readable_name
+from refrestore.file_names import readable_name
 from refrestore.plain_file import read_plain
 
 if sys.version_info >= (3, 11):

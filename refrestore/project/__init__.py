@@ -1,6 +1,6 @@
-"""The project folder and the profiles.
+"""The project folder: what a scan found, and what the user decided.
 
-Each name is loaded when it is first used: who lists people needs none of what profiles need.
+Each name is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from .close_ups import CloseUp
     from .decisions import Unresolved
     from .edits import Edit
-    from .profile import Match, Profile, match
-    from .profile_store import ProfileStore
     from .project import Project, ScanInfo
     from .scanning import ScanWriter
     from .timing import Timeline
@@ -22,31 +20,23 @@ if TYPE_CHECKING:
 _HOMES = {
     "CloseUp": "close_ups",
     "Edit": "edits",
-    "Match": "profile",
-    "Profile": "profile",
-    "ProfileStore": "profile_store",
     "Project": "project",
     "ScanInfo": "project",
     "ScanWriter": "scanning",
     "Timeline": "timing",
     "Unresolved": "decisions",
     "VideoSource": "video",
-    "match": "profile",
 }
 
 __all__ = [
     "CloseUp",
     "Edit",
-    "Match",
-    "Profile",
-    "ProfileStore",
     "Project",
     "ScanInfo",
     "ScanWriter",
     "Timeline",
     "Unresolved",
     "VideoSource",
-    "match",
 ]
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from refrestore.errors import ProjectError
+from refrestore.storage.images import read_crop, read_image
 
+from .checked_rows import TABLES, meta_number, read_row
 from .damage import DamageError
 from .database import SCHEMA_VERSION
 from .edits import LOG_ACTIONS, follow
-from .entries import Said, unpack_entry
-from .files import read_crop, read_image
+from .log_entries import Said, unpack_entry
 from .opening import APPLICATION_ID
-from .rows import TABLES, meta_number, read_row
 from .salvage import Row, Salvage
 from .scanning import THUMBNAILS, now, scan_folder
 from .video import unpack_video

@@ -14,11 +14,11 @@ from typing import Any
 
 from refrestore.errors import DiskError, ProjectError
 from refrestore.media.files import disk_error
+from refrestore.storage.private import PRIVATE_FILE
 
+from .checked_rows import meta_number, read_row
 from .damage import DamageError, damaged
-from .folder import PRIVATE_FILE
 from .opening import APPLICATION_ID, BUSY_SECONDS, connect, in_memory, is_of_disk
-from .rows import meta_number, read_row
 
 SCHEMA_VERSION = 3
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from refrestore.errors import ProjectError
 from refrestore.media.files import write_file
+from refrestore.storage.images import encode_jpeg, encode_png
 from refrestore.types import Faces, ImageArray, Reference, Track
 
-from .files import encode_jpeg, encode_png
 from .presence import covered
 from .project import Project
 from .scanning import CROPS, scan_folder, thumbnail_path

@@ -12,17 +12,14 @@ from pathlib import Path
 
 from refrestore.errors import ProjectError
 from refrestore.media.files import disk_error
-
-from .lock import FileLock
+from refrestore.storage.lock import FileLock
+from refrestore.storage.private import PRIVATE_FOLDER
 
 FILE = "project.sqlite"
 LOCK = "scan.lock"
 SCANS = "scans"
 PARTIAL = f".{FILE}.partial"
 """A database while it is made; it gets its name when it is whole."""
-
-PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
-"""Modes of what is new on POSIX: a project holds faces and names, which are nobody else's."""
 
 SPOOL = ".candidates-"
 """Prefix of the folder in which a scan keeps close-ups until it knows whose they are."""

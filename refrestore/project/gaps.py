@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from refrestore.errors import ProfileError
 from refrestore.faces.eyes import SHUT, eye_openness, open_level
 from refrestore.faces.hull import hull_polygon
+from refrestore.profiles.store import ProfileStore
 from refrestore.types import FloatArray, Identity, Reference
 
-from .profile_store import ProfileStore
 from .project import Project
 from .timing import Timeline
 

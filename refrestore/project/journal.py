@@ -22,7 +22,7 @@ from .edits import (
     ResolvedEdit,
     standing,
 )
-from .entries import edit_of, pack_edit, pack_turn, unpack_entry
+from .log_entries import edit_of, pack_edit, pack_turn, unpack_entry
 from .scanning import now
 
 

@@ -25,20 +25,20 @@ import numpy as np
 
 from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
+from refrestore.faces.network_id import Network
 from refrestore.media.entries import Entries
 from refrestore.media.files import publish
 from refrestore.media.treatment import UNTREATED, Treatment
+from refrestore.storage.images import read_crop, read_image
+from refrestore.storage.lock import FileLock
 from refrestore.types import Faces, ImageArray, Reference, Shot, Track
 
 from . import columns
 from .close_ups import CloseUpDecisions
 from .damage import damaged
 from .database import Database
-from .files import read_crop, read_image
 from .folder import FILE, LOCK, PARTIAL, making
 from .journal import Journal
-from .lock import FileLock
-from .network import Network
 from .scanning import (
     ScanWriter,
     leftovers,

@@ -17,14 +17,14 @@ from typing import Any
 from refrestore.errors import DiskError, ProjectError, RefrestoreError
 from refrestore.media.files import disk_error, publish
 from refrestore.plain_text import counted
+from refrestore.storage.lock import FileLock
 
 from .assess import Assessment, Problem, assess
+from .checked_rows import TABLES
 from .database import SCANNED_TABLES, SCHEMA_VERSION, Database
 from .folder import FILE, LOCK, PARTIAL, SPOOL
-from .lock import FileLock
 from .opening import connect, copy_database, is_of_disk, write_ahead_log
 from .project import Project
-from .rows import TABLES
 from .salvage import Salvage, renew_first_page
 from .video import VideoSource, pack_video, unpack_video
 

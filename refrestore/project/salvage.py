@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .checked_rows import TABLES
 from .database import Database
-from .rows import TABLES
 
 Row = dict[str, Any]
 """A row as it is stored, by column: nothing in it is checked."""

@@ -22,18 +22,18 @@ import numpy as np
 
 from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
+from refrestore.faces.network_id import Network
 from refrestore.media.files import disk_error, write_file
 from refrestore.media.treatment import UNTREATED, Treatment
+from refrestore.storage.images import encode_jpeg, encode_png
+from refrestore.storage.lock import FileLock
 from refrestore.types import Faces, FloatArray, ImageArray, IntArray, Reference, Shot, Track
 
 from .anchors import mark, resolve
 from .columns import pack_vector
 from .database import SCANNED_TABLES, Database
 from .edits import Mark
-from .files import encode_jpeg, encode_png
 from .folder import LOCK, SCANS, SPOOL
-from .lock import FileLock
-from .network import Network
 from .presence import covered
 from .storing import copy_reference, store_reference, store_track
 from .times import TIMES, pack_times

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from refrestore.profiles.cosines import cosines
 from refrestore.types import EMBEDDING_SIZE, DoubleArray, Track
 
 from .apart import differ
 from .presence import meeting
-from .profile_cosines import cosines
 from .project import Project
 
 LEAD = 0.05

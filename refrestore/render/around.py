@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from torch import Tensor, stack
 
-from refrestore.render.work import Work
+from refrestore.render.face_table import Work
 from refrestore.restore import burst
 from refrestore.types import IntArray
 

@@ -27,7 +27,7 @@ from refrestore.media.patch import Patch
 from refrestore.media.probe import VideoInfo
 from refrestore.models.catalogue import file_digest
 from refrestore.models.runtime import torch_device, torch_dtype
-from refrestore.render.painted import Painted
+from refrestore.render.segment_result import Painted
 from refrestore.restore.weights import read_tensors, why
 from refrestore.types import FloatArray, Frame
 

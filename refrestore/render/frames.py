@@ -13,7 +13,7 @@ from typing import NamedTuple
 from refrestore.media.entries import Entries
 from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import VideoReader, frame_bytes
-from refrestore.render.segments import CONTEXT
+from refrestore.render.segment_folder import CONTEXT
 from refrestore.types import Announce, Frame
 
 READ_ON = Fraction(5)

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from refrestore.errors import ProfileError
-from refrestore.project import Profile, Project
-from refrestore.project.network import Network
+from refrestore.faces.network_id import Network
+from refrestore.profiles import Profile
+from refrestore.profiles.cosines import cosines
+from refrestore.profiles.profile import statistics
+from refrestore.profiles.reembed import Embedder, embedded_again, seen_by
+from refrestore.project import Project
 from refrestore.project.pooling import pool_tracks
-from refrestore.project.profile import statistics
-from refrestore.project.profile_cosines import cosines
-from refrestore.project.profile_network import Embedder, embedded_again, seen_by
 from refrestore.render.need import references_resolve
 from refrestore.render.rivals import Rivals, find_astray, find_rivals
 from refrestore.restore.adapter import Adapter, usable

@@ -18,14 +18,15 @@ from refrestore.media.moments import no_such_moment, resolve_moment
 from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import VideoInfo
 from refrestore.moment import Moment
-from refrestore.project import Profile, Project
-from refrestore.project.film import as_scanned, probed_film
+from refrestore.profiles import Profile
+from refrestore.project import Project
+from refrestore.project.opened_film import as_scanned, probed_film
 from refrestore.render.background import open_background
 from refrestore.render.frames import passes_of
 from refrestore.render.people import People, gather_people
 from refrestore.render.plan import Reason, TrackPlan
 from refrestore.render.recipe import read_recipe
-from refrestore.render.segments import CONTEXT
+from refrestore.render.segment_folder import CONTEXT
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.render.window import render_window
 from refrestore.types import Announce, Frame, Geometry, ImageArray, ProgressCallback

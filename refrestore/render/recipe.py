@@ -19,15 +19,16 @@ from refrestore.media.encoder import Encoder, resolve_encoder
 from refrestore.media.entries import Entries
 from refrestore.media.moments import Part, film_length, frame_at, resolve_part
 from refrestore.media.probe import VideoInfo
-from refrestore.project import Profile, Project
-from refrestore.project.film import project_film
-from refrestore.project.profile_cosines import cosines
+from refrestore.profiles import Profile
+from refrestore.profiles.cosines import cosines
+from refrestore.project import Project
+from refrestore.project.opened_film import project_film
 from refrestore.project.timing import Timeline
-from refrestore.render.export import FaceExport, check_export_folder, plans_within
+from refrestore.render.face_export import FaceExport, check_export_folder, plans_within
 from refrestore.render.people import People, gather_people
 from refrestore.render.plan import TrackPlan, plan_tracks
 from refrestore.render.refine import Tools
-from refrestore.render.segments import Segment, digest, split
+from refrestore.render.segment_folder import Segment, digest, split
 from refrestore.render.toolbox import Toolbox
 from refrestore.render.wanted import wanted_of
 from refrestore.types import Shot

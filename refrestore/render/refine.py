@@ -19,14 +19,14 @@ from refrestore.faces.align import compose, invert, transform
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.landmarker import MESH_SIZE
 from refrestore.media.tensors import FrameTensor, crops
-from refrestore.project.profile_cosines import Cosines, cosines
-from refrestore.render.afar import shrunk_cosines, shrunk_embeddings, unreadable
+from refrestore.profiles.cosines import Cosines, cosines
 from refrestore.render.around import Around
 from refrestore.render.believed import for_references, put_right
 from refrestore.render.crops import arcface_crops, bytes_of, storage_to_square
+from refrestore.render.face_table import Work
+from refrestore.render.low_resolution import shrunk_cosines, shrunk_embeddings, unreadable
 from refrestore.render.rivals import Rivals
 from refrestore.render.switches import ALL_ON, Switches
-from refrestore.render.work import Work
 from refrestore.restore import burst
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.guard import (

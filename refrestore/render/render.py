@@ -11,12 +11,12 @@ from refrestore import __version__
 from refrestore.errors import kept_if_broken_off
 from refrestore.media.encoder import Encoder
 from refrestore.media.source import source_notes
-from refrestore.render.export import plans_within
-from refrestore.render.exported import publish_faces
-from refrestore.render.film import Film, Notes
+from refrestore.render.face_export import plans_within
+from refrestore.render.output_film import Film, Notes
+from refrestore.render.publish_faces import publish_faces
 from refrestore.render.recipe import FilmRecipe
 from refrestore.render.report import SegmentRecord, summarise, write_report
-from refrestore.render.segments import SegmentFolder
+from refrestore.render.segment_folder import SegmentFolder
 from refrestore.render.toolbox import GFPGAN_STAGE
 
 

@@ -8,10 +8,10 @@ from itertools import combinations
 
 import numpy as np
 
+from refrestore.profiles.cosines import cosines
 from refrestore.project import Project
 from refrestore.project.apart import differ
 from refrestore.project.presence import meeting
-from refrestore.project.profile_cosines import cosines
 from refrestore.project.suggestions import likely_impurities, likely_merges
 from refrestore.restore.bank import ReferenceBank
 from refrestore.types import EMBEDDING_SIZE, FloatArray, Identity, IntArray, Track

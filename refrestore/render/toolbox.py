@@ -13,13 +13,13 @@ import torch
 from refrestore.config import RuntimeSettings
 from refrestore.faces.align import CROP_SIZE
 from refrestore.faces.analyser import FaceModels, load_face_models
+from refrestore.faces.network_id import Network
 from refrestore.models.catalogue import file_digest
 from refrestore.models.pack import Pack, load_pack
 from refrestore.models.runtime import available_cpus, torch_device, torch_dtype
-from refrestore.project import Profile
-from refrestore.project.network import Network
-from refrestore.project.profile_network import seen_by
-from refrestore.render.afar import centroid_from_afar
+from refrestore.profiles import Profile
+from refrestore.profiles.reembed import seen_by
+from refrestore.render.low_resolution import centroid_from_afar
 from refrestore.render.people import Eyes
 from refrestore.render.switches import ALL_ON, Switches
 from refrestore.restore.fusion import load_fusion

@@ -26,15 +26,15 @@ from refrestore.media.reader import frame_bytes, queue_size
 from refrestore.media.segments import SegmentWriter
 from refrestore.media.unchanged import Unchanged
 from refrestore.render.background import Background
+from refrestore.render.face_table import Work, gather
 from refrestore.render.frames import HELD_BYTES, FrameWindow, Passes, passes_of
-from refrestore.render.paint import paint, reach_of
-from refrestore.render.painted import Account, Painted, Witness
 from refrestore.render.recipe import FilmRecipe, Recipe
 from refrestore.render.refine import Refined, Tools, refine
 from refrestore.render.report import SegmentRecord
-from refrestore.render.segments import CONTEXT, Segment, SegmentFolder
+from refrestore.render.restore_segment import paint, reach_of
+from refrestore.render.segment_folder import CONTEXT, Segment, SegmentFolder
+from refrestore.render.segment_result import Account, Painted, Witness
 from refrestore.render.toolbox import Toolbox
-from refrestore.render.work import Work, gather
 from refrestore.restore.guard import Choice
 from refrestore.types import Frame
 

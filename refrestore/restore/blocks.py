@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.restore.colour import luma_of, shrunk, stretch
+from refrestore.restore.light import luma_of, shrunk, stretch
 
 CELL = 4
 """Pixels of the working picture per cell of the feature maps: 8 of the 512-px crop."""

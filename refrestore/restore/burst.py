@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.media.tensors import sent
-from refrestore.restore.colour import luma_of, shrunk, stretch
 from refrestore.restore.flow import flow
+from refrestore.restore.light import luma_of, shrunk, stretch
 from refrestore.restore.steady import CELLS, at_side
 from refrestore.restore.warp import warp
 from refrestore.types import DoubleArray, FloatArray

@@ -18,7 +18,7 @@ from torch import Tensor
 from refrestore.faces.align import invert, scale_of, transform
 from refrestore.media.patch import Patch, changes
 from refrestore.media.tensors import parts, sent
-from refrestore.restore.hull import hull_mask
+from refrestore.restore.hull_mask import hull_mask
 from refrestore.restore.resize import resized
 from refrestore.restore.restorer import HULL_GROWTH, grown
 from refrestore.types import DoubleArray, FloatArray, ImageArray, IntArray

@@ -44,7 +44,8 @@ from refrestore.restore.blocks import (
     without_cells,
     zeroed,
 )
-from refrestore.restore.colour import (
+from refrestore.restore.fusion_types import Fused, Seen, Thought
+from refrestore.restore.light import (
     collapse,
     enlarge,
     luma_of,
@@ -54,7 +55,6 @@ from refrestore.restore.colour import (
     stretch,
 )
 from refrestore.restore.register import register
-from refrestore.restore.thought import Fused, Seen, Thought
 from refrestore.restore.warp import warp
 from refrestore.restore.weights import load_weights, save_weights
 

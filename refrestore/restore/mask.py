@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the field's name for it
 from torch import Tensor, nn
 
-from refrestore.restore.hull import hull_mask
+from refrestore.restore.hull_mask import hull_mask
 from refrestore.restore.weights import load_weights, save_weights
 
 MASK_SIZE = 128

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.restore.colour import shrunk, stretch
+from refrestore.restore.light import shrunk, stretch
 
 STEPS = 6
 SMOOTHING = (3, 3, 2, 2, 1, 1)

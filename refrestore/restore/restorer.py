@@ -16,10 +16,10 @@ from torch.nn import functional as F  # noqa: N812
 
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
-from refrestore.restore.colour import as_tinted, collapse, pyramid
 from refrestore.restore.fusion import FusionNetwork, missing_octaves
 from refrestore.restore.gfpgan import Descriptor
-from refrestore.restore.hull import hull_mask
+from refrestore.restore.hull_mask import hull_mask
+from refrestore.restore.light import as_tinted, collapse, pyramid
 from refrestore.restore.mask import FaceMask
 from refrestore.restore.select import select
 from refrestore.restore.warp import displacement

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.media.tensors import parts
-from refrestore.restore.colour import luma_of, stretch
 from refrestore.restore.flow import flow
+from refrestore.restore.light import luma_of, stretch
 from refrestore.restore.warp import warp
 from refrestore.types import FloatArray, IntArray
 

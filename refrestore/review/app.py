@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from refrestore.errors import RefrestoreError
 
 from .desk import Desk
-from .failures import explain
-from .files import PageFiles
-from .place import Place
+from .page_files import PageFiles
+from .page_state import Place
+from .refusals import explain
 from .routes_drawing import drawing_routes
 from .routes_editing import editing_routes
 from .routes_jobs import job_routes

@@ -9,10 +9,10 @@ from urllib.parse import quote
 from refrestore.project import CloseUp
 from refrestore.types import Identity, Track
 
-from .found import Found
-from .pictures import COVER
+from .profile_index import Shelved
 from .reading import Likely, Reader, View
-from .shelf import Shelved
+from .scan_cache import Found
+from .thumbnails import COVER
 
 Json = dict[str, Any]
 

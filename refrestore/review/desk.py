@@ -6,13 +6,13 @@ import threading
 from collections import Counter, OrderedDict
 from contextlib import ExitStack
 
-from refrestore.batch.film import Film, State
 from refrestore.batch.queue import Queue
+from refrestore.batch.queued_film import Film, State
 from refrestore.errors import BatchError
 from refrestore.project import Project
 
-from .place import Place, QueuedFilm
-from .settings import ReviewSettings
+from .page_state import Place, QueuedFilm
+from .review_settings import ReviewSettings
 
 MOST_SHOWN = 500
 """Films that the page lists."""

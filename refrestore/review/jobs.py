@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from refrestore.errors import RefrestoreError, kept_notes
 from refrestore.project.scanning import now
-from refrestore.project.workplace import temporary_folder
+from refrestore.storage.workplace import temporary_folder
 
-from .failures import ConflictError, NotFoundError
+from .refusals import ConflictError, NotFoundError
 
 Kind = Literal["preview", "loop", "draw", "render"]
 

@@ -10,15 +10,16 @@ from functools import cached_property
 
 import numpy as np
 
-from refrestore.project import CloseUp, Match, Project
+from refrestore.profiles import Match
+from refrestore.project import CloseUp, Project
 from refrestore.project.gaps import find_gaps
 from refrestore.project.pooling import pool_tracks
 from refrestore.project.suggestions import Suggestions, suggest
 from refrestore.render.wanted import photos_wanted
 from refrestore.types import FloatArray, Identity, Track
 
-from .found import Found
-from .shelf import Shelf, Shelved
+from .profile_index import Shelf, Shelved
+from .scan_cache import Found
 
 MOST_SUGGESTED = 40
 

@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from refrestore.media.moments import frame_at
-from refrestore.project.film import project_film
+from refrestore.project.opened_film import project_film
 
 from .cards import Json
-from .failures import NotFoundError
-from .place import Place
+from .page_state import Place
+from .refusals import NotFoundError
 from .schemas import DrawingRequest
 
 

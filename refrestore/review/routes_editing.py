@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from .cards import Json
-from .edits import make_edits
-from .place import Place
+from .edit_requests import make_edits
+from .page_state import Place
 from .schemas import Edits, Turn
 from .words import edit_words
 

@@ -14,8 +14,8 @@ from refrestore.errors import UsageError
 
 from .cards import Json
 from .estimate import expected
-from .failures import OVERWRITE, ConflictError, NotFoundError
-from .place import Place
+from .page_state import Place
+from .refusals import OVERWRITE, ConflictError, NotFoundError
 from .routes_pictures import FOR_EVER
 from .schemas import PreviewRequest, RenderRequest
 from .security import REPORT_POLICY

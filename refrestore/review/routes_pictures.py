@@ -9,13 +9,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 
-from refrestore.project.film import project_film
+from refrestore.project.opened_film import project_film
 from refrestore.project.scanning import thumbnail_path
 
-from .failures import NotFoundError
-from .moments import moment_jpeg
-from .pictures import COVER, SIZES
-from .place import Place
+from .before import moment_jpeg
+from .page_state import Place
+from .refusals import NotFoundError
+from .thumbnails import COVER, SIZES
 
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 """Their addresses name the scan, or what they show: another picture has another address."""

@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 from refrestore.errors import UsageError
 
 from .cards import Json, profile_of
-from .failures import ConflictError, NotFoundError
-from .photos import FORMATS
-from .place import Place
+from .page_state import Place
+from .photo_desk import FORMATS
+from .refusals import ConflictError, NotFoundError
 from .schemas import SaveProfile
 
 if TYPE_CHECKING:  # torch takes seconds to import

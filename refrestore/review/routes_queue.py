@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from refrestore.batch.film import Film, State
+from refrestore.batch.queued_film import Film, State
 from refrestore.plain_text import plain
 
 from .cards import Json
 from .desk import Desk
-from .place import Place
+from .page_state import Place
 from .schemas import FilmTurn
 
 PEOPLE_SHOWN = 6

@@ -11,9 +11,9 @@ from refrestore.media.probe import probe
 from refrestore.types import Identity
 
 from .cards import Json, card, close_up_of, cover_url, thumbnail_url, track_of
-from .failures import NotFoundError
-from .place import Place
+from .page_state import Place
 from .reading import View
+from .refusals import NotFoundError
 from .words import edit_words, group_words
 
 MOST_LOGGED = 200

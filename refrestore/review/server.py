@@ -18,9 +18,9 @@ from refrestore.project import Project
 from .app import create_app, create_queue_app
 from .connections import QUEUE, BoundedServer
 from .desk import Desk
-from .place import Place
+from .page_state import Place
+from .review_settings import ReviewSettings
 from .session import Session
-from .settings import ReviewSettings
 
 _log = logging.getLogger(__name__)
 

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 from refrestore.config import EncoderSettings, RenderSettings
 from refrestore.media.files import write_file
 from refrestore.media.pixels import display_rgb
-from refrestore.project import Profile, Project
-from refrestore.project.files import encode_jpeg, encode_png
+from refrestore.profiles import Profile
+from refrestore.project import Project
+from refrestore.storage.images import encode_jpeg, encode_png
 from refrestore.types import Frame
 
 from .estimate import Measured
 from .jobs import Job
 from .loops import LoopWriter
-from .settings import ReviewSettings
-from .shelf import Shelf
+from .profile_index import Shelf
+from .review_settings import ReviewSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the page needs none of it
     from refrestore.render.preview import Preview, Previewer

@@ -9,11 +9,11 @@ from pathlib import Path
 from refrestore.config import RuntimeSettings
 from refrestore.errors import MediaError, ProfileError
 from refrestore.faces.analyser import FaceModels, load_face_models
+from refrestore.file_names import readable_name
 from refrestore.media.regions import FaceRegion, face_regions
 from refrestore.media.stills import pictures_below
-from refrestore.names import readable_name
-from refrestore.project import ProfileStore
-from refrestore.project.profile_document import check_name
+from refrestore.profiles import ProfileStore
+from refrestore.profiles.document import check_name
 from refrestore.scan.build import Built, make_profile, teach_profile
 from refrestore.scan.networks import Sight, Source
 from refrestore.scan.photos import Rejected, Tagged, faces_of_pictures, unreadable, why_none

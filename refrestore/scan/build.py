@@ -8,14 +8,12 @@ from pathlib import Path
 
 from refrestore.config import RuntimeSettings
 from refrestore.errors import ProfileError, UsageError
-from refrestore.project import Profile, ProfileStore, Project
-from refrestore.project.profile_calibration import calibrated
-from refrestore.project.profile_choice import digest
-from refrestore.project.profile_document import check_name
-from refrestore.scan.networks import Sight, Source, one_network
-from refrestore.scan.photos import Rejected
-from refrestore.scan.scan import Progress
-from refrestore.scan.sources import (
+from refrestore.profiles import Profile, ProfileStore
+from refrestore.profiles.calibration import calibrated
+from refrestore.profiles.choice import digest
+from refrestore.profiles.document import check_name
+from refrestore.project import Project
+from refrestore.scan.close_up_sources import (
     check_nearest,
     check_one_person,
     common_network,
@@ -23,6 +21,9 @@ from refrestore.scan.sources import (
     majority,
     same_as,
 )
+from refrestore.scan.networks import Sight, Source, one_network
+from refrestore.scan.photos import Rejected
+from refrestore.scan.scan import Progress
 
 
 @dataclass(frozen=True)

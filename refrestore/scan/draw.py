@@ -11,6 +11,7 @@ import numpy as np
 from refrestore.config import RuntimeSettings
 from refrestore.errors import ApartError, UsageError
 from refrestore.faces.analyser import FaceModels, load_face_models
+from refrestore.faces.network_id import Network
 from refrestore.media.moments import frame_at as first_frame_at
 from refrestore.media.moments import no_such_moment, resolve_moment, spoken
 from refrestore.media.probe import VideoInfo
@@ -19,11 +20,9 @@ from refrestore.moment import Moment
 from refrestore.project import Project
 from refrestore.project.decisions import checked_name
 from refrestore.project.drawn import DrawnTrack, add_drawn
-from refrestore.project.film import project_film
-from refrestore.project.network import Network
+from refrestore.project.opened_film import project_film
 from refrestore.project.pooling import pool_tracks
-from refrestore.project.workplace import temporary_folder
-from refrestore.scan.drawn import MIN_SCORE, BoxFollower
+from refrestore.scan.follow_drawn import MIN_SCORE, BoxFollower
 from refrestore.scan.networks import pack_network
 from refrestore.scan.picking import pick
 from refrestore.scan.references import Spool, to_reference
@@ -31,6 +30,7 @@ from refrestore.scan.scan import Progress
 from refrestore.scan.stretch import Stretch
 from refrestore.scan.tracks import ShotTrack, finish_drawn
 from refrestore.scan.view import ViewOf, load_view
+from refrestore.storage.workplace import temporary_folder
 from refrestore.types import Identity, Reference, Shot
 
 Box = tuple[float, float, float, float]

@@ -22,9 +22,9 @@ from refrestore.scan.association import (
     overlap,
     without_returned,
 )
-from refrestore.scan.closeups import keep_best
+from refrestore.scan.cut_close_ups import keep_best
 from refrestore.scan.followed import Followed, Row, moved
-from refrestore.scan.picture import Picture
+from refrestore.scan.frame_forms import Picture
 from refrestore.scan.smoothing import interpolate
 from refrestore.types import DoubleArray, Faces, FloatArray
 

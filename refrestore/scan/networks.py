@@ -10,12 +10,12 @@ import numpy as np
 
 from refrestore.config import RuntimeSettings
 from refrestore.errors import ProfileError
+from refrestore.faces.network_id import Network
 from refrestore.faces.recogniser import Recogniser
 from refrestore.models.pack import FacePack, load_face_pack
-from refrestore.project import Profile
-from refrestore.project.network import Network
-from refrestore.project.profile import check_network, statistics
-from refrestore.project.profile_network import SAME_NETWORK, alike, embedded_again, seen_by
+from refrestore.profiles import Profile
+from refrestore.profiles.profile import check_network, statistics
+from refrestore.profiles.reembed import SAME_NETWORK, alike, embedded_again, seen_by
 from refrestore.types import FloatArray, Reference
 
 

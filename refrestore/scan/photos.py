@@ -12,11 +12,11 @@ from refrestore.errors import MediaError
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.pose import mesh_keypoints
 from refrestore.faces.quality import resolved_size
+from refrestore.file_names import is_utf8, readable_name
 from refrestore.media.regions import Box
 from refrestore.media.stills import read_picture
-from refrestore.names import is_utf8, readable_name
 from refrestore.project.anchors import overlaps
-from refrestore.scan.closeups import closeup
+from refrestore.scan.cut_close_ups import closeup
 from refrestore.scan.harvest import MIN_SIZE
 from refrestore.types import DoubleArray, Faces, ImageArray, Reference
 

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from refrestore.config import RuntimeSettings
 from refrestore.faces.analyser import load_face_models
+from refrestore.faces.network_id import Network
 from refrestore.media.stills import pictures_in
 from refrestore.models.pack import load_face_pack
-from refrestore.project import Match, Profile, Project, match
-from refrestore.project.network import Network
+from refrestore.profiles import Match, Profile, match
+from refrestore.profiles.profile import TRACK_MARGIN
+from refrestore.profiles.reembed import seen_by
+from refrestore.project import Project
 from refrestore.project.pooling import pool_tracks
-from refrestore.project.profile import TRACK_MARGIN
-from refrestore.project.profile_network import seen_by
-from refrestore.scan.cluster import cooccurring
+from refrestore.scan.clustering import cooccurring
 from refrestore.scan.networks import Sight, pack_network
 from refrestore.scan.photos import Rejected, faces_of_pictures
 from refrestore.types import Identity, Track

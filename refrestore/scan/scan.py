@@ -25,9 +25,9 @@ from refrestore.project.project import Project
 from refrestore.project.scanning import ScanWriter
 from refrestore.project.video import VideoSource
 from refrestore.scan.blurred import Moment, embeddings, known_better, moments
-from refrestore.scan.cluster import Constraints, cluster_tracks, cooccurring
+from refrestore.scan.clustering import Constraints, cluster_tracks, cooccurring
+from refrestore.scan.frame_forms import Picture
 from refrestore.scan.picking import pick
-from refrestore.scan.picture import Picture
 from refrestore.scan.polish import Job, first_frame, frames_of, jobs, polish
 from refrestore.scan.references import Spool, Spooled, to_reference
 from refrestore.scan.shots import SEEN_SIDE, CutDetector

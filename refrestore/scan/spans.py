@@ -19,7 +19,7 @@ from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import VideoReader
 from refrestore.scan.follow import Follower
 from refrestore.scan.followed import Followed
-from refrestore.scan.picture import Picture
+from refrestore.scan.frame_forms import Picture
 from refrestore.scan.tracks import absorb, together
 from refrestore.types import Frame
 

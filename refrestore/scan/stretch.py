@@ -11,7 +11,7 @@ from refrestore.media.entries import Entries
 from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import VideoReader, frame_bytes
 from refrestore.project.anchors import SAME_FACE, overlaps
-from refrestore.scan.picture import Picture
+from refrestore.scan.frame_forms import Picture
 from refrestore.types import Faces, FloatArray, Frame, Shot
 
 HELD_BYTES, HELD_FRAMES = 200_000_000, 125

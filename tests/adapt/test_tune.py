@@ -11,13 +11,13 @@ import torch
 
 from refrestore.adapt.learn import PATIENCE, SHARES, Losses, learn
 from refrestore.adapt.likeness import Likeness
-from refrestore.adapt.samples import LEFT, TOP, WINDOW, Maker, crop_of
+from refrestore.adapt.training_samples import LEFT, TOP, WINDOW, Maker, crop_of
 from refrestore.adapt.tune import LEAST_REFERENCES, centroid, held_rows, tune_profile
 from refrestore.adapt.verdict import Marks, Verdict
 from refrestore.config import RuntimeSettings, tree_directory
 from refrestore.errors import ProfileError, Stopped
 from refrestore.faces.landmarker import Landmarker
-from refrestore.project import Profile, ProfileStore
+from refrestore.profiles import Profile, ProfileStore
 from refrestore.restore.adapter import DOWN, Tuning, read_adapter
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.fusion import FusionConfig, FusionNetwork

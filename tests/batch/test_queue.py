@@ -9,9 +9,9 @@ from collections import Counter
 
 import pytest
 
-from refrestore.batch.film import STATES
 from refrestore.batch.order import Entry, Order
 from refrestore.batch.queue import Queue
+from refrestore.batch.queued_film import STATES
 from refrestore.errors import BatchError, DiskError, UsageError
 from tests.batch.tiny import entries
 

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from refrestore.batch.film import Film
-from refrestore.batch.work import FilmWork, people_of
+from refrestore.batch.film_work import FilmWork, people_of
+from refrestore.batch.queued_film import Film
 from refrestore.config import RuntimeSettings
 from refrestore.project import Project
 from tests.review.conftest import made_up

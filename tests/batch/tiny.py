@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from refrestore.batch.film import Film
 from refrestore.batch.order import Entry
 from refrestore.batch.queue import Queue
+from refrestore.batch.queued_film import Film
 from refrestore.batch.runner import Done, Runner
 from refrestore.errors import MediaError
 

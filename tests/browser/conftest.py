@@ -31,9 +31,10 @@ from playwright.sync_api import Error as BrowserError
 
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.evaluate.demo import MOVES, make_demo_film
-from refrestore.project import ProfileStore, Project
+from refrestore.profiles import ProfileStore
+from refrestore.project import Project
+from refrestore.review.review_settings import ReviewSettings
 from refrestore.review.server import prepared
-from refrestore.review.settings import ReviewSettings
 from refrestore.scan.scan import scan
 
 PATIENCE_MS = 120_000

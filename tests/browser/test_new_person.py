@@ -129,7 +129,7 @@ def test_files_dropped_on_a_card_are_its_photos(review, album):
 
 
 def test_a_full_album_says_so_of_all_the_rest_and_asks_no_more(review, album, monkeypatch):
-    monkeypatch.setattr("refrestore.review.photos.MOST_PHOTOS", 1)
+    monkeypatch.setattr("refrestore.review.photo_desk.MOST_PHOTOS", 1)
     page = review.page
     review.watched.allow("409")
     asked = []

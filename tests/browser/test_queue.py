@@ -17,8 +17,8 @@ from refrestore.batch.runner import Runner
 from refrestore.config import RuntimeSettings
 from refrestore.errors import Stopped
 from refrestore.project import Project
+from refrestore.review.review_settings import ReviewSettings
 from refrestore.review.server import prepared
-from refrestore.review.settings import ReviewSettings
 from tests.batch.tiny import Silent, Tiny
 from tests.review.conftest import made_up
 

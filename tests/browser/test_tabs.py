@@ -10,7 +10,8 @@ import sys
 import pytest
 from playwright.sync_api import expect
 
-from refrestore.project import ProfileStore, Project
+from refrestore.profiles import ProfileStore
+from refrestore.project import Project
 
 from .conftest import Review, window
 

@@ -16,11 +16,12 @@ import pytest
 
 import refrestore.cli as cli
 from refrestore.cli.progress import progress_reporter
-from refrestore.cli.table import print_table
+from refrestore.cli.tables import print_table
 from refrestore.media.simple import write_pictures
-from refrestore.project import Profile, ProfileStore, Project
-from refrestore.project.profile_archive import write_archive
-from refrestore.project.profile_document import pack
+from refrestore.profiles import Profile, ProfileStore
+from refrestore.profiles.archive import write_archive
+from refrestore.profiles.document import pack
+from refrestore.project import Project
 from refrestore.types import Reference
 
 HOSTILE = (

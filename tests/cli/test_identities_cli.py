@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from refrestore.cli.identities import app
 from refrestore.config import ScanSettings
 from refrestore.errors import ProfileError, ProjectError, RefrestoreError, UsageError
-from refrestore.project import Profile, ProfileStore, Project, VideoSource
+from refrestore.profiles import Profile, ProfileStore
+from refrestore.project import Project, VideoSource
 from refrestore.types import Faces, Geometry, Reference, Shot, Track
 
 SPANS = {1: (0, 100, 10), 2: (50, 150, 200), 3: (200, 300, 10)}

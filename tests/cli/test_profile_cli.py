@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from refrestore.cli.profile import app
 from refrestore.config import PROFILES_VARIABLE, ScanSettings
 from refrestore.errors import ProfileError, ProjectError, UsageError
-from refrestore.project import Profile, ProfileStore, Project, VideoSource
+from refrestore.profiles import Profile, ProfileStore
+from refrestore.project import Project, VideoSource
 from refrestore.types import Faces, Geometry, Reference, Track
 
 

@@ -21,9 +21,9 @@ from refrestore.errors import DiskError
 from refrestore.evaluate.demo import group_photo
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
-from refrestore.project.lock import FileLock
-from refrestore.project.workplace import OutputPlace, temporary_folder
 from refrestore.scan.scan import scan
+from refrestore.storage.lock import FileLock
+from refrestore.storage.workplace import OutputPlace, temporary_folder
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals, forks and resource limits")
 
@@ -253,7 +253,7 @@ def test_a_place_is_taken_once_and_leaves_nothing(tmp_path) -> None:
 
 KILLED_WORKER = """
 import os, signal
-from refrestore.project.workplace import temporary_folder
+from refrestore.storage.workplace import temporary_folder
 with temporary_folder("refrestore-test-") as folder:
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from refrestore.cli.profile import app
 from refrestore.config import PROFILES_VARIABLE
 from refrestore.errors import ProfileError
-from refrestore.project import Profile, ProfileStore
+from refrestore.profiles import Profile, ProfileStore
 from refrestore.restore.adapter import Tuning
 from refrestore.restore.fusion import FusionConfig, FusionNetwork
 from refrestore.types import Reference

@@ -25,7 +25,7 @@ from refrestore.engine import crew as crews
 from refrestore.engine.cluster import joined
 from refrestore.engine.crew import crew_of
 from refrestore.engine.local import render
-from refrestore.engine.scan import scan
+from refrestore.engine.whole_scan import scan
 from refrestore.evaluate.degrade import Degradation
 from refrestore.evaluate.demo import CameraMove, View, make_demo_film
 from refrestore.project import Project

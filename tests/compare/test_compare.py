@@ -298,7 +298,7 @@ def test_a_film_that_breaks_off_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def times_of_packets(video: Path) -> list[float]:
-    from refrestore.compare.films import presentation_times
+    from refrestore.compare.pairs import presentation_times
 
     return list(presentation_times(probe(video)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrestore.compare.presence import MOST_PLACES, presences, seat
+from refrestore.compare.on_screen import MOST_PLACES, presences, seat
 from refrestore.types import Identity, Track
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from refrestore.engine.demo import restore_demo, scan_demo
 from refrestore.evaluate.demo import CameraMove, View
+from refrestore.evaluate.demo.show import restore_demo, scan_demo
 from refrestore.media.reader import VideoReader
 from refrestore.media.stills import read_picture
 from refrestore.project import Project

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 from refrestore.config import MODELS_VARIABLE, RuntimeSettings
-from refrestore.engine.evaluation import Evaluation, EvaluationSettings, evaluate, tapes
-from refrestore.engine.evaluation.people import find_clips, find_people, read_photos, spread
 from refrestore.errors import ModelError, UsageError
+from refrestore.evaluate import tape_trials
+from refrestore.evaluate.cast import find_clips, find_people, read_photos, spread
 from refrestore.evaluate.demo import group_photo
+from refrestore.evaluate.evaluation import Evaluation, evaluate
 from refrestore.evaluate.scorer import SCORER_FILE
+from refrestore.evaluate.settings import EvaluationSettings
 from refrestore.faces.analyser import load_face_models
 from refrestore.media.stills import write_picture
 from refrestore.models import load_face_pack
@@ -95,7 +97,7 @@ def test_stills(album, stills) -> None:
 @pytest.mark.shared
 def test_tapes(runtime, tmp_path, monkeypatch) -> None:
     """People who are nowhere sharp are restored from their album and from nobody else's."""
-    monkeypatch.setattr(tapes, "TAPES", {"worn tape": tapes.TAPES["worn tape"]})
+    monkeypatch.setattr(tape_trials, "TAPES", {"worn tape": tape_trials.TAPES["worn tape"]})
     for name, part in (("anna", WOMAN), ("ben", MAN)):
         variants(part, tmp_path / "people" / name, 4, light=0.1)
     settings = EvaluationSettings(stills=(tmp_path / "people",), tapes=True, far_seconds=0.5)
@@ -105,8 +107,8 @@ def test_tapes(runtime, tmp_path, monkeypatch) -> None:
     assert table.conditions == [condition]
     shots = table.count(condition)
     assert shots >= 2
-    assert table.done("ours-right", condition) == {tapes.OWN: shots}
-    assert table.done("ours-wrong", condition) == {tapes.NOBODYS: shots}
+    assert table.done("ours-right", condition) == {tape_trials.OWN: shots}
+    assert table.done("ours-wrong", condition) == {tape_trials.NOBODYS: shots}
     own, given, wrong = (
         table.mean(key, condition, "identity") for key in ("ours-right", "input", "ours-wrong")
     )

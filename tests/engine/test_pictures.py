@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from refrestore.config import RuntimeSettings
-from refrestore.engine.pictures import restore_pictures
+from refrestore.engine.still_files import restore_pictures
 from refrestore.errors import MediaError, UsageError
 from refrestore.faces.analyser import load_face_models
 from refrestore.media.stills import pictures_in

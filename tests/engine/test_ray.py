@@ -27,7 +27,7 @@ from refrestore.engine import crew as crews
 from refrestore.engine.cluster import Cluster, joined
 from refrestore.engine.crew import Crew, crew_of
 from refrestore.engine.local import render
-from refrestore.engine.scan import scan
+from refrestore.engine.whole_scan import scan
 from refrestore.errors import ClusterError, MediaError, ModelError, kept_notes
 from refrestore.evaluate.degrade import Degradation
 from refrestore.evaluate.demo import CameraMove, View, make_demo_film

@@ -11,16 +11,17 @@ from typer.testing import CliRunner
 
 from refrestore.cli import app
 from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
-from refrestore.engine.pictures import restore_pictures
 from refrestore.engine.run import Album, plan_outputs, run, scan_once
+from refrestore.engine.still_files import restore_pictures
 from refrestore.errors import ProfileError, UsageError
 from refrestore.evaluate.degrade import Degradation, degrade
 from refrestore.evaluate.demo import CameraMove, View, group_photo, make_demo_film
+from refrestore.faces.network_id import Network
 from refrestore.media.patch import VISIBLE
 from refrestore.media.stills import write_picture
-from refrestore.project import ProfileStore, Project
-from refrestore.project.network import Network
-from refrestore.render.picture import _enlarged
+from refrestore.profiles import ProfileStore
+from refrestore.project import Project
+from refrestore.render.still import _enlarged
 from refrestore.scan.build import build_profile
 from refrestore.scan.scan import scan
 

@@ -16,14 +16,14 @@ from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings, 
 from refrestore.engine.local import render
 from refrestore.engine.run import plan_outputs, run, scan_once
 from refrestore.errors import ProjectError, UsageError
+from refrestore.faces.network_id import Network
 from refrestore.media.planes import plane_views
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
 from refrestore.media.source import CUT_OFF, damage_notes, open_source
 from refrestore.project import Project
-from refrestore.project.film import project_film
-from refrestore.project.network import Network
+from refrestore.project.opened_film import project_film
 from refrestore.render.preview import Previewer
 from refrestore.scan.scan import scan
 from tests.analogue import write_tape

@@ -29,7 +29,7 @@ from refrestore.media.probe import probe
 from refrestore.media.segments import SegmentWriter
 from refrestore.models.pack import load_face_pack
 from refrestore.render.report import SegmentRecord
-from refrestore.render.segments import Segment, SegmentFolder
+from refrestore.render.segment_folder import Segment, SegmentFolder
 from refrestore.scan.spans import Followings
 
 RUNTIME = RuntimeSettings(device="cpu", threads=1)

@@ -20,12 +20,12 @@ from refrestore.evaluate.demo import (
     group_photo,
     make_demo_film,
 )
-from refrestore.evaluate.demo.camera import shown, sway
+from refrestore.evaluate.demo.before_after import Moment, before_after, face_sheet, stacked
 from refrestore.evaluate.demo.cutout import EYES, cut_out_portrait
 from refrestore.evaluate.demo.gallery import gallery_wall, rope
+from refrestore.evaluate.demo.moves import shown, sway
 from refrestore.evaluate.demo.music import SOUND_RATE, music
-from refrestore.evaluate.demo.sheet import Moment, before_after, face_sheet, stacked
-from refrestore.evaluate.demo.sources import packaged_picture
+from refrestore.evaluate.demo.packaged import packaged_picture
 from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader

@@ -11,7 +11,7 @@ import pytest
 
 from refrestore.config import RuntimeSettings
 from refrestore.evaluate.demo import group_photo
-from refrestore.evaluate.film import Person, Scene, make_film
+from refrestore.evaluate.film_maker import Person, Scene, make_film
 from refrestore.evaluate.rows import film_pictures
 from refrestore.evaluate.tape import TAPES, on_tape
 from refrestore.faces.analyser import load_face_models

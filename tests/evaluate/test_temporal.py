@@ -8,7 +8,7 @@ import pytest
 import torch
 from skimage.data import astronaut
 
-from refrestore.evaluate.temporal import (
+from refrestore.evaluate.steadiness import (
     Steadiness,
     dense_flow,
     landmark_motion_error,

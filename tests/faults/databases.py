@@ -185,8 +185,8 @@ def page_answers(folder: str) -> None:
     import httpx
 
     from refrestore.config import RuntimeSettings
+    from refrestore.review.review_settings import ReviewSettings
     from refrestore.review.server import prepared
-    from refrestore.review.settings import ReviewSettings
 
     settings = ReviewSettings(
         project=Path(folder), port=0, runtime=RuntimeSettings(device="cpu"), open_browser=False

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from refrestore.compare.films import presentation_times
+from refrestore.compare.pairs import presentation_times
 from refrestore.errors import MediaError
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader

@@ -135,7 +135,7 @@ def test_processes_that_make_one_project_agree(tmp_path):
 
 
 def test_a_project_being_made_is_waited_for(tmp_path, make, monkeypatch):
-    from refrestore.project.lock import FileLock
+    from refrestore.storage.lock import FileLock
 
     monkeypatch.setattr("refrestore.project.folder.CREATION_SECONDS", 0.05)
     folder = tmp_path / "project"

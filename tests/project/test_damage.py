@@ -15,9 +15,9 @@ import pytest
 from refrestore.config import ScanSettings
 from refrestore.errors import ProjectError, RefrestoreError
 from refrestore.project import Project
+from refrestore.project.checked_rows import TABLES
 from refrestore.project.gaps import gaps
 from refrestore.project.repair import check, repair
-from refrestore.project.rows import TABLES
 from refrestore.project.suggestions import suggest
 from refrestore.types import Shot
 
@@ -250,8 +250,8 @@ def test_the_page_reads_a_damaged_project_as_carefully(folder, change, tmp_path)
     """Through what the routes of the page read it with; open before it is damaged, and after."""
     from refrestore.review.cards import card, close_up_of, track_of
     from refrestore.review.estimate import Planner
+    from refrestore.review.profile_index import Shelf
     from refrestore.review.reading import Reader
-    from refrestore.review.shelf import Shelf
 
     def look(project: Project) -> None:
         reader = Reader(project, Shelf(tmp_path / "profiles"))

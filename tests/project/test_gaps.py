@@ -10,7 +10,7 @@ import pytest
 
 from refrestore.config import ScanSettings
 from refrestore.errors import ProjectError
-from refrestore.project import Profile, ProfileStore
+from refrestore.profiles import Profile, ProfileStore
 from refrestore.project.gaps import LEAST_FACES, POSES, all_gaps, coverage, gaps, pose_names
 from refrestore.types import Shot
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrestore.errors import ProfileError
-from refrestore.project import Profile, match
-from refrestore.project.profile import MATCH_MARGIN, MATCH_THRESHOLD
-from refrestore.project.profile_choice import choose
-from refrestore.project.profile_cosines import cosines
+from refrestore.profiles import Profile, match
+from refrestore.profiles.choice import choose
+from refrestore.profiles.cosines import cosines
+from refrestore.profiles.profile import MATCH_MARGIN, MATCH_THRESHOLD
 
 
 def unit(*values):

@@ -14,10 +14,10 @@ import pytest
 from safetensors.numpy import save as save_tensors
 
 from refrestore.errors import ProfileError
-from refrestore.project import Profile, ProfileStore
-from refrestore.project.profile import Calibration, Memory
-from refrestore.project.profile_archive import MOST_MEMBERS
-from refrestore.project.profile_document import SIZE_LIMITS, pack
+from refrestore.profiles import Profile, ProfileStore
+from refrestore.profiles.archive import MOST_MEMBERS
+from refrestore.profiles.document import SIZE_LIMITS, pack
+from refrestore.profiles.profile import Calibration, Memory
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrestore.config import tree_directory
-from refrestore.project import Profile
-from refrestore.project.profile_calibration import (
+from refrestore.profiles import Profile
+from refrestore.profiles.calibration import (
     HIGHEST,
     LOWEST,
     MISSES,
@@ -20,7 +20,7 @@ from refrestore.project.profile_calibration import (
     left_out,
     takes,
 )
-from refrestore.project.profile_cosines import TYPICAL, cosines
+from refrestore.profiles.cosines import TYPICAL, cosines
 
 NETWORKS = ("recogniser", "edgeface_xs.fp32", "never heard of")
 

@@ -21,10 +21,10 @@ import pytest
 from safetensors.numpy import save as save_tensors
 
 from refrestore.errors import ProfileError
-from refrestore.project import Profile, ProfileStore
-from refrestore.project.profile import Memory
-from refrestore.project.profile_archive import write_archive
-from refrestore.project.profile_document import pack, schema
+from refrestore.profiles import Profile, ProfileStore
+from refrestore.profiles.archive import write_archive
+from refrestore.profiles.document import pack, schema
+from refrestore.profiles.profile import Memory
 
 MUTATIONS = 60
 """Seeded changes a test; by hand, more: `REFRESTORE_MUTATIONS=200`."""
@@ -293,7 +293,7 @@ def test_what_is_no_profile_is_not_listed(store, anna):
 
 
 def test_a_name_that_no_folder_can_have_is_refused():
-    from refrestore.project.profile_document import check_name
+    from refrestore.profiles.document import check_name
 
     for name in ("a\udcffb", "CON", "com¹", "CONIN$", "a\u202eb", "\x9b31m", "x" * 300):
         with pytest.raises(ProfileError, match="cannot be the name"):

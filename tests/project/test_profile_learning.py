@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrestore.errors import ProfileError
-from refrestore.project import Profile
-from refrestore.project.network import Network
-from refrestore.project.profile import Memory
-from refrestore.project.profile_choice import (
+from refrestore.faces.network_id import Network
+from refrestore.profiles import Profile
+from refrestore.profiles.choice import (
     BEST_KEPT,
     MAX_REFERENCES,
     POSE_UNIT,
     digest,
     refresh,
 )
+from refrestore.profiles.profile import Memory
 from refrestore.types import Reference
 
 BASE = np.zeros((512, 512, 3), np.uint8)

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from refrestore.errors import ProfileError
-from refrestore.project import Profile, ProfileStore
-from refrestore.project.profile import Calibration, Memory
+from refrestore.profiles import Profile, ProfileStore
+from refrestore.profiles.profile import Calibration, Memory
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_second_change_waits_for_the_first_and_says_so(store, anna, slow, capl
             seen.append(record.getMessage())
             go_on.set()
 
-    logger = logging.getLogger("refrestore.project.lock")
+    logger = logging.getLogger("refrestore.storage.lock")
     logger.addHandler(told := Told())
     try:
         if act == "change":
@@ -150,7 +150,7 @@ def test_a_second_change_waits_for_the_first_and_says_so(store, anna, slow, capl
 
 
 def test_a_change_that_waits_too_long_gives_up(store, slow, monkeypatch):
-    monkeypatch.setattr("refrestore.project.profile_store.LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("refrestore.profiles.store.LOCK_SECONDS", 0.2)
     with pytest.raises(ProfileError, match=r"changed by process \d+ .*nothing was done"):
         store.change("Anna", lambda profile: replace(profile, threshold=0.33))
     go_on, change = slow

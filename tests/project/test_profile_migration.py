@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from refrestore.errors import DiskError, ProfileError
-from refrestore.project import ProfileStore
-from refrestore.project.network import Network
-from refrestore.project.profile_calibration import calibrated
-from refrestore.project.profile_document import ProfileDocument
-from refrestore.project.profile_migration import STEPS, VERSION, migrated
+from refrestore.faces.network_id import Network
+from refrestore.profiles import ProfileStore
+from refrestore.profiles.calibration import calibrated
+from refrestore.profiles.document import ProfileDocument
+from refrestore.profiles.migration import STEPS, VERSION, migrated
 
 OLD = Path(__file__).with_name("data") / "version-1.refprofile"
 
@@ -91,7 +91,7 @@ def test_the_old_files_stay_until_the_new_ones_are_saved(store, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
-    monkeypatch.setattr("refrestore.project.profile_store.write_file", no_room)
+    monkeypatch.setattr("refrestore.profiles.store.write_file", no_room)
     with pytest.raises(DiskError):
         store.save(anna, replace_existing=True)
     assert snapshot(store.directory / "Anna") == before

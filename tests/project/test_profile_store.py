@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from refrestore.config import tree_directory
 from refrestore.errors import DiskError, ProfileError
-from refrestore.project import Profile, ProfileStore
-from refrestore.project.profile import Calibration, Memory
-from refrestore.project.profile_document import SIZE_LIMITS, check_name, schema
-from refrestore.project.profile_migration import VERSION
+from refrestore.profiles import Profile, ProfileStore
+from refrestore.profiles.document import SIZE_LIMITS, check_name, schema
+from refrestore.profiles.migration import VERSION
+from refrestore.profiles.profile import Calibration, Memory
 
 
 @pytest.fixture

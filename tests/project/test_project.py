@@ -17,11 +17,11 @@ import pytest
 
 from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
+from refrestore.faces.network_id import Network
 from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.project import Project
 from refrestore.project.columns import LANDMARK_RANGE, LANDMARK_STEPS
 from refrestore.project.database import MIGRATIONS, SCHEMA_VERSION, Database
-from refrestore.project.network import Network
 
 TWO_PEOPLE = {1: (0, 300, 100.0), 2: (100, 200, 400.0), 3: (400, 700, 100.0)}
 

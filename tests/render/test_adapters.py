@@ -14,9 +14,10 @@ import torch
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.evaluate.demo import portrait_photo
 from refrestore.faces.align import FFHQ_TEMPLATE, crops, similarity, transform
-from refrestore.project import Profile, Project, VideoSource
+from refrestore.profiles import Profile
+from refrestore.project import Project, VideoSource
 from refrestore.render.people import gather_people
-from refrestore.render.picture import restore_picture
+from refrestore.render.still import restore_picture
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.adapter import Tuning
 from refrestore.restore.fusion import FusionConfig, FusionNetwork

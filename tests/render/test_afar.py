@@ -9,11 +9,11 @@ import pytest
 from refrestore.config import RuntimeSettings
 from refrestore.evaluate.demo import group_photo
 from refrestore.faces.align import FFHQ_TEMPLATE, crops, similarity, transform
-from refrestore.project import Profile
-from refrestore.project.profile_cosines import cosines
-from refrestore.render.afar import shrunk_cosines, shrunk_embeddings, unreadable
+from refrestore.profiles import Profile
+from refrestore.profiles.cosines import cosines
 from refrestore.render.crops import arcface_crops, from_uint8
-from refrestore.render.picture import restore_picture
+from refrestore.render.low_resolution import shrunk_cosines, shrunk_embeddings, unreadable
+from refrestore.render.still import restore_picture
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.bank import own_likeness
 from refrestore.restore.guard import Belief

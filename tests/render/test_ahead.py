@@ -18,7 +18,7 @@ from refrestore.errors import MediaError
 from refrestore.project import Project
 from refrestore.render.recipe import FilmRecipe, prepare
 from refrestore.render.report import SegmentRecord
-from refrestore.render.segments import SegmentFolder
+from refrestore.render.segment_folder import SegmentFolder
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.render.window import render_segment
 

@@ -33,8 +33,8 @@ from refrestore.render.background import (
     open_background,
     strips,
 )
-from refrestore.render.painted import Painted
 from refrestore.render.preview import preview
+from refrestore.render.segment_result import Painted
 from refrestore.types import Frame, Geometry
 
 CPU = RuntimeSettings(device="cpu")

@@ -21,12 +21,12 @@ from refrestore.media.reader import VideoReader
 from refrestore.media.stills import read_picture
 from refrestore.project import Project
 from refrestore.render.crops import at_sides, storage_to_crop
-from refrestore.render.export import FaceExport, choose_faces, file_name, plans_within
-from refrestore.render.exported import folder_name
+from refrestore.render.face_export import FaceExport, choose_faces, file_name, plans_within
+from refrestore.render.face_table import gather
 from refrestore.render.plan import TrackPlan
+from refrestore.render.publish_faces import folder_name
 from refrestore.render.refine import Refined
-from refrestore.render.segments import Segment
-from refrestore.render.work import gather
+from refrestore.render.segment_folder import Segment
 from refrestore.types import Faces, Geometry, Identity
 
 from .conftest import EVERY, LOSSLESS, SETTINGS

@@ -23,7 +23,7 @@ from refrestore.config import (
 from refrestore.engine.local import render
 from refrestore.engine.run import run
 from refrestore.project import Project
-from refrestore.render.film import COPIED
+from refrestore.render.output_film import COPIED
 from refrestore.scan.scan import scan
 
 from .conftest import LOSSLESS

@@ -10,7 +10,7 @@ import pytest
 from refrestore.config import EncoderSettings, RuntimeSettings, ScanSettings
 from refrestore.engine.local import render
 from refrestore.evaluate.degrade import Degradation
-from refrestore.evaluate.film import Person, Scene, make_film
+from refrestore.evaluate.film_maker import Person, Scene, make_film
 from refrestore.faces.analyser import load_face_models
 from refrestore.media.planes import plane_views
 from refrestore.media.reader import VideoReader

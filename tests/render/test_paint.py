@@ -14,12 +14,12 @@ import torch
 from torch.nn import functional as F
 
 from refrestore.media.patch import VISIBLE
-from refrestore.render.paint import paint
-from refrestore.render.painted import Account, Painted
+from refrestore.render.face_table import Work
 from refrestore.render.refine import Tools
+from refrestore.render.restore_segment import paint
+from refrestore.render.segment_result import Account, Painted
 from refrestore.render.switches import Switches
 from refrestore.render.window import composed
-from refrestore.render.work import Work
 from refrestore.restore.burst import TERMS
 from refrestore.restore.restorer import Restored
 from refrestore.types import Faces, Frame, Geometry

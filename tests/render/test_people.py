@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from refrestore.config import ScanSettings
-from refrestore.project import Profile, Project, VideoSource
-from refrestore.project.profile_cosines import cosines
+from refrestore.profiles import Profile
+from refrestore.profiles.cosines import cosines
+from refrestore.project import Project, VideoSource
 from refrestore.render.people import REACHED, People, Strangers, gather_people, telling
 from refrestore.types import Faces, FloatArray, Geometry, Reference, Track
 

@@ -18,10 +18,10 @@ from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
 from refrestore.engine.local import render
 from refrestore.media.stills import read_picture
 from refrestore.project import Project
+from refrestore.render.face_table import Work
 from refrestore.render.people import gather_people
 from refrestore.render.refine import GUARD_EVERY, Sample, Tools, _along_tracks, _weights
 from refrestore.render.rivals import Rivals, find_astray
-from refrestore.render.work import Work
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.guard import Belief, Choice, Judgement, Reason
 from refrestore.scan.scan import scan

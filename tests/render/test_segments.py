@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrestore.errors import kept_if_broken_off, kept_notes
-from refrestore.render.segments import Segment, SegmentFolder, digest, split
+from refrestore.render.segment_folder import Segment, SegmentFolder, digest, split
 from refrestore.types import Shot
 
 

@@ -28,12 +28,12 @@ from refrestore.media.reader import VideoReader
 from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.moment import FrameNumber
 from refrestore.project import Project
-from refrestore.project.film import project_film
-from refrestore.render.film import Notes, film_of
+from refrestore.project.opened_film import project_film
 from refrestore.render.frames import READ_ON, FrameWindow, passes_of
+from refrestore.render.output_film import Notes, film_of
 from refrestore.render.preview import Previewer
 from refrestore.render.recipe import FilmRecipe, prepare
-from refrestore.render.segments import SegmentFolder
+from refrestore.render.segment_folder import SegmentFolder
 from refrestore.render.toolbox import (
     CPU_BATCH,
     FACE_BYTES,

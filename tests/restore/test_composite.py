@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from refrestore.media.patch import Patch
 from refrestore.restore import composite
 from refrestore.restore.composite import differences, mesh_boxes, shared
-from refrestore.restore.hull import hull_mask
+from refrestore.restore.hull_mask import hull_mask
 from refrestore.restore.restorer import grown
 
 SIZE = 512

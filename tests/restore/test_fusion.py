@@ -6,7 +6,6 @@ from torch.nn import functional as F
 
 from refrestore.errors import ModelError
 from refrestore.restore.blocks import RAISED
-from refrestore.restore.colour import collapse, enlarge, match_light, pyramid, stretch
 from refrestore.restore.fusion import (
     FusionConfig,
     FusionNetwork,
@@ -15,6 +14,7 @@ from refrestore.restore.fusion import (
     save_fusion,
     strength_of,
 )
+from refrestore.restore.light import collapse, enlarge, match_light, pyramid, stretch
 from refrestore.restore.sides import SIDES
 from refrestore.restore.warp import warp
 

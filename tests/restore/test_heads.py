@@ -14,7 +14,7 @@ from refrestore.restore.composite import (
     in_head,
     mesh_boxes,
 )
-from refrestore.restore.hull import hull_mask
+from refrestore.restore.hull_mask import hull_mask
 from refrestore.restore.restorer import grown
 
 

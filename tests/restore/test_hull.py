@@ -7,7 +7,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from refrestore.faces.hull import hull_polygon
-from refrestore.restore.hull import FEATHER, hull_mask
+from refrestore.restore.hull_mask import FEATHER, hull_mask
 
 
 def ellipse(centre, radius, count=468):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from refrestore.restore.colour import as_tinted
+from refrestore.restore.light import as_tinted
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
 

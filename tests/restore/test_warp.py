@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from refrestore.faces.align import FFHQ_TEMPLATE, crops, similarity
 from refrestore.faces.hull import hull_polygon
 from refrestore.faces.landmarker import Landmarker
-from refrestore.restore.colour import match_light
+from refrestore.restore.light import match_light
 from refrestore.restore.warp import cells_of, displacement, warp
 
 LITE = Path(__file__).resolve().parents[2] / "models/lite"

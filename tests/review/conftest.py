@@ -19,8 +19,8 @@ from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.evaluate.degrade import Degradation
 from refrestore.evaluate.demo import CameraMove, View, make_demo_film
 from refrestore.project import Project, VideoSource
+from refrestore.review.review_settings import ReviewSettings
 from refrestore.review.server import Running, prepared
-from refrestore.review.settings import ReviewSettings
 from refrestore.scan.scan import scan
 from refrestore.types import Faces, Geometry, Reference, Shot, Track
 

@@ -24,8 +24,8 @@ from refrestore.errors import MediaError
 from refrestore.media.reader import VideoReader
 from refrestore.project import Project
 from refrestore.render.preview import preview
-from refrestore.review.failures import ConflictError
 from refrestore.review.jobs import CancelledError, Jobs
+from refrestore.review.refusals import ConflictError
 
 FAR = 0.8
 """A moment of the far shot, seconds."""

@@ -12,7 +12,7 @@ from insightface.data import get_image
 from PIL import Image
 from skimage.data import astronaut
 
-from refrestore.project import ProfileStore
+from refrestore.profiles import ProfileStore
 from refrestore.scan.build import build_profile
 
 
@@ -232,9 +232,8 @@ def test_an_album_of_two_people_or_of_nobody_leaves_nothing(real, anna):
 
 
 def test_albums_that_were_left_are_forgotten_and_full_ones_said(page, monkeypatch):
-    from refrestore.review import photos
 
-    first, *_, last = (page.post("albums", {})["album"] for _ in range(photos.MOST_ALBUMS + 1))
+    first, *_, last = (page.post("albums", {})["album"] for _ in range(photo_desk.MOST_ALBUMS + 1))
     assert put(page, first, b"").status_code == 404
     monkeypatch.setattr(photos, "MOST_PHOTOS", 0)
     full = put(page, last, b"")

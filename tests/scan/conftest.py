@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from refrestore.config import ScanSettings
-from refrestore.project import ProfileStore, Project, VideoSource
+from refrestore.profiles import ProfileStore
+from refrestore.project import Project, VideoSource
 from refrestore.types import Faces, Geometry, Track
 
 

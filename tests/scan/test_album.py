@@ -16,7 +16,7 @@ from refrestore.errors import MediaError, ProfileError, UsageError
 from refrestore.evaluate.demo import group_photo, portrait_photo
 from refrestore.faces.analyser import load_face_models
 from refrestore.models.pack import load_face_pack
-from refrestore.project import ProfileStore
+from refrestore.profiles import ProfileStore
 from refrestore.scan import album as album_module
 from refrestore.scan.album import build_from_album
 from refrestore.scan.photos import Tagged, faces_of_pictures

@@ -14,7 +14,8 @@ from refrestore.errors import ProfileError, ProjectError, UsageError
 from refrestore.media.pixels import display_rgb
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
-from refrestore.project import Match, Profile, Project, VideoSource
+from refrestore.profiles import Match, Profile
+from refrestore.project import Project, VideoSource
 from refrestore.scan.build import build_profile, update_profile
 from refrestore.scan.recognise import match_identities, match_pictures
 from refrestore.types import Faces, Geometry, Reference, Track

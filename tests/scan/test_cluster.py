@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refrestore.scan.cluster import Constraints, cluster_tracks, cooccurring
+from refrestore.scan.clustering import Constraints, cluster_tracks, cooccurring
 from refrestore.types import Track
 
 

@@ -13,19 +13,19 @@ import pytest
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import ApartError, ProjectError, UsageError
 from refrestore.evaluate.demo import CameraMove, View, make_demo_film
+from refrestore.faces.network_id import Network
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
 from refrestore.moment import FrameNumber
 from refrestore.project import Project
 from refrestore.project.anchors import overlaps
-from refrestore.project.film import project_film
-from refrestore.project.network import Network
+from refrestore.project.opened_film import project_film
 from refrestore.project.storing import store_track
 from refrestore.scan import stretch as stretches
 from refrestore.scan.draw import Pencil, draw_face
-from refrestore.scan.drawn import BoxFollower, cut_window, measured_motion, window
-from refrestore.scan.picture import Picture
+from refrestore.scan.follow_drawn import BoxFollower, cut_window, measured_motion, window
+from refrestore.scan.frame_forms import Picture
 from refrestore.scan.scan import scan
 from refrestore.scan.stretch import Stretch
 from refrestore.scan.tracks import finish_drawn

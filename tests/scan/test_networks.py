@@ -10,8 +10,8 @@ import pytest
 
 from refrestore.config import RuntimeSettings
 from refrestore.errors import ProfileError
-from refrestore.project import ProfileStore
-from refrestore.project.profile import Memory
+from refrestore.profiles import ProfileStore
+from refrestore.profiles.profile import Memory
 from refrestore.scan.build import build_profile, update_profile
 from refrestore.scan.recognise import match_identities, match_pictures
 from refrestore.types import Reference

@@ -11,7 +11,7 @@ import pytest
 
 from refrestore.faces.align import crops
 from refrestore.media.pixels import display_rgb
-from refrestore.scan.picture import Picture
+from refrestore.scan.frame_forms import Picture
 from refrestore.types import Faces, Frame, Geometry
 
 WIDTH, HEIGHT = 320, 180

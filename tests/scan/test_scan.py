@@ -11,9 +11,9 @@ from refrestore.errors import MediaError, ProjectError
 from refrestore.media.simple import write_pictures
 from refrestore.project.folder import SPOOL
 from refrestore.project.project import Project
+from refrestore.scan.contact_sheet import contact_sheet
 from refrestore.scan.harvest import MIN_SHARPNESS, MIN_SIZE
 from refrestore.scan.scan import scan
-from refrestore.scan.sheet import contact_sheet
 
 pytestmark = pytest.mark.shared
 

@@ -12,7 +12,8 @@ import pytest
 
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import ProfileError
-from refrestore.project import ProfileStore, Project
+from refrestore.profiles import ProfileStore
+from refrestore.project import Project
 from refrestore.scan.build import build_profile, update_profile
 from refrestore.scan.recognise import match_identities
 from refrestore.scan.scan import scan

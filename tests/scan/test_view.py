@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from refrestore.config import RuntimeSettings
-from refrestore.evaluate.demo.sources import portrait_photo
+from refrestore.evaluate.demo.packaged import portrait_photo
 from refrestore.faces.analyser import load_face_models
 from refrestore.models.pack import load_face_pack
-from refrestore.scan.closeups import closeup
+from refrestore.scan.cut_close_ups import closeup
 from refrestore.scan.harvest import CLEAR_VIEW
 from refrestore.scan.samples import Closeup
 from refrestore.scan.view import load_view

@@ -23,8 +23,8 @@ from refrestore.config import PackName, RuntimeSettings
 from refrestore.evaluate.scorer import IdentityScorer
 from refrestore.faces.align import ARCFACE_TEMPLATE, crops, similarity
 from refrestore.faces.recogniser import Recogniser
-from refrestore.project import Profile
-from refrestore.render.picture import PictureResult, restore_picture
+from refrestore.profiles import Profile
+from refrestore.render.still import PictureResult, restore_picture
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.guard import Choice
 from refrestore.types import Reference

@@ -23,8 +23,8 @@ from safetensors.torch import load_file
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.models.runtime import torch_dtype
-from refrestore.restore.colour import enlarge, luma_of, shrunk
 from refrestore.restore.fusion import FusionConfig, FusionNetwork, missing_octaves, save_fusion
+from refrestore.restore.light import enlarge, luma_of, shrunk
 from refrestore.restore.sides import SIDES
 from training.fusion.data import Samples
 from training.fusion.losses import Identity, Patches, SqueezeFeatures, charbonnier

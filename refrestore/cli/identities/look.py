@@ -10,7 +10,7 @@ import typer
 
 from refrestore.cli import options
 from refrestore.cli.output import print_json, print_line, print_note
-from refrestore.cli.table import print_table
+from refrestore.cli.tables import print_table
 
 from .shared import (
     One,
@@ -154,7 +154,7 @@ def sheet(
 ) -> None:
     """Draw everybody on one picture."""
     from refrestore.media.stills import write_picture
-    from refrestore.scan.sheet import contact_sheet
+    from refrestore.scan.contact_sheet import contact_sheet
 
     path = output or project / SHEET
     with open_project(project) as opened:

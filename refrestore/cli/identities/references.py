@@ -10,7 +10,7 @@ import typer
 
 from refrestore.cli import options
 from refrestore.cli.output import print_json, print_line
-from refrestore.cli.table import print_table
+from refrestore.cli.tables import print_table
 
 from .shared import open_project, profile_store, said_gaps
 

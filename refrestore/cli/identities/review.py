@@ -50,7 +50,7 @@ def apply_review(
 ) -> None:
     """Make the changes of an edited review: all of them, or none if one is not possible."""
     from refrestore.config import profiles_directory
-    from refrestore.project import ProfileStore
+    from refrestore.profiles import ProfileStore
     from refrestore.project.review_apply import apply_sheet
 
     runtime = options.runtime_settings(profiles_dir=profiles_dir)

@@ -12,13 +12,14 @@ import typer
 
 from refrestore.cli import options
 from refrestore.cli.output import print_json
-from refrestore.cli.table import print_table
+from refrestore.cli.tables import print_table
 from refrestore.errors import ApartError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refrestore.project import Edit, ProfileStore, Project
+    from refrestore.profiles import ProfileStore
+    from refrestore.project import Edit, Project
     from refrestore.project.gaps import Coverage, Gaps
     from refrestore.types import Identity
 
@@ -47,7 +48,7 @@ def insisting() -> Iterator[None]:
 def profile_store(folder: Path | None) -> ProfileStore:
     """Return the profiles of the folder asked for or of the usual one."""
     from refrestore.config import profiles_directory
-    from refrestore.project import ProfileStore
+    from refrestore.profiles import ProfileStore
 
     return ProfileStore(profiles_directory(options.runtime_settings(profiles_dir=folder)))
 

@@ -4,8 +4,7 @@ No file of the project shows a real person. The people are those of the group ph
 insightface ships and of the portrait that scikit-image ships (NASA, public domain).
 """
 
-from refrestore.evaluate.demo.camera import View
-from refrestore.evaluate.demo.film import (
+from refrestore.evaluate.demo.demo_film import (
     MOVES,
     RATE,
     SIZE,
@@ -13,7 +12,8 @@ from refrestore.evaluate.demo.film import (
     far_moments,
     make_demo_film,
 )
-from refrestore.evaluate.demo.sources import group_photo, portrait_photo
+from refrestore.evaluate.demo.moves import View
+from refrestore.evaluate.demo.packaged import group_photo, portrait_photo
 
 __all__ = [
     "MOVES",

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from refrestore.evaluate.demo.sources import portrait_photo
+from refrestore.evaluate.demo.packaged import portrait_photo
 
 OUTLINE = (
     *((28, 520), (28, 487), (23, 464), (23, 440), (19, 412), (21, 394), (27, 356), (34, 323)),

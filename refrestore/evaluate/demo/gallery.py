@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from refrestore.evaluate.demo.sources import group_photo, packaged_picture
+from refrestore.evaluate.demo.packaged import group_photo, packaged_picture
 from refrestore.types import ImageArray
 
 WIDTH, HEIGHT = 2600, 1000

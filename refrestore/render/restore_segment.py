@@ -1,0 +1,403 @@
+"""Second look at a segment: restore its faces in batches that span frames, and steady them."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE
+from refrestore.media.patch import Patch
+from refrestore.media.reader import frame_bytes
+from refrestore.media.tensors import FrameTensor, crops, parts, sent
+from refrestore.render.around import Around
+from refrestore.render.believed import for_references, put_right
+from refrestore.render.crops import bytes_of, enlarged, to_uint8
+from refrestore.render.face_table import Work
+from refrestore.render.frames import HELD_BYTES
+from refrestore.render.heads import in_heads
+from refrestore.render.refine import Tools
+from refrestore.render.segment_result import Account, Changed, Example, Face, Painted, Witness
+from refrestore.restore import burst
+from refrestore.restore.camera import (
+    as_filmed,
+    middle_shutters,
+    native_sides,
+    shutters_of,
+    velocities,
+)
+from refrestore.restore.composite import differences, mesh_boxes, shared
+from refrestore.restore.restorer import Restored
+from refrestore.restore.steady import REACH, Moment, greys, steadied
+from refrestore.types import FloatArray, Frame, IntArray
+
+MOST_FRAMES_HELD = 32
+"""Frames that may wait for a batch to fill: bounds memory where faces are rare. A GPU's batches are
+larger, and more may wait for them: as many as `HELD_BYTES` hold."""
+
+
+WHOLE = 0.98
+"""Share of a crop from which a face counts as wholly in the picture: a sliver of mirrored border is
+not seen, half a mirrored cheek is."""
+
+
+def paint(
+    work: Work,
+    frames: Iterable[Frame],
+    tools: Tools,
+    account: Account,
+    *,
+    scale: int,
+    witness: Witness | None = None,
+) -> Iterator[list[Painted]]:
+    """Yield every frame, in order, with the patches its faces make: those of a batch together.
+
+    Parameters
+    ----------
+    work
+        Refined.
+    frames
+        In order: the segment's, and of its context either side what `reach_of` says, where there
+        are.
+    account
+        Is added to; what is made of context rows is not counted.
+    scale
+        How much larger the output is than the source.
+    witness
+        Is shown the faces it wants.
+    """
+    painter = _Painter(work, tools, account, scale, witness)
+    for frame in frames:
+        painter.hold(frame)
+        if painter.full:
+            yield painter.flush()
+    yield painter.flush(last=True)
+
+
+def reach_of(work: Work) -> int:
+    """Return how many frames before and after a face are looked at to paint it."""
+    return REACH + (burst.REACH if np.any(burst.share(work.blur) > 0) else 0)
+
+
+def examples(work: Work) -> set[int]:
+    """Return the row of each track that the report shows.
+
+    Of the faces restored at least half as much as its strongest, those in the picture, or most
+    nearly; of these the strongest, nearest the middle.
+    """
+    shown = set()
+    for _, all_rows in work.by_track():
+        rows = all_rows[work.own[all_rows]]
+        strength = work.strength[rows]
+        if not np.any(strength > 0):
+            continue
+        best = rows[strength >= strength.max() / 2]
+        for worth in (np.minimum(work.inside, WHOLE), work.strength):
+            best = best[worth[best] >= worth[best].max() - 1e-6]
+        shown.add(int(best[len(best) // 2]))
+    return shown
+
+
+def _neighbours(work: Work) -> dict[int, list[int]]:
+    """Return, for each row that is painted, the rows of its track that steady it."""
+    near: dict[int, list[int]] = {}
+    for _, rows in work.by_track():
+        restored = rows[work.strength[rows] > 0]
+        frames = work.faces.frame[restored]
+        for place, row in enumerate(restored.tolist()):
+            if work.own[row]:
+                close = np.abs(frames - frames[place]) <= REACH
+                close[place] = False
+                near[row] = restored[close].tolist()
+    return near
+
+
+def _motion(work: Work) -> FloatArray:
+    """Return how each face moves over the picture, (N, 2) crop pixels a frame."""
+    motion = np.zeros((len(work), 2), np.float32)
+    middle = FFHQ_TEMPLATE.mean(0) * (work.side / CROP_SIZE)[:, None]
+    for _, rows in work.by_track():
+        motion[rows] = velocities(work.to_crop[rows], work.faces.frame[rows], middle[rows])
+    return motion
+
+
+class _Painter:
+    """Holds frames until their faces fill a batch and their neighbours are restored."""
+
+    def __init__(
+        self, work: Work, tools: Tools, account: Account, scale: int, witness: Witness | None
+    ) -> None:
+        self._work, self._tools, self._account, self._scale = work, tools, account, scale
+        self._witness = witness
+        self._shown = examples(work)
+        self._neighbours = _neighbours(work)
+        self._motion = _motion(work)
+        wanted = {*self._neighbours}.union(*self._neighbours.values())
+        blurred = set(np.flatnonzero(burst.share(work.blur) > 0).tolist())
+        self._around = Around(work, sorted(wanted), wanted & blurred)
+        self._frames: deque[Frame] = deque()
+        self._most = MOST_FRAMES_HELD
+        self._held: list[tuple[IntArray, FrameTensor]] = []
+        self._moments: dict[int, Moment] = {}
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to flush."""
+        seen = self._frames[-1].index
+        held = len(self._frames) >= self._most + REACH + self._around.ahead
+        return held or self._around.ready(self._tools.batch, seen)
+
+    def hold(self, frame: Frame) -> None:
+        """Take a frame, and send it on its way if it has faces."""
+        rows = self._work.rows_of_frame(frame.index)
+        rows = rows[self._around.wanted[rows]]
+        if not self._frames and self._tools.restorer.device.type == "cuda":
+            self._most = max(MOST_FRAMES_HELD, HELD_BYTES // frame_bytes(frame.geometry, 16))
+        self._frames.append(frame)
+        if not len(rows):
+            return
+        picture = FrameTensor.of(frame.picture).to(self._tools.restorer.device)
+        self._held.append((rows, picture))
+
+    def flush(self, *, last: bool = False) -> list[Painted]:
+        """Restore what is held; give back the frames all of whose neighbours are restored."""
+        if not self._frames:
+            return []
+        seen = self._frames[-1].index
+        if self._held:
+            of = {int(row): picture for rows, picture in self._held for row in rows}
+            for side, rows in self._work.by_side(np.array(list(of), np.int64)):
+                pictures = [of[row] for row in rows.tolist()]
+                self._around.add(rows, crops(pictures, self._work.to_crop[rows], side))
+            self._held = []
+        for _, rows in self._work.by_side(self._around.take(None if last else seen)):
+            self._restore_rows(rows)
+        self._around.forget()
+        ready = []
+        while self._frames and (last or self._frames[0].index + REACH + self._around.ahead <= seen):
+            ready.append(self._frames.popleft())
+        painted = self._painted(ready)
+        oldest = self._frames[0].index - REACH if self._frames else seen + 1
+        gone = [row for row in self._moments if self._work.faces.frame[row] < oldest]
+        for row in gone:
+            del self._moments[row]
+        return painted
+
+    @torch.inference_mode()
+    def _restore_rows(self, rows: IntArray) -> None:
+        """Restore a batch of one side."""
+        batch = self._work.select(rows)
+        before, near = self._around.of(rows)
+        drawn, seen = self._drawn(batch, before, near)
+        done = _restore(batch, before, drawn, self._tools, self._account)
+        side = before.shape[-1]
+        shutters = shutters_of(
+            done.images,
+            before,
+            done.masks,
+            self._motion[rows],
+            sides=native_sides(batch.to_crop, side),
+            boxes=mesh_boxes(batch.landmarks, side),
+        )
+        banks = [self._tools.bank_of(int(identity)) for identity in batch.identity]
+        blurred = burst.share(batch.blur)
+        if blurred.any():
+            given = (seen, batch.landmarks, batch.blur)
+            right = put_right(done, *given, banks=banks, guided=batch.guided)
+            done = replace(done, images=right)
+        images, masks, boxes = in_heads(
+            done,
+            drawn,
+            batch.landmarks,
+            banks,
+            self._tools.restorer,
+            guided=batch.guided * self._tools.switches.head,
+            drawn=blurred,
+        )
+        layers = torch.cat([images, masks[:, None]], 1)
+        grey = greys(layers)
+        for place, row in enumerate(rows.tolist()):
+            self._moments[row] = Moment(
+                frame=int(batch.faces.frame[place]),
+                layers=layers[place],
+                before=before[place],
+                box=boxes[place],
+                grey=grey[place],
+                shutter=shutters[place],
+                used=tuple(done.used[place]),
+            )
+
+    def _drawn(
+        self, batch: Work, before: Tensor, near: Sequence[Sequence[Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        """Return blurred faces drawn from the frames around them, and as these show them.
+
+        The others as they are.
+        """
+        blurred = np.flatnonzero(burst.share(batch.blur) > 0)
+        drawn, seen = before.clone(), before.clone()
+
+        def draw(part: IntArray) -> None:
+            with torch.inference_mode():  # holds for one thread only
+                at = sent(torch.from_numpy(part), before.device)
+                faces = before[at]
+                images = burst.together(faces, [near[place] for place in part])
+                drawn[at] = burst.sharpened(faces, images, batch.blur[part])
+                seen[at] = images
+
+        several = [blurred[one] for one in parts(len(blurred), before.device)]
+        self._tools.restorer.each(draw, several)
+        return drawn, seen
+
+    def _painted(self, frames: Sequence[Frame]) -> list[Painted]:
+        """Return frames with their patches."""
+        own = [
+            [row for row in self._work.rows_of_frame(frame.index) if row in self._neighbours]
+            for frame in frames
+        ]
+        rows = np.array([row for of_frame in own for row in of_frame], np.int64)
+        patches: dict[int, Patch] = {}
+        for _, alike in self._work.by_side(rows):
+            patches.update(self._finished(alike, {frame.index: frame for frame in frames}))
+        return [
+            Painted(frame, shared([patches[row] for row in of_frame if row in patches]))
+            for frame, of_frame in zip(frames, own, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def _finished(self, rows: IntArray, frames: Mapping[int, Frame]) -> dict[int, Patch]:
+        """Return the patches of faces of one side: steadied, and as their frames were filmed."""
+        work, switches = self._work.select(rows), self._tools.switches
+        faces = [self._moments[row] for row in rows.tolist()]
+        near = [
+            [self._moments[other] for other in self._neighbours[row] if other in self._moments]
+            for row in rows.tolist()
+        ]
+        layers, boxes = steadied(faces, near if switches.steadied else [[]] * len(faces))
+        before, restored, masks = (
+            torch.stack([one.before for one in faces]),
+            layers[:, :3],
+            layers[:, 3],
+        )
+        if switches.as_filmed:
+            restored = as_filmed(
+                restored,
+                before,
+                masks,
+                self._motion[rows],
+                middle_shutters(_shutters(faces, near)),
+                sides=native_sides(work.to_crop, before.shape[-1]),
+                boxes=boxes,
+            )
+        geometry = next(iter(frames.values())).geometry.scaled(self._scale)
+        made = differences(
+            restored,
+            before,
+            masks,
+            work.strength,
+            enlarged(work.to_crop, self._scale),
+            boxes=boxes,
+            picture_size=(geometry.width, geometry.height),
+        )
+        changes = [one.change if one else masks.new_zeros(()) for one in made]
+        for identity, face, weight, change in zip(
+            work.identity.tolist(), faces, work.guided, changes, strict=True
+        ):
+            referenced = bool(face.used) and float(weight) > 0
+            self._account.changed.append(Changed(identity, referenced, change))
+        self._show(rows, frames, before, restored, masks, changes=changes)
+        return {row: patch for row, patch in zip(rows.tolist(), made, strict=True) if patch}
+
+    def _show(
+        self,
+        rows: IntArray,
+        frames: Mapping[int, Frame],
+        before: Tensor,
+        after: Tensor,
+        masks: Tensor,
+        *,
+        changes: Sequence[Tensor],
+    ) -> None:
+        """Keep faces for the report, and show them to the witness, if they want them."""
+        work = self._work
+        for place, row in enumerate(rows.tolist()):
+            track, frame = int(work.track[row]), frames[int(work.faces.frame[row])]
+            told = self._witness is not None and self._witness.wants(track, frame.index)
+            if not told and row not in self._shown:
+                continue
+            strength, used = float(work.strength[row]), self._moments[row].used
+            pasted = before[place] + masks[place] * strength * (after[place] - before[place])
+            pair = torch.stack([before[place], pasted])
+            if row in self._shown:
+                # Fetched with the record: a device is not waited for.
+                inside, (was, became) = float(work.inside[row]), bytes_of(pair)
+                self._account.pictures[track] = Example(
+                    frame.index, inside, changes[place], was, became
+                )
+            if told and self._witness is not None:
+                guided = float(work.guided[row]) if used else 0.0
+                identity, (crop, blended) = int(work.identity[row]), to_uint8(pair)
+                self._witness.see(
+                    Face(
+                        frame.index,
+                        frame.time,
+                        identity,
+                        track,
+                        strength,
+                        guided,
+                        used,
+                        crop,
+                        blended,
+                    )
+                )
+
+
+def _shutters(faces: Sequence[Moment], near: Sequence[Sequence[Moment]]) -> Tensor:
+    """Return the shutters of faces and their neighbours, (B, K); where there is none, no number."""
+    most = 1 + max(map(len, near))
+    none = torch.full((), torch.nan, device=faces[0].shutter.device)
+    known = [
+        [one.shutter for one in (face, *others)] + [none] * (most - 1 - len(others))
+        for face, others in zip(faces, near, strict=True)
+    ]
+    return torch.stack([torch.stack(row) for row in known])
+
+
+def _restore(
+    batch: Work, before: Tensor, drawn: Tensor, tools: Tools, account: Account
+) -> Restored:
+    """Restore a batch, with references, without, or between the two as the guard decided."""
+    banks = [tools.bank_of(int(identity)) for identity in batch.identity]
+    guided = np.where([bank is None for bank in banks], 0, batch.guided)
+    excluded = [
+        [] if bank is None else bank.rows_of_frame(int(frame))
+        for bank, frame in zip(banks, batch.faces.frame, strict=True)
+    ]
+    share = burst.share(batch.blur)
+    lent = [bank if weight > 0 else None for bank, weight in zip(banks, guided, strict=True)]
+    first = tools.restorer.restore(
+        for_references(before, drawn, lent, batch.blur),
+        batch.landmarks,
+        lent,
+        exclude=excluded,
+        references=max(1, tools.references),
+        drawn=share,
+    )
+    for identity, weight, used, own in zip(
+        batch.identity, guided, first.used, batch.own, strict=True
+    ):
+        if weight > 0 and own:
+            account.used.setdefault(int(identity), Counter()).update(used)
+    images = first.images
+    mixed = np.flatnonzero((guided > 0) & (guided < 1))
+    if len(mixed):
+        plain = tools.restorer.restore(
+            drawn[mixed], batch.landmarks[mixed], [None] * len(mixed), drawn=share[mixed]
+        )
+        weights = torch.from_numpy(guided[mixed].astype(np.float32)).to(images.device)
+        images[mixed] = torch.lerp(plain.images, images[mixed], weights[:, None, None, None])
+    return first

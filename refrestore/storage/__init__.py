@@ -1,0 +1,1 @@
+"""What projects, profiles and queues keep on a disk alike: locks, pictures, places for work."""
