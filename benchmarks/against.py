@@ -54,12 +54,12 @@ def make_films(clips: Path, work: Path) -> None:
     """Write the film of near and far people, and an hour of a moving picture without a face."""
     from refrestore.config import RuntimeSettings
     from refrestore.evaluate.degrade import Degradation
-    from refrestore.evaluate.film_maker import Person, Scene, make_film
+    from refrestore.evaluate.film_maker import Filmed, Scene, make_film
     from refrestore.faces.analyser import load_face_models
     from refrestore.models import load_face_pack
 
-    def person(name: str, start: float, face: float) -> Person:
-        return Person(clips / name, start, face)
+    def person(name: str, start: float, face: float) -> Filmed:
+        return Filmed(clips / name, start, face)
 
     soft = Degradation(blur=0.5, shrink=1.5, noise=4.0, quality=70)
     near = [Scene((person(name, 0.0, NEAR),), 1.6) for name in PEOPLE]
@@ -124,14 +124,14 @@ def measure(name: str, work: Path, scratch: Path) -> float:
 
 
 def stage(project: Any, *, near: bool) -> float:
-    """Return seconds a face of `paint`: from the cut of the crop to the patch."""
+    """Return seconds a face of `restore_segment`: from the cut of the crop to the patch."""
     from refrestore.config import RenderSettings, RuntimeSettings
     from refrestore.media.probe import probe
     from refrestore.media.reader import VideoReader
     from refrestore.render.face_table import gather
     from refrestore.render.people import gather_people
     from refrestore.render.refine import Tools, refine
-    from refrestore.render.restore_segment import paint
+    from refrestore.render.restore_segment import restore_segment
     from refrestore.render.segment_result import Account
     from refrestore.render.toolbox import open_toolbox
 
@@ -158,7 +158,7 @@ def stage(project: Any, *, near: bool) -> float:
 
     def all_of_it() -> None:
         faces = 0
-        for painted in paint(refined, frames, tools, Account(), scale=1):
+        for painted in restore_segment(refined, frames, tools, Account(), scale=1):
             of_batch = painted if isinstance(painted, list) else [painted]
             faces += sum(len(one.patches) for one in of_batch)
         if faces != STAGE_FRAMES:

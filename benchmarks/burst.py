@@ -24,7 +24,7 @@ import torch
 
 from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
 from refrestore.evaluate.degrade import VIDEO_DEGRADATIONS
-from refrestore.evaluate.film_maker import Person, Scene, make_film
+from refrestore.evaluate.film_maker import Filmed, Scene, make_film
 from refrestore.evaluate.scorer import SCORER_FILE, IdentityScorer
 from refrestore.evaluate.tape import TAPES
 from refrestore.faces.recogniser import Recogniser
@@ -73,7 +73,7 @@ def film_of(condition: str, sources: Sequence[Path], folder: Path, tools: Toolbo
     if chain is not None:
         far = {"degradation": chain.chain, "codec": chain.codec, "crf": chain.crf}
     scenes = [
-        Scene((Person(one, 0.0, float(random.uniform(*HEIGHTS))),), SECONDS, **far)
+        Scene((Filmed(one, 0.0, float(random.uniform(*HEIGHTS))),), SECONDS, **far)
         for one in sources
     ]
     film, truth = folder / "film.mkv", folder / "truth.mkv"

@@ -129,7 +129,7 @@ def stages(film: Path, work: Path, segment_seconds: float) -> dict[str, float]:
     from refrestore.project import Project
     from refrestore.render.report import SegmentRecord
     from refrestore.render.segment_folder import Segment, SegmentFolder
-    from refrestore.scan.frame_forms import Picture
+    from refrestore.scan.frame_forms import FrameForms
     from refrestore.scan.shots import SEEN_SIDE, CutDetector
 
     info = probe(film)
@@ -142,7 +142,7 @@ def stages(film: Path, work: Path, segment_seconds: float) -> dict[str, float]:
     began = time.process_time()
     with VideoReader(film, info=info) as reader:
         for frame in reader:
-            cuts.push(Picture(frame).shrunk(SEEN_SIDE))
+            cuts.push(FrameForms(frame).shrunk(SEEN_SIDE))
             number, rest = divmod(frame.index, length)
             if number >= SEGMENTS:
                 continue

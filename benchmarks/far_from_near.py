@@ -22,7 +22,7 @@ import numpy as np
 from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
 from refrestore.engine.run import run
 from refrestore.evaluate.degrade import Degradation
-from refrestore.evaluate.film_maker import Person, Scene, SceneLabel, make_film
+from refrestore.evaluate.film_maker import Filmed, Scene, SceneLabel, make_film
 from refrestore.evaluate.metrics import cosine_similarity, identity_jitter, psnr
 from refrestore.evaluate.scorer import IdentityScorer
 from refrestore.faces.align import ARCFACE_TEMPLATE, FFHQ_TEMPLATE, crops, similarity
@@ -54,8 +54,8 @@ SCORE_EVERY = 3
 def scenes(clips: Path) -> list[Scene]:
     """Return the film: everybody near, everybody far, and twice two at once."""
 
-    def person(name: str, start: float, face: float) -> Person:
-        return Person(clips / name, start, face)
+    def person(name: str, start: float, face: float) -> Filmed:
+        return Filmed(clips / name, start, face)
 
     near = [Scene((person(name, 0.0, NEAR),), 1.6) for name in PEOPLE]
     far = [

@@ -31,9 +31,9 @@ import torch
 from torch._subclasses import fake_tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from refrestore.render.face_table import Work
+from refrestore.render.face_table import FaceTable
 from refrestore.render.refine import Tools
-from refrestore.render.restore_segment import paint
+from refrestore.render.restore_segment import restore_segment
 from refrestore.render.segment_result import Account
 from refrestore.render.switches import Switches
 from refrestore.render.window import composed
@@ -128,7 +128,7 @@ def film(count: int) -> Iterator[Frame]:
         yield Frame(index, Fraction(index, 25), picture, Geometry(*SIZE))
 
 
-def work_of(frames: int, side: int, shown: float) -> Work:
+def work_of(frames: int, side: int, shown: float) -> FaceTable:
     """Return the faces of a film, each `shown` pixels of it to a crop."""
     frame, who = np.divmod(np.arange(frames * FACES), FACES)
     count = len(frame)
@@ -149,7 +149,7 @@ def work_of(frames: int, side: int, shown: float) -> Work:
     own = np.ones(count, bool)
     sharp = np.zeros((count, burst.TERMS), np.float32)
     whose = who.astype(np.int64)
-    return Work(faces, whose, ones, own, sides, to_crop, ones, landmarks, ones, sharp)
+    return FaceTable(faces, whose, ones, own, sides, to_crop, ones, landmarks, ones, sharp)
 
 
 def measure(side: int, batch: int) -> dict[str, float]:
@@ -176,7 +176,7 @@ def measure(side: int, batch: int) -> dict[str, float]:
         frames = 4 * batch // FACES
         work, pictures = work_of(frames, side, 107), film(frames)
         host.operations = host.views = host.waits = 0
-        for batch_of in paint(work, pictures, tools, Account(), scale=1):
+        for batch_of in restore_segment(work, pictures, tools, Account(), scale=1):
             deque(composed(batch_of, None, 1), 0)
         faces = frames * FACES
         return {

@@ -29,7 +29,7 @@ from refrestore.faces.analyser import FaceModels, load_face_models
 from refrestore.models.pack import load_face_pack
 from refrestore.profiles.profile import MATCH_MARGIN, MATCH_THRESHOLD
 from refrestore.scan.clustering import Constraints, cluster_tracks
-from refrestore.scan.samples import Sample
+from refrestore.scan.samples import EmbeddingSample
 from refrestore.scan.tracks import FOUNDING_SIZE, FOUNDING_WEIGHT, pool
 from refrestore.types import ImageArray, Track
 
@@ -111,7 +111,7 @@ def tracks_of(album: Album) -> list[Track]:
         zip(album.embedding, album.quality, album.size, strict=True)
     ):
         seen = bool(np.isfinite(embedding).all())
-        mean, weight = pool([Sample(row, float(quality), embedding)] if seen else [])
+        mean, weight = pool([EmbeddingSample(row, float(quality), embedding)] if seen else [])
         weak = size < FOUNDING_SIZE or weight < FOUNDING_WEIGHT
         tracks.append(Track(row, row, row, row + 1, mean, weight, quality, size, weak))
     return tracks

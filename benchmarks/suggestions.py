@@ -42,7 +42,7 @@ from refrestore.profiles.cosines import cosines
 from refrestore.project.suggestions import likely_impurities, likely_merges
 from refrestore.scan.association import overlap
 from refrestore.scan.clustering import Constraints, cluster_tracks
-from refrestore.scan.samples import Sample
+from refrestore.scan.samples import EmbeddingSample
 from refrestore.scan.tracks import pool
 from refrestore.types import Track
 
@@ -105,7 +105,7 @@ def pieces(faces: identity_stills.Album) -> Source:
         rows = np.flatnonzero(faces.person == person)
         for start in range(0, len(rows), PIECE):
             own = rows[start : start + PIECE]
-            samples = [Sample(r, float(faces.quality[r]), faces.embedding[r]) for r in own]
+            samples = [EmbeddingSample(r, float(faces.quality[r]), faces.embedding[r]) for r in own]
             mean, weight = pool(samples)
             tracks[len(people)] = Track(
                 len(people), 0, int(own[0]), int(own[-1]) + 1, mean, weight, 0.5, 50.0, weak=False

@@ -27,7 +27,7 @@ from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.scan.follow import Follower
-from refrestore.scan.frame_forms import Picture
+from refrestore.scan.frame_forms import FrameForms
 from refrestore.scan.shots import CutDetector
 from refrestore.scan.tracks import finish_shot
 from refrestore.types import Faces, Frame, ImageArray
@@ -185,7 +185,7 @@ def _follow(film: Film, shots: list[tuple[int, int]], models: FaceModels, every:
     for (first, stop), frame in _frames(film, shots):
         if frame.index == first:
             follower = Follower(models, wanted, rate)
-        follower.push(Picture(frame))
+        follower.push(FrameForms(frame))
         if frame.index + 1 < stop:
             continue
         for part in finish_shot(follower.finish(), shot=0, first_id=len(rows) + 1, rate=rate):

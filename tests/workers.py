@@ -10,7 +10,7 @@ ONE_UNIT = ("tests/browser", "tests/render")
 LONGEST = (
     "tests/faults/",
     "tests/browser/",
-    "tests/engine/test_evaluation.py",
+    "tests/evaluate/test_evaluation.py",
     "tests/engine/test_ray.py",
 )
 """Begun first, so that no worker is left with one of them at the end."""

@@ -16,11 +16,11 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.adapt.likeness import Likeness
-from refrestore.adapt.training_samples import Sample
+from refrestore.adapt.training_samples import TrainingSample
 from refrestore.errors import Stopped
 from refrestore.restore.adapter import Adapter, Tuning
 from refrestore.restore.fusion import FusionNetwork
-from refrestore.restore.fusion_types import Thought
+from refrestore.restore.fusion_types import WorkingFaces
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Lesson:
         What the untuned network makes of it, if that is what is wanted: it shows somebody else.
     """
 
-    sample: Sample
+    sample: TrainingSample
     pivot: torch.Tensor | None
 
 
@@ -86,7 +86,9 @@ class Losses:
     def __init__(self, likeness: Likeness, centroid: torch.Tensor) -> None:
         self.likeness, self.centroid = likeness, centroid
 
-    def __call__(self, thought: Thought, sample: Sample, lessons: Sequence[Lesson]) -> torch.Tensor:
+    def __call__(
+        self, thought: WorkingFaces, sample: TrainingSample, lessons: Sequence[Lesson]
+    ) -> torch.Tensor:
         """Return the mean over the batch."""
         out = thought.images
         others = [row for row, lesson in enumerate(lessons) if lesson.pivot is not None]
@@ -99,7 +101,7 @@ class Losses:
             total = total + self._own(out[own], sample, own)
         return total / len(lessons)
 
-    def _own(self, out: torch.Tensor, sample: Sample, rows: list[int]) -> torch.Tensor:
+    def _own(self, out: torch.Tensor, sample: TrainingSample, rows: list[int]) -> torch.Tensor:
         error = out - sample.truth[rows]
         hull = F.interpolate(sample.seen.hull[rows], size=out.shape[-2:], mode="bilinear")
         place = OUTSIDE + (1 - OUTSIDE) * hull
@@ -144,7 +146,7 @@ Check = Callable[[Adapter], float]
 
 def learn(
     tuning: Tuning,
-    draw: Callable[[], tuple[Sample, bool]],
+    draw: Callable[[], tuple[TrainingSample, bool]],
     losses: Losses,
     check: Check,
     *,
@@ -191,7 +193,7 @@ def learn(
             picked = [pool[int(row)] for row in random.choice(len(pool), BATCH, replace=False)]
             for group in optimiser.param_groups:
                 group["lr"] = _rate(steps, progress)
-            sample = Sample.together([one.sample for one in picked])
+            sample = TrainingSample.together([one.sample for one in picked])
             with torch.autocast(device.type, dtype, dtype != torch.float32):
                 thought = tuning.network.draw(sample.seen)
             optimiser.zero_grad(set_to_none=True)
@@ -226,7 +228,7 @@ def _rate(steps: int, progress: float) -> float:
 
 
 def _lessons(
-    draw: Callable[[], tuple[Sample, bool]],
+    draw: Callable[[], tuple[TrainingSample, bool]],
     tuning: Tuning,
     dtype: torch.dtype,
     threads: int,
@@ -236,7 +238,7 @@ def _lessons(
         while True:
             yield _lesson(*draw(), tuning, dtype)
     with ThreadPoolExecutor(1, "samples") as drawer:
-        waiting: list[Future[tuple[Sample, bool]]] = [drawer.submit(draw) for _ in range(2)]
+        waiting: list[Future[tuple[TrainingSample, bool]]] = [drawer.submit(draw) for _ in range(2)]
         try:
             while True:
                 sample, other = waiting.pop(0).result()
@@ -248,13 +250,13 @@ def _lessons(
 
 
 @torch.no_grad()
-def _lesson(sample: Sample, other: bool, tuning: Tuning, dtype: torch.dtype) -> Lesson:
+def _lesson(sample: TrainingSample, other: bool, tuning: Tuning, dtype: torch.dtype) -> Lesson:
     pivot = drawn(tuning.original, sample, dtype) if other else None
     return Lesson(sample, pivot)
 
 
 @torch.no_grad()
-def drawn(network: FusionNetwork, sample: Sample, dtype: torch.dtype) -> torch.Tensor:
+def drawn(network: FusionNetwork, sample: TrainingSample, dtype: torch.dtype) -> torch.Tensor:
     """Return what a network makes of a sample, (B, 3, T, T)."""
     with torch.autocast(sample.truth.device.type, dtype, dtype != torch.float32):
         return network.draw(sample.seen).images

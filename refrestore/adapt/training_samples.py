@@ -16,7 +16,7 @@ from refrestore.faces.landmarker import Landmarker
 from refrestore.faces.pose import mesh_keypoints
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.fusion import WORKING, FusionNetwork
-from refrestore.restore.fusion_types import Seen
+from refrestore.restore.fusion_types import Mixture
 from refrestore.restore.restorer import DEFAULT_REFERENCES, hull_cells
 from refrestore.restore.select import select
 from refrestore.restore.warp import displacement
@@ -37,7 +37,7 @@ TURN, ZOOM, SHIFT = 4.0, 0.05, 5.0
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class TrainingSample:
     """B faces that the network has looked at.
 
     Parameters
@@ -50,20 +50,20 @@ class Sample:
         To the recogniser's alignment.
     """
 
-    seen: Seen
+    seen: Mixture
     truth: torch.Tensor
     matrices: torch.Tensor
 
     @classmethod
-    def together(cls, samples: Sequence[Sample]) -> Sample:
+    def together(cls, samples: Sequence[TrainingSample]) -> TrainingSample:
         """Return samples as one batch."""
         seen = {
             one.name: torch.cat([getattr(sample.seen, one.name) for sample in samples])
-            for one in fields(Seen)
+            for one in fields(Mixture)
             if one.name != "side"
         }
         return cls(
-            Seen(**seen, side=samples[0].seen.side),
+            Mixture(**seen, side=samples[0].seen.side),
             torch.cat([sample.truth for sample in samples]),
             torch.cat([sample.matrices for sample in samples]),
         )
@@ -89,7 +89,7 @@ def askew(
     return np.asarray(cut, np.uint8), moved.astype(np.float32)
 
 
-class Maker:
+class SampleMaker:
     """Makes samples of one person.
 
     Parameters
@@ -121,7 +121,7 @@ class Maker:
         rows: Sequence[int],
         bank: ReferenceBank,
         without: Collection[int] = (),
-    ) -> Sample:
+    ) -> TrainingSample:
         """Return a sample: one of `rows` of `target`, restored from `bank`.
 
         Parameters
@@ -151,7 +151,7 @@ class Maker:
         mesh: FloatArray,
         bank: ReferenceBank,
         hidden: Collection[int],
-    ) -> Sample:
+    ) -> TrainingSample:
         """Let the network look at a spoilt crop beside the references that suit it."""
         found = self.landmarker.dense(face[None])[0]
         light = light_of(_planes(face))
@@ -175,11 +175,11 @@ class Maker:
                     self.device
                 ),
             )
-        kept = {one.name: getattr(seen, one.name) for one in fields(Seen)}
+        kept = {one.name: getattr(seen, one.name) for one in fields(Mixture)}
         for name in ("field", "attention"):  # not needed, and of any number of references
             kept[name] = kept[name][..., :0].flatten(1)
         matrices = torch.from_numpy(to_recogniser(mesh)).to(self.device)
-        return Sample(Seen(**kept), crop_of(truth).to(self.device), matrices)
+        return TrainingSample(Mixture(**kept), crop_of(truth).to(self.device), matrices)
 
 
 def crop_of(image: ImageArray) -> torch.Tensor:

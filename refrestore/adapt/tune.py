@@ -15,8 +15,8 @@ from refrestore.adapt.likeness import Likeness, aligned_faces
 from refrestore.adapt.training_samples import (
     FAR,
     NEAR,
-    Maker,
-    Sample,
+    SampleMaker,
+    TrainingSample,
     crop_of,
     spoilt,
     to_recogniser,
@@ -251,9 +251,9 @@ def tune(
     tuning = Tuning(network, file_digest(toolbox.pack.fusion))
     lite = load_face_pack(RuntimeSettings(pack="lite"))
     likeness = Likeness(lite.recogniser).to(device)
-    maker = Maker(network, toolbox.models.landmarker, np.random.default_rng(SEED + 1), dtype)
+    maker = SampleMaker(network, toolbox.models.landmarker, np.random.default_rng(SEED + 1), dtype)
 
-    def draw() -> tuple[Sample, bool]:
+    def draw() -> tuple[TrainingSample, bool]:
         if strangers and maker.random.random() < OTHERS:
             other = strangers[int(maker.random.integers(len(strangers)))]
             return maker.draw(other, range(len(other)), bank, held), True
@@ -300,7 +300,7 @@ def centroid(bank: ReferenceBank, rows: Sequence[int], likeness: Likeness) -> to
 
 
 def _checker(
-    maker: Maker,
+    maker: SampleMaker,
     bank: ReferenceBank,
     held: Sequence[int],
     recogniser: Recogniser,
@@ -317,10 +317,10 @@ def _checker(
             samples.append(maker.looked_at(face, truth, bank.landmarks[row], bank, held))
     kernel, dtype = likeness.get_buffer("kernel"), maker.dtype
 
-    def embedded(images: torch.Tensor, sample: Sample) -> FloatArray:
+    def embedded(images: torch.Tensor, sample: TrainingSample) -> FloatArray:
         return recogniser.embed(to_uint8(aligned_faces(images, sample.matrices, kernel)))
 
-    def marks(images: torch.Tensor, sample: Sample) -> tuple[float, float]:
+    def marks(images: torch.Tensor, sample: TrainingSample) -> tuple[float, float]:
         error = (images.clamp(0, 1) - sample.truth).square().mean(1, keepdim=True)
         hull = torch.nn.functional.interpolate(sample.seen.hull, size=error.shape[-2:])
         mean = float((error * hull).sum() / hull.sum().clamp(min=1e-3))

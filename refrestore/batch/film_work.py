@@ -26,8 +26,8 @@ from refrestore.scan.recognise import match_identities
 from refrestore.storage.workplace import OutputPlace
 from refrestore.types import Announce, Identity, ProgressCallback
 
-from .queued_film import Film, Json
-from .runner import Done
+from .queued_film import Json, QueuedFilm
+from .runner import StepDone
 
 RENDERED = ("frames", "faces", "unreferenced", "unseen", "wall_seconds", "notes")
 """What is kept of a render's report, beside its people."""
@@ -66,7 +66,7 @@ class FilmWork:
         """Open the networks: without them no film can be worked on."""
         assert self.toolbox
 
-    def scan(self, film: Film, progress: ProgressCallback, announce: Announce) -> Done:
+    def scan(self, film: QueuedFilm, progress: ProgressCallback, announce: Announce) -> StepDone:
         """Scan a film, unless that is done, and link those who are recognised to their profile."""
         asked, plan = film.asked, Plan(film.video, film.output, film.project)
         try:
@@ -97,9 +97,9 @@ class FilmWork:
         )
         with Project.open(plan.project) as project:
             self._recognise(project)
-            return Done(people_of(project))
+            return StepDone(people_of(project))
 
-    def render(self, film: Film, progress: ProgressCallback, announce: Announce) -> Done:
+    def render(self, film: QueuedFilm, progress: ProgressCallback, announce: Announce) -> StepDone:
         """Learn from a film if that is wanted, and render it."""
         asked = film.asked
         with Project.open(film.project) as project:
@@ -122,7 +122,7 @@ class FilmWork:
             )
             return _done(film, result.summary)
 
-    def trace(self, film: Film) -> str:
+    def trace(self, film: QueuedFilm) -> str:
         """Return which report there is: it is written when the film is complete."""
         try:
             stat = _report(film).stat()
@@ -130,7 +130,7 @@ class FilmWork:
             return ""
         return f"{stat.st_ino}-{stat.st_mtime_ns}-{stat.st_size}"
 
-    def made(self, film: Film) -> Done:
+    def made(self, film: QueuedFilm) -> StepDone:
         """Return what the report beside the output says."""
         return _done(film, json.loads(_report(film).read_text("utf-8")))
 
@@ -140,7 +140,7 @@ class FilmWork:
         if profiles:
             match_identities(project, profiles, link=True, runtime=self.runtime)
 
-    def _learn(self, project: Project, film: Film, announce: Announce) -> None:
+    def _learn(self, project: Project, film: QueuedFilm, announce: Announce) -> None:
         """Teach profiles everybody who is clear enough to judge; link who got one."""
         tracks = {track.id: track for track in project.tracks()}
         for one in project.identities():
@@ -184,7 +184,7 @@ def people_of(project: Project) -> list[Json]:
     ]
 
 
-def _done(film: Film, summary: Mapping[str, Any]) -> Done:
+def _done(film: QueuedFilm, summary: Mapping[str, Any]) -> StepDone:
     """Return what a report says of a film and its people."""
     kept = ("id", "name", "profile", "state", "seconds", "faces")
     people = [
@@ -198,14 +198,14 @@ def _done(film: Film, summary: Mapping[str, Any]) -> Done:
     ]
     result = {key: summary[key] for key in RENDERED}
     page = film.output.with_name(f"{film.output.stem}.report.html")
-    return Done(people, {**result, "report": str(_report(film)), "page": str(page)})
+    return StepDone(people, {**result, "report": str(_report(film)), "page": str(page)})
 
 
-def _report(film: Film) -> Path:
+def _report(film: QueuedFilm) -> Path:
     return film.output.with_name(f"{film.output.stem}.report.json")
 
 
-def _profile_name(one: Identity, film: Film) -> str:
+def _profile_name(one: Identity, film: QueuedFilm) -> str:
     """Return what a person is called beyond a film: numbers are the film's alone."""
     named = one.name != f"person {one.id}"
     return one.name if named else f"{one.name} of {film.video.stem}"

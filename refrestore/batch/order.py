@@ -32,7 +32,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Entry:
+class FilmToAdd:
     """A film to be added: the source, where it goes, its project."""
 
     video: Path
@@ -40,7 +40,9 @@ class Entry:
     project: Path
 
 
-def check_apart(entries: Sequence[Entry], taken: Mapping[Path, str] = MappingProxyType({})) -> None:
+def check_apart(
+    entries: Sequence[FilmToAdd], taken: Mapping[Path, str] = MappingProxyType({})
+) -> None:
     """Refuse films that would be written to one place: outputs of one name share a report.
 
     Parameters

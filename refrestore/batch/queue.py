@@ -21,8 +21,8 @@ from refrestore.project.scanning import now
 from refrestore.storage.lock import FileLock
 
 from .database import QueueFile
-from .order import Entry, Order, check_apart
-from .queued_film import Film, Json, State, Step
+from .order import FilmToAdd, Order, check_apart
+from .queued_film import Json, QueuedFilm, State, Step
 
 MOST_RUNNERS = 256
 """Processes that may work on one queue."""
@@ -35,7 +35,7 @@ _COLUMNS = (
 _STATE = """CASE WHEN failure IS NOT NULL THEN 'failed' WHEN step = 'done' THEN 'done'
 WHEN step = 'scan' THEN iif(runner IS NULL, 'waiting', 'scanning')
 WHEN runner IS NOT NULL THEN 'rendering' WHEN step = 'review' THEN 'review' ELSE 'ready' END"""
-"""What `Film.state` is."""
+"""What `QueuedFilm.state` is."""
 
 _WANTING = """CASE WHEN failure IS NOT NULL THEN 1 WHEN step = 'done' THEN 4
 WHEN runner IS NOT NULL THEN 2 WHEN step = 'review' THEN 0 ELSE 3 END"""
@@ -74,7 +74,9 @@ class Queue:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def add(self, entries: Sequence[Entry], order: Order) -> tuple[list[Film], list[Entry]]:
+    def add(
+        self, entries: Sequence[FilmToAdd], order: Order
+    ) -> tuple[list[QueuedFilm], list[FilmToAdd]]:
         """Add films, all or none; those that are there already stay as they are.
 
         Returns
@@ -124,7 +126,7 @@ class Queue:
             for folder, output, options, priority in rows
         }
 
-    def films(self, state: State | None = None) -> list[Film]:
+    def films(self, state: State | None = None) -> list[QueuedFilm]:
         """Return all films, or those of a state, in the order of their turns."""
         where, values = ("", ()) if state is None else (f"WHERE {_STATE} = ?", (state,))
         rows = self._file.rows(
@@ -132,7 +134,7 @@ class Queue:
         )
         return [self._film(row) for row in rows]
 
-    def wanting(self, most: int, state: State | None = None) -> list[Film]:
+    def wanting(self, most: int, state: State | None = None) -> list[QueuedFilm]:
         """Return the films that want something of a person first, some of them."""
         where, values = ("", ()) if state is None else (f"WHERE {_STATE} = ?", (state,))
         rows = self._file.rows(
@@ -145,7 +147,7 @@ class Queue:
         """Return the sources of all films."""
         return {Path(video) for (video,) in self._file.rows("SELECT video FROM films")}
 
-    def film(self, number: int) -> Film:
+    def film(self, number: int) -> QueuedFilm:
         """Return a film.
 
         Raises
@@ -158,7 +160,7 @@ class Queue:
             raise BatchError(f"There is no film {number} in {self.path.name}.")
         return self._film(rows[0])
 
-    def find(self, names: Sequence[str]) -> list[Film]:
+    def find(self, names: Sequence[str]) -> list[QueuedFilm]:
         """Return films by their numbers or videos.
 
         Raises
@@ -205,7 +207,7 @@ class Queue:
                 self._lock_file(number).unlink()
             lock.release()
 
-    def claim(self, runner: int, steps: Sequence[Step]) -> Film | None:
+    def claim(self, runner: int, steps: Sequence[Step]) -> QueuedFilm | None:
         """Take the film whose turn it is for one of these steps; None where there is none."""
         marks = ", ".join("?" * len(steps))
         with self._file.transaction():
@@ -228,17 +230,17 @@ class Queue:
             if number != runner and not self._lives(number):
                 self._free(number)
 
-    def progress(self, film: Film, stage: str, done: int, total: int | None) -> None:
+    def progress(self, film: QueuedFilm, stage: str, done: int, total: int | None) -> None:
         """Note how far a film is."""
         self._change(film.id, stage=stage, done=done, total=total)
 
-    def begin_render(self, film: Film, before: str) -> None:
+    def begin_render(self, film: QueuedFilm, before: str) -> None:
         """Note what is in the place of a film's output, of which no render has begun yet."""
         self._change(film.id, step="render", before=before)
 
     def advance(
         self,
-        film: Film,
+        film: QueuedFilm,
         step: Step,
         *,
         people: Sequence[Json] | None = None,
@@ -253,26 +255,26 @@ class Queue:
             known["result"] = json.dumps(result)
         self._change(film.id, **known)
 
-    def fail(self, film: Film, sentence: str) -> None:
+    def fail(self, film: QueuedFilm, sentence: str) -> None:
         """Note why a film's step failed."""
         self._change(film.id, runner=None, before=None, failure=sentence)
 
-    def release(self, film: Film) -> None:
+    def release(self, film: QueuedFilm) -> None:
         """Give a film back as it is."""
         self._change(film.id, runner=None)
 
-    def paid(self, film: Film) -> None:
+    def paid(self, film: QueuedFilm) -> None:
         """Note that the command for films that are done has run for this one."""
         self._change(film.id, owed=0)
 
-    def owing(self) -> list[Film]:
+    def owing(self) -> list[QueuedFilm]:
         """Return the films that are done, and whose command has not run yet."""
         rows = self._file.rows(
             f"SELECT {_COLUMNS} FROM films WHERE owed AND step = 'done' ORDER BY id"
         )
         return [self._film(row) for row in rows]
 
-    def confirm(self, films: Sequence[Film]) -> None:
+    def confirm(self, films: Sequence[QueuedFilm]) -> None:
         """Say that the people of films are right: they are rendered when it is their turn.
 
         Raises
@@ -288,7 +290,7 @@ class Queue:
                     )
                 self._set(film.id, step="render")
 
-    def retry(self, films: Sequence[Film] | None = None) -> list[Film]:
+    def retry(self, films: Sequence[QueuedFilm] | None = None) -> list[QueuedFilm]:
         """Let films that failed have another turn, by default all; return them.
 
         Raises
@@ -306,7 +308,7 @@ class Queue:
                 self._set(film.id, failure=None)
             return failed
 
-    def remove(self, films: Sequence[Film]) -> None:
+    def remove(self, films: Sequence[QueuedFilm]) -> None:
         """Take films off the queue; their files stay.
 
         Raises
@@ -323,11 +325,11 @@ class Queue:
                     )
                 self._file.execute("DELETE FROM films WHERE id = ?", (film.id,))
 
-    def _film(self, row: Sequence[Any]) -> Film:
+    def _film(self, row: Sequence[Any]) -> QueuedFilm:
         try:
             number, video, output, project, options, priority, step, runner, *rest = row
             failure, stage, done, total, before, people, result, owed = rest
-            return Film(
+            return QueuedFilm(
                 number, Path(video), Path(output), Path(project), json.loads(options), priority,
                 step, runner, failure, stage, done, total, before, tuple(json.loads(people)),
                 None if result is None else json.loads(result), bool(owed),

@@ -33,7 +33,7 @@ _BUSY: Mapping[Step, State] = {
 
 
 @dataclass(frozen=True)
-class Film:
+class QueuedFilm:
     """A film as the queue has it.
 
     Parameters

@@ -18,7 +18,7 @@ from refrestore.file_names import readable_name
 from refrestore.types import Announce, ProgressCallback
 
 from .queue import Queue
-from .queued_film import Film, Json, Step
+from .queued_film import Json, QueuedFilm, Step
 
 NOTED_EVERY = 0.5
 """Seconds between two notes in the queue of how far a film is."""
@@ -36,26 +36,26 @@ class FilmsFailedError(BatchError):
     """All films have had their turn, and some of them failed."""
 
 
-class Done(NamedTuple):
+class StepDone(NamedTuple):
     """What a step made: who is in the film, and of a render what its report says."""
 
     people: Sequence[Json]
     result: Json | None = None
 
 
-class Work(Protocol):
+class AnyFilmWork(Protocol):
     """What is done with a film; `work.FilmWork` is what it is outside of tests."""
 
-    def scan(self, film: Film, progress: ProgressCallback, announce: Announce) -> Done:
+    def scan(self, film: QueuedFilm, progress: ProgressCallback, announce: Announce) -> StepDone:
         """Find who is in it."""
 
-    def render(self, film: Film, progress: ProgressCallback, announce: Announce) -> Done:
+    def render(self, film: QueuedFilm, progress: ProgressCallback, announce: Announce) -> StepDone:
         """Restore it."""
 
-    def trace(self, film: Film) -> str:
+    def trace(self, film: QueuedFilm) -> str:
         """Return a text that changes when a render of it is complete."""
 
-    def made(self, film: Film) -> Done:
+    def made(self, film: QueuedFilm) -> StepDone:
         """Return what a complete render made, if the process was killed before it could say so."""
 
 
@@ -95,7 +95,7 @@ class Runner:
     """
 
     queue: Queue
-    work: Work
+    work: AnyFilmWork
     watch: Watch
     auto: bool = False
     on_done: str | None = None
@@ -138,7 +138,7 @@ class Runner:
         look()
         time.sleep(IDLE_SECONDS)
 
-    def _take(self, film: Film) -> None:
+    def _take(self, film: QueuedFilm) -> None:
         """Do the next step of a film; what goes wrong with it is its own."""
         self._tell_all()
         self.watch.begin(film.name)
@@ -166,7 +166,7 @@ class Runner:
         counts = self.queue.counts()
         self.watch.progress("films", counts["done"] + counts["failed"], counts.total())
 
-    def _rendered(self, film: Film) -> Done:
+    def _rendered(self, film: QueuedFilm) -> StepDone:
         """Render, unless that was done already by a process that could not say so any more."""
         trace = self.work.trace(film)
         if film.before is None:
@@ -175,7 +175,7 @@ class Runner:
             return self.work.made(film)
         return self.work.render(film, self._told(film), self._say(film))
 
-    def _told(self, film: Film) -> ProgressCallback:
+    def _told(self, film: QueuedFilm) -> ProgressCallback:
         """Return what notes in the queue how far a film is, and shows it."""
         last: tuple[str, float] = ("", 0.0)
 
@@ -189,10 +189,10 @@ class Runner:
 
         return progress
 
-    def _say(self, film: Film) -> Announce:
+    def _say(self, film: QueuedFilm) -> Announce:
         return partial(_named, self.watch.note, film)
 
-    def _failed(self, film: Film, sentence: str) -> None:
+    def _failed(self, film: QueuedFilm, sentence: str) -> None:
         self.queue.fail(film, sentence)
         self._say(film)(sentence)
 
@@ -224,11 +224,11 @@ class Runner:
         )
 
 
-def _named(note: Announce, film: Film, sentence: str) -> None:
+def _named(note: Announce, film: QueuedFilm, sentence: str) -> None:
     note(f"{film.name}: {sentence}")
 
 
-def _environment(film: Film) -> dict[str, str]:
+def _environment(film: QueuedFilm) -> dict[str, str]:
     """Return the environment of the command for a film that is done."""
     report = (film.result or {}).get("report", "")
     return {

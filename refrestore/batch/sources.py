@@ -14,9 +14,9 @@ from refrestore.file_names import readable_name
 from refrestore.media.files import check_file
 from refrestore.presets import film_settings
 
-from .order import Entry, Order, check_apart
+from .order import FilmToAdd, Order, check_apart
 from .queue import Queue
-from .queued_film import Film
+from .queued_film import QueuedFilm
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mxf", ".avi", ".mpg", ".mpeg", ".m2v", ".mpe"}
@@ -51,7 +51,7 @@ class Newcomers:
         return still
 
 
-def entries_of(sources: Sequence[str], order: Order) -> list[Entry]:
+def entries_of(sources: Sequence[str], order: Order) -> list[FilmToAdd]:
     """Return the films of folders, list files, patterns and files, each once.
 
     Raises
@@ -65,7 +65,7 @@ def entries_of(sources: Sequence[str], order: Order) -> list[Entry]:
     """
     if order.output.exists() and not order.output.is_dir():
         raise UsageError(f"{readable_name(order.output)} is a file: name a folder for the films.")
-    found: dict[Path, Entry] = {}
+    found: dict[Path, FilmToAdd] = {}
     for source in sources:
         for video, below in _films_of(source, order.output):
             found.setdefault(video, _entry(video, below, order))
@@ -74,7 +74,7 @@ def entries_of(sources: Sequence[str], order: Order) -> list[Entry]:
     return entries
 
 
-def new_films(queue: Queue, newcomers: Newcomers) -> Iterator[Film | str]:
+def new_films(queue: Queue, newcomers: Newcomers) -> Iterator[QueuedFilm | str]:
     """Add what is new and stands still in the folders a queue watches.
 
     Yields
@@ -161,11 +161,11 @@ def _listed(path: Path) -> list[tuple[Path, Path]]:
     return [(video, Path()) for video in videos]
 
 
-def _entry(video: Path, below: Path, order: Order) -> Entry:
+def _entry(video: Path, below: Path, order: Order) -> FilmToAdd:
     container = film_settings(order.values, "What was asked").container
     output = order.output / below / output_name(video, container)
     if output == video:
         raise UsageError(
             f"{readable_name(video)} would be written over itself: give another output folder."
         )
-    return Entry(video, output, output.with_name(output.name + PROJECT_SUFFIX))
+    return FilmToAdd(video, output, output.with_name(output.name + PROJECT_SUFFIX))

@@ -15,7 +15,7 @@ from refrestore.media.files import write_file
 from refrestore.plain_text import json_text, plain
 
 from .queue import Queue
-from .queued_film import STATES, Film, Json
+from .queued_film import STATES, Json, QueuedFilm
 
 
 def summary_of(queue: Queue) -> Json:
@@ -34,7 +34,7 @@ def summary_of(queue: Queue) -> Json:
     }
 
 
-def people_across(films: Iterable[Film]) -> list[Json]:
+def people_across(films: Iterable[QueuedFilm]) -> list[Json]:
     """Return everybody, who is in most films first, and the films they are in."""
     found: dict[tuple[str, int, int], Json] = {}
     for film in films:

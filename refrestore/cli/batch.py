@@ -19,7 +19,7 @@ from .tables import print_table
 
 if TYPE_CHECKING:
     from refrestore.batch.queue import Queue
-    from refrestore.batch.queued_film import Film
+    from refrestore.batch.queued_film import QueuedFilm
     from refrestore.batch.sources import Newcomers
 
 app = typer.Typer(
@@ -290,7 +290,7 @@ def _idle_seconds() -> float:
     return IDLE_SECONDS
 
 
-def _words(film: Film) -> str:
+def _words(film: QueuedFilm) -> str:
     """Return what is to be said of a film in a list."""
     if film.failure is not None:
         return film.failure
@@ -301,7 +301,7 @@ def _words(film: Film) -> str:
     return ", ".join(names[:3]) + more
 
 
-def _tell(films: list[Film], done: str, json: bool) -> None:
+def _tell(films: list[QueuedFilm], done: str, json: bool) -> None:
     if json:
         print_json({"films": [film.id for film in films]})
         return

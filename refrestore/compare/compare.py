@@ -10,8 +10,8 @@ from typing import Literal
 import av
 
 from refrestore.compare.faces import FaceGrid
-from refrestore.compare.layouts import Layout, SideBySide, Split
-from refrestore.compare.pairs import Films, open_films
+from refrestore.compare.layouts import Layout, SideBySide, SplitScreen
+from refrestore.compare.pairs import FilmPair, open_films
 from refrestore.config import EncoderSettings, RuntimeSettings, ScanSettings
 from refrestore.errors import DiskError, UsageError
 from refrestore.media.colour import LIMITED, matrix_for
@@ -141,7 +141,7 @@ def _source(before: Path, project: Path | None) -> VideoInfo:
         return project_film(opened, before)
 
 
-def _check_output(output: Path, films: Films) -> None:
+def _check_output(output: Path, films: FilmPair) -> None:
     if output.exists():
         raise UsageError(f"{output} exists already; remove it or choose another name.")
     for info in (films.before, films.after):
@@ -152,12 +152,12 @@ def _check_output(output: Path, films: Films) -> None:
 
 
 def _layout(
-    films: Films, mode: Mode, project: Path | None, stack: ExitStack
+    films: FilmPair, mode: Mode, project: Path | None, stack: ExitStack
 ) -> tuple[Layout, list[str]]:
     if mode == "side":
         return SideBySide(films), []
     if mode == "split":
-        return Split(films), []
+        return SplitScreen(films), []
     assert project is not None
     grid = FaceGrid(films, stack.enter_context(Project.open(project)))
     if not grid.left_out:
@@ -167,7 +167,7 @@ def _layout(
     ]
 
 
-def _described(films: Films, size: tuple[int, int]) -> VideoInfo:
+def _described(films: FilmPair, size: tuple[int, int]) -> VideoInfo:
     """Return the film before with pictures of our own: its streams, the other's times."""
     after = films.after
     color = replace(

@@ -11,7 +11,7 @@ import numpy as np
 
 from refrestore.compare.layouts import AFTER, BEFORE, even
 from refrestore.compare.on_screen import GAP_SECONDS, Seat, presences, seat
-from refrestore.compare.pairs import Films, Pair
+from refrestore.compare.pairs import FilmPair, Pair
 from refrestore.compare.text import BACKGROUND, MUTED, strip
 from refrestore.errors import UsageError
 from refrestore.faces.align import crops as cut_crops
@@ -80,7 +80,7 @@ class FaceGrid:
         Nobody is on screen in the part that is compared.
     """
 
-    def __init__(self, films: Films, project: Project) -> None:
+    def __init__(self, films: FilmPair, project: Project) -> None:
         project.check_video(films.before.fingerprint, films.before.path)
         gap = round(GAP_SECONDS * float(films.before.average_rate))
         found = presences(project.identities(), project.tracks(), films.first, films.stop, gap=gap)

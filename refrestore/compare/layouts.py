@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from refrestore.compare.pairs import Films, Pair
+from refrestore.compare.pairs import FilmPair, Pair
 from refrestore.compare.text import BACKGROUND, badge, strip
 from refrestore.media.pixels import fitted_rgb
 from refrestore.types import ImageArray
@@ -43,7 +43,7 @@ class Layout(Protocol):
 class SideBySide:
     """Both pictures under their names, at the size of the one after."""
 
-    def __init__(self, films: Films) -> None:
+    def __init__(self, films: FilmPair) -> None:
         width, height = films.after.geometry.display_size
         self._gap = 2 * max(1, round(width / 320))
         share = min(1.0, (WIDEST - self._gap) / (2 * width))
@@ -71,10 +71,10 @@ class SideBySide:
         return canvas
 
 
-class Split:
+class SplitScreen:
     """One picture: before on the left of a line, after on its right; the line goes to and fro."""
 
-    def __init__(self, films: Films) -> None:
+    def __init__(self, films: FilmPair) -> None:
         self.picture = films.after.geometry.display_size
         self.size = even(*self.picture)
         height = label_height(self.picture[1])

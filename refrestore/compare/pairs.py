@@ -42,7 +42,7 @@ class Pair:
 
 
 @dataclass(frozen=True, eq=False)
-class Films:
+class FilmPair:
     """A film and what was made of it.
 
     Parameters
@@ -86,7 +86,7 @@ class Films:
 
 def open_films(
     before: VideoInfo, after: Path, *, start: Moment | None = None, end: Moment | None = None
-) -> Films:
+) -> FilmPair:
     """Check that two files show the same film, and find how their times belong together.
 
     `after` is as long as `before`, or as long as its part between `start` and `end` (a render of
@@ -127,7 +127,9 @@ def open_films(
     if not len(shown):
         raise UsageError(f"{after} has no frame between --start and --end; nothing to compare.")
     first = int(np.searchsorted(all_before, part[0]))
-    return Films(one, other, offset, within.start, within.end, first, first + len(part), len(shown))
+    return FilmPair(
+        one, other, offset, within.start, within.end, first, first + len(part), len(shown)
+    )
 
 
 def presentation_times(info: VideoInfo) -> DoubleArray:

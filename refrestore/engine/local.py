@@ -38,7 +38,7 @@ from refrestore.storage.workplace import OutputPlace, place_of
 from refrestore.types import Announce, Frame, ProgressCallback
 
 
-class _Look(NamedTuple):
+class _LookedSegment(NamedTuple):
     """A segment with its record, where it needs no rendering, or else a look at its faces."""
 
     segment: Segment
@@ -114,7 +114,7 @@ class Local:
 
     def _looked_at(
         self, recipe: FilmRecipe, segments: Sequence[Segment], frames: FrameWindow
-    ) -> AbstractContextManager[Iterator[_Look]]:
+    ) -> AbstractContextManager[Iterator[_LookedSegment]]:
         ahead = self.toolbox.restorer.device.type == "cuda" if self.ahead is None else self.ahead
         if not ahead:
             return nullcontext(self._looks(recipe, segments, frames, lambda: None))
@@ -126,7 +126,7 @@ class Local:
         segments: Sequence[Segment],
         frames: FrameWindow,
         check: Callable[[], None],
-    ) -> Iterator[_Look]:
+    ) -> Iterator[_LookedSegment]:
         """Yield a look at each segment; what `check` raises ends it."""
         toolbox = replace(self.toolbox, restorer=self.toolbox.restorer.heeding(check))
         for segment in segments:
@@ -141,7 +141,7 @@ class Local:
                     segment.stop,
                     looked=lambda index: check(),
                 )
-            yield _Look(segment, record, looked)
+            yield _LookedSegment(segment, record, looked)
 
 
 def kept_record(

@@ -28,7 +28,7 @@ from refrestore.models.runtime import available_cpus
 from refrestore.render.recipe import FilmRecipe
 from refrestore.render.report import SegmentRecord
 from refrestore.render.segment_folder import CONTEXT, Segment, SegmentFolder
-from refrestore.scan.frame_forms import Picture
+from refrestore.scan.frame_forms import FrameForms
 from refrestore.scan.scan import FollowOf, Progress
 from refrestore.scan.spans import Following, Followings, Spans, joined
 from refrestore.types import IntArray
@@ -168,7 +168,7 @@ def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
 
 
 @dataclass(eq=False)
-class _Shot:
+class _SpannedShot:
     """A shot whose spans are followed."""
 
     first: int
@@ -209,8 +209,8 @@ class FollowedThere:
         self._info = replace(info, path=info.path.absolute())
         self._spans, self._progress = Spans.at(info.average_rate), progress
         self._ticks: list[int] = []
-        self._shots: list[_Shot] = []
-        self._coming: dict[Task, tuple[_Shot, int]] = {}
+        self._shots: list[_SpannedShot] = []
+        self._coming: dict[Task, tuple[_SpannedShot, int]] = {}
         self._done = self._shown = 0
 
     @property
@@ -219,11 +219,11 @@ class FollowedThere:
         self._shown = max(self._shown, min(self._done + self._crew.frames, len(self._ticks)))
         return self._shown
 
-    def push(self, picture: Picture) -> None:
+    def push(self, picture: FrameForms) -> None:
         """Take the next frame."""
         number = picture.number
         if not self._shots or self._shots[-1].ended:
-            self._shots.append(_Shot(number))
+            self._shots.append(_SpannedShot(number))
         self._ticks.append(int(picture.time / self._info.time_base))
         span = self._spans.complete(self._shots[-1].first, number)
         if span is not None:

@@ -22,7 +22,7 @@ from refrestore.engine.local import render
 from refrestore.engine.task import Heard
 from refrestore.engine.whole_scan import scan
 from refrestore.errors import Kept, UsageError, kept_if_broken_off
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.media.encoder import resolve_encoder
 from refrestore.media.moments import resolve_part
 from refrestore.media.probe import VideoInfo
@@ -155,7 +155,7 @@ def _run(
             )
             scanned.append(plan)
         profiles = [toolbox.fitted(profile) for profile in profiles]
-        album = Album(profiles, network)
+        album = KnownPeople(profiles, network)
         for plan in plans:
             album.meet(plan)
         results = []
@@ -257,7 +257,7 @@ def scan_once(
     plan: Plan,
     settings: ScanSettings,
     runtime: RuntimeSettings,
-    network: Network,
+    network: NetworkId,
     progress: ProgressCallback | None,
     *,
     film: VideoInfo | None = None,
@@ -303,14 +303,14 @@ def _same_scan(one: ScanSettings, other: ScanSettings) -> bool:
     return one.model_dump(exclude=pictures) == other.model_dump(exclude=pictures)
 
 
-class Album:
+class KnownPeople:
     """Everybody known in one run: the user's profiles, and a profile for each person met.
 
     Only people who are clear enough to judge teach it; whoever is seen, however blurred, is
     recognised over all of their tracks (`scan.recognise`).
     """
 
-    def __init__(self, profiles: Sequence[Profile], network: Network) -> None:
+    def __init__(self, profiles: Sequence[Profile], network: NetworkId) -> None:
         self._people = list(profiles)
         self._network = network
         self._origins: dict[int, Path] = {}

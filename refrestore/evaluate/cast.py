@@ -30,7 +30,7 @@ _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
-class Person:
+class Photographed:
     """One person's photos."""
 
     name: str
@@ -70,7 +70,7 @@ class Photo:
 
 def find_people(
     folders: Sequence[Path], names: Sequence[str], most: int | None, album: int
-) -> list[Person]:
+) -> list[Photographed]:
     """Return the people of some folders, by name.
 
     Parameters
@@ -95,7 +95,7 @@ def find_people(
             files = sorted(one.iterdir())
             photos = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
             if len(photos) >= 2 and (not names or one.name in names):
-                found.append(Person(one.name, tuple(spread(photos, album))))
+                found.append(Photographed(one.name, tuple(spread(photos, album))))
     if not found:
         raise UsageError(
             f"Nobody in {', '.join(map(str, folders))} has two photos"
@@ -132,7 +132,7 @@ def find_clips(places: Sequence[Path], names: Sequence[str], most: int | None) -
 
 
 def check_names(
-    names: Sequence[str], people: Sequence[Person], clips: Sequence[Path], most: int | None
+    names: Sequence[str], people: Sequence[Photographed], clips: Sequence[Path], most: int | None
 ) -> None:
     """Refuse names that nobody has.
 
@@ -151,7 +151,7 @@ def check_names(
         )
 
 
-def read_photos(person: Person, models: FaceModels) -> list[Photo]:
+def read_photos(person: Photographed, models: FaceModels) -> list[Photo]:
     """Look at a person's photos as a profile is built; those that give no reference are left out.
 
     Copies of a photo are left out too.

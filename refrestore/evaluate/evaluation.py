@@ -19,7 +19,7 @@ from refrestore.evaluate.goals import goals, markdown
 from refrestore.evaluate.judge import open_judge
 from refrestore.evaluate.page import Gallery, page
 from refrestore.evaluate.rows import Row, plain_rows
-from refrestore.evaluate.table import Entry, Goal, RowText, Table
+from refrestore.evaluate.table import Goal, RowText, Scores, Table
 from refrestore.media.files import publish, write_file
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.storage.workplace import OutputPlace
@@ -27,7 +27,7 @@ from refrestore.types import ProgressCallback
 
 from .cast import check_names, find_clips, find_people
 from .film_trials import evaluate_film
-from .restorer_rows import Split, gfpgan_rows, our_rows, switch_rows
+from .restorer_rows import FrequencySplit, gfpgan_rows, our_rows, switch_rows
 from .settings import EvaluationSettings
 from .still_trials import Bench, evaluate_stills
 from .tape_trials import evaluate_tapes
@@ -107,7 +107,7 @@ def evaluate(
     rows: list[Row] = [
         *plain_rows(),
         *gfpgan_rows(ours[0], settings.gfpgan, runtime, notes),
-        Split(toolbox),
+        FrequencySplit(toolbox),
         *ours,
         *(switch_rows(toolbox, render_settings, report) if settings.switches else []),
         *more_rows,
@@ -153,7 +153,7 @@ def _on_film(
     runtime: RuntimeSettings,
     comparison: Path,
     notes: list[str],
-) -> list[Entry]:
+) -> list[Scores]:
     """Evaluate on a film; what is only needed on the way is removed, the comparison kept."""
     with OutputPlace(comparison) as place, place.scratch() as work:
         video = work / comparison.name

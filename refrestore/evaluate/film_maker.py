@@ -47,7 +47,7 @@ SWAY_SECONDS = (2.0, 5.0)
 
 
 @dataclass(frozen=True)
-class Person:
+class Filmed:
     """One person of a scene.
 
     Parameters
@@ -82,7 +82,7 @@ class Scene:
         encoded.
     """
 
-    people: tuple[Person, ...]
+    people: tuple[Filmed, ...]
     seconds: float
     degradation: Degradation | None = None
     crf: int = 30
@@ -187,7 +187,7 @@ def _scene(
 
 
 def _person(
-    person: Person, count: int, models: FaceModels, pane: tuple[int, int], rate: Fraction
+    person: Filmed, count: int, models: FaceModels, pane: tuple[int, int], rate: Fraction
 ) -> Iterator[ImageArray]:
     if person.clip.suffix.lower() in PICTURE_SUFFIXES:
         photo = read_picture(person.clip)
@@ -203,7 +203,7 @@ def _person(
 
 
 def _camera(
-    person: Person, framing: DoubleArray, pane: tuple[int, int], count: int, rate: Fraction
+    person: Filmed, framing: DoubleArray, pane: tuple[int, int], count: int, rate: Fraction
 ) -> Iterator[DoubleArray]:
     """Yield the (2, 3) matrices photo → pane of a camera that is held by hand."""
     random = np.random.default_rng(zlib.crc32(person.clip.name.encode()))
@@ -220,7 +220,7 @@ def _camera(
         yield moved
 
 
-def _clip(person: Person, count: int, rate: Fraction) -> Iterator[ImageArray]:
+def _clip(person: Filmed, count: int, rate: Fraction) -> Iterator[ImageArray]:
     """Yield `count` pictures of a clip at the film's rate, each the last one shown by then."""
     with VideoReader(person.clip) as reader:
         begin = reader.info.start + Fraction(person.start).limit_denominator(1000)
@@ -246,7 +246,7 @@ def _clip(person: Person, count: int, rate: Fraction) -> Iterator[ImageArray]:
 
 
 def _framing(
-    picture: ImageArray, person: Person, models: FaceModels, pane: tuple[int, int]
+    picture: ImageArray, person: Filmed, models: FaceModels, pane: tuple[int, int]
 ) -> DoubleArray:
     """Return the (2, 3) matrix clip → pane that makes the largest face as high as asked."""
     faces = models.detector.detect([picture], [0], 640)

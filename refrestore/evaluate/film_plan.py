@@ -11,7 +11,7 @@ import numpy as np
 
 from refrestore.errors import UsageError
 from refrestore.evaluate.degrade import VIDEO_DEGRADATIONS
-from refrestore.evaluate.film_maker import Person, Scene, SceneLabel
+from refrestore.evaluate.film_maker import Filmed, Scene, SceneLabel
 from refrestore.evaluate.judge import TrueFace
 from refrestore.evaluate.rows import film_pictures
 from refrestore.faces.analyser import FaceModels
@@ -113,13 +113,13 @@ def plan_film(clips: Sequence[Path], near: float, far: float) -> FilmPlan:
             f"No clip is {needed:.1f} s long or longer; give longer ones with --clips."
         )
     later = near + APART
-    scenes = [Scene((Person(clip, 0.0, NEAR),), near) for clip in usable]
+    scenes = [Scene((Filmed(clip, 0.0, NEAR),), near) for clip in usable]
     kinds = [CLEAN] * len(scenes)
     together = [(clip,) for clip in usable]
     pairs = list(zip(usable[0::2], usable[1::2], strict=False))
     for kind, how in VIDEO_DEGRADATIONS.items():
         for group in (*together, *pairs):
-            people = tuple(Person(clip, later, FAR) for clip in group)
+            people = tuple(Filmed(clip, later, FAR) for clip in group)
             scenes.append(Scene(people, far, how.chain, how.crf, how.codec))
             kinds.append(kind)
     return FilmPlan(scenes, kinds, [clip for clip in clips if clip not in usable])

@@ -12,12 +12,12 @@ import numpy as np
 
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.evaluate.film_maker import make_film
-from refrestore.evaluate.judge import Look, TrueFace, interocular
+from refrestore.evaluate.judge import JudgedFace, TrueFace, interocular
 from refrestore.evaluate.metrics import cosine_similarity, identity_deviation, identity_jitter
 from refrestore.evaluate.rows import FilmCase, film_pictures
 from refrestore.evaluate.side_by_side import Window, boards, tile, windows
 from refrestore.evaluate.steadiness import Flow, Steadiness, dense_flow, landmark_motion_error
-from refrestore.evaluate.table import Entry
+from refrestore.evaluate.table import Scores
 from refrestore.faces.align import CROP_SIZE, crops, resized, transform
 from refrestore.media.simple import write_pictures
 from refrestore.scan.scan import scan
@@ -36,7 +36,7 @@ TRUTH, INPUT = "truth", "input"
 
 
 @dataclass
-class _Course:
+class _SceneRow:
     """What is known of one face through a scene, in one row.
 
     Parameters
@@ -58,7 +58,7 @@ class _Course:
 
 def evaluate_film(
     clips: Sequence[Path], bench: Bench, runtime: RuntimeSettings, work: Path, video: Path
-) -> tuple[list[Entry], list[str]]:
+) -> tuple[list[Scores], list[str]]:
     """Make a film of the clips, restore it in every row, score it, and write the comparison.
 
     Parameters
@@ -108,7 +108,7 @@ class _FilmScorer:
         self._bench = bench
         self._faces = faces
         self._frames = frames
-        self._courses: dict[tuple[int, str], _Course] = {}
+        self._courses: dict[tuple[int, str], _SceneRow] = {}
         self._last: dict[int, tuple[dict[str, ImageArray], FloatArray]] = {}
         self._on = {
             frame: [n for n, face in enumerate(faces) if frame in set(face.frames.tolist())]
@@ -152,7 +152,7 @@ class _FilmScorer:
         flow = self._flow(number, cut)
         for key, picture in shown.items():
             look = truth if key == TRUTH else judge.look(picture, face, closely=closely)
-            course = self._courses.setdefault((number, key), _Course())
+            course = self._courses.setdefault((number, key), _SceneRow())
             course.embeddings.append(look.embedding)
             course.meshes.append(look.mesh)
             course.similarities.append(float(cosine_similarity(look.embedding, truth.embedding)))
@@ -172,7 +172,9 @@ class _FilmScorer:
             return None
         return dense_flow(self._last[number][0][TRUTH], cut[TRUTH])
 
-    def _picture(self, course: _Course, key: str, look: Look, truth: Look, face: TrueFace) -> None:
+    def _picture(
+        self, course: _SceneRow, key: str, look: JudgedFace, truth: JudgedFace, face: TrueFace
+    ) -> None:
         if key == TRUTH:
             course.pictures.append({"niqe": truth.naturalness})
         else:
@@ -182,7 +184,7 @@ class _FilmScorer:
     def _about(face: Appearance) -> tuple[str, str]:
         return f"film, {face.kind}", f"{face.clip}, scene {face.scene + 1}"
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[Scores]:
         """Yield an entry a face of a scene and row."""
         for (number, key), course in self._courses.items():
             face = self._faces[number]
@@ -202,7 +204,7 @@ class _FilmScorer:
                     "deviation": identity_deviation(np.array(course.similarities)),
                     "motion": landmark_motion_error(found, right, size),
                 }
-            yield Entry(key, *self._about(face), values)
+            yield Scores(key, *self._about(face), values)
 
 
 def _means(pictures: Sequence[Mapping[str, float]]) -> dict[str, float]:

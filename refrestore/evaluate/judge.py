@@ -83,7 +83,7 @@ class TrueFace:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class JudgedFace:
     """What the judge sees of a face in one picture.
 
     Parameters
@@ -152,7 +152,7 @@ class Judge:
             if not missing.get(metric.key)
         ]
 
-    def look(self, picture: ImageArray, face: TrueFace, *, closely: bool = True) -> Look:
+    def look(self, picture: ImageArray, face: TrueFace, *, closely: bool = True) -> JudgedFace:
         """Look at a face of a picture.
 
         Parameters
@@ -166,7 +166,7 @@ class Judge:
         native = crops(picture, resized(matrix, side / CROP_SIZE), side)[0]
         small = crops(picture, similarity(face.keypoints[None], ARCFACE_TEMPLATE), 112)
         part = np.ascontiguousarray(crop[LOOKED_AT])
-        return Look(
+        return JudgedFace(
             crop=crop,
             native=native,
             embedding=self.scorer.embed(small)[0],
@@ -183,7 +183,7 @@ class Judge:
         small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
         return self.perceptual.features(np.asarray(small, np.uint8))
 
-    def compare(self, shown: Look, truth: Look, face: TrueFace) -> dict[str, float]:
+    def compare(self, shown: JudgedFace, truth: JudgedFace, face: TrueFace) -> dict[str, float]:
         """Return the values of the metrics of single pictures, by key."""
         matrix = face.to_crop
         side = truth.native.shape[0]

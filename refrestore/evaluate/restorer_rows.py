@@ -119,7 +119,7 @@ def _done(result: PictureResult) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class FrequencySplit:
     """The frequency split as a row: our detector, mesh, references and paste, no network.
 
     Parameters

@@ -11,16 +11,16 @@ import numpy as np
 
 from refrestore.errors import UsageError
 from refrestore.evaluate.degrade import DEGRADATIONS, degrade
-from refrestore.evaluate.judge import Judge, Look
+from refrestore.evaluate.judge import Judge, JudgedFace
 from refrestore.evaluate.metrics import cosine_similarity
 from refrestore.evaluate.page import Gallery
 from refrestore.evaluate.rows import PictureCase, Row
-from refrestore.evaluate.table import Entry
+from refrestore.evaluate.table import Scores
 from refrestore.profiles import Profile
 from refrestore.render.toolbox import Toolbox
 from refrestore.types import FloatArray, ProgressCallback
 
-from .cast import Person, Photo, read_photos, spread
+from .cast import Photo, Photographed, read_photos, spread
 from .settings import EvaluationSettings
 
 ALBUMS_HELD = 32
@@ -31,7 +31,7 @@ ALBUMS_HELD = 32
 class _Subject:
     """A person who can be evaluated on."""
 
-    person: Person
+    person: Photographed
     centroid: FloatArray
 
 
@@ -61,7 +61,7 @@ class Bench:
     progress: ProgressCallback
 
 
-def evaluate_stills(people: Sequence[Person], bench: Bench) -> Iterator[Entry]:
+def evaluate_stills(people: Sequence[Photographed], bench: Bench) -> Iterator[Scores]:
     """Yield the scores of every row on every photo taken.
 
     Raises
@@ -104,10 +104,10 @@ class _Albums:
         models = bench.toolbox.models
         self._read = lru_cache(ALBUMS_HELD)(lambda person: read_photos(person, models))
 
-    def of(self, person: Person) -> list[Photo]:
+    def of(self, person: Photographed) -> list[Photo]:
         return self._read(person)
 
-    def profile(self, person: Person, without: Photo | None) -> Profile:
+    def profile(self, person: Photographed, without: Photo | None) -> Profile:
         """Build a person's profile, without one photo (leave-one-out)."""
         references = [one.reference for one in self.of(person) if one is not without]
         return Profile.chosen(person.name, references, self._network)
@@ -120,14 +120,14 @@ def _most_similar(subject: _Subject, others: Sequence[_Subject]) -> _Subject | N
 
 
 def _photo(
-    person: Person,
+    person: Photographed,
     place: int,
     stranger: Profile | None,
     albums: _Albums,
     bench: Bench,
     *,
     shown: bool,
-) -> Iterator[Entry]:
+) -> Iterator[Scores]:
     """Put one photo through every degradation and row."""
     photos, judge = albums.of(person), bench.judge
     photo = photos[place]
@@ -143,7 +143,7 @@ def _photo(
         picture = degrade(photo.truth, DEGRADATIONS[kind].draw(random), random)
         case = PictureCase(subject, condition, picture, profile, stranger)
         own = {"niqe": truth.naturalness, "profile": _cosine(truth, likeness)}
-        yield Entry("truth", condition, subject, own)
+        yield Scores("truth", condition, subject, own)
         if shown:
             bench.gallery.add(condition, subject, "truth", truth.crop)
         for row in bench.rows:
@@ -155,8 +155,8 @@ def _photo(
             values["profile"] = _cosine(look, likeness)
             if shown:
                 bench.gallery.add(condition, subject, row.key, look.crop)
-            yield Entry(row.key, condition, subject, values, made.done)
+            yield Scores(row.key, condition, subject, values, made.done)
 
 
-def _cosine(look: Look, other: FloatArray) -> float:
+def _cosine(look: JudgedFace, other: FloatArray) -> float:
     return float(cosine_similarity(look.embedding, other))

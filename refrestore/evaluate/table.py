@@ -90,7 +90,7 @@ METRICS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Scores:
     """The scores of one face, or one face's clip, in one row.
 
     Parameters
@@ -158,7 +158,7 @@ class Table:
 
     rows: Sequence[RowText]
     metrics: Sequence[Metric]
-    entries: Sequence[Entry]
+    entries: Sequence[Scores]
     _means: dict[tuple[str, str, str], float | None] = field(default_factory=dict, repr=False)
 
     @property

@@ -16,10 +16,9 @@ import numpy as np
 
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import UsageError
-from refrestore.evaluate.film_maker import Person as Filmed
-from refrestore.evaluate.film_maker import Scene, SceneLabel, make_film
+from refrestore.evaluate.film_maker import Filmed, Scene, SceneLabel, make_film
 from refrestore.evaluate.rows import FilmCase, film_pictures
-from refrestore.evaluate.table import Entry
+from refrestore.evaluate.table import Scores
 from refrestore.evaluate.tape import TAPES
 from refrestore.media.pixels import display_rgb
 from refrestore.media.probe import probe
@@ -32,7 +31,7 @@ from refrestore.scan.recognise import recognised
 from refrestore.scan.scan import scan
 from refrestore.types import ImageArray, Reference
 
-from .cast import Person, read_photos, spread
+from .cast import Photographed, read_photos, spread
 from .film_plan import SPARE, Appearance, find_truth
 from .settings import EvaluationSettings
 from .still_trials import Bench
@@ -78,12 +77,12 @@ class Filmable:
 
 
 def evaluate_tapes(
-    people: Sequence[Person],
+    people: Sequence[Photographed],
     clips: Sequence[Path],
     bench: Bench,
     runtime: RuntimeSettings,
     work: Path,
-) -> Iterator[Entry]:
+) -> Iterator[Scores]:
     """Yield the scores of every row on every shot of every tape.
 
     Parameters
@@ -140,7 +139,7 @@ def evaluate_tapes(
             truth.unlink()
 
 
-def _of_photos(people: Sequence[Person], bench: Bench) -> Iterator[Filmable]:
+def _of_photos(people: Sequence[Photographed], bench: Bench) -> Iterator[Filmable]:
     for person in people:
         photos = read_photos(person, bench.toolbox.models)
         filmed = (
@@ -214,7 +213,7 @@ class _Cast:
         return f"tapes, {self.kind}", f"{self.names[scene]}, shot {scene + 1}"
 
 
-def _scored(case: FilmCase, truth: Path, cast: _Cast, bench: Bench) -> Iterator[Entry]:
+def _scored(case: FilmCase, truth: Path, cast: _Cast, bench: Bench) -> Iterator[Scores]:
     """Restore a tape in every row that knows albums; yield an entry a shot and row."""
     lent = _lent(case, cast.labels)
     streams = {"truth": film_pictures(truth), "input": film_pictures(case.film)}
@@ -246,7 +245,7 @@ def _scored(case: FilmCase, truth: Path, cast: _Cast, bench: Bench) -> Iterator[
         if key in lent:
             album = lent[key].get(scene)
             done = OWN if album == cast.names[scene] else NOBODYS if album is None else STRANGERS
-        yield Entry(key, *cast.about(scene), means, done)
+        yield Scores(key, *cast.about(scene), means, done)
 
 
 def _lent(case: FilmCase, labels: Sequence[SceneLabel]) -> dict[str, dict[int, str]]:

@@ -31,7 +31,7 @@ _SECOND_LOOK = 0.8
 """What the mesh's agreement with itself is worth, beside the detector's with it."""
 
 
-class FacePack(Protocol):
+class FaceFiles(Protocol):
     """The files this room needs of a `models.Pack`."""
 
     @property
@@ -140,7 +140,7 @@ class FaceModels:
 
 
 def load_face_models(
-    pack: FacePack,
+    pack: FaceFiles,
     device: Device = "auto",
     *,
     threads: int | None = None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NetworkId:
     """A recogniser by its file.
 
     One that is trained again keeps its name, and its embeddings have little to do with the old
@@ -26,7 +26,7 @@ class Network:
     def __str__(self) -> str:
         return f"{self.name} ({self.digest[:8]})" if self.digest else self.name or "?"
 
-    def contradicts(self, other: Network) -> bool:
+    def contradicts(self, other: NetworkId) -> bool:
         """Say whether they are two networks for certain."""
         pairs = ((self.name, other.name), (self.digest, other.digest))
         return any(one and two and one != two for one, two in pairs)

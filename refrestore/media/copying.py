@@ -16,8 +16,8 @@ from refrestore.errors import MediaError
 from refrestore.media.containers import format_of
 from refrestore.media.encoder import Encoder, nominal_rate
 from refrestore.media.failures import writing
-from refrestore.media.join import Timeline, publish_joined
-from refrestore.media.mux import Film
+from refrestore.media.join import Timestamps, publish_joined
+from refrestore.media.mux import MuxedFilm
 from refrestore.media.preflight import TRIAL_PACKETS, Preflight
 from refrestore.media.probe import VideoInfo, film_stream, open_film
 from refrestore.media.reader import read_packets
@@ -62,7 +62,7 @@ def resolve_copy(info: VideoInfo, output: Path, *, work: Path | None = None) -> 
         begin = timeline.ticks[:count]
         end = begin[-1] + timeline.duration(begin[-1], timeline.following())
         span = replace(timeline.span, film=(begin[0] * timeline.unit, end * timeline.unit))
-        film = Film(stream, packets, span)
+        film = MuxedFilm(stream, packets, span)
         said = f"in {stream.codec_context.codec.canonical_name}"
         return Preflight(info, film, said, Path(folder)).fitted(encoder)
 
@@ -77,7 +77,7 @@ def copy_film(encoder: Encoder, info: VideoInfo, output: Path, *, work: Path | N
     """
     timeline = _timeline(info, encoder.container)
     with open_film(info.path) as source:
-        film = Film(
+        film = MuxedFilm(
             film_stream(source, info.path, info.stream),
             partial(_packets, info, timeline),
             timeline.span,
@@ -85,7 +85,7 @@ def copy_film(encoder: Encoder, info: VideoInfo, output: Path, *, work: Path | N
         publish_joined(output, encoder, info, film, work=work)
 
 
-def _timeline(info: VideoInfo, container: str) -> Timeline:
+def _timeline(info: VideoInfo, container: str) -> Timestamps:
     """Return the times of the film's packets, read without decoding."""
     ticks: list[int] = []
     with open_film(info.path) as source:
@@ -94,7 +94,7 @@ def _timeline(info: VideoInfo, container: str) -> Timeline:
                 raise MediaError(f"not every packet of {info.path} has a time of its own.")
             ticks.append(packet.pts)
     index = SegmentIndex(info.path, tuple(ticks), b"")
-    timeline = Timeline.of([index], info, container=container)
+    timeline = Timestamps.of([index], info, container=container)
     if timeline.delay and container == "mxf":
         raise MediaError(f"{info.path} keeps its pictures in another order than they are shown.")
     return timeline
@@ -110,7 +110,7 @@ def _unshown(info: VideoInfo) -> int:
 
 
 def _packets(
-    info: VideoInfo, timeline: Timeline, target: av.VideoStream, count: int | None = None
+    info: VideoInfo, timeline: Timestamps, target: av.VideoStream, count: int | None = None
 ) -> Iterator[Any]:
     shift = round(timeline.span.shift / timeline.unit)
     following = timeline.following()

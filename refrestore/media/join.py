@@ -20,7 +20,7 @@ from refrestore.media.containers import (
 from refrestore.media.failures import writing
 from refrestore.media.files import publish
 from refrestore.media.matroska import write_sample_aspect
-from refrestore.media.mux import Film, Span, mux
+from refrestore.media.mux import MuxedFilm, Span, mux
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentIndex, open_segment, segment_packets
 
@@ -68,16 +68,16 @@ def join(
     """
     output = Path(output)
     indices = [SegmentIndex.read(Path(segment)) for segment in segments]
-    timeline = Timeline.of(
+    timeline = Timestamps.of(
         indices, info, ranged=start is not None, end=end, container=encoder.container
     )
     with open_segment(indices[0].path) as (_, film):
         packets = partial(film_packets, indices, timeline)
-        publish_joined(output, encoder, info, Film(film, packets, timeline.span), work=work)
+        publish_joined(output, encoder, info, MuxedFilm(film, packets, timeline.span), work=work)
 
 
 def publish_joined(
-    output: Path, encoder: Encoder, info: VideoInfo, film: Film, *, work: Path | None = None
+    output: Path, encoder: Encoder, info: VideoInfo, film: MuxedFilm, *, work: Path | None = None
 ) -> None:
     """Write film and other streams to a file that appears under its name when complete."""
     temporary = (work or output.parent) / f".{output.name}.partial"
@@ -93,7 +93,7 @@ def publish_joined(
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
+class Timestamps:
     """Timestamps of all pictures (source ticks, ascending) and what follows from them.
 
     Everything is moved back by the span's shift; what is before its first or after its stop is
@@ -115,7 +115,7 @@ class Timeline:
         container: str,
         ranged: bool = False,
         end: Fraction | None = None,
-    ) -> Timeline:
+    ) -> Timestamps:
         """Return the timeline of segments.
 
         Parameters
@@ -182,7 +182,7 @@ class Timeline:
 
 
 def film_packets(
-    indices: Sequence[SegmentIndex], timeline: Timeline, target: av.VideoStream
+    indices: Sequence[SegmentIndex], timeline: Timestamps, target: av.VideoStream
 ) -> Iterator[Any]:
     """Yield the packets of segments with the times they have in the output."""
     shift = round(timeline.span.shift / timeline.unit)

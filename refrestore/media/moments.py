@@ -21,7 +21,7 @@ SLACK = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FilmPart:
     """A part of a film: `start <= time < end` in the container's times; None for no limit."""
 
     start: Fraction | None = None
@@ -34,7 +34,7 @@ def resolve_part(
     info: VideoInfo,
     shots: Sequence[Shot] = (),
     entries: Entries | None = None,
-) -> Part:
+) -> FilmPart:
     """Return the part of a film that begins and stops before two moments.
 
     Parameters
@@ -61,7 +61,7 @@ def resolve_part(
             f"The part of {info.path.name} must end after it starts, and {spoken(end)} is not "
             f"after {after}; times count from the film's first frame{_long(info, shots)}."
         )
-    return Part(begins, stops)
+    return FilmPart(begins, stops)
 
 
 def resolve_moment(

@@ -45,7 +45,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Film:
+class MuxedFilm:
     """The film as it is to be written.
 
     Parameters
@@ -86,7 +86,7 @@ def mux(
     target: Path,
     info: VideoInfo,
     encoder: Encoder,
-    film: Film,
+    film: MuxedFilm,
     *,
     trial: Trial | None = None,
 ) -> None:

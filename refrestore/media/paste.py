@@ -48,7 +48,7 @@ class _Box(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class _Added:
     """What is added to one field, or to a whole picture: (h, w, 3) RGB, and where."""
 
     box: _Box
@@ -97,7 +97,7 @@ def _window(box: _Box) -> tuple[slice, slice]:
     return slice(box.top, box.bottom), slice(box.left, box.right)
 
 
-def _parts(patches: Sequence[Patch], width: int, height: int) -> list[_Part]:
+def _parts(patches: Sequence[Patch], width: int, height: int) -> list[_Added]:
     """Return what of the patches lies in the picture, all on one device."""
     whole, parts = _Box(0, 0, width, height), []
     for patch in patches:
@@ -105,14 +105,14 @@ def _parts(patches: Sequence[Patch], width: int, height: int) -> list[_Part]:
         box = _Box(patch.left, patch.top, patch.left + columns, patch.top + rows)
         if box.meets(whole):
             seen = _Box(*map(max, box[:2], whole[:2]), *map(min, box[2:], whole[2:]))
-            parts.append(_Part(seen, patch.delta[seen.inside(box)]))
+            parts.append(_Added(seen, patch.delta[seen.inside(box)]))
     devices = {part.delta.device for part in parts}
     if len(devices) == 1:
         return parts
-    return [_Part(part.box, part.delta.cpu()) for part in parts]
+    return [_Added(part.box, part.delta.cpu()) for part in parts]
 
 
-def _lines(part: _Part, parity: int, step: int) -> _Part | None:
+def _lines(part: _Added, parity: int, step: int) -> _Added | None:
     """Return a part's rows of one field, None if it has none there."""
     left, top, right, _ = part.box
     first = (parity - top) % step
@@ -120,10 +120,10 @@ def _lines(part: _Part, parity: int, step: int) -> _Part | None:
     if not len(delta):
         return None
     top = (top + first) // step
-    return _Part(_Box(left, top, right, top + len(delta)), delta)
+    return _Added(_Box(left, top, right, top + len(delta)), delta)
 
 
-def _groups(parts: Sequence[_Part], coding: Coding) -> list[tuple[_Box, list[_Part]]]:
+def _groups(parts: Sequence[_Added], coding: Coding) -> list[tuple[_Box, list[_Added]]]:
     """Gather parts that share samples, in their order; the boxes of groups share none."""
 
     def step(box: _Box) -> _Box:
@@ -141,7 +141,7 @@ def _groups(parts: Sequence[_Part], coding: Coding) -> list[tuple[_Box, list[_Pa
 
 
 def _together(
-    parts: Sequence[_Part], corners: Sequence[_Box], coding: Coding, size: tuple[int, int]
+    parts: Sequence[_Added], corners: Sequence[_Box], coding: Coding, size: tuple[int, int]
 ) -> list[Tensor]:
     """Return what parts of a field of a size add up to in a box of each plane around them."""
     if len(parts) == 1:
@@ -159,7 +159,7 @@ def _together(
     return totals
 
 
-def _codes(part: _Part, coding: Coding, size: tuple[int, int]) -> list[Tensor]:
+def _codes(part: _Added, coding: Coding, size: tuple[int, int]) -> list[Tensor]:
     """Return what a part adds to the code values, a tensor a plane."""
     codes = coding.encode_difference(part.delta)
     if coding.rgb or coding.planes == 1:

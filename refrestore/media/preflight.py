@@ -23,9 +23,9 @@ from refrestore.media.containers import (
 )
 from refrestore.media.failures import is_lack_of_room, reason
 from refrestore.media.hdr import NAMES
-from refrestore.media.join import Timeline, film_packets
+from refrestore.media.join import Timestamps, film_packets
 from refrestore.media.matroska import write_sample_aspect
-from refrestore.media.mux import Film, Trial, mux
+from refrestore.media.mux import MuxedFilm, Trial, mux
 from refrestore.media.probe import VideoInfo, open_input, probe
 from refrestore.media.reader import read_packets
 from refrestore.media.segments import SegmentIndex
@@ -61,7 +61,7 @@ class Preflight:
         For trials, which are removed.
     """
 
-    def __init__(self, info: VideoInfo, film: Film, codec: str, folder: Path) -> None:
+    def __init__(self, info: VideoInfo, film: MuxedFilm, codec: str, folder: Path) -> None:
         self._info, self._film, self._codec = info, film, codec
         self._path = folder / "trial"
 
@@ -282,12 +282,14 @@ def _left_out(streams: Sequence[StreamInfo], container: str) -> str:
     )
 
 
-def encoded_film(segment: Path, stream: av.VideoStream, info: VideoInfo, container: str) -> Film:
+def encoded_film(
+    segment: Path, stream: av.VideoStream, info: VideoInfo, container: str
+) -> MuxedFilm:
     """Return the film of a trial segment."""
     indices = [SegmentIndex.read(segment)]
     # The trial's few pictures do not last until the film's end.
-    timeline = Timeline.of(indices, replace(info, duration=None), container=container)
-    return Film(stream, partial(film_packets, indices, timeline), timeline.span)
+    timeline = Timestamps.of(indices, replace(info, duration=None), container=container)
+    return MuxedFilm(stream, partial(film_packets, indices, timeline), timeline.span)
 
 
 def _converted(plan: SoundPlan, info: VideoInfo, encoder: Encoder) -> str | None:

@@ -29,7 +29,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from refrestore.errors import ProfileError
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.storage.images import decode_image, encode_png
 from refrestore.types import DENSE_LANDMARKS, EMBEDDING_SIZE, FloatArray, ImageArray, Reference
 
@@ -259,7 +259,7 @@ def named_files(document: ProfileDocument) -> list[str]:
     return [one.file for one in (*tensors, *document.references)]
 
 
-def unpack_embeddings(read: Read, place: str) -> tuple[Network, FloatArray]:
+def unpack_embeddings(read: Read, place: str) -> tuple[NetworkId, FloatArray]:
     """Return network and (N, 512) embeddings of a profile, without opening its pictures.
 
     Raises
@@ -269,7 +269,7 @@ def unpack_embeddings(read: Read, place: str) -> tuple[Network, FloatArray]:
     """
     document = read_document(read, place)
     tensors = _tensors(_content(read, document.tensors, place), document, place)
-    return Network(document.recogniser, document.recogniser_digest), tensors["embeddings"]
+    return NetworkId(document.recogniser, document.recogniser_digest), tensors["embeddings"]
 
 
 def unpack(read: Read, place: str) -> Profile:

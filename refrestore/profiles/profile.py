@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refrestore.errors import ProfileError
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.types import EMBEDDING_SIZE, FloatArray, Reference
 
 from .choice import choose, digest, distinct, refresh
@@ -191,9 +191,9 @@ class Profile:
         return np.stack([one.embedding for one in self.references])
 
     @property
-    def network(self) -> Network:
+    def network(self) -> NetworkId:
         """The network the embeddings are from."""
-        return Network(self.recogniser, self.recogniser_digest)
+        return NetworkId(self.recogniser, self.recogniser_digest)
 
     @property
     def cosines(self) -> Cosines:
@@ -234,13 +234,13 @@ class Profile:
 
     @classmethod
     def chosen(
-        cls, name: str, references: Sequence[Reference], network: Network | None = None
+        cls, name: str, references: Sequence[Reference], network: NetworkId | None = None
     ) -> Profile:
         """Return the profile of a person: the best of the references, all others remembered."""
         found = list(distinct(references).values())
         kept = choose(found)
         left = [one for one in found if not any(one is other for other in kept)]
-        seen_by = network or Network()
+        seen_by = network or NetworkId()
         return cls(
             name,
             tuple(kept),
@@ -353,7 +353,7 @@ def match(
     tracks
         Whether the embedding is the mean of somebody's tracks, not of one picture.
     recogniser, digest
-        Network the embedding is from, if known (`Network`).
+        Network the embedding is from, if known (`NetworkId`).
 
     Raises
     ------
@@ -361,7 +361,7 @@ def match(
         When a profile was made with another network.
     """
     for profile in profiles:
-        check_network(profile, Network(recogniser, digest))
+        check_network(profile, NetworkId(recogniser, digest))
     ranked = sorted(((one.similarity(embedding), one) for one in profiles), key=lambda p: -p[0])
     if not ranked:
         return Match(None, 0.0, 0.0, None)
@@ -374,7 +374,7 @@ def match(
     return Match(profile.name if sure else None, best, ahead, profile.name, least)
 
 
-def check_network(profile: Profile, network: Network) -> None:
+def check_network(profile: Profile, network: NetworkId) -> None:
     """Refuse to compare embeddings of two networks.
 
     Raises

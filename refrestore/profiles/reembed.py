@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.faces.pose import mesh_keypoints
 from refrestore.types import FloatArray, ImageArray, Reference
 
@@ -38,7 +38,9 @@ def embedded_again(references: Sequence[Reference], recogniser: Embedder) -> tup
     )
 
 
-def seen_by(profile: Profile, network: Network, recogniser: Embedder) -> tuple[Profile, str | None]:
+def seen_by(
+    profile: Profile, network: NetworkId, recogniser: Embedder
+) -> tuple[Profile, str | None]:
     """Return a profile in the embeddings of a network, and what was done, as a sentence.
 
     Its pictures are embedded again; what it remembers besides has no pictures and is forgotten. A

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from refrestore.errors import ProfileError
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.media.files import disk_error, write_file
 from refrestore.plain_file import read_plain
 from refrestore.storage.lock import FileLock
@@ -166,7 +166,7 @@ class ProfileStore:
         with self._changing():
             self._discard(self.path(name))
 
-    def others(self, name: str, network: Network) -> dict[str, FloatArray]:
+    def others(self, name: str, network: NetworkId) -> dict[str, FloatArray]:
         """Return the (N, 512) embeddings of all other profiles of a network, by name.
 
         Damaged profiles are left out, with a warning: they are nothing to this one.

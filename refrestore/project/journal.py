@@ -32,7 +32,7 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._found: dict[tuple[int, int], ResolvedEdit] = {}
-        self._read: list[_Entry] = []
+        self._read: list[_LogEntry] = []
         self._group: int | None = None
 
     @contextmanager
@@ -188,7 +188,7 @@ class Journal:
         with self._database.trusting():
             return standing((one.id, one.action, one.about) for one in self._entries())
 
-    def _entries(self) -> list[_Entry]:
+    def _entries(self) -> list[_LogEntry]:
         """Return the whole log; what was read once is not read again."""
         with self._database.transaction():
             rows = self._rows(self._read[-1].row[0] if self._read else 0)
@@ -206,7 +206,7 @@ class Journal:
                     f"({sorted(unknown)[0]}): update refrestore."
                 )
             with self._database.trusting():
-                self._read += [_Entry.of(row) for row in rows]
+                self._read += [_LogEntry.of(row) for row in rows]
             return list(self._read)
 
     def _rows(self, first: int) -> list[_Row]:
@@ -220,7 +220,7 @@ _Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _LogEntry:
     """An entry of the log: an edit, or an undo or redo of one."""
 
     row: _Row
@@ -228,7 +228,7 @@ class _Entry:
     edit: Edit | None
 
     @classmethod
-    def of(cls, row: _Row) -> _Entry:
+    def of(cls, row: _Row) -> _LogEntry:
         entry, action, payload, scan, time = row
         try:
             said = unpack_entry(action, payload)

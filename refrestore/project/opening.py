@@ -128,7 +128,7 @@ def _copied_alone(path: Path) -> sqlite3.Connection:
 def in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
     """Return a copy of a database in memory."""
     copy = sqlite3.connect(
-        ":memory:", isolation_level=None, check_same_thread=False, factory=_Connection
+        ":memory:", isolation_level=None, check_same_thread=False, factory=_LegibleConnection
     )
     connection.backup(copy)
     return copy
@@ -142,7 +142,7 @@ def _has_content(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
-class _Connection(sqlite3.Connection):
+class _LegibleConnection(sqlite3.Connection):
     """A connection whose complaints can be read, whatever a damaged schema makes SQLite quote."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
@@ -160,5 +160,5 @@ def _connect(path: Path, options: str, *, timeout: float = BUSY_SECONDS) -> sqli
         timeout=timeout,
         isolation_level=None,
         check_same_thread=False,
-        factory=_Connection,
+        factory=_LegibleConnection,
     )

@@ -25,7 +25,7 @@ import numpy as np
 
 from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.media.entries import Entries
 from refrestore.media.files import publish
 from refrestore.media.treatment import UNTREATED, Treatment
@@ -90,9 +90,9 @@ class ScanInfo:
     treatment: Treatment = UNTREATED
 
     @property
-    def network(self) -> Network:
+    def network(self) -> NetworkId:
         """The network its embeddings are from."""
-        return Network(self.recogniser, self.recogniser_digest)
+        return NetworkId(self.recogniser, self.recogniser_digest)
 
 
 class Project(CloseUpDecisions):

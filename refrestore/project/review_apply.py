@@ -49,7 +49,7 @@ def apply_sheet(
     with project.together():
         now = stamp(project)
         _check_stamp(file, project)
-        change = _Change(project, file, force=force, profiles=profiles)
+        change = _SheetChange(project, file, force=force, profiles=profiles)
         before = project.last_entry()
         change.make()
         made = [edit for edit in project.edits() if edit.id > before]
@@ -75,7 +75,7 @@ def _check_stamp(file: SheetFile, project: Project) -> None:
         )
 
 
-class _Change:
+class _SheetChange:
     """The difference between a sheet and a project."""
 
     def __init__(

@@ -50,11 +50,11 @@ Place = tuple[str | int, ...]
 """Keys and positions on the way to a value of the sheet."""
 
 
-class _Entry(BaseModel):
+class _StrictEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Stamp(_Entry):
+class Stamp(_StrictEntry):
     """What a sheet is about: the video, the scan, and how far the log of edits had come."""
 
     video: StrictStr
@@ -64,7 +64,7 @@ class Stamp(_Entry):
     edits: StrictInt
 
 
-class TrackLine(_Entry):
+class TrackLine(_StrictEntry):
     """A track; all but its id is for orientation."""
 
     track: StrictInt
@@ -74,7 +74,7 @@ class TrackLine(_Entry):
     size: StrictInt | None = None
 
 
-class CloseUpLine(_Entry):
+class CloseUpLine(_StrictEntry):
     """A close-up; only `use` can be changed."""
 
     close_up: StrictInt
@@ -97,7 +97,7 @@ def _track_line(value: object) -> object:
 Line = Annotated[TrackLine, BeforeValidator(_track_line)]
 
 
-class PersonEntry(_Entry):
+class PersonEntry(_StrictEntry):
     """One person."""
 
     id: Annotated[int | Literal["new"], PlainValidator(_number_or_new)]
@@ -109,7 +109,7 @@ class PersonEntry(_Entry):
     references: tuple[CloseUpLine, ...] = ()
 
 
-class ReviewSheet(_Entry):
+class ReviewSheet(_StrictEntry):
     """All people of a project, and the tracks that are nobody's."""
 
     review: Literal[1] = 1

@@ -22,7 +22,7 @@ import numpy as np
 
 from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.media.files import disk_error, write_file
 from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.storage.images import encode_jpeg, encode_png
@@ -86,7 +86,7 @@ class ScanWriter:
         self._identities: list[tuple[int, ...]] = []
         self._votes: dict[int, list[int]] = {}
         self._references = 0
-        self._network = Network(recogniser, digest)
+        self._network = NetworkId(recogniser, digest)
 
     def dropped_faces(self) -> tuple[Mark, ...]:
         """Return the faces that the user said are never references."""

@@ -55,7 +55,7 @@ _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 
 
 @dataclass(frozen=True)
-class Row:
+class TimelineRow:
     """One person of the picture.
 
     Parameters
@@ -116,7 +116,7 @@ def write_timeline(project: Project, path: Path, *, most: int = MOST_PEOPLE) -> 
 
 
 def draw_timeline(
-    rows: Sequence[Row],
+    rows: Sequence[TimelineRow],
     cuts: Iterable[float],
     extent: tuple[float, float],
     *,
@@ -177,7 +177,7 @@ def clock(seconds: float, *, hours: bool = False) -> str:
     return f"{sign}{whole // 60}:{whole % 60:02d}"
 
 
-def _row(project: Project, person: Identity, timeline: Timeline) -> Row:
+def _row(project: Project, person: Identity, timeline: Timeline) -> TimelineRow:
     tracks = project.tracks(person.tracks)
     spans = tuple((timeline.seconds(t.first), timeline.seconds(t.stop)) for t in tracks)
     if person.state != "restore":
@@ -191,7 +191,7 @@ def _row(project: Project, person: Identity, timeline: Timeline) -> Row:
         fact += f", {person.profile}"
     facts = f"{person.seconds:.1f} s · {fact}"
     name = person.name if len(person.name) <= _NAME_LENGTH else f"{person.name[:_NAME_LENGTH]}…"
-    return Row(f"{person.id}  {name}", facts, spans, colour, _face(project, person))
+    return TimelineRow(f"{person.id}  {name}", facts, spans, colour, _face(project, person))
 
 
 def _face(project: Project, person: Identity) -> ImageArray | None:
@@ -233,7 +233,7 @@ def _draw_cuts(axes: Axes, cuts: Sequence[float]) -> None:
 
 
 def _draw_row(
-    figure: Figure, axes: Axes, number: int, row: Row, extent: tuple[float, float]
+    figure: Figure, axes: Axes, number: int, row: TimelineRow, extent: tuple[float, float]
 ) -> None:
     least = _LEAST_BAR * (extent[1] - extent[0])
     bars = [(start, max(stop - start, least)) for start, stop in row.spans]

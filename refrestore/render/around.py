@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from torch import Tensor, stack
 
-from refrestore.render.face_table import Work
+from refrestore.render.face_table import FaceTable
 from refrestore.restore import burst
 from refrestore.types import IntArray
 
@@ -26,7 +26,7 @@ class Around:
         Those of them for which the frames around them are wanted too.
     """
 
-    def __init__(self, work: Work, rows: Iterable[int], drawn: Iterable[int]) -> None:
+    def __init__(self, work: FaceTable, rows: Iterable[int], drawn: Iterable[int]) -> None:
         self._work = work
         self._waiting = deque(rows)
         self._near = work.around(drawn)

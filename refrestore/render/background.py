@@ -27,7 +27,7 @@ from refrestore.media.patch import Patch
 from refrestore.media.probe import VideoInfo
 from refrestore.models.catalogue import file_digest
 from refrestore.models.runtime import torch_device, torch_dtype
-from refrestore.render.segment_result import Painted
+from refrestore.render.segment_result import RestoredFrame
 from refrestore.restore.weights import read_tensors, why
 from refrestore.types import FloatArray, Frame
 
@@ -94,7 +94,9 @@ class Background:
                 "one; scan it with --deinterlace frame or leave --background out."
             )
 
-    def compose(self, painted: Painted, scale: int, later: Touched | None = None) -> av.VideoFrame:
+    def compose(
+        self, painted: RestoredFrame, scale: int, later: Touched | None = None
+    ) -> av.VideoFrame:
         """Return a frame enlarged by the network, with its restored faces.
 
         `later` as for `media.compose.compose`.

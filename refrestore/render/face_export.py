@@ -22,7 +22,7 @@ from refrestore.errors import DiskError
 from refrestore.media.files import disk_error, write_file
 from refrestore.media.stills import write_picture
 from refrestore.render.plan import TrackPlan
-from refrestore.render.refine import Refined, Sample
+from refrestore.render.refine import GuardSample, Refined
 from refrestore.render.segment_folder import Segment
 from refrestore.render.segment_result import Face
 from refrestore.restore.guard import Choice
@@ -242,7 +242,7 @@ def _decision(guided: float) -> str:
     return Choice.UNREFERENCED.value if guided <= 0 else "between with and without references"
 
 
-def _reason(samples: Sequence[Sample], track: int, frame: int) -> str | None:
+def _reason(samples: Sequence[GuardSample], track: int, frame: int) -> str | None:
     """Return the guard's reason at its sample of a track that is nearest to a frame."""
     own = [sample for sample in samples if sample.track == track]
     if not own:

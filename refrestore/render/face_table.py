@@ -17,7 +17,7 @@ from refrestore.types import DoubleArray, Faces, FloatArray, Geometry, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class FaceTable:
     """N faces in ascending order of frames.
 
     Parameters
@@ -58,9 +58,9 @@ class Work:
     def __len__(self) -> int:
         return len(self.faces)
 
-    def select(self, rows: IntArray) -> Work:
+    def select(self, rows: IntArray) -> FaceTable:
         """Return the work of some rows."""
-        return Work(
+        return FaceTable(
             self.faces[rows],
             self.identity[rows],
             self.strength[rows],
@@ -96,7 +96,7 @@ class Work:
         guided: FloatArray | None = None,
         effect: FloatArray | None = None,
         blur: FloatArray | None = None,
-    ) -> Work:
+    ) -> FaceTable:
         """Return the same work with what was found, and with strengths times `effect`."""
         return replace(
             self,
@@ -133,7 +133,7 @@ def gather(
     context: int,
     scale: int = 1,
     sides: Sequence[int] = (CROP_SIZE,),
-) -> Work:
+) -> FaceTable:
     """Return the work of frames `first <= frame < stop` with `context` frames around it.
 
     Context rows are of the same tracks, hence of the same shot. Sides of crops follow from whole
@@ -172,7 +172,7 @@ def gather(
     count = len(faces)
     to_whole = (np.concatenate(matrices) if matrices else np.zeros((0, 2, 3)))[order]
     side = (np.concatenate(chosen) if chosen else np.zeros(0, np.int64))[order]
-    return Work(
+    return FaceTable(
         faces=faces,
         identity=(np.concatenate(identities) if identities else np.zeros(0, np.int64))[order],
         strength=(np.concatenate(strengths) if strengths else np.zeros(0, np.float32))[order],

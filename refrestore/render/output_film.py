@@ -18,7 +18,7 @@ COPIED = "No face was restored; the film stream was copied, not encoded."
 
 
 @dataclass(frozen=True)
-class Film:
+class RenderedFilm:
     """What became of the film.
 
     Parameters
@@ -37,19 +37,19 @@ class Film:
     copied: bool = False
 
 
-def film_as_it_is(recipe: FilmRecipe, folder: SegmentFolder, said: Notes) -> Film | None:
+def film_as_it_is(recipe: FilmRecipe, folder: SegmentFolder, said: Notes) -> RenderedFilm | None:
     """Copy a film in which nothing is to be restored; None if it must be rendered."""
     if recipe.export is not None or any(plan.restored_frames for plan in recipe.plans):
         return None
     encoder = _copied(recipe, folder, said)
     if encoder is None:
         return None
-    return Film([], [SegmentRecord(recipe.stop)], encoder, copied=True)
+    return RenderedFilm([], [SegmentRecord(recipe.stop)], encoder, copied=True)
 
 
 def film_of(
     recipe: FilmRecipe, records: Sequence[SegmentRecord], folder: SegmentFolder, said: Notes
-) -> Film:
+) -> RenderedFilm:
     """Make the output of its segments or, if nothing was restored after all, copy it.
 
     Parameters
@@ -72,7 +72,7 @@ def film_of(
     if hoped and not any(record.faces for record in records):
         encoder = _copied(recipe, folder, said)
         if encoder is not None:
-            return Film(segments, records, encoder, copied=True)
+            return RenderedFilm(segments, records, encoder, copied=True)
     with kept_if_broken_off(lambda: folder.kept(recipe.segments)):
         join(
             [folder.video(segment) for segment in segments],
@@ -83,7 +83,7 @@ def film_of(
             end=recipe.part.end,
             work=folder.path,
         )
-    return Film(segments, records, recipe.encoder)
+    return RenderedFilm(segments, records, recipe.encoder)
 
 
 class Notes:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refrestore.errors import ProfileError
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.profiles import Profile
 from refrestore.profiles.cosines import cosines
 from refrestore.profiles.profile import statistics
@@ -116,7 +116,7 @@ class People:
 class Eyes:
     """The recogniser that a render compares faces with."""
 
-    network: Network
+    network: NetworkId
     recogniser: Embedder
 
 
@@ -156,7 +156,7 @@ def gather_people(
     refused: dict[int, str] = {}
     used: dict[int, Profile] = {}
     identities = project.identities()
-    seen = _Seen(project, eyes)
+    seen = _Sight(project, eyes)
     if seen.anew:
         notes.append(
             f"The scan was made with {seen.anew}, and another network than this pack's saw its "
@@ -264,7 +264,7 @@ def resolved_by(references: Sequence[Reference]) -> float:
     )
 
 
-class _Seen:
+class _Sight:
     """What a project knows of its people, in the embeddings of one network.
 
     Tracks have no pictures to embed again: where the scan's network was another, close-ups stand

@@ -33,7 +33,7 @@ from refrestore.types import Announce, Frame, Geometry, ImageArray, ProgressCall
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownFace:
     """A face of a project in a picture.
 
     Parameters
@@ -75,7 +75,7 @@ class Preview:
     before: ImageArray
     after: ImageArray
     faces: int
-    shown: Sequence[Shown] = ()
+    shown: Sequence[ShownFace] = ()
 
 
 class Previewer:
@@ -280,7 +280,7 @@ def preview(
 
 def _shown(
     plans: Sequence[TrackPlan], frame: int, geometry: Geometry, picture: ImageArray
-) -> list[Shown]:
+) -> list[ShownFace]:
     """Return the faces of a frame that belong to somebody, in pixels of a picture (H, W, 3)."""
     factor = picture.shape[0] / geometry.display_size[1]
     found = []
@@ -291,5 +291,5 @@ def _shown(
             left, top, right, bottom = (float(edge) * factor for edge in plan.faces.box[row])
             box = (left, top, right, bottom)
             strength, reason = float(plan.strength[row]), plan.reasons[row]
-            found.append(Shown(plan.identity, plan.track, box, strength, reason))
+            found.append(ShownFace(plan.identity, plan.track, box, strength, reason))
     return found

@@ -17,7 +17,7 @@ from refrestore.config import EncoderSettings, ExportSettings, RenderSettings
 from refrestore.errors import MediaError
 from refrestore.media.encoder import Encoder, resolve_encoder
 from refrestore.media.entries import Entries
-from refrestore.media.moments import Part, film_length, frame_at, resolve_part
+from refrestore.media.moments import FilmPart, film_length, frame_at, resolve_part
 from refrestore.media.probe import VideoInfo
 from refrestore.profiles import Profile
 from refrestore.profiles.cosines import cosines
@@ -103,7 +103,7 @@ class FilmRecipe(Recipe):
 
     first: int
     stop: int
-    part: Part
+    part: FilmPart
     output: Path
     asked: EncoderSettings
     encoder: Encoder

@@ -23,7 +23,7 @@ from refrestore.profiles.cosines import Cosines, cosines
 from refrestore.render.around import Around
 from refrestore.render.believed import for_references, put_right
 from refrestore.render.crops import arcface_crops, bytes_of, storage_to_square
-from refrestore.render.face_table import Work
+from refrestore.render.face_table import FaceTable
 from refrestore.render.low_resolution import shrunk_cosines, shrunk_embeddings, unreadable
 from refrestore.render.rivals import Rivals
 from refrestore.render.switches import ALL_ON, Switches
@@ -67,7 +67,7 @@ DECISION_SIGMA = 3.0 * GUARD_EVERY
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class GuardSample:
     """What the guard saw of one face."""
 
     frame: int
@@ -81,8 +81,8 @@ class Sample:
 class Refined:
     """A segment's work with steady landmarks, and the samples its weights rest on."""
 
-    work: Work
-    samples: list[Sample] = field(default_factory=list)
+    work: FaceTable
+    samples: list[GuardSample] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ class Tools:
         return bank if bank is not None and len(bank) else None
 
 
-def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools) -> Refined:
+def refine(work: FaceTable, frames: Iterable[Frame], geometry: Geometry, tools: Tools) -> Refined:
     """Find and steady the landmarks of a segment's faces, and ask the guard about samples.
 
     Parameters
@@ -143,7 +143,7 @@ def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools
     from_square = compose(work.to_crop, invert(to_square))
     raw = np.zeros((len(work), DENSE_LANDMARKS, 2), np.float32)
     presence = np.zeros(len(work), np.float32)
-    seen: list[_Seen] = []
+    seen: list[_RecognisedFaces] = []
     pending: list[tuple[int, torch.Tensor]] = []
 
     def look() -> None:
@@ -183,7 +183,7 @@ def refine(work: Work, frames: Iterable[Frame], geometry: Geometry, tools: Tools
     return Refined(work.refined(landmarks, guided, effect, blur), samples)
 
 
-def _sample_rows(work: Work) -> IntArray:
+def _sample_rows(work: FaceTable) -> IntArray:
     """Return the rows the guard judges: per track every `GUARD_EVERY` restored frames."""
     chosen: list[int] = []
     for _, rows in work.by_track():
@@ -194,7 +194,7 @@ def _sample_rows(work: Work) -> IntArray:
     return np.array(sorted(chosen), np.int64)
 
 
-def _steady(work: Work, raw: FloatArray, presence: FloatArray) -> FloatArray:
+def _steady(work: FaceTable, raw: FloatArray, presence: FloatArray) -> FloatArray:
     """Smooth each track's landmarks over time, the more the smaller the face.
 
     Sides of crops change along a track: shares of the side are smoothed.
@@ -212,7 +212,7 @@ def _steady(work: Work, raw: FloatArray, presence: FloatArray) -> FloatArray:
     return pixels
 
 
-class _Seen(NamedTuple):
+class _RecognisedFaces(NamedTuple):
     """Sampled faces as the recogniser sees them.
 
     Parameters
@@ -238,7 +238,7 @@ class _Seen(NamedTuple):
     blur: FloatArray
 
     @classmethod
-    def together(cls, batches: Sequence[_Seen]) -> _Seen:
+    def together(cls, batches: Sequence[_RecognisedFaces]) -> _RecognisedFaces:
         """Return the faces of all batches in the work's order."""
         rows = np.concatenate([one.rows for one in batches])
         order = np.argsort(rows)
@@ -250,12 +250,12 @@ class _Seen(NamedTuple):
 
 
 def _look(
-    work: Work,
+    work: FaceTable,
     rows: IntArray,
     pictures: torch.Tensor,
     around: Sequence[Sequence[torch.Tensor]],
     tools: Tools,
-) -> _Seen:
+) -> _RecognisedFaces:
     """Restore the sampled faces with and without references, and embed all three."""
     landmarks, drawn, images = work.landmarks, pictures, pictures
     blur = np.zeros((len(rows), burst.TERMS), np.float32)
@@ -289,18 +289,20 @@ def _look(
     restored[[bank is None for bank in banks]] = np.nan
     smaller = shrunk_embeddings(pictures, landmarks, recogniser)
     shrunk = shrunk_cosines(as_input, smaller)
-    return _Seen(rows, as_input, unreferenced, restored, shrunk, smaller[-1], blur)
+    return _RecognisedFaces(rows, as_input, unreferenced, restored, shrunk, smaller[-1], blur)
 
 
 def _of_frame(bank: ReferenceBank | None, frame: int) -> list[int]:
     return [] if bank is None else bank.rows_of_frame(frame)
 
 
-def _judge(whole: Work, batches: Sequence[_Seen], tools: Tools) -> list[Sample]:
+def _judge(
+    whole: FaceTable, batches: Sequence[_RecognisedFaces], tools: Tools
+) -> list[GuardSample]:
     """Decide for each sampled face of a segment, by what is measured along its track."""
     if not batches:
         return []
-    seen = _Seen.together(batches)
+    seen = _RecognisedFaces.together(batches)
     work = whole.select(seen.rows)
     frames = work.faces.frame
     banks = [tools.bank_of(int(identity)) for identity in work.identity]
@@ -340,14 +342,14 @@ def _judge(whole: Work, batches: Sequence[_Seen], tools: Tools) -> list[Sample]:
         settings=GuardSettings(legible=tools.cosines.legible, recognised=tools.cosines.recognised),
     )
     return [
-        Sample(int(frame), int(track), int(identity), judgement, belief)
+        GuardSample(int(frame), int(track), int(identity), judgement, belief)
         for frame, track, identity, judgement, belief in zip(
             frames, work.track, work.identity, judgements, beliefs, strict=True
         )
     ]
 
 
-def _along_tracks(work: Work, values: FloatArray) -> FloatArray:
+def _along_tracks(work: FaceTable, values: FloatArray) -> FloatArray:
     """Average what was measured of sampled faces over their neighbours in the same track.
 
     A face that is now read as it is and now restored would flicker.
@@ -361,12 +363,12 @@ def _along_tracks(work: Work, values: FloatArray) -> FloatArray:
     return result
 
 
-def _blurs(whole: Work, batches: Sequence[_Seen]) -> FloatArray:
+def _blurs(whole: FaceTable, batches: Sequence[_RecognisedFaces]) -> FloatArray:
     """Return what the film did to every face, (N, 6), by the sampled ones of its track."""
     blurs = np.zeros((len(whole), burst.TERMS), np.float32)
     if not batches:
         return blurs
-    seen = _Seen.together(batches)
+    seen = _RecognisedFaces.together(batches)
     sampled = whole.select(seen.rows)
     steady = _along_tracks(sampled, seen.blur)
     for track, rows in whole.by_track():
@@ -402,7 +404,7 @@ def _beliefs(
     return beliefs
 
 
-def _weights(work: Work, samples: list[Sample]) -> tuple[FloatArray, FloatArray]:
+def _weights(work: FaceTable, samples: list[GuardSample]) -> tuple[FloatArray, FloatArray]:
     """Return per row the weight of the references and of restoring at all, 0..1.
 
     Between two samples of a track the weights go linearly from one decision to the next, and a

@@ -12,7 +12,7 @@ from refrestore.errors import kept_if_broken_off
 from refrestore.media.encoder import Encoder
 from refrestore.media.source import source_notes
 from refrestore.render.face_export import plans_within
-from refrestore.render.output_film import Film, Notes
+from refrestore.render.output_film import Notes, RenderedFilm
 from refrestore.render.publish_faces import publish_faces
 from refrestore.render.recipe import FilmRecipe
 from refrestore.render.report import SegmentRecord, summarise, write_report
@@ -42,7 +42,7 @@ class RenderResult:
 
 
 def finish(
-    recipe: FilmRecipe, film: Film, folder: SegmentFolder, said: Notes, wall_seconds: float
+    recipe: FilmRecipe, film: RenderedFilm, folder: SegmentFolder, said: Notes, wall_seconds: float
 ) -> RenderResult:
     """Write the report and the exported faces beside a film, and remove its segments.
 

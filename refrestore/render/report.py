@@ -22,7 +22,7 @@ from refrestore.plain_text import json_text, plain
 from refrestore.render.people import People
 from refrestore.render.person_words import UNSEEN, sentences
 from refrestore.render.plan import TrackPlan
-from refrestore.render.refine import Sample
+from refrestore.render.refine import GuardSample
 from refrestore.render.restore_segment import WHOLE
 from refrestore.render.segment_result import Account
 from refrestore.restore.guard import Choice
@@ -88,7 +88,7 @@ class SegmentRecord:
         return sum(self.unreferenced.values())
 
     @classmethod
-    def of(cls, frames: int, account: Account, samples: Sequence[Sample]) -> SegmentRecord:
+    def of(cls, frames: int, account: Account, samples: Sequence[GuardSample]) -> SegmentRecord:
         """Return the record of a painted segment."""
         restored, unreferenced, unseen = Counter[int](), Counter[int](), Counter[int]()
         change: dict[int, list[float]] = {}
@@ -157,7 +157,7 @@ class SegmentRecord:
             raise ValueError(f"{path} holds no record") from error
 
 
-def _plain(sample: Sample) -> dict[str, Any]:
+def _plain(sample: GuardSample) -> dict[str, Any]:
     word = sample.judgement
     return {
         "frame": sample.frame,

@@ -17,11 +17,11 @@ from refrestore.media.tensors import FrameTensor, crops, parts, sent
 from refrestore.render.around import Around
 from refrestore.render.believed import for_references, put_right
 from refrestore.render.crops import bytes_of, enlarged, to_uint8
-from refrestore.render.face_table import Work
+from refrestore.render.face_table import FaceTable
 from refrestore.render.frames import HELD_BYTES
 from refrestore.render.heads import in_heads
 from refrestore.render.refine import Tools
-from refrestore.render.segment_result import Account, Changed, Example, Face, Painted, Witness
+from refrestore.render.segment_result import Account, Changed, Example, Face, RestoredFrame, Witness
 from refrestore.restore import burst
 from refrestore.restore.camera import (
     as_filmed,
@@ -32,7 +32,7 @@ from refrestore.restore.camera import (
 )
 from refrestore.restore.composite import differences, mesh_boxes, shared
 from refrestore.restore.restorer import Restored
-from refrestore.restore.steady import REACH, Moment, greys, steadied
+from refrestore.restore.steady import REACH, RestoredFace, greys, steadied
 from refrestore.types import FloatArray, Frame, IntArray
 
 MOST_FRAMES_HELD = 32
@@ -45,15 +45,15 @@ WHOLE = 0.98
 not seen, half a mirrored cheek is."""
 
 
-def paint(
-    work: Work,
+def restore_segment(
+    work: FaceTable,
     frames: Iterable[Frame],
     tools: Tools,
     account: Account,
     *,
     scale: int,
     witness: Witness | None = None,
-) -> Iterator[list[Painted]]:
+) -> Iterator[list[RestoredFrame]]:
     """Yield every frame, in order, with the patches its faces make: those of a batch together.
 
     Parameters
@@ -70,7 +70,7 @@ def paint(
     witness
         Is shown the faces it wants.
     """
-    painter = _Painter(work, tools, account, scale, witness)
+    painter = _SegmentRestorer(work, tools, account, scale, witness)
     for frame in frames:
         painter.hold(frame)
         if painter.full:
@@ -78,12 +78,12 @@ def paint(
     yield painter.flush(last=True)
 
 
-def reach_of(work: Work) -> int:
+def reach_of(work: FaceTable) -> int:
     """Return how many frames before and after a face are looked at to paint it."""
     return REACH + (burst.REACH if np.any(burst.share(work.blur) > 0) else 0)
 
 
-def examples(work: Work) -> set[int]:
+def examples(work: FaceTable) -> set[int]:
     """Return the row of each track that the report shows.
 
     Of the faces restored at least half as much as its strongest, those in the picture, or most
@@ -102,7 +102,7 @@ def examples(work: Work) -> set[int]:
     return shown
 
 
-def _neighbours(work: Work) -> dict[int, list[int]]:
+def _neighbours(work: FaceTable) -> dict[int, list[int]]:
     """Return, for each row that is painted, the rows of its track that steady it."""
     near: dict[int, list[int]] = {}
     for _, rows in work.by_track():
@@ -116,7 +116,7 @@ def _neighbours(work: Work) -> dict[int, list[int]]:
     return near
 
 
-def _motion(work: Work) -> FloatArray:
+def _motion(work: FaceTable) -> FloatArray:
     """Return how each face moves over the picture, (N, 2) crop pixels a frame."""
     motion = np.zeros((len(work), 2), np.float32)
     middle = FFHQ_TEMPLATE.mean(0) * (work.side / CROP_SIZE)[:, None]
@@ -125,11 +125,11 @@ def _motion(work: Work) -> FloatArray:
     return motion
 
 
-class _Painter:
+class _SegmentRestorer:
     """Holds frames until their faces fill a batch and their neighbours are restored."""
 
     def __init__(
-        self, work: Work, tools: Tools, account: Account, scale: int, witness: Witness | None
+        self, work: FaceTable, tools: Tools, account: Account, scale: int, witness: Witness | None
     ) -> None:
         self._work, self._tools, self._account, self._scale = work, tools, account, scale
         self._witness = witness
@@ -142,7 +142,7 @@ class _Painter:
         self._frames: deque[Frame] = deque()
         self._most = MOST_FRAMES_HELD
         self._held: list[tuple[IntArray, FrameTensor]] = []
-        self._moments: dict[int, Moment] = {}
+        self._moments: dict[int, RestoredFace] = {}
 
     @property
     def full(self) -> bool:
@@ -163,7 +163,7 @@ class _Painter:
         picture = FrameTensor.of(frame.picture).to(self._tools.restorer.device)
         self._held.append((rows, picture))
 
-    def flush(self, *, last: bool = False) -> list[Painted]:
+    def flush(self, *, last: bool = False) -> list[RestoredFrame]:
         """Restore what is held; give back the frames all of whose neighbours are restored."""
         if not self._frames:
             return []
@@ -221,7 +221,7 @@ class _Painter:
         layers = torch.cat([images, masks[:, None]], 1)
         grey = greys(layers)
         for place, row in enumerate(rows.tolist()):
-            self._moments[row] = Moment(
+            self._moments[row] = RestoredFace(
                 frame=int(batch.faces.frame[place]),
                 layers=layers[place],
                 before=before[place],
@@ -232,7 +232,7 @@ class _Painter:
             )
 
     def _drawn(
-        self, batch: Work, before: Tensor, near: Sequence[Sequence[Tensor]]
+        self, batch: FaceTable, before: Tensor, near: Sequence[Sequence[Tensor]]
     ) -> tuple[Tensor, Tensor]:
         """Return blurred faces drawn from the frames around them, and as these show them.
 
@@ -253,7 +253,7 @@ class _Painter:
         self._tools.restorer.each(draw, several)
         return drawn, seen
 
-    def _painted(self, frames: Sequence[Frame]) -> list[Painted]:
+    def _painted(self, frames: Sequence[Frame]) -> list[RestoredFrame]:
         """Return frames with their patches."""
         own = [
             [row for row in self._work.rows_of_frame(frame.index) if row in self._neighbours]
@@ -264,7 +264,7 @@ class _Painter:
         for _, alike in self._work.by_side(rows):
             patches.update(self._finished(alike, {frame.index: frame for frame in frames}))
         return [
-            Painted(frame, shared([patches[row] for row in of_frame if row in patches]))
+            RestoredFrame(frame, shared([patches[row] for row in of_frame if row in patches]))
             for frame, of_frame in zip(frames, own, strict=True)
         ]
 
@@ -356,7 +356,7 @@ class _Painter:
                 )
 
 
-def _shutters(faces: Sequence[Moment], near: Sequence[Sequence[Moment]]) -> Tensor:
+def _shutters(faces: Sequence[RestoredFace], near: Sequence[Sequence[RestoredFace]]) -> Tensor:
     """Return the shutters of faces and their neighbours, (B, K); where there is none, no number."""
     most = 1 + max(map(len, near))
     none = torch.full((), torch.nan, device=faces[0].shutter.device)
@@ -368,7 +368,7 @@ def _shutters(faces: Sequence[Moment], near: Sequence[Sequence[Moment]]) -> Tens
 
 
 def _restore(
-    batch: Work, before: Tensor, drawn: Tensor, tools: Tools, account: Account
+    batch: FaceTable, before: Tensor, drawn: Tensor, tools: Tools, account: Account
 ) -> Restored:
     """Restore a batch, with references, without, or between the two as the guard decided."""
     banks = [tools.bank_of(int(identity)) for identity in batch.identity]

@@ -15,7 +15,7 @@ from refrestore.types import Frame, ImageArray
 
 
 @dataclass(frozen=True, eq=False)
-class Painted:
+class RestoredFrame:
     """A frame and what to add to it, a patch a face."""
 
     frame: Frame

@@ -13,7 +13,7 @@ import torch
 from refrestore.config import RuntimeSettings
 from refrestore.faces.align import CROP_SIZE
 from refrestore.faces.analyser import FaceModels, load_face_models
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.models.catalogue import file_digest
 from refrestore.models.pack import Pack, load_pack
 from refrestore.models.runtime import available_cpus, torch_device, torch_dtype
@@ -79,7 +79,7 @@ class Toolbox:
     @property
     def eyes(self) -> Eyes:
         """Return the recogniser, with what it is known by."""
-        network = Network(self.pack.recogniser.stem, self.pack.recogniser_digest)
+        network = NetworkId(self.pack.recogniser.stem, self.pack.recogniser_digest)
         return Eyes(network, self.models.recogniser)
 
     def fitted(self, profile: Profile) -> Profile:

@@ -26,14 +26,14 @@ from refrestore.media.reader import frame_bytes, queue_size
 from refrestore.media.segments import SegmentWriter
 from refrestore.media.unchanged import Unchanged
 from refrestore.render.background import Background
-from refrestore.render.face_table import Work, gather
+from refrestore.render.face_table import FaceTable, gather
 from refrestore.render.frames import HELD_BYTES, FrameWindow, Passes, passes_of
 from refrestore.render.recipe import FilmRecipe, Recipe
 from refrestore.render.refine import Refined, Tools, refine
 from refrestore.render.report import SegmentRecord
-from refrestore.render.restore_segment import paint, reach_of
+from refrestore.render.restore_segment import reach_of, restore_segment
 from refrestore.render.segment_folder import CONTEXT, Segment, SegmentFolder
-from refrestore.render.segment_result import Account, Painted, Witness
+from refrestore.render.segment_result import Account, RestoredFrame, Witness
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.guard import Choice
 from refrestore.types import Frame
@@ -56,7 +56,7 @@ class Executor(Protocol):
 class Finished:
     """A frame of the source with what was added to it, and its picture in the output."""
 
-    painted: Painted
+    painted: RestoredFrame
     picture: av.VideoFrame
 
     @property
@@ -71,7 +71,7 @@ class Finished:
 
 
 @dataclass
-class Done:
+class WindowDone:
     """What was done in a window; whole when its last frame is there."""
 
     account: Account = field(default_factory=Account)
@@ -109,7 +109,7 @@ def render_window(
     first: int,
     stop: int,
     *,
-    done: Done | None = None,
+    done: WindowDone | None = None,
     witness: Witness | None = None,
     looked: Callable[[int], None] = lambda index: None,
 ) -> Iterator[Finished]:
@@ -162,11 +162,11 @@ def show(
     frames: FrameWindow,
     looked: Looked,
     *,
-    done: Done | None = None,
+    done: WindowDone | None = None,
     witness: Witness | None = None,
 ) -> Iterator[Finished]:
     """Yield the frames of a window that was looked at: the other half of `render_window`."""
-    done = done or Done()
+    done = done or WindowDone()
     done.refined, done.account.left = looked.refined, looked.left
     work = looked.refined.work
     tools = _tools(recipe, toolbox, work)
@@ -174,18 +174,18 @@ def show(
     source = frames.between(looked.begins, looked.ends)
     size = frame_bytes(geometry.scaled(scale), recipe.info.bit_depth)
     most = max(1, HELD_BYTES // size) if toolbox.restorer.device.type == "cuda" else 1
-    for batch in paint(work, source, tools, done.account, scale=scale, witness=witness):
+    for batch in restore_segment(work, source, tools, done.account, scale=scale, witness=witness):
         own = [one for one in batch if looked.first <= one.frame.index < looked.stop]
         for begin in range(0, len(own), most):
             yield from composed(own[begin : begin + most], toolbox.background, scale)
 
 
-def _tools(recipe: Recipe, toolbox: Toolbox, work: Work) -> Tools:
+def _tools(recipe: Recipe, toolbox: Toolbox, work: FaceTable) -> Tools:
     return recipe.tools(toolbox, int(work.side.max(initial=0)) or CROP_SIZE)
 
 
 def composed(
-    batch: Sequence[Painted], background: Background | None, scale: int
+    batch: Sequence[RestoredFrame], background: Background | None, scale: int
 ) -> Iterator[Finished]:
     """Yield frames with their faces; a GPU is waited for once for all of them."""
     later: Touched = []
@@ -200,7 +200,7 @@ def composed(
         yield Finished(one, picture)
 
 
-def _left(planned: Work, refined: Refined) -> dict[int, Counter[str]]:
+def _left(planned: FaceTable, refined: Refined) -> dict[int, Counter[str]]:
     """Return, per identity, the faces that the guard left as they were, by its nearest reason."""
     left: dict[int, Counter[str]] = {}
     gone = planned.own & (planned.strength > 0) & (refined.work.strength <= 0)
@@ -269,7 +269,7 @@ def render_segment(
             )
     source = source or Unchanged(recipe.info)
     seen = recipe.export.begin(folder.faces(segment)) if recipe.export else None
-    done = Done()
+    done = WindowDone()
     if looked is None:
         looked = look(recipe, toolbox, frames.look, segment.first, segment.stop)
     rendered = show(recipe, toolbox, frames.paint, looked, done=done, witness=seen)

@@ -64,7 +64,7 @@ def own_likeness(embeddings: FloatArray) -> float | None:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Shown:
+class BankTensors:
     """A bank's pictures, (N, 3, S, S) uint8, and meshes, (N, 468, 2) float32, on a device."""
 
     images: torch.Tensor
@@ -175,13 +175,13 @@ class ReferenceBank:
         return len(self.images)
 
     @cached_property
-    def _shown(self) -> dict[tuple[int, str], Shown]:
+    def _shown(self) -> dict[tuple[int, str], BankTensors]:
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {column.name: getattr(self, column.name) for column in fields(self)}
 
-    def on(self, side: int, device: torch.device) -> Shown:
+    def on(self, side: int, device: torch.device) -> BankTensors:
         """Return pictures and meshes at a side, where the restorer computes; made once."""
         key = side, str(device)
         if key not in self._shown:
@@ -191,7 +191,7 @@ class ReferenceBank:
                 small = torch.nn.functional.interpolate(images.float(), size=side, mode="area")
                 images = small.round_().to(torch.uint8)
                 meshes = (meshes + 0.5) * (side / own) - 0.5
-            self._shown[key] = Shown(images.to(device), meshes.to(device))
+            self._shown[key] = BankTensors(images.to(device), meshes.to(device))
         return self._shown[key]
 
     @property

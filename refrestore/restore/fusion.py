@@ -44,7 +44,7 @@ from refrestore.restore.blocks import (
     without_cells,
     zeroed,
 )
-from refrestore.restore.fusion_types import Fused, Seen, Thought
+from refrestore.restore.fusion_types import Fused, Mixture, WorkingFaces
 from refrestore.restore.light import (
     collapse,
     enlarge,
@@ -258,7 +258,7 @@ class FusionNetwork(nn.Module):
         *,
         side: int = FULL,
         edge: torch.Tensor | None = None,
-    ) -> Thought:
+    ) -> WorkingFaces:
         """Restore B faces at the working resolution: all that is learnt.
 
         Parameters
@@ -290,7 +290,7 @@ class FusionNetwork(nn.Module):
         *,
         side: int = FULL,
         edge: torch.Tensor | None = None,
-    ) -> Seen:
+    ) -> Mixture:
         """Align, compare, weigh and mix: all of `think` but the drawing, which adapters change."""
         count = references.shape[1]
         missing = missing_octaves(side)
@@ -319,14 +319,14 @@ class FusionNetwork(nn.Module):
         trunk = trunk + self.join(near[:, : 2 * self.config.channels])
         attention, shares, gains = self._attend(trunk, pairs, valid, hull, strength)
         fused = self._mix(faces, references, attention, shares, gains, missing=missing)
-        return Seen(faces, hull, trunk, fused, field, attention, shares, gains, side)
+        return Mixture(faces, hull, trunk, fused, field, attention, shares, gains, side)
 
-    def draw(self, seen: Seen) -> Thought:
+    def draw(self, seen: Mixture) -> WorkingFaces:
         """Add to the mixture what mixing cannot do: the last step of `think`."""
         drawn, detail = self._decode(seen)
         shown = resized(_trust(seen.shares, seen.side), drawn.shape[-1])
         images = seen.fused + torch.lerp(without_cells(drawn), drawn, shown)
-        return Thought(images, seen.field, seen.attention, seen.shares, seen.gains, detail)
+        return WorkingFaces(images, seen.field, seen.attention, seen.shares, seen.gains, detail)
 
     @torch.no_grad()
     def _align(
@@ -462,7 +462,7 @@ class FusionNetwork(nn.Module):
             mixed.append(torch.lerp(ours, detail, share))
         return collapse(mixed, rest)
 
-    def _decode(self, seen: Seen) -> tuple[torch.Tensor, torch.Tensor]:
+    def _decode(self, seen: Mixture) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what is drawn, (B, 3, T, T), and the features it is drawn from, half as large."""
         fused, faces = seen.fused, seen.faces
         cells = torch.cat([folded(x, self.see_fused) for x in (fused, faces)], 1)

@@ -25,7 +25,7 @@ class Fused:
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
+class WorkingFaces:
     """What the network makes of faces at the working resolution T.
 
     Parameters
@@ -53,7 +53,7 @@ class Thought:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Mixture:
     """Faces and the mixture of them and their references, before anything is drawn.
 
     Parameters
@@ -67,7 +67,7 @@ class Seen:
     fused : (B, 3, T, T) float32
         The mixture.
     field, attention, shares, gains
-        As in `Thought`.
+        As in `WorkingFaces`.
     side
         Of the crops.
     """

@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from refrestore.errors import ModelError
 from refrestore.restore.convolve import convolve, convolve_enlarged, resize
-from refrestore.restore.stylegan import SLOPE, SMALLEST, Generator
+from refrestore.restore.stylegan import SLOPE, SMALLEST, SynthesisNetwork
 from refrestore.restore.weights import VERIFY, read_tensors
 
 _BASE_CHANNELS = {4: 512, 8: 512, 16: 512, 32: 512}
@@ -161,7 +161,7 @@ class Codes:
         return f"Codes(styles{list(self.styles.shape)}, SFT at {sides})"
 
 
-class _Convolution(nn.Conv2d):
+class _ZeroPadded(nn.Conv2d):
     """3 x 3 over zero edges, by `convolve`."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -177,8 +177,8 @@ class _ResidualBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, factor: float) -> None:
         super().__init__()
         self.factor = factor
-        self.conv1 = _Convolution(in_channels, in_channels)
-        self.conv2 = _Convolution(in_channels, out_channels)
+        self.conv1 = _ZeroPadded(in_channels, in_channels)
+        self.conv2 = _ZeroPadded(in_channels, out_channels)
         self.skip = nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -217,7 +217,7 @@ class GFPGAN(nn.Module):
         self.conv_body_down = nn.ModuleList(
             _ResidualBlock(channels[side], channels[side // 2], 0.5) for side in reversed(sides)
         )
-        self.final_conv = _Convolution(channels[SMALLEST], channels[SMALLEST])
+        self.final_conv = _ZeroPadded(channels[SMALLEST], channels[SMALLEST])
         self.conv_body_up = nn.ModuleList(
             _ResidualBlock(channels[side // 2], channels[side], 2) for side in sides
         )
@@ -225,7 +225,7 @@ class GFPGAN(nn.Module):
         self.final_linear = nn.Linear(
             channels[SMALLEST] * SMALLEST**2, config.codes * config.style_size
         )
-        self.stylegan_decoder = Generator(
+        self.stylegan_decoder = SynthesisNetwork(
             config.channels(config.narrow), config.style_size, config.mapping_layers
         )
         self.condition_scale = nn.ModuleList(_condition(channels[side]) for side in sides)
@@ -365,7 +365,7 @@ class GFPGAN(nn.Module):
 
 def _condition(channels: int) -> nn.Sequential:
     return nn.Sequential(
-        _Convolution(channels, channels),
+        _ZeroPadded(channels, channels),
         nn.LeakyReLU(SLOPE, inplace=True),
-        _Convolution(channels, channels),
+        _ZeroPadded(channels, channels),
     )

@@ -56,7 +56,7 @@ class Convolution(nn.Module):
         return x
 
 
-class Residual(nn.Module):
+class ResidualBlock(nn.Module):
     """Two convolutions beside a shortcut, which is one where shape or size change."""
 
     def __init__(self, inputs: int, outputs: int, scale: int = 1) -> None:
@@ -88,10 +88,10 @@ class ParseNet(nn.Module):
     def __init__(self, widths: Sequence[int] = WIDTHS, depth: int = DEPTH) -> None:
         super().__init__()
         steps = list(pairwise(widths))
-        down = (Residual(wide, narrow, -2) for wide, narrow in steps)
-        up = (Residual(narrow, wide, 2) for wide, narrow in reversed(steps))
+        down = (ResidualBlock(wide, narrow, -2) for wide, narrow in steps)
+        up = (ResidualBlock(narrow, wide, 2) for wide, narrow in reversed(steps))
         self.encoder = nn.Sequential(Convolution(3, widths[0]), *down)
-        self.body = nn.Sequential(*(Residual(widths[-1], widths[-1]) for _ in range(depth)))
+        self.body = nn.Sequential(*(ResidualBlock(widths[-1], widths[-1]) for _ in range(depth)))
         self.decoder = nn.Sequential(*up)
         self.out_img_conv = Convolution(widths[0], 3)
         self.out_mask_conv = Convolution(widths[0], CLASSES)

@@ -58,7 +58,7 @@ the input's."""
 Part = TypeVar("Part")
 
 
-class Generator(Protocol):
+class SecondStage(Protocol):
     """The second stage: GFPGAN, split in two (`restore.gfpgan`)."""
 
     @property
@@ -151,7 +151,7 @@ class Restorer:
     def __init__(
         self,
         fusion: FusionNetwork,
-        gfpgan: Generator | None = None,
+        gfpgan: SecondStage | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         *,
@@ -260,7 +260,7 @@ class Restorer:
         """Sides of crops that it knows, ascending."""
         return self.fusion.config.sides
 
-    def followed_by(self, generator: Generator | None) -> Restorer:
+    def followed_by(self, generator: SecondStage | None) -> Restorer:
         """Return the same networks with another second stage, or none."""
         other = copy(self)
         other.gfpgan = generator

@@ -43,7 +43,7 @@ MARGIN = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class RestoredFace:
     """One restored face of a track at one time.
 
     Parameters
@@ -77,7 +77,7 @@ class Moment:
         """Of its crop in pixels."""
         return self.layers.shape[-1]
 
-    def at(self, side: int) -> Moment:
+    def at(self, side: int) -> RestoredFace:
         """Return it in a crop of another side."""
         if side == self.side:
             return self
@@ -111,7 +111,7 @@ def _stride(side: int) -> int:
 
 
 def steadied(
-    faces: Sequence[Moment], neighbours: Sequence[Sequence[Moment]]
+    faces: Sequence[RestoredFace], neighbours: Sequence[Sequence[RestoredFace]]
 ) -> tuple[Tensor, IntArray]:
     """Average restored faces with their neighbours in time.
 
@@ -125,9 +125,9 @@ def steadied(
     Returns
     -------
     layers : (B, 4, S, S)
-        As in `Moment`.
+        As in `RestoredFace`.
     boxes : (B, 4) int64
-        As in `Moment`.
+        As in `RestoredFace`.
     """
     layers = torch.stack([face.layers for face in faces])
     side = faces[0].side
@@ -140,7 +140,10 @@ def steadied(
 
 
 def _average(
-    layers: Tensor, faces: Sequence[Moment], near: Sequence[Sequence[Moment]], boxes: IntArray
+    layers: Tensor,
+    faces: Sequence[RestoredFace],
+    near: Sequence[Sequence[RestoredFace]],
+    boxes: IntArray,
 ) -> None:
     """Average some faces in place, each with its first neighbour, with its second, and so on."""
     side, device = layers.shape[-1], layers.device
@@ -174,7 +177,9 @@ def _average(
     layers[:, :, rows, columns] = total
 
 
-def _weights_in_time(faces: Sequence[Moment], near: Sequence[Sequence[Moment]]) -> FloatArray:
+def _weights_in_time(
+    faces: Sequence[RestoredFace], near: Sequence[Sequence[RestoredFace]]
+) -> FloatArray:
     """Return Gaussian weights of the neighbours, (K, B); 0 where a face has no more."""
     weights: FloatArray = np.zeros((max(map(len, near)), len(faces)), np.float32)
     for column, (face, others) in enumerate(zip(faces, near, strict=True)):
@@ -183,7 +188,7 @@ def _weights_in_time(faces: Sequence[Moment], near: Sequence[Sequence[Moment]]) 
     return weights
 
 
-def _union(moments: Sequence[Moment]) -> IntArray:
+def _union(moments: Sequence[RestoredFace]) -> IntArray:
     """Return the box around all boxes that are not empty."""
     boxes = np.stack([one.box for one in moments])
     boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]

@@ -95,7 +95,7 @@ class _Constant(nn.Module):
         self.weight = nn.Parameter(torch.randn(1, channels, SMALLEST, SMALLEST))
 
 
-class Generator(nn.Module):
+class SynthesisNetwork(nn.Module):
     """StyleGAN2's synthesis with SFT on the second half of the channels.
 
     Parameters

@@ -14,7 +14,7 @@ from refrestore.errors import RefrestoreError
 
 from .desk import Desk
 from .page_files import PageFiles
-from .page_state import Place
+from .page_state import PageState
 from .refusals import explain
 from .routes_drawing import drawing_routes
 from .routes_editing import editing_routes
@@ -41,7 +41,7 @@ USED = (
 )
 
 
-def create_app(place: Place, session: Session, host: str, port: int) -> ASGIApp:
+def create_app(place: PageState, session: Session, host: str, port: int) -> ASGIApp:
     """Return the application that serves one project.
 
     Parameters
@@ -73,10 +73,10 @@ def create_queue_app(desk: Desk, session: Session, host: str, port: int) -> ASGI
     app.include_router(queue_routes(desk))
     _entrance(app, session, files, "queue.html")
     app.mount("/", files)
-    return Guard(Films(desk, files, app), session, host, port)
+    return Guard(QueuePages(desk, files, app), session, host, port)
 
 
-class Films:
+class QueuePages:
     """ASGI application that gives each film of a queue the page of its project.
 
     Parameters
@@ -91,7 +91,7 @@ class Films:
 
     def __init__(self, desk: Desk, files: PageFiles, rest: ASGIApp) -> None:
         self._desk, self._files, self._rest = desk, files, rest
-        self._apps: dict[int, tuple[Place, ASGIApp]] = {}
+        self._apps: dict[int, tuple[PageState, ASGIApp]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the film's own application answer, to which it is all there is."""
@@ -111,7 +111,7 @@ class Films:
         inner = {**scope, "path": rest, "raw_path": rest.encode(), "root_path": ""}
         await self._app(number, place)(inner, receive, send)
 
-    def _app(self, number: int, place: Place) -> ASGIApp:
+    def _app(self, number: int, place: PageState) -> ASGIApp:
         known = self._apps.get(number)
         if known is None or known[0] is not place:
             app = _of_place(place)
@@ -138,7 +138,7 @@ def _application() -> FastAPI:
     return app
 
 
-def _of_place(place: Place) -> FastAPI:
+def _of_place(place: PageState) -> FastAPI:
     app = _application()
     for routes in (
         reading_routes,

@@ -9,9 +9,9 @@ from urllib.parse import quote
 from refrestore.project import CloseUp
 from refrestore.types import Identity, Track
 
-from .profile_index import Shelved
-from .reading import Likely, Reader, View
-from .scan_cache import Found
+from .profile_index import IndexedProfile
+from .reading import Likely, ProjectView, Reader
+from .scan_cache import ScanCache
 from .thumbnails import COVER
 
 Json = dict[str, Any]
@@ -23,7 +23,7 @@ JOINED_SECONDS = 0.2
 """Appearances this near each other are shown as one."""
 
 
-def card(reader: Reader, view: View, identity: Identity, likely: Likely | None) -> Json:
+def card(reader: Reader, view: ProjectView, identity: Identity, likely: Likely | None) -> Json:
     """Return a person; `likely` is what is known of their profile so far."""
     found = view.found
     close_ups = view.close_ups.get(identity.id, [])
@@ -64,7 +64,7 @@ def card(reader: Reader, view: View, identity: Identity, likely: Likely | None) 
     }
 
 
-def track_of(view: View, track: Track, similarity: float | None) -> Json:
+def track_of(view: ProjectView, track: Track, similarity: float | None) -> Json:
     """Return one appearance."""
     start, end = view.found.span(track.id)
     return {
@@ -82,7 +82,7 @@ def track_of(view: View, track: Track, similarity: float | None) -> Json:
     }
 
 
-def close_up_of(view: View, one: CloseUp) -> Json:
+def close_up_of(view: ProjectView, one: CloseUp) -> Json:
     """Return one close-up."""
     return {
         "id": one.id,
@@ -98,7 +98,7 @@ def close_up_of(view: View, one: CloseUp) -> Json:
     }
 
 
-def profile_of(shelved: Shelved, view: View) -> Json:
+def profile_of(shelved: IndexedProfile, view: ProjectView) -> Json:
     """Return a profile."""
     misfit = shelved.misfit(view.found.network)
     references = [] if shelved.profile is None else shelved.profile.references
@@ -130,26 +130,26 @@ def joined(spans: Iterable[tuple[float, float]]) -> list[list[float]]:
     return found
 
 
-def thumbnail_url(found: Found, track: int) -> str | None:
+def thumbnail_url(found: ScanCache, track: int) -> str | None:
     """Return where a track's picture is, None where there is none."""
     if track not in found.thumbnails:
         return None
     return f"api/pictures/{found.scan}/tracks/{track}.jpg"
 
 
-def close_up_url(found: Found, number: int, size: int) -> str:
+def close_up_url(found: ScanCache, number: int, size: int) -> str:
     """Return where a close-up's picture is."""
     return f"api/pictures/{found.scan}/close-ups/{number}.jpg?size={size}"
 
 
-def cover_url(shelved: Shelved) -> str | None:
+def cover_url(shelved: IndexedProfile) -> str | None:
     """Return where a profile's picture is."""
     if not shelved.cover:
         return None
     return f"api/pictures/profiles/{quote(shelved.name, safe='')}/{shelved.stamp}/cover.jpg"
 
 
-def _cover(view: View, identity: Identity) -> str | None:
+def _cover(view: ProjectView, identity: Identity) -> str | None:
     found, best = view.found, view.cover(identity)
     if best is not None:
         return close_up_url(found, best.id, COVER)

@@ -7,11 +7,11 @@ from collections import Counter, OrderedDict
 from contextlib import ExitStack
 
 from refrestore.batch.queue import Queue
-from refrestore.batch.queued_film import Film, State
+from refrestore.batch.queued_film import QueuedFilm, State
 from refrestore.errors import BatchError
 from refrestore.project import Project
 
-from .page_state import Place, QueuedFilm
+from .page_state import FilmInQueue, PageState
 from .review_settings import ReviewSettings
 
 MOST_SHOWN = 500
@@ -35,15 +35,15 @@ class Desk:
     def __init__(self, settings: ReviewSettings, queue: Queue) -> None:
         self.queue = queue
         self._settings = settings
-        self._open: OrderedDict[int, tuple[Place, ExitStack]] = OrderedDict()
+        self._open: OrderedDict[int, tuple[PageState, ExitStack]] = OrderedDict()
         self._mutex = threading.Lock()
 
-    def films(self, state: State | None) -> tuple[list[Film], Counter[State]]:
+    def films(self, state: State | None) -> tuple[list[QueuedFilm], Counter[State]]:
         """Return films as they are now, and how many there are of each state."""
         self.queue.free_lost()
         return self.queue.wanting(MOST_SHOWN, state), self.queue.counts()
 
-    def place(self, number: int) -> Place:
+    def place(self, number: int) -> PageState:
         """Return the place of a film's project.
 
         Raises
@@ -72,13 +72,13 @@ class Desk:
             stack.close()
         self._open.clear()
 
-    def _opened(self, film: Film) -> tuple[Place, ExitStack]:
+    def _opened(self, film: QueuedFilm) -> tuple[PageState, ExitStack]:
         settings = self._settings.model_copy(
             update={"project": film.project, "output": film.output, "video": film.video}
         )
         with ExitStack() as stack:
             project = stack.enter_context(Project.open(film.project))
-            place = Place.of(settings, project, QueuedFilm(self.queue, film.id))
+            place = PageState.of(settings, project, FilmInQueue(self.queue, film.id))
             stack.callback(place.close)
             return place, stack.pop_all()
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refrestore.batch.queue import Queue
-from refrestore.batch.queued_film import Film
+from refrestore.batch.queued_film import QueuedFilm
 from refrestore.errors import RefrestoreError
 from refrestore.project import Project
 
 from .estimate import Planner
 from .jobs import Jobs
 from .photo_desk import PhotoDesk
-from .profile_index import Shelf
-from .reading import Reader, View
+from .profile_index import ProfileIndex
+from .reading import ProjectView, Reader
 from .refusals import NotFoundError, StaleError
 from .review_settings import ReviewSettings
-from .scan_cache import Found
+from .scan_cache import ScanCache
 from .studio import Studio
 from .thumbnails import COVER, PictureCache, small_jpeg
 from .words import edit_words
@@ -30,39 +30,39 @@ FIRST_FACES = 32
 
 
 @dataclass(frozen=True)
-class QueuedFilm:
+class FilmInQueue:
     """A film's number in a queue."""
 
     queue: Queue
     number: int
 
     @property
-    def now(self) -> Film:
+    def now(self) -> QueuedFilm:
         """The film as it is now."""
         return self.queue.film(self.number)
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class PageState:
     """One running review."""
 
     settings: ReviewSettings
     project: Project
-    shelf: Shelf
+    shelf: ProfileIndex
     reader: Reader
     pictures: PictureCache
     jobs: Jobs
     studio: Studio
     planner: Planner
     photos: PhotoDesk
-    film: QueuedFilm | None = None
+    film: FilmInQueue | None = None
 
     @classmethod
     def of(
-        cls, settings: ReviewSettings, project: Project, film: QueuedFilm | None = None
-    ) -> Place:
+        cls, settings: ReviewSettings, project: Project, film: FilmInQueue | None = None
+    ) -> PageState:
         """Return the place of an open project, and of a film in a queue if it is one's."""
-        shelf = Shelf(settings.profiles)
+        shelf = ProfileIndex(settings.profiles)
         reader = Reader(project, shelf)
         studio = Studio(settings, shelf)
         photos = PhotoDesk(settings.runtime, shelf.store)
@@ -93,7 +93,7 @@ class Place:
                 if cover is not None:
                     self.close_up(view.found, cover.id, COVER)
 
-    def close_up(self, found: Found, number: int, size: int) -> bytes:
+    def close_up(self, found: ScanCache, number: int, size: int) -> bytes:
         """Return the JPEG of a scan's close-up, `size` pixels wide and high."""
         path = found.folder / found.close_up_files[number].file
         return self.pictures.get((found.scan, number, size), lambda: small_jpeg(path, size))
@@ -131,7 +131,7 @@ class Place:
         made = [one for one in self.project.edits() if before < one.id <= after]
         return [edit_words(one, names) for one in made]
 
-    def view_of_scan(self, scan: int) -> View:
+    def view_of_scan(self, scan: int) -> ProjectView:
         """Return the project, if this is its current scan.
 
         Raises

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from refrestore.errors import ProfileError
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.profiles import Profile, ProfileStore
 from refrestore.profiles.document import DOCUMENT
 from refrestore.profiles.profile import check_network
@@ -22,7 +22,7 @@ Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Shelved:
+class IndexedProfile:
     """A profile as the page knows it.
 
     Parameters
@@ -45,7 +45,7 @@ class Shelved:
     cover: bytes = b""
     sentence: str | None = None
 
-    def misfit(self, network: Network) -> str | None:
+    def misfit(self, network: NetworkId) -> str | None:
         """Return why it cannot be compared with faces seen by a network, or None."""
         if self.profile is None:
             return self.sentence
@@ -56,7 +56,7 @@ class Shelved:
         return None
 
 
-class Shelf:
+class ProfileIndex:
     """The profiles of a folder; each is opened once, and again when it has changed.
 
     Opening checks every picture, which takes a fifth of a second a profile: the pages that can do
@@ -65,7 +65,7 @@ class Shelf:
 
     def __init__(self, folder: Path) -> None:
         self.store = ProfileStore(folder)
-        self._open: dict[str, tuple[Stamp, Shelved]] = {}
+        self._open: dict[str, tuple[Stamp, IndexedProfile]] = {}
         self._mutex = threading.Lock()
         self._reading = threading.Lock()
         self._version = 0
@@ -75,14 +75,14 @@ class Shelf:
         """Grows when a profile was opened, has changed or has gone."""
         return self._version
 
-    def already(self) -> list[Shelved]:
+    def already(self) -> list[IndexedProfile]:
         """Return the profiles that are open; others are being opened."""
         if self._news() and not self._reading.locked():
             threading.Thread(target=self.all, name="profiles", daemon=True).start()
         with self._mutex:
             return [shelved for _, shelved in self._open.values()]
 
-    def all(self) -> list[Shelved]:
+    def all(self) -> list[IndexedProfile]:
         """Return all profiles, in alphabetical order."""
         with self._reading:
             there = self._stamps()
@@ -100,7 +100,7 @@ class Shelf:
                 self._open = found
             return [shelved for _, shelved in found.values()]
 
-    def get(self, name: str) -> Shelved | None:
+    def get(self, name: str) -> IndexedProfile | None:
         """Return a profile, None if there is none of this name."""
         return next((one for one in self.all() if one.name == name), None)
 
@@ -127,15 +127,15 @@ class Shelf:
             found[name] = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         return found
 
-    def _opened(self, name: str, stamp: Stamp) -> Shelved:
+    def _opened(self, name: str, stamp: Stamp) -> IndexedProfile:
         said = "-".join(f"{part:x}" for part in stamp)
         try:
             profile = self.store.load(name)
         except ProfileError as error:
-            return Shelved(name, said, None, sentence=str(error))
+            return IndexedProfile(name, said, None, sentence=str(error))
         best = max(profile.references, key=lambda one: one.quality)
         light = replace(profile, references=_without_pixels(profile.references), adapter=None)
-        return Shelved(name, said, light, square_jpeg(best.image, COVER))
+        return IndexedProfile(name, said, light, square_jpeg(best.image, COVER))
 
 
 def _without_pixels(references: Sequence[Reference]) -> tuple[Reference, ...]:

@@ -18,8 +18,8 @@ from refrestore.project.suggestions import Suggestions, suggest
 from refrestore.render.wanted import photos_wanted
 from refrestore.types import FloatArray, Identity, Track
 
-from .profile_index import Shelf, Shelved
-from .scan_cache import Found
+from .profile_index import IndexedProfile, ProfileIndex
+from .scan_cache import ScanCache
 
 MOST_SUGGESTED = 40
 
@@ -43,10 +43,10 @@ class Likely:
     similarity: float = 0.0
 
 
-class View:
+class ProjectView:
     """A project as it is after a certain edit."""
 
-    def __init__(self, project: Project, found: Found, version: str) -> None:
+    def __init__(self, project: Project, found: ScanCache, version: str) -> None:
         self.project, self.found, self.version = project, found, version
         self.identities: dict[int, Identity] = {one.id: one for one in project.identities()}
         self.close_ups: dict[int, list[CloseUp]] = {}
@@ -102,11 +102,11 @@ class Reader:
         Profiles.
     """
 
-    def __init__(self, project: Project, shelf: Shelf) -> None:
+    def __init__(self, project: Project, shelf: ProfileIndex) -> None:
         self.project, self.shelf = project, shelf
         self._mutex = threading.RLock()
-        self._found: Found | None = None
-        self._view: View | None = None
+        self._found: ScanCache | None = None
+        self._view: ProjectView | None = None
         self._gaps: OrderedDict[object, list[str]] = OrderedDict()
         self._wanted: OrderedDict[object, str] = OrderedDict()
         self._likely: tuple[object, dict[int, Likely]] | None = None
@@ -116,11 +116,11 @@ class Reader:
         """Return what changes with every edit and scan."""
         return f"{self.project.scan_id()}.{self.project.last_entry()}"
 
-    def found(self) -> Found:
+    def found(self) -> ScanCache:
         """Return the current scan."""
         return self.view().found
 
-    def view(self) -> View:
+    def view(self) -> ProjectView:
         """Return the project as it is now."""
         with self._mutex, self.project.database.transaction():
             version = self.version()
@@ -131,8 +131,8 @@ class Reader:
                     scan,
                     self.project.track_count(),
                 ):
-                    self._found = Found(self.project)
-                self._view = View(self.project, self._found, version)
+                    self._found = ScanCache(self.project)
+                self._view = ProjectView(self.project, self._found, version)
             return self._view
 
     def warm(self) -> None:
@@ -142,7 +142,7 @@ class Reader:
             if identity.state == "restore":
                 self.gaps(view, identity)
 
-    def gaps(self, view: View, identity: Identity) -> list[str]:
+    def gaps(self, view: ProjectView, identity: Identity) -> list[str]:
         """Return what close-ups a person lacks, in sentences."""
         close_ups = view.close_ups.get(identity.id, [])
         used = tuple(one.id for one in close_ups if one.used)
@@ -156,7 +156,7 @@ class Reader:
                     self._gaps.popitem(last=False)
             return self._gaps[key]
 
-    def wanted(self, view: View, identity: Identity) -> str | None:
+    def wanted(self, view: ProjectView, identity: Identity) -> str | None:
         """Return which photos would help a person without close-ups and profile."""
         if identity.state != "restore" or identity.profile is not None or view.cover(identity):
             return None
@@ -168,7 +168,7 @@ class Reader:
                     self._wanted.popitem(last=False)
             return self._wanted[key]
 
-    def likely(self, view: View) -> Mapping[int, Likely]:
+    def likely(self, view: ProjectView) -> Mapping[int, Likely]:
         """Return who people may be, of the profiles that are open."""
         shelved = self.shelf.already()
         key = (view.version, tuple((one.name, one.stamp) for one in shelved))
@@ -177,20 +177,20 @@ class Reader:
                 self._likely = (key, _likely(view, shelved))
             return self._likely[1]
 
-    def suggestions(self, view: View) -> Suggestions:
+    def suggestions(self, view: ProjectView) -> Suggestions:
         """Return what is worth a look."""
         with self._mutex:
             if self._suggested is None or self._suggested[0] != view.version:
                 self._suggested = (view.version, suggest(self.project, limit=MOST_SUGGESTED))
             return self._suggested[1]
 
-    def _of(self, name: str | None) -> Shelved | None:
+    def _of(self, name: str | None) -> IndexedProfile | None:
         if name is None:
             return None
         return next((one for one in self.shelf.already() if one.name == name), None)
 
 
-def _gaps(view: View, identity: Identity, profile: Shelved | None) -> list[str]:
+def _gaps(view: ProjectView, identity: Identity, profile: IndexedProfile | None) -> list[str]:
     poses = [view.found.poses[t] for t in identity.tracks if t in view.found.poses]
     if not poses:
         return []
@@ -203,7 +203,7 @@ def _gaps(view: View, identity: Identity, profile: Shelved | None) -> list[str]:
     return find_gaps(identity, frames, faces, pairs, view.found.timeline).sentences()
 
 
-def _likely(view: View, shelved: Sequence[Shelved]) -> dict[int, Likely]:
+def _likely(view: ProjectView, shelved: Sequence[IndexedProfile]) -> dict[int, Likely]:
     network = view.found.network
     fit = [s.profile for s in shelved if s.profile is not None and s.misfit(network) is None]
     if not fit:

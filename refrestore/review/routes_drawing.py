@@ -11,12 +11,12 @@ from refrestore.media.moments import frame_at
 from refrestore.project.opened_film import project_film
 
 from .cards import Json
-from .page_state import Place
+from .page_state import PageState
 from .refusals import NotFoundError
 from .schemas import DrawingRequest
 
 
-def drawing_routes(place: Place) -> APIRouter:
+def drawing_routes(place: PageState) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api")
 
@@ -38,7 +38,7 @@ def drawing_routes(place: Place) -> APIRouter:
     return routes
 
 
-def _moment(place: Place, at: float) -> Json:
+def _moment(place: PageState, at: float) -> Json:
     """Return the faces that are known in the frame that `moment.jpg` shows at a time."""
     view = place.reader.view()
     info = project_film(place.project, place.settings.video)

@@ -6,12 +6,12 @@ from fastapi import APIRouter
 
 from .cards import Json
 from .edit_requests import make_edits
-from .page_state import Place
+from .page_state import PageState
 from .schemas import Edits, Turn
 from .words import edit_words
 
 
-def editing_routes(place: Place) -> APIRouter:
+def editing_routes(place: PageState) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api")
 
@@ -35,7 +35,7 @@ def editing_routes(place: Place) -> APIRouter:
     return routes
 
 
-def _turn(place: Place, wanted: Turn, *, back: bool) -> Json:
+def _turn(place: PageState, wanted: Turn, *, back: bool) -> Json:
     with place.change(wanted.version):
         before = {one.id: one.name for one in place.project.identities()}
         turned = place.project.undo() if back else place.project.redo()

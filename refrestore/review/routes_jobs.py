@@ -14,7 +14,7 @@ from refrestore.errors import UsageError
 
 from .cards import Json
 from .estimate import expected
-from .page_state import Place
+from .page_state import PageState
 from .refusals import OVERWRITE, ConflictError, NotFoundError
 from .routes_pictures import FOR_EVER
 from .schemas import PreviewRequest, RenderRequest
@@ -32,7 +32,7 @@ TYPES = {
 """The files that a job may have."""
 
 
-def job_routes(place: Place) -> APIRouter:
+def job_routes(place: PageState) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api")
 
@@ -87,7 +87,7 @@ def job_routes(place: Place) -> APIRouter:
     return routes
 
 
-def _preview(place: Place, wanted: PreviewRequest) -> Json:
+def _preview(place: PageState, wanted: PreviewRequest) -> Json:
     view = place.reader.view()
     if wanted.identity is not None and wanted.identity not in view.identities:
         raise NotFoundError(f"There is no person {wanted.identity} in this project now.")
@@ -111,7 +111,7 @@ def _strengths(wanted: PreviewRequest) -> dict[int, float] | None:
     return {int(name): value for name, value in wanted.strength.items()}
 
 
-def _order(place: Place, wanted: RenderRequest) -> RenderOrder:
+def _order(place: PageState, wanted: RenderRequest) -> RenderOrder:
     output = place.output_folder / bare_name(wanted.name)
     if output.exists() and not wanted.overwrite:
         raise ConflictError(f"There is a file {output.name} already.", OVERWRITE)
@@ -145,7 +145,7 @@ def bare_name(name: str) -> str:
     return name
 
 
-def _estimate(place: Place, scale: int, start: float | None, end: float | None) -> Json:
+def _estimate(place: PageState, scale: int, start: float | None, end: float | None) -> Json:
     view = place.reader.view()
     frames = _frames(place, start, end)
     planned = place.planner.planned(place.project, view.version, scale)
@@ -167,7 +167,7 @@ def _estimate(place: Place, scale: int, start: float | None, end: float | None) 
     }
 
 
-def _frames(place: Place, start: float | None, end: float | None) -> int:
+def _frames(place: PageState, start: float | None, end: float | None) -> int:
     """Return about how many frames a part of the video has."""
     video, found = place.project.video, place.reader.found()
     known = (found.info.frames if found.info else None) or video.frames or 0

@@ -13,7 +13,7 @@ from refrestore.project.opened_film import project_film
 from refrestore.project.scanning import thumbnail_path
 
 from .before import moment_jpeg
-from .page_state import Place
+from .page_state import PageState
 from .refusals import NotFoundError
 from .thumbnails import COVER, SIZES
 
@@ -21,7 +21,7 @@ FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 """Their addresses name the scan, or what they show: another picture has another address."""
 
 
-def picture_routes(place: Place) -> APIRouter:
+def picture_routes(place: PageState) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api/pictures")
 

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from refrestore.errors import UsageError
 
 from .cards import Json, profile_of
-from .page_state import Place
+from .page_state import PageState
 from .photo_desk import FORMATS
 from .refusals import ConflictError, NotFoundError
 from .schemas import SaveProfile
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
     from refrestore.scan.build import Built
 
 
-def profile_routes(place: Place) -> APIRouter:
+def profile_routes(place: PageState) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api")
 
@@ -50,7 +50,7 @@ def profile_routes(place: Place) -> APIRouter:
     return routes
 
 
-async def _taken(place: Place, request: Request, take: Callable[[bytes], Json]) -> Json:
+async def _taken(place: PageState, request: Request, take: Callable[[bytes], Json]) -> Json:
     """Return what becomes of the photo that a request brings; one is taken at a time."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in FORMATS:
@@ -59,7 +59,7 @@ async def _taken(place: Place, request: Request, take: Callable[[bytes], Json]) 
         return await run_in_threadpool(take, await request.body())
 
 
-def _save(place: Place, wanted: SaveProfile) -> Json:
+def _save(place: PageState, wanted: SaveProfile) -> Json:
     """Make close-ups or photos a profile's, and link who it is, as a change that can be undone."""
     if wanted.identity is not None:
         place.project.identity(wanted.identity)
@@ -83,7 +83,7 @@ def _save(place: Place, wanted: SaveProfile) -> Json:
     }
 
 
-def _of_close_ups(place: Place, wanted: SaveProfile) -> Built:
+def _of_close_ups(place: PageState, wanted: SaveProfile) -> Built:
     from refrestore.scan.build import build_profile, update_profile
 
     if wanted.identity is None:
@@ -97,7 +97,7 @@ def _of_close_ups(place: Place, wanted: SaveProfile) -> Built:
     )
 
 
-def _add_photo(place: Place, name: str, content: bytes) -> Json:
+def _add_photo(place: PageState, name: str, content: bytes) -> Json:
     if name not in place.shelf.store.list():
         raise NotFoundError("There is no such profile.")
     added = place.photos.add(name, content)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from refrestore.batch.queued_film import Film, State
+from refrestore.batch.queued_film import QueuedFilm, State
 from refrestore.plain_text import plain
 
 from .cards import Json
 from .desk import Desk
-from .page_state import Place
+from .page_state import PageState
 from .schemas import FilmTurn
 
 PEOPLE_SHOWN = 6
@@ -42,7 +42,7 @@ def queue_routes(desk: Desk) -> APIRouter:
     return routes
 
 
-def queued_routes(place: Place) -> APIRouter:
+def queued_routes(place: PageState) -> APIRouter:
     """Return what the page of a film in a queue has besides."""
     routes = APIRouter(prefix="/api")
 
@@ -55,7 +55,7 @@ def queued_routes(place: Place) -> APIRouter:
     return routes
 
 
-def _line(film: Film) -> Json:
+def _line(film: QueuedFilm) -> Json:
     """Return a film as the page's list has it: no paths, only names."""
     names = [str(one["profile"] or one["name"]) for one in film.people]
     return {

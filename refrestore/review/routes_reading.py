@@ -11,15 +11,15 @@ from refrestore.media.probe import probe
 from refrestore.types import Identity
 
 from .cards import Json, card, close_up_of, cover_url, thumbnail_url, track_of
-from .page_state import Place
-from .reading import View
+from .page_state import PageState
+from .reading import ProjectView
 from .refusals import NotFoundError
 from .words import edit_words, group_words
 
 MOST_LOGGED = 200
 
 
-def reading_routes(place: Place) -> APIRouter:
+def reading_routes(place: PageState) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api")
 
@@ -79,11 +79,11 @@ def _in_order(one: Identity) -> tuple[bool, float, int]:
     return one.provisional, -round(one.seconds, 3), one.id
 
 
-def _names(view: View) -> dict[int, str]:
+def _names(view: ProjectView) -> dict[int, str]:
     return {one.id: one.name for one in view.identities.values()}
 
 
-def _project(place: Place) -> Json:
+def _project(place: PageState) -> Json:
     project, view = place.project, place.reader.view()
     found, video = view.found, project.video
     width, height = video.geometry.display_size
@@ -129,7 +129,7 @@ def _project(place: Place) -> Json:
     }
 
 
-def _trouble(place: Place) -> str | None:
+def _trouble(place: PageState) -> str | None:
     """Return why the video cannot be previewed or rendered, or None."""
     path = place.settings.video or place.project.video.path
     try:
@@ -139,7 +139,7 @@ def _trouble(place: Place) -> str | None:
     return None
 
 
-def _identity(place: Place, number: int) -> Json:
+def _identity(place: PageState, number: int) -> Json:
     view = place.reader.view()
     identity = view.identities.get(number)
     if identity is None:
@@ -162,7 +162,7 @@ def _identity(place: Place, number: int) -> Json:
     }
 
 
-def _suggestions(place: Place) -> Json:
+def _suggestions(place: PageState) -> Json:
     view = place.reader.view()
     found = place.reader.suggestions(view)
     likely = place.reader.likely(view)

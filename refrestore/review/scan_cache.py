@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.project import Project, Timeline
 from refrestore.project.scanning import scan_folder
 from refrestore.types import FloatArray, Shot, Track
@@ -25,7 +25,7 @@ class CloseUpFile:
     file: str
 
 
-class Found:
+class ScanCache:
     """A scan, to which only drawn faces are ever added. Read inside one transaction of the project.
 
     Parameters
@@ -39,7 +39,7 @@ class Found:
         self.project = project
         self.scan = 0 if info is None else info.id
         self.info = info
-        self.network = Network() if info is None else info.network
+        self.network = NetworkId() if info is None else info.network
         self.timeline: Timeline = project.timeline()
         self.shots: list[Shot] = project.shots()
         self.entries = project.entries()

@@ -19,13 +19,13 @@ Version = Annotated[str, Field(max_length=64)]
 Name = Annotated[str, Field(max_length=500)]
 
 
-class Entry(BaseModel):
+class Strict(BaseModel):
     """Base: a misspelt field is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Merge(Entry):
+class Merge(Strict):
     """Several identities are one person; the first keeps its id."""
 
     do: Literal["merge"]
@@ -33,7 +33,7 @@ class Merge(Entry):
     force: bool = False
 
 
-class Split(Entry):
+class Split(Strict):
     """Tracks of an identity are somebody else."""
 
     do: Literal["split"]
@@ -41,7 +41,7 @@ class Split(Entry):
     tracks: Numbers
 
 
-class Move(Entry):
+class Move(Strict):
     """Tracks are somebody's, or a new person's."""
 
     do: Literal["move"]
@@ -50,7 +50,7 @@ class Move(Entry):
     force: bool = False
 
 
-class NotAFace(Entry):
+class NotAFace(Strict):
     """Tracks or whole identities are no faces."""
 
     do: Literal["not_a_face"]
@@ -58,7 +58,7 @@ class NotAFace(Entry):
     identities: Numbers | None = None
 
 
-class Rename(Entry):
+class Rename(Strict):
     """An identity has a name; "" takes it away."""
 
     do: Literal["rename"]
@@ -66,7 +66,7 @@ class Rename(Entry):
     name: Name
 
 
-class SetState(Entry):
+class SetState(Strict):
     """What the render does with identities."""
 
     do: Literal["state"]
@@ -74,7 +74,7 @@ class SetState(Entry):
     state: IdentityState
 
 
-class Link(Entry):
+class Link(Strict):
     """An identity is a profile's person, or nobody's."""
 
     do: Literal["link"]
@@ -82,7 +82,7 @@ class Link(Entry):
     profile: Name | None
 
 
-class NotProfile(Entry):
+class NotProfile(Strict):
     """An identity is not a profile's person."""
 
     do: Literal["not_profile"]
@@ -90,28 +90,28 @@ class NotProfile(Entry):
     profile: Name
 
 
-class Distinct(Entry):
+class Distinct(Strict):
     """Identities are different people."""
 
     do: Literal["distinct"]
     identities: Annotated[list[Number], Field(min_length=2, max_length=100)]
 
 
-class Keep(Entry):
+class Keep(Strict):
     """Tracks are rightly where they are."""
 
     do: Literal["keep"]
     tracks: Numbers
 
 
-class UseCloseUps(Entry):
+class UseCloseUps(Strict):
     """Close-ups are references, or never."""
 
     do: Literal["use", "drop"]
     close_ups: Numbers
 
 
-class Strength(Entry):
+class Strength(Strict):
     """How far an identity is restored."""
 
     do: Literal["strength"]
@@ -136,26 +136,26 @@ Edit = Annotated[
 ]
 
 
-class Edits(Entry):
+class Edits(Strict):
     """Edits that are made together or not at all."""
 
     version: Version
     edits: Annotated[list[Edit], Field(min_length=1, max_length=1000)]
 
 
-class FilmTurn(Entry):
+class FilmTurn(Strict):
     """A film of a queue, by its number."""
 
     film: Number
 
 
-class Turn(Entry):
+class Turn(Strict):
     """Undo or redo."""
 
     version: Version
 
 
-class SaveProfile(Entry):
+class SaveProfile(Strict):
     """A person's close-ups, or an album's photos, become a profile's, and the person is linked."""
 
     name: Name
@@ -168,7 +168,7 @@ Strengths = Annotated[dict[str, Unit], Field(max_length=MOST)]
 """By identity id, in digits as JSON's keys are."""
 
 
-class PreviewRequest(Entry):
+class PreviewRequest(Strict):
     """A moment, or two seconds, before and after."""
 
     at: Seconds
@@ -180,7 +180,7 @@ class PreviewRequest(Entry):
 Pixel = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 
 
-class DrawingRequest(Entry):
+class DrawingRequest(Strict):
     """A face that the scan missed: left, top, right, bottom in display pixels; whose it is."""
 
     at: Seconds
@@ -189,7 +189,7 @@ class DrawingRequest(Entry):
     name: Name | None = None
 
 
-class RenderRequest(Entry):
+class RenderRequest(Strict):
     """A render of the video or a part of it."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]

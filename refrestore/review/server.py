@@ -18,7 +18,7 @@ from refrestore.project import Project
 from .app import create_app, create_queue_app
 from .connections import QUEUE, BoundedServer
 from .desk import Desk
-from .page_state import Place
+from .page_state import PageState
 from .review_settings import ReviewSettings
 from .session import Session
 
@@ -42,7 +42,7 @@ class Running:
     base: str
     server: BoundedServer
     listener: socket.socket
-    place: Place | Desk
+    place: PageState | Desk
     session: Session
 
     def new_address(self) -> str:
@@ -97,14 +97,14 @@ def prepared(settings: ReviewSettings) -> Iterator[Running]:
 
 
 @contextmanager
-def _behind(settings: ReviewSettings) -> Iterator[Place | Desk]:
+def _behind(settings: ReviewSettings) -> Iterator[PageState | Desk]:
     """Open what is shown: a project, or a queue of films."""
     if settings.is_queue:
         with Queue(settings.project) as queue:
             yield Desk(settings, queue)
     else:
         with Project.open(settings.project) as project:
-            yield Place.of(settings, project)
+            yield PageState.of(settings, project)
 
 
 def serve(

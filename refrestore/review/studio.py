@@ -23,7 +23,7 @@ from refrestore.types import Frame
 from .estimate import Measured
 from .jobs import Job
 from .loops import LoopWriter
-from .profile_index import Shelf
+from .profile_index import ProfileIndex
 from .review_settings import ReviewSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the page needs none of it
@@ -73,7 +73,7 @@ class Studio:
         The profiles people are linked to.
     """
 
-    def __init__(self, settings: ReviewSettings, shelf: Shelf) -> None:
+    def __init__(self, settings: ReviewSettings, shelf: ProfileIndex) -> None:
         self._settings, self._shelf = settings, shelf
         self._previewer: Previewer | None = None
         self._profiles: dict[str, tuple[str, Profile]] = {}

@@ -114,7 +114,7 @@ def build_from_album(
     sight = Sight(runtime)
     models = load_face_models(sight.pack, runtime.device, threads=runtime.threads)
     counter = _Counter(progress, sum(min(MOST_FACES, len(photos)) for photos in named.values()))
-    maker = _Maker(store, sight, models, replace_existing, counter)
+    maker = _ProfileMaker(store, sight, models, replace_existing, counter)
     people = tuple(maker.made(who, named[who]) for who in sorted(named))
     counter.end()
     if not any(one.built for one in people):
@@ -179,7 +179,7 @@ class _Counter:
 
 
 @dataclass(frozen=True)
-class _Maker:
+class _ProfileMaker:
     store: ProfileStore
     sight: Sight
     models: FaceModels

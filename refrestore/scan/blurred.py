@@ -37,7 +37,7 @@ SIDE = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class TrackMoment:
     """A frame of a track, and those around it that it is drawn from.
 
     Parameters
@@ -68,7 +68,7 @@ class Moment:
         return max(self.matrices) + 1
 
 
-def moments(part: ShotTrack) -> Iterator[Moment]:
+def moments(part: ShotTrack) -> Iterator[TrackMoment]:
     """Yield what to look at again of a track; nothing where its faces are as good as they get."""
     track, faces = part.track, part.faces
     if track.embedding is None or track.quality >= ENOUGH_QUALITY:
@@ -84,11 +84,11 @@ def moments(part: ShotTrack) -> Iterator[Moment]:
             continue
         around = dict(zip(faces.frame[near].tolist(), matrices[near], strict=True))
         points = transform(matrices[[row]], faces.keypoints[[row]])[0]
-        yield Moment(track.id, frame, around, points.astype(np.float32))
+        yield TrackMoment(track.id, frame, around, points.astype(np.float32))
 
 
 def embeddings(
-    todo: Sequence[Moment], frames: Iterable[Frame], recogniser: Recogniser
+    todo: Sequence[TrackMoment], frames: Iterable[Frame], recogniser: Recogniser
 ) -> dict[int, FloatArray]:
     """Return unit embeddings (512,) of what tracks show together; none of those not blurred.
 
@@ -104,7 +104,7 @@ def embeddings(
     waiting = sorted(todo, key=lambda one: one.stop)
     last = {one.track: number for number, one in enumerate(waiting)}
     cut: dict[int, dict[int, Tensor]] = {number: {} for number in range(len(waiting))}
-    looks: dict[int, list[_Look]] = {}
+    looks: dict[int, list[_BlurredFace]] = {}
     found: dict[int, FloatArray] = {}
     place = 0
     for frame in frames:
@@ -129,7 +129,7 @@ def embeddings(
     return found
 
 
-class _Look(NamedTuple):
+class _BlurredFace(NamedTuple):
     """A moment of a track: the face as it is, (3, S, S), and its frames together."""
 
     face: Tensor
@@ -137,15 +137,17 @@ class _Look(NamedTuple):
     keypoints: FloatArray
 
 
-def _look(moment: Moment, cut: dict[int, Tensor]) -> list[_Look]:
+def _look(moment: TrackMoment, cut: dict[int, Tensor]) -> list[_BlurredFace]:
     """Lay a moment's crops, by frame, over each other; nothing where too few could be read."""
     face = cut.pop(moment.frame, None)
     if face is None or len(cut) < burst.FEWEST:
         return []
-    return [_Look(face, burst.measured(face[None], [list(cut.values())]), moment.keypoints)]
+    return [_BlurredFace(face, burst.measured(face[None], [list(cut.values())]), moment.keypoints)]
 
 
-def _together(track: int, looks: Sequence[_Look], recogniser: Recogniser) -> dict[int, FloatArray]:
+def _together(
+    track: int, looks: Sequence[_BlurredFace], recogniser: Recogniser
+) -> dict[int, FloatArray]:
     """Return the unit mean embedding of a track's moments, drawn; none if it is not blurred."""
     if not looks:
         return {}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import ProfileError, UsageError
 from refrestore.faces.analyser import load_face_models
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.media.stills import pictures_in
 from refrestore.models.pack import load_face_pack
 from refrestore.profiles import Profile
@@ -149,12 +149,12 @@ def check_nearest(source: Source, name: str, people: Sequence[tuple[str, FloatAr
         )
 
 
-def common_network(sources: Sequence[Source]) -> Network:
+def common_network(sources: Sequence[Source]) -> NetworkId:
     """Return the network of sources that are comparable; unknown as far as it is for one."""
     networks = {source.network for source in sources}
     names = {one.name for one in networks if one.name}
     digests = {one.digest for one in networks}
-    return Network(min(names, default=""), digests.pop() if len(digests) == 1 else "")
+    return NetworkId(min(names, default=""), digests.pop() if len(digests) == 1 else "")
 
 
 def _kept(
@@ -232,9 +232,9 @@ def _of_video(
     return Source(str(video), references, network)
 
 
-def _network(project: Project) -> Network:
+def _network(project: Project) -> NetworkId:
     info = project.scan_info()
-    return Network() if info is None else info.network
+    return NetworkId() if info is None else info.network
 
 
 def _nearest(project: Project, people: Sequence[Identity], profile: Profile, video: Path) -> int:

@@ -65,7 +65,7 @@ class Constraints:
 
 
 @dataclass
-class _Cluster:
+class _Growing:
     """A growing identity; `total` is the weighted sum of its unit embeddings."""
 
     members: list[int]
@@ -166,12 +166,12 @@ def _embedding(track: Track) -> FloatArray:
 
 def _founded(
     strong: Sequence[Track], constraints: Constraints, neighbours: int
-) -> dict[int, _Cluster]:
+) -> dict[int, _Growing]:
     """Return one cluster a track (must-linked ones joined) with enemies and kNN neighbours."""
-    clusters: dict[int, _Cluster] = {}
+    clusters: dict[int, _Growing] = {}
     for row, track in enumerate(strong):
         weight = max(track.embedding_weight, _WEIGHT_FLOOR)
-        clusters[row] = _Cluster([track.id], weight * _embedding(track).astype(np.float64), weight)
+        clusters[row] = _Growing([track.id], weight * _embedding(track).astype(np.float64), weight)
     rows = {track.id: row for row, track in enumerate(strong)}
     for first, second in constraints.cannot:
         if first in rows and second in rows:
@@ -206,7 +206,7 @@ def _nearest(embeddings: FloatArray, neighbours: int) -> list[list[int]]:
     ]
 
 
-def _merge(clusters: dict[int, _Cluster], threshold: float) -> None:
+def _merge(clusters: dict[int, _Growing], threshold: float) -> None:
     """Join the most similar neighbours until none is similar enough."""
     queue: list[tuple[float, int, int, int, int]] = []
     version = dict.fromkeys(clusters, 0)
@@ -244,7 +244,7 @@ def _needed(threshold: float, first: int, second: int) -> float:
     return threshold - _RELIEF * (1 - math.sqrt((1 / first + 1 / second) / 2))
 
 
-def _join(clusters: dict[int, _Cluster], keep: int, gone: int) -> None:
+def _join(clusters: dict[int, _Growing], keep: int, gone: int) -> None:
     kept, merged = clusters[keep], clusters.pop(gone)
     kept.members += merged.members
     kept.total = kept.total + merged.total
@@ -259,7 +259,7 @@ def _join(clusters: dict[int, _Cluster], keep: int, gone: int) -> None:
 
 
 def _adopt(
-    clusters: dict[int, _Cluster],
+    clusters: dict[int, _Growing],
     weak: Sequence[Track],
     constraints: Constraints,
     threshold: float,

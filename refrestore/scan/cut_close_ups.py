@@ -15,7 +15,7 @@ from refrestore.faces.align import (
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.eyes import eye_openness
 from refrestore.faces.pose import mouth_opening
-from refrestore.scan.samples import Best, Candidate, Closeup, Sample, Thumbnail, traits
+from refrestore.scan.samples import Best, Candidate, CloseUpCrop, EmbeddingSample, Thumbnail, traits
 from refrestore.types import DoubleArray, Faces, FloatArray, ImageArray
 
 MIN_CANDIDATE_SIZE = 48.0
@@ -30,7 +30,7 @@ _INSIDE = 0.99
 """Part of a close-up's mesh that must lie in the picture: no reference shows a mirrored chin."""
 
 
-def closeup(image: ImageArray, keypoints: FloatArray, landmarks: FloatArray) -> Closeup:
+def cut_close_up(image: ImageArray, keypoints: FloatArray, landmarks: FloatArray) -> CloseUpCrop:
     """Cut a face out of a picture, aligned to the FFHQ template.
 
     Parameters
@@ -43,8 +43,8 @@ def closeup(image: ImageArray, keypoints: FloatArray, landmarks: FloatArray) -> 
     return _cut(image, similarity(keypoints[None], FFHQ_TEMPLATE), landmarks)
 
 
-def _cut(image: ImageArray, matrix: DoubleArray, landmarks: FloatArray) -> Closeup:
-    return Closeup(
+def _cut(image: ImageArray, matrix: DoubleArray, landmarks: FloatArray) -> CloseUpCrop:
+    return CloseUpCrop(
         image=crops(image, matrix, CROP_SIZE)[0],
         landmarks=transform(matrix, landmarks[None])[0].astype(np.float32),
     )
@@ -76,17 +76,17 @@ def keep_best(best: Best, models: FaceModels, image: ImageArray, face: Faces) ->
     look = _look(image, face)
     close = _is_close(image, face)
     openness = float(eye_openness(image, face.landmarks)[0]) if close else float("nan")
-    wants_closeup = close and best.wants_candidate(quality, look, openness)
-    if not (wants_closeup or best.wants_sample(quality)):
+    wants_close_up = close and best.wants_candidate(quality, look, openness)
+    if not (wants_close_up or best.wants_sample(quality)):
         return
     embedding = models.recogniser.embed_faces(image, face.keypoints)[0]
-    best.add_sample(Sample(int(face.frame[0]), quality, embedding))
-    if wants_closeup:
+    best.add_sample(EmbeddingSample(int(face.frame[0]), quality, embedding))
+    if wants_close_up:
         matrix = similarity(face.keypoints, FFHQ_TEMPLATE)
         best.add_candidate(
             Candidate(
                 frame=int(face.frame[0]),
-                closeup=_cut(image, matrix, face.landmarks[0]),
+                close_up=_cut(image, matrix, face.landmarks[0]),
                 embedding=embedding,
                 pose=face.pose[0],
                 traits=look,

@@ -11,7 +11,7 @@ import numpy as np
 from refrestore.config import RuntimeSettings
 from refrestore.errors import ApartError, UsageError
 from refrestore.faces.analyser import FaceModels, load_face_models
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.media.moments import frame_at as first_frame_at
 from refrestore.media.moments import no_such_moment, resolve_moment, spoken
 from refrestore.media.probe import VideoInfo
@@ -73,7 +73,7 @@ class Pencil:
     """The networks that drawing needs; open once, use from one thread."""
 
     models: FaceModels
-    network: Network
+    network: NetworkId
     view: ViewOf | None
 
     @classmethod

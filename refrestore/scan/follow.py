@@ -23,8 +23,8 @@ from refrestore.scan.association import (
     without_returned,
 )
 from refrestore.scan.cut_close_ups import keep_best
-from refrestore.scan.followed import Followed, Row, moved
-from refrestore.scan.frame_forms import Picture
+from refrestore.scan.followed import Followed, FollowedFrame, moved
+from refrestore.scan.frame_forms import FrameForms
 from refrestore.scan.smoothing import interpolate
 from refrestore.types import DoubleArray, Faces, FloatArray
 
@@ -65,13 +65,13 @@ class Follower:
         self._settings = settings
         self._unseen = max(1, round(rate * Fraction(UNSEEN_SECONDS)))
         self._tail = max(1, round(rate * Fraction(TAIL_SECONDS)))
-        self._pending: list[Picture] = []
+        self._pending: list[FrameForms] = []
         self._live: list[Followed] = []
         self._done: list[Followed] = []
         self._stride = 1
         self.detections = 0
 
-    def push(self, picture: Picture) -> None:
+    def push(self, picture: FrameForms) -> None:
         """Take the next frame of the shot."""
         self._pending.append(picture)
         if len(self._pending) >= self._stride:
@@ -107,7 +107,7 @@ class Follower:
         self._retire(picture.number)
         self._choose_stride(motion, bool(lost or fresh))
 
-    def _detect(self, picture: Picture) -> Faces:
+    def _detect(self, picture: FrameForms) -> Faces:
         self.detections += 1
         size = self._settings.detect_size
         shown = picture.shrunk(size)
@@ -116,7 +116,7 @@ class Follower:
         found = found[found.size >= self._settings.min_face]
         return self._models.describe(picture.display, found, embed=False) if len(found) else found
 
-    def _match(self, picture: Picture, found: Faces) -> Matches:
+    def _match(self, picture: FrameForms, found: Faces) -> Matches:
         if not len(found) or not self._live:
             return Matches(np.zeros(0, np.int64), np.zeros(0, np.int64))
         boxes = np.stack([track.rows[-1].box for track in self._live])
@@ -145,7 +145,7 @@ class Follower:
         ]
         return float(max(moved, default=0.0))
 
-    def _fill(self, between: Sequence[Picture], found: Faces, matches: Matches) -> None:
+    def _fill(self, between: Sequence[FrameForms], found: Faces, matches: Matches) -> None:
         """Give matched tracks a row for each frame between two detections, all in one batch."""
         pairs = list(zip(matches.tracks, matches.detections, strict=True))
         if not between or not pairs:
@@ -166,10 +166,10 @@ class Follower:
             track, frame = owner
             place = points if sure else guess
             shift = np.tile(place.mean(0) - guess.mean(0), 2)
-            track.rows.append(Row(frame, box + shift, place, 0.0))
+            track.rows.append(FollowedFrame(frame, box + shift, place, 0.0))
 
     def _refine(
-        self, pictures: Sequence[Picture], boxes: FloatArray, expected: FloatArray
+        self, pictures: Sequence[FrameForms], boxes: FloatArray, expected: FloatArray
     ) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Return the mesh's keypoints (N, 5, 2) near expected ones, and whether to trust them."""
         matrices = mesh_squares(boxes, expected)
@@ -180,7 +180,7 @@ class Follower:
         points = transform(invert(matrices), mesh_keypoints(landmarks)).astype(np.float32)
         return points, (presence >= PRESENT) & (distance_over_radius(points, expected) <= SLIPPED)
 
-    def _trace(self, tracks: list[Followed], pictures: Sequence[Picture]) -> None:
+    def _trace(self, tracks: list[Followed], pictures: Sequence[FrameForms]) -> None:
         """Follow tracks without a detection forwards, frame by frame, as long as the mesh holds."""
         for picture in pictures:
             frame = picture.number
@@ -194,7 +194,7 @@ class Follower:
                 if sure:
                     track.rows.append(moved(track.rows[-1], frame, place))
 
-    def _trace_back(self, tracks: list[Followed], pictures: Sequence[Picture]) -> None:
+    def _trace_back(self, tracks: list[Followed], pictures: Sequence[FrameForms]) -> None:
         """Follow new tracks backwards to where their face came into the picture."""
         for picture in reversed(pictures):
             frame = picture.number
@@ -217,20 +217,22 @@ class Follower:
                 if sure and free:
                     track.rows.insert(0, row)
 
-    def _start(self, picture: Picture, face: Faces) -> Followed:
+    def _start(self, picture: FrameForms, face: Faces) -> Followed:
         track = Followed()
         self._live.append(track)
         self._extend(track, picture, face)
         return track
 
-    def _extend(self, track: Followed, picture: Picture, face: Faces) -> None:
+    def _extend(self, track: Followed, picture: FrameForms, face: Faces) -> None:
         """Add a detection (a table of one described face) to a track."""
         assert face.quality is not None
         assert face.sharpness is not None
         assert face.pose is not None
         frame, quality = int(face.frame[0]), float(face.quality[0])
         judged = np.array([quality, face.sharpness[0], *face.pose[0]], np.float32)
-        track.rows.append(Row(frame, face.box[0], face.keypoints[0], float(face.score[0]), judged))
+        track.rows.append(
+            FollowedFrame(frame, face.box[0], face.keypoints[0], float(face.score[0]), judged)
+        )
         keep_best(track.best, self._models, picture.display, face)
 
     def _retire(self, frame: int) -> None:

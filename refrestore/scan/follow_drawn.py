@@ -22,8 +22,8 @@ from refrestore.faces.pose import distance_over_radius, mesh_keypoints
 from refrestore.project.anchors import overlaps
 from refrestore.scan.cut_close_ups import keep_best
 from refrestore.scan.follow import TAIL_SECONDS, UNSEEN_SECONDS
-from refrestore.scan.followed import Followed, Row
-from refrestore.scan.frame_forms import Picture
+from refrestore.scan.followed import Followed, FollowedFrame
+from refrestore.scan.frame_forms import FrameForms
 from refrestore.scan.photos import LEAST_OVERLAP
 from refrestore.scan.samples import Best
 from refrestore.scan.stretch import Stretch
@@ -107,7 +107,7 @@ class BoxFollower:
         sure = max(row.score for row in followed.rows) >= SURE_SCORE
         return followed if sure else None
 
-    def _start(self, frame: int, box: FloatArray) -> Row | None:
+    def _start(self, frame: int, box: FloatArray) -> FollowedFrame | None:
         """Return the face where the detector sees it in the box, in that frame or near it."""
         for way in self._stretch.ways:
             with closing(way(frame)) as pictures:
@@ -124,9 +124,11 @@ class BoxFollower:
                     last = picture
         return None
 
-    def _way(self, pictures: Generator[Picture, None, None], start: Row) -> list[Row]:
+    def _way(
+        self, pictures: Generator[FrameForms, None, None], start: FollowedFrame
+    ) -> list[FollowedFrame]:
         """Return the rows after the first picture, which is the start's, as far as they go."""
-        rows: list[Row] = []
+        rows: list[FollowedFrame] = []
         seen, row = start.frame, start
         with closing(pictures):
             last = next(pictures)
@@ -142,7 +144,9 @@ class BoxFollower:
         reach = abs(seen - start.frame) + self._tail
         return [row for row in rows if abs(row.frame - start.frame) <= reach]
 
-    def _step(self, row: Row, last: Picture, picture: Picture) -> Row | None:
+    def _step(
+        self, row: FollowedFrame, last: FrameForms, picture: FrameForms
+    ) -> FollowedFrame | None:
         """Return the face of one picture in the next; None where nothing tells its place."""
         motion = measured_motion(last, picture, row.box)
         place = row.box if motion is None else _carried(motion, row.box)
@@ -152,11 +156,11 @@ class BoxFollower:
         if found is not None or motion is None:
             return found
         points = transform(motion[None], row.keypoints[None])[0].astype(np.float32)
-        return Row(picture.number, place, self._refined(picture, place, points), 0.0)
+        return FollowedFrame(picture.number, place, self._refined(picture, place, points), 0.0)
 
     def _seen(
-        self, picture: Picture, near: FloatArray, place: FloatArray, least: float
-    ) -> Row | None:
+        self, picture: FrameForms, near: FloatArray, place: FloatArray, least: float
+    ) -> FollowedFrame | None:
         """Return the unknown face that the detector sees around a box, if it is where expected."""
         found = self._detected(picture, near)
         fits = overlaps(found.box, place)
@@ -171,9 +175,11 @@ class BoxFollower:
         assert face.sharpness is not None
         assert face.pose is not None
         judged = np.array([face.quality[0], face.sharpness[0], *face.pose[0]], np.float32)
-        return Row(picture.number, face.box[0], face.keypoints[0], float(face.score[0]), judged)
+        return FollowedFrame(
+            picture.number, face.box[0], face.keypoints[0], float(face.score[0]), judged
+        )
 
-    def _detected(self, picture: Picture, near: FloatArray) -> Faces:
+    def _detected(self, picture: FrameForms, near: FloatArray) -> Faces:
         """Return the faces in the window around a box, in display pixels."""
         matrix = window(near)
         shown = cut_window(picture, matrix)
@@ -186,7 +192,7 @@ class BoxFollower:
             keypoints=transform(back, found.keypoints.reshape(1, -1, 2)).reshape(-1, 5, 2),
         )
 
-    def _refined(self, picture: Picture, box: FloatArray, points: FloatArray) -> FloatArray:
+    def _refined(self, picture: FrameForms, box: FloatArray, points: FloatArray) -> FloatArray:
         """Return keypoints (5, 2) as the mesh has them, where it holds."""
         matrix = mesh_squares(box[None], points[None])
         landmarks, presence = self._models.landmarker.dense(picture.crops(matrix, MESH_SIZE))
@@ -204,7 +210,7 @@ def window(box: FloatArray) -> DoubleArray:
     return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
 
 
-def cut_window(picture: Picture, matrix: DoubleArray) -> ImageArray:
+def cut_window(picture: FrameForms, matrix: DoubleArray) -> ImageArray:
     """Return a window (S, S, 3) of a picture, black beyond its edges: a mirrored face is a face."""
     shown = picture.crops(matrix[None], _WINDOW_SIDE)[0]
     corners = np.array([[[-0.5, -0.5], np.subtract(picture.size, 0.5)]])
@@ -215,7 +221,7 @@ def cut_window(picture: Picture, matrix: DoubleArray) -> ImageArray:
     return inside
 
 
-def measured_motion(last: Picture, picture: Picture, box: FloatArray) -> DoubleArray | None:
+def measured_motion(last: FrameForms, picture: FrameForms, box: FloatArray) -> DoubleArray | None:
     """Return the similarity (2, 3) that takes a face's box to its place in the next picture.
 
     MedianFlow (Kalal et al., ICPR 2010): a grid of points is followed there and back by pyramids
@@ -255,7 +261,7 @@ def _carried(motion: DoubleArray, box: FloatArray) -> FloatArray:
     return np.concatenate([centre - size, centre + size]).astype(np.float32)
 
 
-def _inside(box: FloatArray, picture: Picture) -> bool:
+def _inside(box: FloatArray, picture: FrameForms) -> bool:
     """Say whether the middle of a box is in the picture."""
     centre = (box[:2] + box[2:]) / 2
     return bool((centre >= 0).all() and (centre < picture.size).all())

@@ -11,7 +11,7 @@ from refrestore.types import Faces, FloatArray
 
 
 @dataclass
-class Row:
+class FollowedFrame:
     """A track in one frame; `score` 0 where it was followed and not detected.
 
     `judged` is quality, sharpness, yaw, pitch, roll, where the face was detected.
@@ -28,11 +28,11 @@ class Row:
 class Followed:
     """A track under construction."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[FollowedFrame] = field(default_factory=list)
     best: Best = field(default_factory=Best)
 
     @property
-    def detections(self) -> list[Row]:
+    def detections(self) -> list[FollowedFrame]:
         """Rows of frames in which the detector saw it."""
         return [row for row in self.rows if row.score > 0]
 
@@ -76,7 +76,7 @@ class Followed:
         )
 
 
-def moved(row: Row, frame: int, keypoints: FloatArray) -> Row:
+def moved(row: FollowedFrame, frame: int, keypoints: FloatArray) -> FollowedFrame:
     """Return a row whose box moved and grew as its keypoints did."""
     before, after = row.keypoints.mean(0), keypoints.mean(0)
     spread = [
@@ -85,4 +85,4 @@ def moved(row: Row, frame: int, keypoints: FloatArray) -> Row:
     ]
     growth = spread[1] / max(spread[0], 1e-6)
     box = (row.box.reshape(2, 2) - before) * growth + after
-    return Row(frame, box.reshape(4).astype(np.float32), keypoints, 0.0)
+    return FollowedFrame(frame, box.reshape(4).astype(np.float32), keypoints, 0.0)

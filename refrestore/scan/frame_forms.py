@@ -16,7 +16,7 @@ from refrestore.media.pixels import display_rgb, plain_rgb, shrunk_rgb
 from refrestore.types import DoubleArray, Faces, Frame, ImageArray
 
 
-class Picture:
+class FrameForms:
     """A decoded frame.
 
     Parameters

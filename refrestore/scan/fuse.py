@@ -17,7 +17,7 @@ from refrestore.faces.align import FFHQ_TEMPLATE, crops, invert, scale_of, simil
 from refrestore.faces.analyser import PRESENT, SLIPPED, FaceModels
 from refrestore.faces.pose import distance_over_radius, mesh_keypoints
 from refrestore.faces.quality import noise, sharpness
-from refrestore.scan.samples import Candidate, Closeup
+from refrestore.scan.samples import Candidate, CloseUpCrop
 from refrestore.types import FloatArray, ImageArray
 
 REACH = 4
@@ -45,14 +45,14 @@ _ALIKE = 8.0
 Measure = Callable[[ImageArray, FloatArray], FloatArray]
 
 
-def noisy(candidate: Candidate, closeup: Closeup) -> bool:
+def noisy(candidate: Candidate, close_up: CloseUpCrop) -> bool:
     """Say whether a close-up has noise that neighbouring frames could take away."""
-    return candidate.matrix is not None and _native(noise, candidate, closeup) >= NOISY
+    return candidate.matrix is not None and _native(noise, candidate, close_up) >= NOISY
 
 
 def fuse(
     candidate: Candidate,
-    closeup: Closeup,
+    close_up: CloseUpCrop,
     pictures: Mapping[int, ImageArray],
     models: FaceModels,
     person: FloatArray,
@@ -63,7 +63,7 @@ def fuse(
 
     Parameters
     ----------
-    candidate, closeup
+    candidate, close_up
         The close-up; `candidate.matrix` and `candidate.box` are known.
     pictures
         RGB pictures in display pixels by frame, of one shot: its own and neighbours of it.
@@ -72,24 +72,24 @@ def fuse(
     person : (512,)
         What the person is like, unit, this close-up left out.
     """
-    others = _neighbours(candidate, closeup, pictures, models)
+    others = _neighbours(candidate, close_up, pictures, models)
     if not others:
         return None
-    image = _blend(closeup, others)
-    merged = Closeup(image, closeup.landmarks)
-    before, after = (_native(noise, candidate, one) for one in (closeup, merged))
-    sharp, still = (_native(sharpness, candidate, one) for one in (closeup, merged))
+    image = _blend(close_up, others)
+    merged = CloseUpCrop(image, close_up.landmarks)
+    before, after = (_native(noise, candidate, one) for one in (close_up, merged))
+    sharp, still = (_native(sharpness, candidate, one) for one in (close_up, merged))
     if after > _LESS_NOISE * before or still < _AS_SHARP * sharp:
         return None
-    embedding = models.recogniser.embed_faces(image, mesh_keypoints(closeup.landmarks[None]))[0]
+    embedding = models.recogniser.embed_faces(image, mesh_keypoints(close_up.landmarks[None]))[0]
     if float(embedding @ person) <= float(candidate.embedding @ person):
         return None
-    return replace(candidate, closeup=merged, embedding=embedding, frames=1 + len(others))
+    return replace(candidate, close_up=merged, embedding=embedding, frames=1 + len(others))
 
 
 def _neighbours(
     candidate: Candidate,
-    closeup: Closeup,
+    close_up: CloseUpCrop,
     pictures: Mapping[int, ImageArray],
     models: FaceModels,
 ) -> list[ImageArray]:
@@ -97,7 +97,7 @@ def _neighbours(
     assert candidate.matrix is not None
     assert candidate.box is not None
     back = invert(candidate.matrix[None])
-    start = transform(back, mesh_keypoints(closeup.landmarks[None])).astype(np.float32)
+    start = transform(back, mesh_keypoints(close_up.landmarks[None])).astype(np.float32)
     found = []
     for step in (-1, 1):
         points, box = start, candidate.box[None]
@@ -114,9 +114,9 @@ def _neighbours(
     return found
 
 
-def _blend(closeup: Closeup, others: Sequence[ImageArray]) -> ImageArray:
+def _blend(close_up: CloseUpCrop, others: Sequence[ImageArray]) -> ImageArray:
     """Return the weighted mean of a crop and of others moved onto it."""
-    target = closeup.image
+    target = close_up.image
     size = target.shape[0]
     shape, total = target.astype(np.float32), np.ones((size, size), np.float32)
     grey = _smooth(target)
@@ -148,11 +148,11 @@ def _smooth(image: ImageArray) -> ImageArray:
     return np.asarray(cv2.GaussianBlur(small, (0, 0), _SMOOTH), np.uint8)
 
 
-def _native(measure: Measure, candidate: Candidate, closeup: Closeup) -> float:
+def _native(measure: Measure, candidate: Candidate, close_up: CloseUpCrop) -> float:
     """Measure a crop at the resolution it was taken at."""
     assert candidate.matrix is not None
     factor = min(1.0, 1 / float(scale_of(candidate.matrix[None])[0]))
-    side = round(factor * closeup.image.shape[0])
-    small = cv2.resize(closeup.image, (side, side), interpolation=cv2.INTER_AREA)
-    points = ((closeup.landmarks + 0.5) * factor - 0.5).astype(np.float32)
+    side = round(factor * close_up.image.shape[0])
+    small = cv2.resize(close_up.image, (side, side), interpolation=cv2.INTER_AREA)
+    points = ((close_up.landmarks + 0.5) * factor - 0.5).astype(np.float32)
     return float(measure(np.asarray(small, np.uint8), points[None])[0])

@@ -98,7 +98,7 @@ def harvest(
     if not usable:
         return []
     faces = [candidates[row] for row in usable]
-    seen = _Seen(usable, view or (lambda row: 1.0))
+    seen = _Views(usable, view or (lambda row: 1.0))
     doubtful = ~surely_same(faces, centroid, others)
     flawed = mid_blink(faces) | _soft(faces)
     pool = _Pool(faces, flawed)
@@ -155,7 +155,7 @@ def _soft(faces: Sequence[Candidate]) -> NDArray[np.bool_]:
 
 
 @dataclass
-class _Seen:
+class _Views:
     """Asks about each row once."""
 
     rows: Sequence[int]

@@ -18,7 +18,7 @@ where most show nobody in particular."""
 _ROUNDS = 2
 
 
-class Agreement(NamedTuple):
+class Majority(NamedTuple):
     """Who of several faces is one person.
 
     Parameters
@@ -45,7 +45,7 @@ class Agreement(NamedTuple):
 
 def one_person(
     embeddings: FloatArray, levels: Cosines, known: NDArray[np.bool_] | None = None
-) -> Agreement:
+) -> Majority:
     """Say which faces are the person that most of them, or those known, show.
 
     Faces are grouped by average linkage, so that one face between two people does not chain them
@@ -83,7 +83,7 @@ def one_person(
         own = settled if known is None else settled | known
         if not own.any():
             break
-    return Agreement(own, similarity, most)
+    return Majority(own, similarity, most)
 
 
 def _groups(embeddings: FloatArray, alike: float) -> IntArray:

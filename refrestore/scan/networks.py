@@ -10,7 +10,7 @@ import numpy as np
 
 from refrestore.config import RuntimeSettings
 from refrestore.errors import ProfileError
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.faces.recogniser import Recogniser
 from refrestore.models.pack import FacePack, load_face_pack
 from refrestore.profiles import Profile
@@ -25,7 +25,7 @@ class Source:
 
     name: str
     references: tuple[Reference, ...]
-    network: Network
+    network: NetworkId
 
     @property
     def embeddings(self) -> FloatArray:
@@ -50,7 +50,7 @@ class Sight:
         return load_face_pack(self._runtime)
 
     @cached_property
-    def network(self) -> Network:
+    def network(self) -> NetworkId:
         """What the recogniser is known by."""
         return pack_network(self.pack)
 
@@ -69,9 +69,9 @@ class Sight:
         return seen_by(profile, self.network, self.recogniser)
 
 
-def pack_network(pack: FacePack) -> Network:
+def pack_network(pack: FacePack) -> NetworkId:
     """Return what the recogniser of a pack is known by."""
-    return Network(pack.recogniser.stem, pack.recogniser_digest)
+    return NetworkId(pack.recogniser.stem, pack.recogniser_digest)
 
 
 def one_network(

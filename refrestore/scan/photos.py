@@ -16,7 +16,7 @@ from refrestore.file_names import is_utf8, readable_name
 from refrestore.media.regions import Box
 from refrestore.media.stills import read_picture
 from refrestore.project.anchors import overlaps
-from refrestore.scan.cut_close_ups import closeup
+from refrestore.scan.cut_close_ups import cut_close_up
 from refrestore.scan.harvest import MIN_SIZE
 from refrestore.types import DoubleArray, Faces, ImageArray, Reference
 
@@ -195,7 +195,7 @@ def _reference(image: ImageArray, source: str, models: FaceModels, found: Faces)
     reason = flaw(face)
     if reason is not None:
         raise _NotUsableError(reason)
-    aligned = closeup(image, mesh_keypoints(face.landmarks)[0], face.landmarks[0])
+    aligned = cut_close_up(image, mesh_keypoints(face.landmarks)[0], face.landmarks[0])
     return Reference(
         image=aligned.image,
         landmarks=aligned.landmarks,

@@ -31,7 +31,7 @@ OpenAt = Callable[[int], AbstractContextManager[Iterable[Frame]]]
 """Opens the video to be read from a frame on; what cannot be entered there gives all of it."""
 
 
-class Stretch(Protocol):
+class NeedsFrames(Protocol):
     """Something that needs frames, half open."""
 
     @property
@@ -42,7 +42,7 @@ class Stretch(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class CloseUpToFuse:
     """One close-up to fuse.
 
     Parameters
@@ -67,7 +67,7 @@ class Job:
 
 def jobs(
     kept: Sequence[Sequence[Spooled]], centroids: FloatArray, tracks: Mapping[int, Track]
-) -> list[Job]:
+) -> list[CloseUpToFuse]:
     """Return the close-ups that neighbours could make cleaner, by ascending frame.
 
     Parameters
@@ -87,7 +87,7 @@ def jobs(
             frame, track = one.candidate.frame, tracks[one.track]
             first, stop = first_frame(one.candidate, track), min(track.stop, frame + REACH + 1)
             alike = _without(own, one, centroids[person])
-            found.append(Job(person, place, one, first, stop, alike))
+            found.append(CloseUpToFuse(person, place, one, first, stop, alike))
     return sorted(found, key=lambda job: job.stop)
 
 
@@ -96,7 +96,7 @@ def first_frame(face: Candidate, track: Track) -> int:
     return max(track.first, face.frame - REACH)
 
 
-def stretches(todo: Sequence[Stretch]) -> list[range]:
+def stretches(todo: Sequence[NeedsFrames]) -> list[range]:
     """Return the frames to read for jobs, in one stretch where they are near each other."""
     found: list[range] = []
     for job in sorted(todo, key=lambda job: job.first):
@@ -107,7 +107,7 @@ def stretches(todo: Sequence[Stretch]) -> list[range]:
     return found
 
 
-def frames_of(todo: Sequence[Stretch], open_at: OpenAt) -> Iterator[Frame]:
+def frames_of(todo: Sequence[NeedsFrames], open_at: OpenAt) -> Iterator[Frame]:
     """Yield the frames that jobs need, the video entered for each stretch.
 
     One that cannot be entered is read once, from its beginning to the last job.
@@ -129,7 +129,7 @@ def frames_of(todo: Sequence[Stretch], open_at: OpenAt) -> Iterator[Frame]:
 
 
 def polish(
-    todo: Sequence[Job], frames: Iterable[Frame], models: FaceModels, spool: Spool
+    todo: Sequence[CloseUpToFuse], frames: Iterable[Frame], models: FaceModels, spool: Spool
 ) -> dict[tuple[int, int], Spooled]:
     """Fuse close-ups; return those that got better, by person and place.
 
@@ -164,7 +164,7 @@ def polish(
 
 
 def _fused(
-    job: Job, pictures: Mapping[int, ImageArray], models: FaceModels, spool: Spool
+    job: CloseUpToFuse, pictures: Mapping[int, ImageArray], models: FaceModels, spool: Spool
 ) -> Spooled | None:
     near = {number: pictures[number] for number in pictures if job.first <= number < job.stop}
     old = job.spooled

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from refrestore.config import RuntimeSettings
 from refrestore.faces.analyser import load_face_models
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.media.stills import pictures_in
 from refrestore.models.pack import load_face_pack
 from refrestore.profiles import Match, Profile, match
@@ -63,7 +63,7 @@ def match_identities(
         When a profile was made with another recogniser than the scan.
     """
     info = project.scan_info()
-    network = Network() if info is None else info.network
+    network = NetworkId() if info is None else info.network
     profiles = _comparable(profiles, network, runtime)
     tracks = {track.id: track for track in project.tracks()}
     identities = {one.id: one for one in project.identities() if one.state != "not_a_face"}
@@ -155,7 +155,7 @@ def _told_apart(
 
 
 def _comparable(
-    profiles: Sequence[Profile], network: Network, runtime: RuntimeSettings | None
+    profiles: Sequence[Profile], network: NetworkId, runtime: RuntimeSettings | None
 ) -> list[Profile]:
     """Return profiles in a scan's network, as far as the pack's recogniser is that one."""
     if runtime is None or not any(one.network.contradicts(network) for one in profiles):

@@ -15,7 +15,7 @@ import numpy as np
 from refrestore.errors import ProjectError, RefrestoreError
 from refrestore.media.files import disk_error
 from refrestore.project.folder import SPOOL
-from refrestore.scan.samples import Candidate, Closeup
+from refrestore.scan.samples import Candidate, CloseUpCrop
 from refrestore.types import Reference
 
 
@@ -75,24 +75,24 @@ class Spool:
         ProjectError
             When the project is not there any more.
         """
-        assert candidate.closeup is not None
+        assert candidate.close_up is not None
         self._count += 1
         file = Path(self._directory.name) / f"{self._count:07d}.npz"
         # A fast lossless PNG: half the bytes of the plain array.
         done, png = cv2.imencode(
-            ".png", candidate.closeup.image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1]
+            ".png", candidate.close_up.image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1]
         )
         assert done
         content = io.BytesIO()
-        np.savez(content, png=png, landmarks=candidate.closeup.landmarks)
+        np.savez(content, png=png, landmarks=candidate.close_up.landmarks)
         try:
             file.write_bytes(content.getbuffer())
         except OSError as error:
             raise self._lost(file, error) from error
-        return Spooled(track, time, replace(candidate, closeup=None), file)
+        return Spooled(track, time, replace(candidate, close_up=None), file)
 
     @staticmethod
-    def get(spooled: Spooled) -> Closeup:
+    def get(spooled: Spooled) -> CloseUpCrop:
         """Read a candidate's crop.
 
         Raises
@@ -104,7 +104,7 @@ class Spool:
             with np.load(spooled.file, allow_pickle=False) as content:
                 picture = cv2.imdecode(content["png"], cv2.IMREAD_COLOR)
                 assert picture is not None
-                return Closeup(np.ascontiguousarray(picture[..., ::-1]), content["landmarks"])
+                return CloseUpCrop(np.ascontiguousarray(picture[..., ::-1]), content["landmarks"])
         except OSError as error:
             raise _gone(spooled.file.parent.parent) from error
 
@@ -121,11 +121,11 @@ def _gone(folder: Path) -> ProjectError:
 
 def to_reference(spooled: Spooled, source: str) -> Reference:
     """Return a spooled candidate as a reference; `source` names the video."""
-    face, closeup = spooled.candidate, Spool.get(spooled)
+    face, close_up = spooled.candidate, Spool.get(spooled)
     fused = f" (fused from {face.frames} frames)" if face.frames > 1 else ""
     return Reference(
-        image=closeup.image,
-        landmarks=closeup.landmarks,
+        image=close_up.image,
+        landmarks=close_up.landmarks,
         embedding=face.embedding,
         pose=face.pose,
         sharpness=face.sharpness,

@@ -37,7 +37,7 @@ _OPENNESS_BINS, _OPENNESS_STEP = 64, 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class EmbeddingSample:
     """An embedding of a track.
 
     Parameters
@@ -55,7 +55,7 @@ class Sample:
     embedding: FloatArray
 
 
-class Closeup(NamedTuple):
+class CloseUpCrop(NamedTuple):
     """The heavy part of a candidate.
 
     Parameters
@@ -78,7 +78,7 @@ class Candidate:
     ----------
     frame
         Frame index.
-    closeup
+    close_up
         Its crop, while that is in memory.
     embedding : (512,)
         Unit.
@@ -101,7 +101,7 @@ class Candidate:
     """
 
     frame: int
-    closeup: Closeup | None
+    close_up: CloseUpCrop | None
     embedding: FloatArray
     pose: FloatArray
     traits: FloatArray
@@ -183,7 +183,7 @@ class Best:
     `usable` counts the faces that were good enough for a close-up, `eyes` how open theirs were.
     """
 
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[EmbeddingSample] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
     usable: int = 0
     thumbnail: Thumbnail | None = None
@@ -202,7 +202,7 @@ class Best:
         """Whether an embedding of this quality would be kept."""
         return not self.full or quality > min(s.quality for s in self.samples)
 
-    def add_sample(self, sample: Sample) -> None:
+    def add_sample(self, sample: EmbeddingSample) -> None:
         """Keep a sample, dropping the worst if there are too many."""
         self.samples.append(sample)
         if len(self.samples) > EMBEDDINGS:

@@ -24,11 +24,11 @@ from refrestore.project.pooling import pool_tracks
 from refrestore.project.project import Project
 from refrestore.project.scanning import ScanWriter
 from refrestore.project.video import VideoSource
-from refrestore.scan.blurred import Moment, embeddings, known_better, moments
+from refrestore.scan.blurred import TrackMoment, embeddings, known_better, moments
 from refrestore.scan.clustering import Constraints, cluster_tracks, cooccurring
-from refrestore.scan.frame_forms import Picture
+from refrestore.scan.frame_forms import FrameForms
 from refrestore.scan.picking import pick
-from refrestore.scan.polish import Job, first_frame, frames_of, jobs, polish
+from refrestore.scan.polish import CloseUpToFuse, first_frame, frames_of, jobs, polish
 from refrestore.scan.references import Spool, Spooled, to_reference
 from refrestore.scan.shots import SEEN_SIDE, CutDetector
 from refrestore.scan.spans import FollowedHere, Following, Followings
@@ -233,16 +233,16 @@ class _Scan:
         self._begins = 0
         self._ended: deque[Shot] = deque()
         self._candidates: list[Spooled] = []
-        self._moments: list[Moment] = []
+        self._moments: list[TrackMoment] = []
         self.tracks: list[Track] = []
         self.frames = self.shots = self.detections = 0
 
     def read(self, frames: Iterable[Frame]) -> None:
         """Go through the video once: cut it into shots and follow the faces of each."""
         cuts = CutDetector(self._info.average_rate)
-        waiting: deque[Picture] = deque()
+        waiting: deque[FrameForms] = deque()
         for frame in frames:
-            picture = Picture(frame)
+            picture = FrameForms(frame)
             waiting.append(picture)
             begins = cuts.push(picture.shrunk(SEEN_SIDE))
             if len(waiting) > cuts.delay:
@@ -281,7 +281,7 @@ class _Scan:
         self._progress("identities", len(self.tracks), len(self.tracks))
         return len(groups), self._harvest(groups)
 
-    def _take(self, picture: Picture, begins_shot: bool) -> None:
+    def _take(self, picture: FrameForms, begins_shot: bool) -> None:
         if begins_shot:
             self._end_shot()
         self.ticks.append(int(picture.time / self._info.time_base))
@@ -360,7 +360,7 @@ class _Scan:
         self._progress("references", len(groups), len(groups))
         return sum(map(len, kept))
 
-    def _polish(self, kept: Sequence[list[Spooled]], todo: Sequence[Job]) -> None:
+    def _polish(self, kept: Sequence[list[Spooled]], todo: Sequence[CloseUpToFuse]) -> None:
         """Put cleaner close-ups in the place of noisy ones; there the video is read again."""
         if not todo:
             return

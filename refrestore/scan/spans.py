@@ -19,7 +19,7 @@ from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import VideoReader
 from refrestore.scan.follow import Follower
 from refrestore.scan.followed import Followed
-from refrestore.scan.frame_forms import Picture
+from refrestore.scan.frame_forms import FrameForms
 from refrestore.scan.tracks import absorb, together
 from refrestore.types import Frame
 
@@ -52,7 +52,7 @@ class Following(Protocol):
     def frames(self) -> int:
         """Frames that are followed by now."""
 
-    def push(self, picture: Picture) -> None:
+    def push(self, picture: FrameForms) -> None:
         """Take the next frame of the film."""
 
     def end_shot(self) -> None:
@@ -116,7 +116,7 @@ class FollowedHere:
         self._shots: list[Followings] = []
         self.frames = 0
 
-    def push(self, picture: Picture) -> None:
+    def push(self, picture: FrameForms) -> None:
         """Take the next frame."""
         number = picture.number
         if self._first is None:
@@ -182,7 +182,7 @@ def follow_span(
     """
     follower = Follower(models, settings, info.average_rate)
     for count, frame in enumerate(_frames(info, span, entry, from_beginning), 1):
-        follower.push(Picture(frame))
+        follower.push(FrameForms(frame))
         told(count)
     return Followings(follower.finish(), follower.detections)
 

@@ -11,14 +11,14 @@ from refrestore.media.entries import Entries
 from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import VideoReader, frame_bytes
 from refrestore.project.anchors import SAME_FACE, overlaps
-from refrestore.scan.frame_forms import Picture
+from refrestore.scan.frame_forms import FrameForms
 from refrestore.types import Faces, FloatArray, Frame, Shot
 
 HELD_BYTES, HELD_FRAMES = 200_000_000, 125
 """What is decoded at a time to be looked at backwards, five seconds at most: each time the film is
 entered at a key frame, ten seconds before it in the worst of usual cases."""
 
-Way = Callable[[int], Generator[Picture, None, None]]
+Way = Callable[[int], Generator[FrameForms, None, None]]
 """Gives the pictures from a frame on, itself first."""
 
 
@@ -70,11 +70,11 @@ class Stretch:
         same = overlaps(there.box, box)
         return int(there.track[int(np.argmax(same))]) if same.max() > least else None
 
-    def _on(self, frame: int) -> Generator[Picture, None, None]:
+    def _on(self, frame: int) -> Generator[FrameForms, None, None]:
         for one in self._read(frame, self._shot.stop):
             yield self._given(one)
 
-    def _back(self, frame: int) -> Generator[Picture, None, None]:
+    def _back(self, frame: int) -> Generator[FrameForms, None, None]:
         stop = frame + 1
         while stop > self._shot.first:
             first = max(self._shot.first, stop - self._held)
@@ -83,9 +83,9 @@ class Stretch:
                 yield self._given(pictures.pop())
             stop = first
 
-    def _given(self, frame: Frame) -> Picture:
+    def _given(self, frame: Frame) -> FrameForms:
         self._times[frame.index] = frame.time - self._info.start
-        return Picture(frame)
+        return FrameForms(frame)
 
     def _read(self, first: int, stop: int) -> Iterator[Frame]:
         enter = self._entries.before(first)

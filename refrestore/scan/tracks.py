@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from refrestore.faces.pose import distance_over_radius
 from refrestore.project.anchors import overlaps
-from refrestore.scan.followed import Followed, Row
-from refrestore.scan.samples import Candidate, Sample
+from refrestore.scan.followed import Followed, FollowedFrame
+from refrestore.scan.samples import Candidate, EmbeddingSample
 from refrestore.scan.smoothing import interpolate, smooth_track
 from refrestore.types import Faces, FloatArray, ImageArray, Track
 
@@ -125,7 +125,7 @@ def _finished(part: Followed, number: int, *, shot: int, rate: Fraction) -> Shot
     return ShotTrack(track, faces, part.best.telling(), None if shown is None else shown.image)
 
 
-def pool(samples: list[Sample]) -> tuple[FloatArray | None, float]:
+def pool(samples: list[EmbeddingSample]) -> tuple[FloatArray | None, float]:
     """Return a track's unit embedding and how far it can be trusted, 0..1.
 
     The mean weighted by quality; trusted as far as its samples agree with it and the best of
@@ -175,7 +175,7 @@ def _one_person_each(part: Followed) -> list[Followed]:
     return list(part.divided((samples[cut - 1].frame + samples[cut].frame + 1) // 2))
 
 
-def _agreement(samples: list[Sample], mean: FloatArray) -> float:
+def _agreement(samples: list[EmbeddingSample], mean: FloatArray) -> float:
     return float(np.mean([sample.embedding @ mean for sample in samples]))
 
 
@@ -205,7 +205,9 @@ def together(part: Followed, other: Followed) -> int:
     return int(both.sum()) if len(both) and float(both.mean()) > _MOSTLY else 0
 
 
-def _in_one_place(rows: Sequence[Row], others: Sequence[Row]) -> NDArray[np.bool_]:
+def _in_one_place(
+    rows: Sequence[FollowedFrame], others: Sequence[FollowedFrame]
+) -> NDArray[np.bool_]:
     """Say of pairs of rows whether they are one face, (N,)."""
     if not rows:
         return np.zeros(0, bool)
@@ -230,7 +232,7 @@ def _without_slips(parts: list[Followed]) -> list[Followed]:
             if other is not part and other.last >= part.first and other.first <= part.last
         ]
 
-        def slipped(row: Row, taken: list[dict[int, Row]] = taken) -> bool:
+        def slipped(row: FollowedFrame, taken: list[dict[int, FollowedFrame]] = taken) -> bool:
             return row.score == 0 and any(
                 row.frame in rows and _in_one_place([row], [rows[row.frame]])[0] for rows in taken
             )
@@ -283,7 +285,7 @@ def _bridge(parts: list[Followed], rate: Fraction) -> list[Followed]:
         del parts[column]
 
 
-def _near(early: Row, late: Row) -> bool:
+def _near(early: FollowedFrame, late: FollowedFrame) -> bool:
     sizes = [float(np.sqrt(max(np.prod(row.box[2:] - row.box[:2]), 1e-6))) for row in (early, late)]
     moved = float(np.linalg.norm(early.keypoints.mean(0) - late.keypoints.mean(0)))
     return moved <= _BRIDGE_REACH * max(sizes) and max(sizes) <= 2 * min(sizes)
@@ -295,7 +297,7 @@ def _likeness(early: Followed, late: Followed) -> float:
     return float(first @ second) if first is not None and second is not None else -1.0
 
 
-def _nothing_seen(start: Row, stop: Row) -> FloatArray:
+def _nothing_seen(start: FollowedFrame, stop: FollowedFrame) -> FloatArray:
     """Return the judgement of a bridged frame: quality and sharpness 0, pose halfway."""
     known = [row.judged for row in (start, stop) if row.judged is not None]
     pose = np.mean(known, 0)[2:] if known else np.zeros(3)
@@ -307,7 +309,7 @@ def _join(early: Followed, late: Followed) -> None:
     start, stop = early.rows[-1], late.rows[0]
     span = stop.frame - start.frame
     early.rows += [
-        Row(
+        FollowedFrame(
             start.frame + step,
             interpolate(start.box, stop.box, step / span),
             interpolate(start.keypoints, stop.keypoints, step / span),

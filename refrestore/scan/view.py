@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from refrestore.config import RuntimeSettings
 from refrestore.models.store import ModelStore
-from refrestore.scan.samples import Closeup
+from refrestore.scan.samples import CloseUpCrop
 
 if TYPE_CHECKING:
     from refrestore.restore.mask import LearntMask
 
-ViewOf = Callable[[Closeup], float]
+ViewOf = Callable[[CloseUpCrop], float]
 
 MASK_ROLE = "mask"
 
@@ -45,19 +45,19 @@ def load_view(settings: RuntimeSettings) -> ViewOf | None:
         torch.set_num_threads(1)  # docs/decisions/005
         return load_mask(path)
 
-    def share(closeup: Closeup) -> float:
-        return _share(mask(), closeup)
+    def share(close_up: CloseUpCrop) -> float:
+        return _share(mask(), close_up)
 
     return share
 
 
-def _share(mask: LearntMask, closeup: Closeup) -> float:
+def _share(mask: LearntMask, close_up: CloseUpCrop) -> float:
     import torch
 
     from refrestore.restore.mask import hull_input
 
-    pixels = torch.from_numpy(closeup.image).permute(2, 0, 1)[None].float() / 255
-    mesh = torch.from_numpy(closeup.landmarks)[None]
-    hull = hull_input(mesh, closeup.image.shape[0])
+    pixels = torch.from_numpy(close_up.image).permute(2, 0, 1)[None].float() / 255
+    mesh = torch.from_numpy(close_up.landmarks)[None]
+    hull = hull_input(mesh, close_up.image.shape[0])
     face = mask.probability(pixels, hull) > _FACE
     return float((face * hull).sum() / hull.sum().clamp(min=1))

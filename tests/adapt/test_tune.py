@@ -11,7 +11,7 @@ import torch
 
 from refrestore.adapt.learn import PATIENCE, SHARES, Losses, learn
 from refrestore.adapt.likeness import Likeness
-from refrestore.adapt.training_samples import LEFT, TOP, WINDOW, Maker, crop_of
+from refrestore.adapt.training_samples import LEFT, TOP, WINDOW, SampleMaker, crop_of
 from refrestore.adapt.tune import LEAST_REFERENCES, centroid, held_rows, tune_profile
 from refrestore.adapt.verdict import Marks, Verdict
 from refrestore.config import RuntimeSettings, tree_directory
@@ -50,7 +50,7 @@ def lesson():
     torch.manual_seed(0)
     network = FusionNetwork(SMALL).requires_grad_(False)
     bank = ReferenceBank.from_references([reference(seed) for seed in range(3)])
-    maker = Maker(
+    maker = SampleMaker(
         network,
         Landmarker(LITE / "landmarks.onnx", threads=1),
         np.random.default_rng(0),

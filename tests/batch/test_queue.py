@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from refrestore.batch.order import Entry, Order
+from refrestore.batch.order import FilmToAdd, Order
 from refrestore.batch.queue import Queue
 from refrestore.batch.queued_film import STATES
 from refrestore.errors import BatchError, DiskError, UsageError
@@ -48,7 +48,7 @@ def test_adding_again_changes_nothing(filled, tmp_path) -> None:
 
 def test_two_films_with_one_output_are_refused_and_none_is_added(filled, tmp_path) -> None:
     queue = filled(1)
-    other = Entry(tmp_path / "a" / "0000.avi", tmp_path / "out" / "0000.mkv", tmp_path / "p")
+    other = FilmToAdd(tmp_path / "a" / "0000.avi", tmp_path / "out" / "0000.mkv", tmp_path / "p")
     fresh = entries(tmp_path, 1, first=7)
     with pytest.raises(BatchError, match=r"0000\.avi and .*0000\.mp4 would both be written to"):
         queue.add([*fresh, other], Order(tmp_path / "out", {}))

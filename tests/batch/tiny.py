@@ -6,19 +6,19 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from refrestore.batch.order import Entry
+from refrestore.batch.order import FilmToAdd
 from refrestore.batch.queue import Queue
-from refrestore.batch.queued_film import Film
-from refrestore.batch.runner import Done, Runner
+from refrestore.batch.queued_film import QueuedFilm
+from refrestore.batch.runner import Runner, StepDone
 from refrestore.errors import MediaError
 
 PERSON = {"id": 1, "name": "person 1", "profile": None, "state": "restore", "seconds": 1.0,
           "faces": 25}  # fmt: skip
 
 
-def entries(folder: Path, count: int, first: int = 0) -> list[Entry]:
+def entries(folder: Path, count: int, first: int = 0) -> list[FilmToAdd]:
     return [
-        Entry(
+        FilmToAdd(
             folder / f"{number:04}.mp4",
             folder / "out" / f"{number:04}.mp4",
             folder / "out" / f"{number:04}.mp4.refrestore",
@@ -52,14 +52,14 @@ class Tiny:
     folder: Path
     bad: str = ""
 
-    def scan(self, film: Film, progress, announce) -> Done:
+    def scan(self, film: QueuedFilm, progress, announce) -> StepDone:
         progress("frames", 1, 1)
         if film.name == self.bad:
             raise MediaError(f"{film.name} is no video.")
         film.project.mkdir(exist_ok=True)
-        return Done([PERSON])
+        return StepDone([PERSON])
 
-    def render(self, film: Film, progress, announce) -> Done:
+    def render(self, film: QueuedFilm, progress, announce) -> StepDone:
         progress("render", 1, 2)
         assert film.project.is_dir()
         partial = film.output.with_name(f".{film.output.name}.{os.getpid()}")
@@ -73,13 +73,13 @@ class Tiny:
         progress("render", 2, 2)
         return self.made(film)
 
-    def trace(self, film: Film) -> str:
+    def trace(self, film: QueuedFilm) -> str:
         return str(film.output.stat().st_ino) if film.output.exists() else ""
 
-    def made(self, film: Film) -> Done:
+    def made(self, film: QueuedFilm) -> StepDone:
         result = {"frames": 1, "faces": 1, "unreferenced": 0, "notes": [], "report": "r.json",
                   "page": "r.html"}  # fmt: skip
-        return Done([PERSON], result)
+        return StepDone([PERSON], result)
 
 
 def work_off(queue: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 import refrestore.batch.runner as runners
-from refrestore.batch.order import Entry, Order
+from refrestore.batch.order import FilmToAdd, Order
 from refrestore.batch.queue import Queue
 from refrestore.batch.runner import Runner
 from refrestore.config import RuntimeSettings
@@ -42,7 +42,7 @@ def queue(tmp_path, monkeypatch):
     monkeypatch.setattr(runners, "IDLE_SECONDS", 0.05)
     out, ended = tmp_path / "out", threading.Event()
     entries = [
-        Entry(tmp_path / name, out / name, Path(made_up(out / f"{name}.refrestore")))
+        FilmToAdd(tmp_path / name, out / name, Path(made_up(out / f"{name}.refrestore")))
         for name in ("one.mp4", "two.mp4")
     ]
 

@@ -17,7 +17,7 @@ import pytest
 
 import refrestore.cli as cli
 from refrestore.config import tree_directory
-from refrestore.evaluate.demo import CameraMove, View, make_demo_film, portrait_photo
+from refrestore.evaluate.demo import CameraMove, CameraView, make_demo_film, portrait_photo
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
@@ -53,7 +53,9 @@ def run(capsys, monkeypatch) -> Run:
 def film(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     make_demo_film(
-        path, moves=(CameraMove(View(0.11, 0.37, 1), View(0.13, 0.38, 1), 0.4),), size=(250, 186)
+        path,
+        moves=(CameraMove(CameraView(0.11, 0.37, 1), CameraView(0.13, 0.38, 1), 0.4),),
+        size=(250, 186),
     )
     return path
 

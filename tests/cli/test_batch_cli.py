@@ -13,7 +13,7 @@ import pytest
 
 import refrestore.cli as cli
 from refrestore.evaluate.degrade import Degradation
-from refrestore.evaluate.demo import CameraMove, View, make_demo_film
+from refrestore.evaluate.demo import CameraMove, CameraView, make_demo_film
 from refrestore.media.reader import VideoReader
 from refrestore.project import Project
 
@@ -25,12 +25,14 @@ def tapes(tmp_path_factory) -> Path:
     folder.mkdir()
     make_demo_film(
         folder / "1 near.mp4",
-        moves=(CameraMove(View(0.11, 0.37, 1), View(0.13, 0.38, 1), 0.2),),
+        moves=(CameraMove(CameraView(0.11, 0.37, 1), CameraView(0.13, 0.38, 1), 0.2),),
         size=(250, 186),
     )
     make_demo_film(
         folder / "2 far.mp4",
-        moves=(CameraMove(View(0.11, 0.36, 0.6), View(0.12, 0.36, 0.6), 0.2, far=True),),
+        moves=(
+            CameraMove(CameraView(0.11, 0.36, 0.6), CameraView(0.12, 0.36, 0.6), 0.2, far=True),
+        ),
         far=Degradation(blur=1.0, shrink=1.5, noise=2.0, quality=85),
         size=(150, 130),
     )

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from refrestore.cli.identities import app
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import RefrestoreError, UsageError
-from refrestore.evaluate.demo import CameraMove, View, make_demo_film
+from refrestore.evaluate.demo import CameraMove, CameraView, make_demo_film
 from refrestore.faces.analyser import load_face_models
 from refrestore.media.pixels import display_rgb
 from refrestore.media.reader import VideoReader
@@ -18,7 +18,7 @@ from refrestore.models.pack import load_face_pack
 from refrestore.project import Project
 from refrestore.scan.scan import scan
 
-MOVES = (CameraMove(View(0.11, 0.37, 0.8), View(0.12, 0.37, 0.8), 0.4),)
+MOVES = (CameraMove(CameraView(0.11, 0.37, 0.8), CameraView(0.12, 0.37, 0.8), 0.4),)
 
 BLIND = ScanSettings(min_score=0.99)
 """A scan that misses everybody, as its detector is never so sure."""

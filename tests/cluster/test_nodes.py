@@ -27,7 +27,7 @@ from refrestore.engine.crew import crew_of
 from refrestore.engine.local import render
 from refrestore.engine.whole_scan import scan
 from refrestore.evaluate.degrade import Degradation
-from refrestore.evaluate.demo import CameraMove, View, make_demo_film
+from refrestore.evaluate.demo import CameraMove, CameraView, make_demo_film
 from refrestore.project import Project
 from refrestore.render import recipe
 from tests.patience import patient
@@ -43,8 +43,8 @@ LONGEST = 5
 """Frames of a segment; the command line has no option for it."""
 
 SHORT_SEGMENTS = f"""
-from refrestore.render import recipe, segments
-recipe.split = lambda shots, *, longest, first, stop: segments.split(
+from refrestore.render import recipe, segment_folder
+recipe.split = lambda shots, *, longest, first, stop: segment_folder.split(
     shots, longest={LONGEST}, first=first, stop=stop
 )
 """
@@ -109,8 +109,8 @@ def machines() -> Iterator[Machines]:
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     moves = (
-        CameraMove(View(0.11, 0.37, 1), View(0.13, 0.38, 1), 0.8),
-        CameraMove(View(0.11, 0.36, 0.5), View(0.12, 0.36, 0.5), 1.2, far=True),
+        CameraMove(CameraView(0.11, 0.37, 1), CameraView(0.13, 0.38, 1), 0.8),
+        CameraMove(CameraView(0.11, 0.36, 0.5), CameraView(0.12, 0.36, 0.5), 1.2, far=True),
     )
     make_demo_film(path, moves=moves, far=Degradation(blur=1, shrink=2), size=(250, 186))
     return path

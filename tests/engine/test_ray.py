@@ -30,7 +30,7 @@ from refrestore.engine.local import render
 from refrestore.engine.whole_scan import scan
 from refrestore.errors import ClusterError, MediaError, ModelError, kept_notes
 from refrestore.evaluate.degrade import Degradation
-from refrestore.evaluate.demo import CameraMove, View, make_demo_film
+from refrestore.evaluate.demo import CameraMove, CameraView, make_demo_film
 from refrestore.project import Project
 from refrestore.render.toolbox import Toolbox
 from refrestore.scan import spans
@@ -48,10 +48,10 @@ STORE_BYTES = 200_000_000
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("film") / "film.mp4"
-    near, far = View(0.11, 0.37, 1), View(0.11, 0.36, 0.5)
+    near, far = CameraView(0.11, 0.37, 1), CameraView(0.11, 0.36, 0.5)
     moves = (
-        CameraMove(near, View(0.13, 0.38, 1), 0.8),
-        CameraMove(far, View(0.12, 0.36, 0.5), 0.48, far=True),
+        CameraMove(near, CameraView(0.13, 0.38, 1), 0.8),
+        CameraMove(far, CameraView(0.12, 0.36, 0.5), 0.48, far=True),
     )
     make_demo_film(path, moves=moves, far=Degradation(blur=1, shrink=2), size=(250, 186))
     return path

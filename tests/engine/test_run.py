@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from refrestore.cli import app
 from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
-from refrestore.engine.run import Album, plan_outputs, run, scan_once
+from refrestore.engine.run import KnownPeople, plan_outputs, run, scan_once
 from refrestore.engine.still_files import restore_pictures
 from refrestore.errors import ProfileError, UsageError
 from refrestore.evaluate.degrade import Degradation, degrade
-from refrestore.evaluate.demo import CameraMove, View, group_photo, make_demo_film
-from refrestore.faces.network_id import Network
+from refrestore.evaluate.demo import CameraMove, CameraView, group_photo, make_demo_film
+from refrestore.faces.network_id import NetworkId
 from refrestore.media.patch import VISIBLE
 from refrestore.media.stills import write_picture
 from refrestore.profiles import ProfileStore
@@ -37,11 +37,15 @@ def films(tmp_path_factory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("films")
     near, far = folder / "near.mp4", folder / "far.mp4"
     make_demo_film(
-        near, moves=(CameraMove(View(0.11, 0.37, 1), View(0.13, 0.38, 1), 0.6),), size=(250, 186)
+        near,
+        moves=(CameraMove(CameraView(0.11, 0.37, 1), CameraView(0.13, 0.38, 1), 0.6),),
+        size=(250, 186),
     )
     make_demo_film(
         far,
-        moves=(CameraMove(View(0.11, 0.36, 0.5), View(0.12, 0.36, 0.5), 0.4, far=True),),
+        moves=(
+            CameraMove(CameraView(0.11, 0.36, 0.5), CameraView(0.12, 0.36, 0.5), 0.4, far=True),
+        ),
         far=Degradation(blur=1.0, shrink=2.0, noise=2.0, quality=85),
         size=(150, 130),
     )
@@ -67,7 +71,7 @@ def test_a_folder_without_a_project_is_scanned_into(films, tmp_path, left) -> No
     for name in left:
         (folder / name).touch()
     (plan,) = plan_outputs(films[1:], tmp_path / "out.mp4", folder)
-    scan_once(plan, ScanSettings(), RuntimeSettings(), Network("", ""), None)
+    scan_once(plan, ScanSettings(), RuntimeSettings(), NetworkId("", ""), None)
     with Project.open(folder) as project:
         assert project.scan_info() is not None
 
@@ -81,10 +85,10 @@ def test_nobody_is_lent_a_profile_that_is_somebody_elses(films, tmp_path) -> Non
         people = [(project, who)]
         anna = build_profile("Anna", from_projects=people, store=store, runtime=RuntimeSettings())
         network = project.scan_info().network
-    assert Album([anna.profile], network).lend(plan)[who].name == "Anna"
+    assert KnownPeople([anna.profile], network).lend(plan)[who].name == "Anna"
     with Project.open(plan.project) as project:
         project.deny_profile(who, "Anna")
-    assert who not in Album([anna.profile], network).lend(plan)
+    assert who not in KnownPeople([anna.profile], network).lend(plan)
 
 
 def test_a_scan_links_those_it_recognises(films, tmp_path) -> None:

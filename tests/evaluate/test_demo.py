@@ -15,12 +15,12 @@ from refrestore.evaluate.demo import (
     MOVES,
     RATE,
     CameraMove,
-    View,
+    CameraView,
     far_moments,
     group_photo,
     make_demo_film,
 )
-from refrestore.evaluate.demo.before_after import Moment, before_after, face_sheet, stacked
+from refrestore.evaluate.demo.before_after import FaceMoment, before_after, face_sheet, stacked
 from refrestore.evaluate.demo.cutout import EYES, cut_out_portrait
 from refrestore.evaluate.demo.gallery import gallery_wall, rope
 from refrestore.evaluate.demo.moves import shown, sway
@@ -31,9 +31,13 @@ from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 
 SHORT = (
-    CameraMove(View(0.15, 0.39, 1.5), View(0.16, 0.38, 1.5), 0.16, hand=3),
-    CameraMove(View(0.4, 0.42, 0.46), View(0.42, 0.4, 0.5), 0.16, far=True, scene="gallery"),
-    CameraMove(View(0.6, 0.44, 0.46), View(0.6, 0.44, 0.46), 0.12, far=True, scene="walk-by"),
+    CameraMove(CameraView(0.15, 0.39, 1.5), CameraView(0.16, 0.38, 1.5), 0.16, hand=3),
+    CameraMove(
+        CameraView(0.4, 0.42, 0.46), CameraView(0.42, 0.4, 0.5), 0.16, far=True, scene="gallery"
+    ),
+    CameraMove(
+        CameraView(0.6, 0.44, 0.46), CameraView(0.6, 0.44, 0.46), 0.12, far=True, scene="walk-by"
+    ),
 )
 
 
@@ -65,7 +69,7 @@ def test_the_camera_never_shows_what_is_beyond_the_border(x, y, zoom, wide) -> N
     rows = np.tile(np.linspace(0, 250, height)[:, None], (1, width))
     picture = np.stack([columns, rows, columns], axis=2).astype(np.uint8)
     size = (wide, 40)
-    seen = shown(picture, View(x, y, zoom), size).astype(float)
+    seen = shown(picture, CameraView(x, y, zoom), size).astype(float)
     # 8 bits are coarse: compare the average step at each edge with that over the whole
     actual = max(zoom, wide / width, 40 / height)
     span = seen[20, -1, 0] - seen[20, 0, 0]
@@ -76,7 +80,7 @@ def test_the_camera_never_shows_what_is_beyond_the_border(x, y, zoom, wide) -> N
 
 def test_a_view_at_its_own_size_copies_pixels() -> None:
     photo = group_photo()
-    seen = shown(photo, View(0.5, 0.5, 1), (200, 100))
+    seen = shown(photo, CameraView(0.5, 0.5, 1), (200, 100))
     height, width = photo.shape[:2]
     top, left = height // 2 - 50, width // 2 - 100
     np.testing.assert_array_equal(seen, photo[top : top + 100, left : left + 200])
@@ -161,7 +165,7 @@ def test_sheets_have_a_column_a_person_and_a_row_a_video(tmp_path) -> None:
     film = tmp_path / "film.mp4"
     make_demo_film(film, moves=SHORT[:1], size=(320, 180))
     moments = [
-        Moment(f"person {n}", "40 px", Fraction(0), (n, 0.05, n + 0.1, 0.25)) for n in (0, 0.9)
+        FaceMoment(f"person {n}", "40 px", Fraction(0), (n, 0.05, n + 0.1, 0.25)) for n in (0, 0.9)
     ]
     two = face_sheet(moments, {"input": film, "restored": film})
     three = face_sheet(moments, {"input": film, "restored": film, "truth": film})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from refrestore.evaluate.goals import goals, markdown
-from refrestore.evaluate.table import METRICS, Entry, RowText, Table
+from refrestore.evaluate.table import METRICS, RowText, Scores, Table
 
 KEYS = ("input", "gfpgan", "split", "ours-none", "ours-wrong", "ours-right", "truth")
 ROWS = [RowText(key, key.upper(), "about") for key in KEYS]
@@ -14,7 +14,7 @@ ROWS = [RowText(key, key.upper(), "about") for key in KEYS]
 
 def table(**identities: float) -> Table:
     entries = [
-        Entry(key.replace("_", "-"), "stills, severe", "somebody", {"identity": value, "psnr": 20})
+        Scores(key.replace("_", "-"), "stills, severe", "somebody", {"identity": value, "psnr": 20})
         for key, value in identities.items()
     ]
     return Table(ROWS, METRICS, entries)
@@ -22,9 +22,9 @@ def table(**identities: float) -> Table:
 
 def test_means_leave_out_what_is_not_known() -> None:
     entries = [
-        Entry("input", "a", "one", {"psnr": 20.0, "niqe": float("nan")}),
-        Entry("input", "a", "two", {"psnr": 30.0, "niqe": 5.0}),
-        Entry("input", "b", "two", {"psnr": 99.0}),
+        Scores("input", "a", "one", {"psnr": 20.0, "niqe": float("nan")}),
+        Scores("input", "a", "two", {"psnr": 30.0, "niqe": 5.0}),
+        Scores("input", "b", "two", {"psnr": 99.0}),
     ]
     made = Table(ROWS, METRICS, entries)
     assert made.mean("input", "a", "psnr") == 25
@@ -37,9 +37,9 @@ def test_means_leave_out_what_is_not_known() -> None:
 
 def test_markdown_marks_the_best_and_never_the_truth() -> None:
     entries = [
-        Entry("input", "a", "x", {"psnr": 20.0, "niqe": 9.0}),
-        Entry("ours-right", "a", "x", {"psnr": 25.0, "niqe": 6.0}),
-        Entry("truth", "a", "x", {"niqe": 4.0}),
+        Scores("input", "a", "x", {"psnr": 20.0, "niqe": 9.0}),
+        Scores("ours-right", "a", "x", {"psnr": 25.0, "niqe": 6.0}),
+        Scores("truth", "a", "x", {"niqe": 4.0}),
     ]
     lines = Table(ROWS, METRICS, entries).markdown().splitlines()
     assert "| OURS-RIGHT | **25.00** | **6.00** |" in lines
@@ -48,9 +48,9 @@ def test_markdown_marks_the_best_and_never_the_truth() -> None:
 
 def test_of_some_metrics_what_is_nearest_to_one_is_best() -> None:
     entries = [
-        Entry("input", "a", "x", {"detail": 0.5}),
-        Entry("split", "a", "x", {"detail": 1.6}),
-        Entry("ours-right", "a", "x", {"detail": 0.8}),
+        Scores("input", "a", "x", {"detail": 0.5}),
+        Scores("split", "a", "x", {"detail": 1.6}),
+        Scores("ours-right", "a", "x", {"detail": 0.8}),
     ]
     lines = Table(ROWS, METRICS, entries).markdown().splitlines()
     assert "| | detail → 1 |" in lines
@@ -83,10 +83,10 @@ def test_a_goal_can_be_missed() -> None:
 
 def test_goals_in_motion() -> None:
     entries = [
-        Entry("truth", "film, moderate", "x", {"jitter": 0.05}),
-        Entry("input", "film, moderate", "x", {"motion": 0.02, "flicker": 0.0}),
-        Entry("gfpgan", "film, moderate", "x", {"jitter": 0.10}),
-        Entry(
+        Scores("truth", "film, moderate", "x", {"jitter": 0.05}),
+        Scores("input", "film, moderate", "x", {"motion": 0.02, "flicker": 0.0}),
+        Scores("gfpgan", "film, moderate", "x", {"jitter": 0.10}),
+        Scores(
             "ours-right", "film, moderate", "x", {"jitter": 0.07, "motion": 0.01, "flicker": 0.4}
         ),
     ]
@@ -96,7 +96,7 @@ def test_goals_in_motion() -> None:
     assert found["boundary flicker over the input's"].reached
     about = "identity jitter beyond the truth's, in that of the gfpgan package"
     assert found[about].value == pytest.approx(0.4)
-    behind = Entry("ours-gfpgan", "film, moderate", "x", {"jitter": 0.08})  # with its weights
+    behind = Scores("ours-gfpgan", "film, moderate", "x", {"jitter": 0.08})  # with its weights
     again = {goal.about: goal for goal in goals(Table(ROWS, METRICS, [*entries, behind]))}
     assert again[about].value == pytest.approx(0.6)
     assert not again[about].reached
@@ -106,7 +106,7 @@ def test_goals_in_motion() -> None:
 def test_plain_values_are_json() -> None:
     import json
 
-    made = Table(ROWS, METRICS, [Entry("input", "a", "x", {"psnr": float("inf")}, "left alone")])
+    made = Table(ROWS, METRICS, [Scores("input", "a", "x", {"psnr": float("inf")}, "left alone")])
     plain = json.loads(json.dumps(made.plain(), allow_nan=False))
     assert plain["entries"][0]["psnr"] is None
     assert plain["means"]["a"]["input"]["done"] == {"left alone": 1}

@@ -11,7 +11,7 @@ import pytest
 
 from refrestore.config import RuntimeSettings
 from refrestore.evaluate.demo import group_photo
-from refrestore.evaluate.film_maker import Person, Scene, make_film
+from refrestore.evaluate.film_maker import Filmed, Scene, make_film
 from refrestore.evaluate.rows import film_pictures
 from refrestore.evaluate.tape import TAPES, on_tape
 from refrestore.faces.analyser import load_face_models
@@ -82,7 +82,7 @@ def test_a_camera_moves_over_a_photo_and_the_film_is_the_tapes(tmp_path) -> None
     models = load_face_models(load_face_pack(RuntimeSettings(threads=1)), "cpu", threads=1)
     film, truth = tmp_path / "film.mkv", tmp_path / "truth.mkv"
     labels = make_film(
-        [Scene((Person(photo, 0.0, 90.0),), 0.4)],
+        [Scene((Filmed(photo, 0.0, 90.0),), 0.4)],
         film,
         truth,
         models=models,

@@ -59,14 +59,18 @@ class Stock:
 def make_film(path: str, times: int = 1, empty: int = 0) -> None:
     """Write the film, or one that shows the same several times with nobody in between."""
     from refrestore.evaluate.degrade import Degradation
-    from refrestore.evaluate.demo import RATE, CameraMove, View, make_demo_film
+    from refrestore.evaluate.demo import RATE, CameraMove, CameraView, make_demo_film
 
     moves = [
-        CameraMove(View(0.12, 0.37, 1.0), View(0.13, 0.38, 1.0), float(CLOSE / RATE)),
-        CameraMove(View(0.12, 0.36, 0.6), View(0.13, 0.36, 0.6), float(FAR / RATE), far=True),
+        CameraMove(CameraView(0.12, 0.37, 1.0), CameraView(0.13, 0.38, 1.0), float(CLOSE / RATE)),
+        CameraMove(
+            CameraView(0.12, 0.36, 0.6), CameraView(0.13, 0.36, 0.6), float(FAR / RATE), far=True
+        ),
     ]
     if empty:
-        moves.append(CameraMove(View(0.5, 0.95, 3.0), View(0.55, 0.95, 3.0), float(empty / RATE)))
+        moves.append(
+            CameraMove(CameraView(0.5, 0.95, 3.0), CameraView(0.55, 0.95, 3.0), float(empty / RATE))
+        )
     away = Degradation(blur=1.0, shrink=2.0, noise=2.0, quality=85)
     make_demo_film(Path(path), moves=moves * times, size=SIZE, far=away)
 

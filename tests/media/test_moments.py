@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from refrestore.config import RenderSettings
 from refrestore.errors import UsageError
-from refrestore.media.moments import Part, resolve_moment, resolve_part
+from refrestore.media.moments import FilmPart, resolve_moment, resolve_part
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.moment import FrameNumber, Timecode, parse_moment
@@ -86,7 +86,7 @@ def test_moments_count_from_the_first_frame(name, videos):
     with VideoReader(info.path, start=part.start, end=part.end) as reader:
         assert [frame.index for frame in reader] == [2, 3, 4]
     assert resolve_part(None, Fraction(1, 5), info).end == times[0] + Fraction(1, 5)
-    assert resolve_part(Fraction(0), FrameNumber(10**6), info) == Part(times[0], None)
+    assert resolve_part(Fraction(0), FrameNumber(10**6), info) == FilmPart(times[0], None)
 
 
 @pytest.mark.parametrize(

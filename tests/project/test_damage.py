@@ -250,11 +250,11 @@ def test_the_page_reads_a_damaged_project_as_carefully(folder, change, tmp_path)
     """Through what the routes of the page read it with; open before it is damaged, and after."""
     from refrestore.review.cards import card, close_up_of, track_of
     from refrestore.review.estimate import Planner
-    from refrestore.review.profile_index import Shelf
+    from refrestore.review.profile_index import ProfileIndex
     from refrestore.review.reading import Reader
 
     def look(project: Project) -> None:
-        reader = Reader(project, Shelf(tmp_path / "profiles"))
+        reader = Reader(project, ProfileIndex(tmp_path / "profiles"))
         view = reader.view()
         reader.warm()
         for person in view.identities.values():

@@ -19,7 +19,7 @@ from refrestore.project import Project
 from refrestore.project.database import Database
 from refrestore.project.opening import _copied, write_ahead_log
 from refrestore.scan.references import Spool, to_reference
-from refrestore.scan.samples import Candidate, Closeup, traits
+from refrestore.scan.samples import Candidate, CloseUpCrop, traits
 from refrestore.types import EMBEDDING_SIZE
 
 resource = pytest.importorskip("resource")
@@ -141,7 +141,7 @@ def candidate(make) -> Candidate:
     pose = np.zeros(3, np.float32)
     return Candidate(
         frame=7,
-        closeup=Closeup(make.reference(1).image, np.zeros((468, 2), np.float32)),
+        close_up=CloseUpCrop(make.reference(1).image, np.zeros((468, 2), np.float32)),
         embedding=np.eye(EMBEDDING_SIZE, dtype=np.float32)[0],
         pose=pose,
         traits=traits(pose, 0.0, 0.5),

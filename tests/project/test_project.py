@@ -17,7 +17,7 @@ import pytest
 
 from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.project import Project
 from refrestore.project.columns import LANDMARK_RANGE, LANDMARK_STEPS
@@ -395,7 +395,7 @@ def test_a_scan_of_version_1_does_not_say_which_file_its_recogniser_was(version_
     with Project.open(version_1) as opened:
         with opened.begin_scan(ScanSettings(), recogniser="net", recogniser_digest="b" * 16):
             pass
-        assert opened.scan_info().network == Network("net", "b" * 16)
+        assert opened.scan_info().network == NetworkId("net", "b" * 16)
 
 
 def test_a_scan_of_an_older_version_left_the_pictures_as_they_were(version_1):

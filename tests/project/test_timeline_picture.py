@@ -18,7 +18,7 @@ from refrestore.project.timeline_picture import (
     ALONE,
     RESTORED,
     UNHELPED,
-    Row,
+    TimelineRow,
     clock,
     draw_timeline,
     write_timeline,
@@ -115,7 +115,7 @@ def test_the_longest_seen_are_shown_where_there_are_too_many(film, tmp_path):
 
 
 def test_a_glimpse_of_one_frame_in_two_hours_is_seen():
-    rows = [Row("1  Anna", "0.0 s", ((3600.0, 3600.04),), RESTORED)]
+    rows = [TimelineRow("1  Anna", "0.0 s", ((3600.0, 3600.04),), RESTORED)]
     content = draw_timeline(rows, [], (0, 7200), title="Film", kind="png")
     with Image.open(io.BytesIO(content)) as opened:
         rows, columns = near(np.asarray(opened.convert("RGB")), RESTORED)

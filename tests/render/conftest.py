@@ -17,14 +17,14 @@ from refrestore.config import (
 )
 from refrestore.engine.local import render
 from refrestore.evaluate.degrade import Degradation
-from refrestore.evaluate.demo import CameraMove, View, make_demo_film
+from refrestore.evaluate.demo import CameraMove, CameraView, make_demo_film
 from refrestore.project import Project
 from refrestore.render.render import RenderResult
 from refrestore.scan.scan import scan
 
 MOVES = (
-    CameraMove(View(0.11, 0.37, 1.0), View(0.13, 0.38, 1.0), 0.44),
-    CameraMove(View(0.20, 0.33, 0.5), View(0.22, 0.33, 0.5), 0.44, far=True),
+    CameraMove(CameraView(0.11, 0.37, 1.0), CameraView(0.13, 0.38, 1.0), 0.44),
+    CameraMove(CameraView(0.20, 0.33, 0.5), CameraView(0.22, 0.33, 0.5), 0.44, far=True),
 )
 SIZE = (250, 186)
 FAR_AWAY = Degradation(blur=1.0, shrink=2.0, noise=2.0, quality=85)

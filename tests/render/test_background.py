@@ -34,7 +34,7 @@ from refrestore.render.background import (
     strips,
 )
 from refrestore.render.preview import preview
-from refrestore.render.segment_result import Painted
+from refrestore.render.segment_result import RestoredFrame
 from refrestore.types import Frame, Geometry
 
 CPU = RuntimeSettings(device="cpu")
@@ -137,7 +137,7 @@ def test_the_background_is_the_networks_and_gives_way_to_faces(pixel_format: str
     alpha[10:30, 10:30] = 1
     patches = [Patch(30, 20, torch.full((40, 40, 3), 0.05), alpha)]
     plain = compose(frame, patches, scale=scale)
-    made = background.compose(Painted(frame, patches), scale)
+    made = background.compose(RestoredFrame(frame, patches), scale)
     assert (made.width, made.height, made.format.name) == (128, 96, pixel_format)
     rgb_made, rgb_plain = (read_region(one, 0, 0, 128, 96) for one in (made, plain))
     # Where the face shows fully, it is what it is without a background.
@@ -272,7 +272,7 @@ def test_a_render_says_that_the_frame_is_not_the_sources(scanned, tmp_path) -> N
         VideoReader(result.output) as made,
     ):
         for frame, shown in zip(source, made, strict=True):
-            wanted = background.compose(Painted(frame, []), 2)
+            wanted = background.compose(RestoredFrame(frame, []), 2)
             before, after = plane_views(wanted)[0], plane_views(shown.picture)[0]
             same = before == after
             assert same.mean() > 0.5, "little of the frame is the network's"

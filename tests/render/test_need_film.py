@@ -10,7 +10,7 @@ import pytest
 from refrestore.config import EncoderSettings, RuntimeSettings, ScanSettings
 from refrestore.engine.local import render
 from refrestore.evaluate.degrade import Degradation
-from refrestore.evaluate.film_maker import Person, Scene, make_film
+from refrestore.evaluate.film_maker import Filmed, Scene, make_film
 from refrestore.faces.analyser import load_face_models
 from refrestore.media.planes import plane_views
 from refrestore.media.reader import VideoReader
@@ -30,7 +30,7 @@ def samples(video: Path) -> list[list[np.ndarray]]:
 @pytest.mark.shared
 def test_close_ups_stay_bit_for_bit_and_far_faces_are_restored(shared, tmp_path) -> None:
     clip = shared / "data" / "clips" / CLIP
-    scenes = [Scene((Person(clip, 0.0, 200.0),), 0.6), Scene((Person(clip, 2.4, 70.0),), 0.32, FAR)]
+    scenes = [Scene((Filmed(clip, 0.0, 200.0),), 0.6), Scene((Filmed(clip, 2.4, 70.0),), 0.32, FAR)]
     models = load_face_models(load_face_pack(RuntimeSettings()))
     film, project = tmp_path / "film.mp4", tmp_path / "project"
     near, far = make_film(scenes, film, tmp_path / "truth.mkv", models=models, size=(480, 320))

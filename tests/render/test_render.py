@@ -163,9 +163,11 @@ def test_a_range_without_frames_is_refused(scanned, tmp_path) -> None:
 
 def test_another_video_is_refused(scanned, tmp_path) -> None:
     other = tmp_path / "other.mp4"
-    from refrestore.evaluate.demo import CameraMove, View, make_demo_film
+    from refrestore.evaluate.demo import CameraMove, CameraView, make_demo_film
 
-    make_demo_film(other, moves=(CameraMove(View(0.5, 0.5, 1), View(0.5, 0.5, 1), 0.1),))
+    make_demo_film(
+        other, moves=(CameraMove(CameraView(0.5, 0.5, 1), CameraView(0.5, 0.5, 1), 0.1),)
+    )
     with Project.open(scanned.project) as opened, pytest.raises(ProjectError):
         render(opened, tmp_path / "out.mp4", video=other)
 

@@ -18,9 +18,9 @@ from refrestore.config import RenderSettings, RuntimeSettings, ScanSettings
 from refrestore.engine.local import render
 from refrestore.media.stills import read_picture
 from refrestore.project import Project
-from refrestore.render.face_table import Work
+from refrestore.render.face_table import FaceTable
 from refrestore.render.people import gather_people
-from refrestore.render.refine import GUARD_EVERY, Sample, Tools, _along_tracks, _weights
+from refrestore.render.refine import GUARD_EVERY, GuardSample, Tools, _along_tracks, _weights
 from refrestore.render.rivals import Rivals, find_astray
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.guard import Belief, Choice, Judgement, Reason
@@ -224,14 +224,14 @@ def test_neighbours_never_overrule_that_a_face_is_somebody_else(belief):
         score=np.ones(count),
     ).with_columns(track=np.ones(count, np.int64))
     blank = np.zeros(count, np.float32)
-    work = Work(
-        table, np.ones(count, np.int64), blank + 1, *[blank] * (len(Work.__annotations__) - 3)
+    work = FaceTable(
+        table, np.ones(count, np.int64), blank + 1, *[blank] * (len(FaceTable.__annotations__) - 3)
     )
     good = Judgement(Choice.RESTORED, Reason.BEST)
     samples = [
-        Sample(7, 1, 1, good, Belief.SAME),
-        Sample(22, 1, 1, Judgement(Choice.UNREFERENCED, Reason.ANOTHER), belief),
-        Sample(37, 1, 1, good, Belief.SAME),
+        GuardSample(7, 1, 1, good, Belief.SAME),
+        GuardSample(22, 1, 1, Judgement(Choice.UNREFERENCED, Reason.ANOTHER), belief),
+        GuardSample(37, 1, 1, good, Belief.SAME),
     ]
     guided, effect = _weights(work, samples)
     assert guided[22] == 0
@@ -301,7 +301,7 @@ def test_what_decides_about_a_face_is_measured_along_its_track() -> None:
         track=tracks[order],
     )
     blank = np.zeros(len(frames), np.float32)
-    work = Work(faces, *[blank] * (len(Work.__annotations__) - 1))
+    work = FaceTable(faces, *[blank] * (len(FaceTable.__annotations__) - 1))
     flickering = np.where(faces.track == 1, 0.0, np.arange(len(frames)) // 2 % 2).astype(np.float32)
     steady = _along_tracks(work, flickering)
     assert not steady[faces.track == 1].any()  # of another track nothing is taken

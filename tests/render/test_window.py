@@ -43,7 +43,7 @@ from refrestore.render.toolbox import (
     faces_that_fit,
     open_toolbox,
 )
-from refrestore.render.window import Done, _encoding, render_segment, render_window
+from refrestore.render.window import WindowDone, _encoding, render_segment, render_window
 from refrestore.scan.scan import video_source
 from refrestore.types import Shot
 
@@ -300,7 +300,7 @@ def test_done_tells_of_the_window(scanned, toolbox, tmp_path) -> None:
     looked: list[int] = []
     with Project.open(scanned.project) as project:
         recipe = recipe_for(project, toolbox, tmp_path / "out", SETTINGS, LOSSLESS)
-    done = Done()
+    done = WindowDone()
     begins = recipe.shots[1].first
     with passes_of(recipe.info, recipe.entries, 1) as frames:
         window = render_window(

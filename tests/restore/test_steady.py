@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from refrestore.restore import flow
 from refrestore.restore import steady as module
-from refrestore.restore.steady import Moment, greys, steadied
+from refrestore.restore.steady import RestoredFace, greys, steadied
 from refrestore.restore.warp import warp
 
 
@@ -29,22 +29,24 @@ SIDE = 512
 WHOLE = (0, 0, SIDE, SIDE)
 
 
-def moment_of(frame: int, image: Tensor, mask: Tensor | None = None, box: Any = WHOLE) -> Moment:
+def moment_of(
+    frame: int, image: Tensor, mask: Tensor | None = None, box: Any = WHOLE
+) -> RestoredFace:
     side = image.shape[-1]
     layers = torch.cat([image, (torch.ones(side, side) if mask is None else mask)[None]])
     grey, shutter = greys(layers[None])[0], torch.tensor(torch.nan)
-    return Moment(frame, layers, image, np.array(box), grey, shutter)
+    return RestoredFace(frame, layers, image, np.array(box), grey, shutter)
 
 
 def moment(
     frame: int, shift: int = 0, noise: float = 0.0, light: float = 0.0, mask: Any = None
-) -> Moment:
+) -> RestoredFace:
     generator = torch.Generator().manual_seed(frame)
     image = picture(shift) + light + noise * torch.randn((3, SIDE, SIDE), generator=generator)
     return moment_of(frame, image, mask)
 
 
-def steady(face: Moment, neighbours: Sequence[Moment]) -> tuple[Tensor, Tensor]:
+def steady(face: RestoredFace, neighbours: Sequence[RestoredFace]) -> tuple[Tensor, Tensor]:
     layers, _ = steadied([face], [neighbours])
     return layers[0, :3], layers[0, 3]
 
@@ -115,7 +117,9 @@ def test_a_mask_that_fails_for_a_frame_comes_from_its_neighbours() -> None:
     assert float(mask[250, 250]) > 0.5
 
 
-def reference(face: Moment, neighbours: Sequence[Moment], window: tuple[slice, slice]) -> Tensor:
+def reference(
+    face: RestoredFace, neighbours: Sequence[RestoredFace], window: tuple[slice, slice]
+) -> Tensor:
     """Return layers (4, S, S) as a face by itself is averaged: one neighbour after the other."""
     rows, columns = window
     coarse = tuple(slice(one.start // 2, one.stop // 2) for one in window)
@@ -137,7 +141,7 @@ def reference(face: Moment, neighbours: Sequence[Moment], window: tuple[slice, s
     return result
 
 
-def film(count: int, side: int = SIDE) -> list[Moment]:
+def film(count: int, side: int = SIDE) -> list[RestoredFace]:
     moments = [moment(frame, (frame - 10) * 6, noise=0.03) for frame in range(8, 8 + count)]
     mask = torch.zeros(SIDE, SIDE)
     mask[150:380, 170:330] = 1

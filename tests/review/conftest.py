@@ -17,7 +17,7 @@ import pytest
 
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.evaluate.degrade import Degradation
-from refrestore.evaluate.demo import CameraMove, View, make_demo_film
+from refrestore.evaluate.demo import CameraMove, CameraView, make_demo_film
 from refrestore.project import Project, VideoSource
 from refrestore.review.review_settings import ReviewSettings
 from refrestore.review.server import Running, prepared
@@ -25,8 +25,8 @@ from refrestore.scan.scan import scan
 from refrestore.types import Faces, Geometry, Reference, Shot, Track
 
 MOVES = (
-    CameraMove(View(0.11, 0.37, 1.0), View(0.13, 0.38, 1.0), 0.56),
-    CameraMove(View(0.20, 0.33, 0.5), View(0.22, 0.33, 0.5), 0.56, far=True),
+    CameraMove(CameraView(0.11, 0.37, 1.0), CameraView(0.13, 0.38, 1.0), 0.56),
+    CameraMove(CameraView(0.20, 0.33, 0.5), CameraView(0.22, 0.33, 0.5), 0.56, far=True),
 )
 FAR_AWAY = Degradation(blur=1.0, shrink=2.0, noise=2.0, quality=85)
 """Leaves clearly less of a face than its close-up shows."""

@@ -232,10 +232,11 @@ def test_an_album_of_two_people_or_of_nobody_leaves_nothing(real, anna):
 
 
 def test_albums_that_were_left_are_forgotten_and_full_ones_said(page, monkeypatch):
+    from refrestore.review import photo_desk
 
     first, *_, last = (page.post("albums", {})["album"] for _ in range(photo_desk.MOST_ALBUMS + 1))
     assert put(page, first, b"").status_code == 404
-    monkeypatch.setattr(photos, "MOST_PHOTOS", 0)
+    monkeypatch.setattr(photo_desk, "MOST_PHOTOS", 0)
     full = put(page, last, b"")
     assert full.status_code == 409
     assert "0 photos at most" in full.json()["error"]

@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 
 import refrestore.review.desk as desks
-from refrestore.batch.order import Entry, Order
+from refrestore.batch.order import FilmToAdd, Order
 from refrestore.batch.queue import Queue
 from refrestore.project import Project
 
@@ -18,7 +18,7 @@ def films(tmp_path, make, serve):
     """Return the page of a queue of three films, two of them scanned, and the queue."""
     out = tmp_path / "out"
     entries = [
-        Entry(tmp_path / f"{name}.mp4", out / f"{name}.mp4", out / f"{name}.mp4.refrestore")
+        FilmToAdd(tmp_path / f"{name}.mp4", out / f"{name}.mp4", out / f"{name}.mp4.refrestore")
         for name in ("a", "b", "c")
     ]
     make(entries[0].project)

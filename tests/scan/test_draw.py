@@ -12,8 +12,8 @@ import pytest
 
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import ApartError, ProjectError, UsageError
-from refrestore.evaluate.demo import CameraMove, View, make_demo_film
-from refrestore.faces.network_id import Network
+from refrestore.evaluate.demo import CameraMove, CameraView, make_demo_film
+from refrestore.faces.network_id import NetworkId
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
@@ -25,7 +25,7 @@ from refrestore.project.storing import store_track
 from refrestore.scan import stretch as stretches
 from refrestore.scan.draw import Pencil, draw_face
 from refrestore.scan.follow_drawn import BoxFollower, cut_window, measured_motion, window
-from refrestore.scan.frame_forms import Picture
+from refrestore.scan.frame_forms import FrameForms
 from refrestore.scan.scan import scan
 from refrestore.scan.stretch import Stretch
 from refrestore.scan.tracks import finish_drawn
@@ -33,8 +33,8 @@ from refrestore.types import Faces
 
 SIZE = (320, 240)
 MOVES = (
-    CameraMove(View(0.11, 0.37, 1.0), View(0.13, 0.38, 1.0), 0.4),
-    CameraMove(View(0.2, 0.33, 0.6), View(0.24, 0.34, 0.6), 0.96),
+    CameraMove(CameraView(0.11, 0.37, 1.0), CameraView(0.13, 0.38, 1.0), 0.4),
+    CameraMove(CameraView(0.2, 0.33, 0.6), CameraView(0.24, 0.34, 0.6), 0.96),
 )
 FIRST, STOP = 10, 34
 """Frames of the second shot, in which several people stand beside each other."""
@@ -198,7 +198,7 @@ def test_a_name_that_cannot_be(project, pencil, missed):
 
 
 def test_networks_that_are_not_the_scan_s(project, pencil, missed):
-    other = replace(pencil, network=Network("other", "0" * 16))
+    other = replace(pencil, network=NetworkId("other", "0" * 16))
     refuse(project, other, UsageError, "choose the same --pack", box_of(missed))
 
 
@@ -306,7 +306,7 @@ def moving(tmp_path_factory):
     path = tmp_path_factory.mktemp("moving") / "moving.mkv"
     write_pictures(path, [pattern, moved], rate=Fraction(25))
     with VideoReader(path, info=probe(path)) as reader:
-        return [Picture(frame) for frame in reader], move
+        return [FrameForms(frame) for frame in reader], move
 
 
 def test_motion_is_measured(moving):
@@ -321,7 +321,7 @@ def test_motion_is_measured(moving):
 
 def test_where_nothing_agrees_there_is_no_motion(moving):
     (last, _), _ = moving
-    flat = Picture(replace(last._frame, picture=blank(last._frame.picture)))
+    flat = FrameForms(replace(last._frame, picture=blank(last._frame.picture)))
     assert measured_motion(last, flat, np.array([150, 100, 230, 190], np.float32)) is None
 
 

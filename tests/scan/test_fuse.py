@@ -19,7 +19,7 @@ from refrestore.media.simple import write_pictures
 from refrestore.models.pack import load_face_pack
 from refrestore.project import Project
 from refrestore.scan.fuse import REACH, fuse, noisy
-from refrestore.scan.samples import Candidate, Closeup
+from refrestore.scan.samples import Candidate, CloseUpCrop
 from refrestore.scan.scan import scan
 
 pytestmark = pytest.mark.shared
@@ -63,13 +63,13 @@ def taken(pictures, models):
         found[number] = face
     face = found[FRAME]
     matrix = similarity(face.keypoints, FFHQ_TEMPLATE)
-    closeup = Closeup(
+    close_up = CloseUpCrop(
         crops(pictures[FRAME], matrix)[0],
         transform(matrix, face.landmarks)[0].astype(np.float32),
     )
     candidate = Candidate(
         frame=FRAME,
-        closeup=None,
+        close_up=None,
         embedding=face.embedding[0],
         pose=face.pose[0],
         traits=np.zeros(4, np.float32),
@@ -80,29 +80,29 @@ def taken(pictures, models):
         matrix=matrix[0],
     )
     person = sum(found[number].embedding[0] for number in (0, FRAMES - 1))
-    return candidate, closeup, person / np.linalg.norm(person)
+    return candidate, close_up, person / np.linalg.norm(person)
 
 
 def window(pictures, reach=REACH):
     return {n: pictures[n] for n in range(FRAME - reach, FRAME + reach + 1)}
 
 
-def fidelity(picture, truth, closeup):
-    inside = hull_polygon(closeup.landmarks[None], 512)[0] > 0
+def fidelity(picture, truth, close_up):
+    inside = hull_polygon(close_up.landmarks[None], 512)[0] > 0
     error = np.square(picture.astype(float) - truth.astype(float))[inside].mean()
     return 10 * np.log10(255**2 / error)
 
 
 def test_grain_goes_and_the_face_stays(clean, models):
     pictures = grained(clean, 20, 26)
-    candidate, closeup, person = taken(pictures, models)
-    assert noisy(candidate, closeup)
-    fused = fuse(candidate, closeup, window(pictures), models, person)
+    candidate, close_up, person = taken(pictures, models)
+    assert noisy(candidate, close_up)
+    fused = fuse(candidate, close_up, window(pictures), models, person)
     assert fused is not None
     assert fused.frames == 1 + 2 * REACH
     assert fused.frame == FRAME
     truth = crops(clean[FRAME], candidate.matrix[None])[0]
-    plain, better = (fidelity(p, truth, closeup) for p in (closeup.image, fused.closeup.image))
+    plain, better = (fidelity(p, truth, close_up) for p in (close_up.image, fused.close_up.image))
     assert better > plain + 1.5
     real = models.describe(clean[FRAME], models.detector.detect([clean[FRAME]], [0], 640)[[0]])
     alike = [float(one @ real.embedding[0]) for one in (candidate.embedding, fused.embedding)]
@@ -111,19 +111,19 @@ def test_grain_goes_and_the_face_stays(clean, models):
 
 def test_clean_and_compressed_footage_is_left_alone(clean, models):
     for pictures in (clean, grained(clean, 6, 32)):
-        candidate, closeup, _ = taken(pictures, models)
-        assert not noisy(candidate, closeup)
+        candidate, close_up, _ = taken(pictures, models)
+        assert not noisy(candidate, close_up)
 
 
 def test_what_is_not_better_is_not_taken(clean, models):
     pictures = grained(clean, 20, 26)
-    candidate, closeup, person = taken(pictures, models)
-    assert fuse(candidate, closeup, {FRAME: pictures[FRAME]}, models, person) is None
+    candidate, close_up, person = taken(pictures, models)
+    assert fuse(candidate, close_up, {FRAME: pictures[FRAME]}, models, person) is None
     # Neighbours that show something else: the face is not found there, or does not fit.
     others = {n: p if n == FRAME else p[:, ::-1] // 4 for n, p in window(pictures).items()}
-    assert fuse(candidate, closeup, others, models, person) is None
+    assert fuse(candidate, close_up, others, models, person) is None
     # Fused it would be less like the person than it is.
-    assert fuse(candidate, closeup, window(pictures), models, candidate.embedding) is None
+    assert fuse(candidate, close_up, window(pictures), models, candidate.embedding) is None
 
 
 def test_a_scan_of_grainy_footage_says_what_is_fused(clean, runtime, tmp_path):

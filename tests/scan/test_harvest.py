@@ -29,7 +29,7 @@ def close_up(yaw=0.0, quality=0.6, *, alike=0.8, openness=0.5, level=0.5, **othe
     pose = np.array([yaw, 0, 0], np.float32)
     said = {
         "frame": 0,
-        "closeup": None,
+        "close_up": None,
         "embedding": like(ANNA, alike),
         "pose": pose,
         "traits": traits(pose, 0.0, 0.5),

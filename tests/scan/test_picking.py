@@ -11,7 +11,7 @@ import pytest
 from refrestore.project.edits import Mark
 from refrestore.scan.picking import pick
 from refrestore.scan.references import Spool
-from refrestore.scan.samples import Candidate, Closeup, traits
+from refrestore.scan.samples import Candidate, CloseUpCrop, traits
 
 PERSON = np.eye(512, dtype=np.float32)[0]
 BOX = np.array([100, 100, 200, 220], np.float32)
@@ -22,7 +22,7 @@ def face(frame, quality, yaw=0.0, left=0.0):
     picture = np.full((512, 512, 3), frame, np.uint8)
     return Candidate(
         frame=frame,
-        closeup=Closeup(picture, np.zeros((468, 2), np.float32)),
+        close_up=CloseUpCrop(picture, np.zeros((468, 2), np.float32)),
         embedding=PERSON,
         pose=pose,
         traits=traits(pose, 0.0, 0.5),
@@ -70,8 +70,8 @@ def test_only_the_marked_face_of_a_frame_is_meant(spooled):
 
 
 def test_the_picture_is_asked_for_how_much_is_seen(spooled):
-    def view(closeup):
-        return 0.3 if closeup.image[0, 0, 0] == 10 else 0.95
+    def view(close_up):
+        return 0.3 if close_up.image[0, 0, 0] == 10 else 0.95
 
     assert frames(pick(spooled[:4], PERSON, 2, view=view)) == [12, 80]
 

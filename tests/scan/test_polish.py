@@ -8,15 +8,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from refrestore.scan.polish import READ_ON, Job, frames_of, stretches
+from refrestore.scan.polish import READ_ON, CloseUpToFuse, frames_of, stretches
 from refrestore.types import Frame, Geometry
 
 SIZE = Geometry(16, 16)
 LENGTH = 2000
 
 
-def job(first: int, stop: int) -> Job:
-    return Job(0, 0, None, first, stop, np.zeros(512, np.float32))
+def job(first: int, stop: int) -> CloseUpToFuse:
+    return CloseUpToFuse(0, 0, None, first, stop, np.zeros(512, np.float32))
 
 
 def film(read: list[int], opened: list[int], enterable: bool):

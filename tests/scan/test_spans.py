@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrestore.scan.followed import Followed, Row
-from refrestore.scan.samples import Best, Sample
+from refrestore.scan.followed import Followed, FollowedFrame
+from refrestore.scan.samples import Best, EmbeddingSample
 from refrestore.scan.spans import Followings, Spans, joined
 
 
@@ -50,10 +50,12 @@ def track(frames: range, x: float, *, detected: int = 5) -> Followed:
         seen = (frame - frames.start) % detected == 0
         judged = np.array([0.5, 1, 0, 0, 0], np.float32) if seen else None
         rows.append(
-            Row(frame, box, points + np.array([left, 0], np.float32), 0.9 if seen else 0.0, judged)
+            FollowedFrame(
+                frame, box, points + np.array([left, 0], np.float32), 0.9 if seen else 0.0, judged
+            )
         )
         if seen:
-            samples.append(Sample(frame, 0.5, np.eye(512, dtype=np.float32)[0]))
+            samples.append(EmbeddingSample(frame, 0.5, np.eye(512, dtype=np.float32)[0]))
     return Followed(rows, Best(samples))
 
 

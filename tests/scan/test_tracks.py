@@ -11,14 +11,14 @@ from refrestore.scan.association import (
     overlap,
     without_returned,
 )
-from refrestore.scan.followed import Followed, Row
+from refrestore.scan.followed import Followed, FollowedFrame
 from refrestore.scan.samples import (
     EMBEDDINGS,
     FEWEST_EYES,
     MOST_CANDIDATES,
     Best,
     Candidate,
-    Sample,
+    EmbeddingSample,
     traits,
 )
 from refrestore.scan.tracks import finish_shot, pool
@@ -40,8 +40,8 @@ def followed(person, first, stop, place=(100, 100), speed=0.0, quality=0.5, dete
         box = np.concatenate([centre - 20, centre + 20]).astype(np.float32)
         seen = (frame - first) % detect == 0
         judged = np.array([quality, 0.8, 0, 0, 0], np.float32) if seen else None
-        rows.append(Row(frame, box, FIVE + centre, 0.8 if seen else 0.0, judged))
-    best = Best([Sample(first, quality, unit(person))], [])
+        rows.append(FollowedFrame(frame, box, FIVE + centre, 0.8 if seen else 0.0, judged))
+    best = Best([EmbeddingSample(first, quality, unit(person))], [])
     return Followed(rows, best)
 
 
@@ -77,7 +77,7 @@ def test_other_gaps_are_not(late):
 def test_a_gap_waits_for_who_was_seen_in_it():
     # Turned away for a moment, the same person is less like either side than they are alike.
     turned = followed(1, 13, 17)
-    turned.best.samples = [Sample(13, 0.5, (unit(1) + unit(2)) / np.float32(np.sqrt(2)))]
+    turned.best.samples = [EmbeddingSample(13, 0.5, (unit(1) + unit(2)) / np.float32(np.sqrt(2)))]
     (track,) = finish([followed(1, 0, 10), turned, followed(1, 20, 40)])
     assert (track.track.first, track.track.stop) == (0, 40)
     assert track.faces.score[13] > 0
@@ -86,7 +86,7 @@ def test_a_gap_waits_for_who_was_seen_in_it():
 def test_a_track_that_changes_over_to_another_person_is_divided():
     part = followed(1, 0, 100)
     part.best.samples = [
-        Sample(frame, 0.5, unit(1 if frame < 60 else 2)) for frame in range(0, 100, 10)
+        EmbeddingSample(frame, 0.5, unit(1 if frame < 60 else 2)) for frame in range(0, 100, 10)
     ]
     part.best.candidates = [candidate(frame=20), candidate(frame=80, person=2)]
     early, late = finish([part])
@@ -98,7 +98,9 @@ def test_a_track_that_changes_over_to_another_person_is_divided():
 
 def test_one_odd_embedding_does_not_divide_a_track():
     part = followed(1, 0, 100)
-    part.best.samples = [Sample(frame, 0.5, unit(1 + (frame == 50))) for frame in range(0, 100, 10)]
+    part.best.samples = [
+        EmbeddingSample(frame, 0.5, unit(1 + (frame == 50))) for frame in range(0, 100, 10)
+    ]
     assert len(finish([part])) == 1
 
 
@@ -126,7 +128,7 @@ def test_a_doubtful_thing_seen_twice_is_no_face():
 def test_a_face_followed_twice_for_a_while_is_one_track():
     early = followed(1, 0, 30)
     late = followed(1, 22, 60, place=(108, 100), detect=5)
-    late.best.samples = [Sample(50, 0.9, unit(1))]
+    late.best.samples = [EmbeddingSample(50, 0.9, unit(1))]
     (one,) = finish([early, late])
     assert (one.track.first, one.track.stop) == (0, 60)
     assert list(one.faces.frame) == list(range(60))
@@ -152,15 +154,15 @@ def test_blurred_and_tiny_tracks_are_weak():
 
 
 def test_pool_trusts_agreement_and_quality():
-    same = [Sample(frame, 0.5, unit(1)) for frame in range(3)]
+    same = [EmbeddingSample(frame, 0.5, unit(1)) for frame in range(3)]
     embedding, trust = pool(same)
     np.testing.assert_allclose(embedding, unit(1), atol=1e-6)
     assert trust == pytest.approx(1, abs=1e-5)
-    _, mixed = pool([Sample(0, 0.5, unit(1)), Sample(1, 0.5, unit(2))])
-    _, poor = pool([Sample(0, 0.05, unit(1))])
+    _, mixed = pool([EmbeddingSample(0, 0.5, unit(1)), EmbeddingSample(1, 0.5, unit(2))])
+    _, poor = pool([EmbeddingSample(0, 0.05, unit(1))])
     assert mixed < 0.85
     assert poor == pytest.approx(0.2, abs=1e-5)
-    led, _ = pool([Sample(0, 0.9, unit(1)), Sample(1, 0.1, unit(2))])
+    led, _ = pool([EmbeddingSample(0, 0.9, unit(1)), EmbeddingSample(1, 0.1, unit(2))])
     assert led @ unit(1) > 0.95
     assert pool([]) == (None, 0.0)
 
@@ -192,7 +194,7 @@ def candidate(yaw=0.0, quality=0.6, size=120.0, sharpness=0.9, person=1, frame=0
     pose = np.array([yaw, 0, 0], np.float32)
     return Candidate(
         frame=frame,
-        closeup=None,
+        close_up=None,
         embedding=unit(person),
         pose=pose,
         traits=traits(pose, 0.0, 0.5),
@@ -210,7 +212,7 @@ def test_what_is_kept_of_a_track_is_bounded_and_varied():
         quality = float(rng.uniform(0.2, 0.8))
         face = candidate(yaw=0 if frame % 50 else frame / 2 - 50, quality=quality, frame=frame)
         if best.wants_sample(quality):
-            best.add_sample(Sample(frame, quality, unit(1)))
+            best.add_sample(EmbeddingSample(frame, quality, unit(1)))
         if best.wants_candidate(quality, face.traits):
             best.add_candidate(face)
     assert len(best.samples) == EMBEDDINGS

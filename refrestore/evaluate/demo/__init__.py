@@ -12,7 +12,7 @@ from refrestore.evaluate.demo.demo_film import (
     far_moments,
     make_demo_film,
 )
-from refrestore.evaluate.demo.moves import View
+from refrestore.evaluate.demo.moves import CameraView
 from refrestore.evaluate.demo.packaged import group_photo, portrait_photo
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
     "RATE",
     "SIZE",
     "CameraMove",
-    "View",
+    "CameraView",
     "far_moments",
     "group_photo",
     "make_demo_film",

@@ -28,7 +28,7 @@ _BIG, _SMALL = 15, 12
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class FaceMoment:
     """A person's face at one moment of the film.
 
     Parameters
@@ -47,7 +47,7 @@ class Moment:
     box: tuple[float, float, float, float]
 
 
-def far_faces(project: Project, times: Sequence[Fraction]) -> list[Moment]:
+def far_faces(project: Project, times: Sequence[Fraction]) -> list[FaceMoment]:
     """Return each person's face at the first of these times that has one, left to right."""
     moments = []
     unseen = list(project.identities())
@@ -69,12 +69,12 @@ def far_faces(project: Project, times: Sequence[Fraction]) -> list[Moment]:
                 else f"{y1 - y0:.0f} px, no close-up"
             )
             box = (x0 / width, y0 / height, x1 / width, y1 / height)
-            here.append(Moment(identity.name, note, time, box))
+            here.append(FaceMoment(identity.name, note, time, box))
         moments += sorted(here, key=lambda moment: moment.box[0])
     return moments
 
 
-def face_sheet(moments: Sequence[Moment], videos: Mapping[str, Path]) -> ImageArray:
+def face_sheet(moments: Sequence[FaceMoment], videos: Mapping[str, Path]) -> ImageArray:
     """Draw a column for each person and a row for each video, (H, W, 3) RGB."""
     columns = max(1, len(moments))
     width = _LEFT + columns * (TILE + _GAP)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from refrestore.evaluate.degrade import Degradation, degrade, through_codec
 from refrestore.evaluate.demo.cutout import EYES, cut_out_portrait
 from refrestore.evaluate.demo.gallery import HEIGHT, WIDTH, gallery_wall, rope
-from refrestore.evaluate.demo.moves import View, ease, over, prepared, shown, sway
+from refrestore.evaluate.demo.moves import CameraView, ease, over, prepared, shown, sway
 from refrestore.evaluate.demo.music import SOUND_RATE, music
 from refrestore.evaluate.demo.packaged import group_photo, portrait_photo
 from refrestore.media.simple import write_pictures
@@ -61,8 +61,8 @@ class CameraMove:
         Sway of the camera, pixels.
     """
 
-    start: View
-    end: View
+    start: CameraView
+    end: CameraView
     seconds: float
     far: bool = False
     scene: SceneName = "group"
@@ -75,16 +75,28 @@ class CameraMove:
 
 
 MOVES = (
-    CameraMove(View(0.150, 0.388, 1.50), View(0.158, 0.378, 1.56), 1.4, hand=HAND),
+    CameraMove(CameraView(0.150, 0.388, 1.50), CameraView(0.158, 0.378, 1.56), 1.4, hand=HAND),
     CameraMove(
-        View(0.405, 0.425, 0.46), View(0.423, 0.370, 0.54), 2.0, far=True, scene="gallery", hand=2
+        CameraView(0.405, 0.425, 0.46),
+        CameraView(0.423, 0.370, 0.54),
+        2.0,
+        far=True,
+        scene="gallery",
+        hand=2,
     ),
-    CameraMove(View(0.366, 0.300, 1.14), View(0.360, 0.292, 1.17), 1.4, hand=HAND),
-    CameraMove(View(0.685, 0.455, 1.28), View(0.672, 0.450, 1.34), 1.2, hand=HAND),
-    CameraMove(View(0.705, 0.168, 1.22), View(0.712, 0.163, 1.27), 1.2, hand=HAND),
-    CameraMove(View(0.46, 0.24, 1.44), View(0.45, 0.23, 1.52), 1.4, scene="portrait", hand=HAND),
+    CameraMove(CameraView(0.366, 0.300, 1.14), CameraView(0.360, 0.292, 1.17), 1.4, hand=HAND),
+    CameraMove(CameraView(0.685, 0.455, 1.28), CameraView(0.672, 0.450, 1.34), 1.2, hand=HAND),
+    CameraMove(CameraView(0.705, 0.168, 1.22), CameraView(0.712, 0.163, 1.27), 1.2, hand=HAND),
     CameraMove(
-        View(0.650, 0.440, 0.46), View(0.690, 0.440, 0.46), 2.6, far=True, scene="walk-by", hand=1.5
+        CameraView(0.46, 0.24, 1.44), CameraView(0.45, 0.23, 1.52), 1.4, scene="portrait", hand=HAND
+    ),
+    CameraMove(
+        CameraView(0.650, 0.440, 0.46),
+        CameraView(0.690, 0.440, 0.46),
+        2.6,
+        far=True,
+        scene="walk-by",
+        hand=1.5,
     ),
 )
 """The woman on the right of the group has no close-up."""
@@ -168,7 +180,7 @@ def far_moments(moves: Sequence[CameraMove] = MOVES) -> list[Fraction]:
 def _enlarged(moves: Sequence[CameraMove], scale: int) -> list[CameraMove]:
     """Return the same shots for a picture that is larger."""
 
-    def larger(view: View) -> View:
+    def larger(view: CameraView) -> CameraView:
         return replace(view, zoom=view.zoom * scale)
 
     return [
@@ -249,7 +261,9 @@ class _Layers:
             sigma = 0.4 / (self._walk.scale[0] * self._scale)
             self._walker = np.asarray(cv2.GaussianBlur(cut_out_portrait(), (0, 0), sigma))
 
-    def draw(self, picture: ImageArray, view: View, share: float, seconds: float) -> ImageArray:
+    def draw(
+        self, picture: ImageArray, view: CameraView, share: float, seconds: float
+    ) -> ImageArray:
         """Return the picture with the layers over it."""
         result = self._shade(picture.astype(np.float32), share, seconds)
         centre = 0.5 + (view.x - 0.5) * ROPE_PARALLAX

@@ -15,7 +15,7 @@ SWAY_RATES = (0.31, 0.53, 0.87)
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class CameraView:
     """What the camera sees: centre (of the picture's width and height) and zoom.
 
     Zoom 1 shows the picture pixel for pixel; below it shows more of it.
@@ -25,17 +25,17 @@ class View:
     y: float
     zoom: float
 
-    def towards(self, other: View, share: float) -> View:
+    def towards(self, other: CameraView, share: float) -> CameraView:
         """Return the view between this (0) and the other (1)."""
-        return View(
+        return CameraView(
             (1 - share) * self.x + share * other.x,
             (1 - share) * self.y + share * other.y,
             self.zoom ** (1 - share) * other.zoom**share,
         )
 
-    def moved(self, offset: tuple[float, float], picture: tuple[int, int]) -> View:
+    def moved(self, offset: tuple[float, float], picture: tuple[int, int]) -> CameraView:
         """Return the view moved by pixels of the shot over a picture of (width, height)."""
-        return View(
+        return CameraView(
             self.x + offset[0] / self.zoom / picture[0],
             self.y + offset[1] / self.zoom / picture[1],
             self.zoom,
@@ -70,7 +70,7 @@ def prepared(picture: ImageArray, zoom: float) -> ImageArray:
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.45 / zoom), np.uint8)
 
 
-def shown(picture: ImageArray, view: View, size: tuple[int, int]) -> ImageArray:
+def shown(picture: ImageArray, view: CameraView, size: tuple[int, int]) -> ImageArray:
     """Return the view of a picture as (width, height) pixels; it never leaves the picture.
 
     A view that would show what lies beyond the border is moved inside and, where the picture is

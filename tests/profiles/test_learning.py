@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refrestore.errors import ProfileError
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.profiles import Profile
 from refrestore.profiles.choice import (
     BEST_KEPT,
@@ -119,7 +119,7 @@ def test_what_is_not_kept_is_remembered(anna):
 
 def test_a_large_album_is_remembered_when_a_profile_is_made():
     album = [looking(i, i % 40, 0.5) for i in range(60)]
-    made = Profile.chosen("Anna", [*album, album[0]], Network("net", "a" * 16))
+    made = Profile.chosen("Anna", [*album, album[0]], NetworkId("net", "a" * 16))
     assert (len(made.references), made.statistics.count) == (MAX_REFERENCES, 60)
 
 

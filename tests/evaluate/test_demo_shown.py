@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from refrestore.evaluate.demo import CameraMove, View
+from refrestore.evaluate.demo import CameraMove, CameraView
 from refrestore.evaluate.demo.show import restore_demo, scan_demo
 from refrestore.media.reader import VideoReader
 from refrestore.media.stills import read_picture
 from refrestore.project import Project
 
 MOVES = (
-    CameraMove(View(0.685, 0.455, 1.3), View(0.68, 0.45, 1.3), 0.4),
-    CameraMove(View(0.8, 0.42, 0.5), View(0.8, 0.43, 0.5), 0.16, far=True),
+    CameraMove(CameraView(0.685, 0.455, 1.3), CameraView(0.68, 0.45, 1.3), 0.4),
+    CameraMove(CameraView(0.8, 0.42, 0.5), CameraView(0.8, 0.43, 0.5), 0.16, far=True),
 )
 
 

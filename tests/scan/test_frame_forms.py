@@ -11,7 +11,7 @@ import pytest
 
 from refrestore.faces.align import crops
 from refrestore.media.pixels import display_rgb
-from refrestore.scan.frame_forms import Picture
+from refrestore.scan.frame_forms import FrameForms
 from refrestore.types import Faces, Frame, Geometry
 
 WIDTH, HEIGHT = 320, 180
@@ -41,7 +41,7 @@ KINDS = [
 
 @pytest.mark.parametrize("frame", KINDS, ids=repr)
 def test_crops_for_the_mesh_are_those_of_the_display_picture(frame) -> None:
-    picture = Picture(frame)
+    picture = FrameForms(frame)
     turn = np.array([[0.8, 0.3, -20.0], [-0.3, 0.8, 40.0]])
     matrices = np.stack([turn, turn * 0.4, turn * 1.5])
     got = picture.crops(matrices, 96).astype(float)
@@ -53,15 +53,15 @@ def test_crops_for_the_mesh_are_those_of_the_display_picture(frame) -> None:
 @pytest.mark.parametrize("frame", KINDS, ids=repr)
 def test_a_shrunk_picture_is_the_mean_of_the_whole_one(frame) -> None:
     whole = display_rgb(frame)
-    small = Picture(frame).shrunk(128)
+    small = FrameForms(frame).shrunk(128)
     assert max(small.shape[:2]) == 128
     wanted = cv2.resize(whole, small.shape[1::-1], interpolation=cv2.INTER_AREA)
     assert np.abs(small.astype(float) - wanted).mean() < 1.5
-    assert Picture(frame).shrunk(4096).shape == whole.shape
+    assert FrameForms(frame).shrunk(4096).shape == whole.shape
 
 
 def test_faces_of_a_shrunk_picture_are_moved_to_their_place() -> None:
-    picture = Picture(frame_of(aspect=Fraction(27, 20)))
+    picture = FrameForms(frame_of(aspect=Fraction(27, 20)))
     shown = picture.shrunk(144)
     height, width = picture.display.shape[:2]
     corners = np.array([-0.5, -0.5, shown.shape[1] - 0.5, shown.shape[0] - 0.5], np.float32)

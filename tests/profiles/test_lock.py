@@ -57,7 +57,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from refrestore.project import ProfileStore
+from refrestore.profiles import ProfileStore
 
 store, own = ProfileStore(Path(sys.argv[1])), int(sys.argv[2])
 

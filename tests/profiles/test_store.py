@@ -271,7 +271,7 @@ def test_a_broken_document_is_refused(store, anna, content):
 KILLED_SAVE = """
 import os, signal, sys
 from pathlib import Path
-from refrestore.project import ProfileStore
+from refrestore.profiles import ProfileStore
 from dataclasses import replace
 store = ProfileStore(Path(sys.argv[1]))
 steps, step = int(sys.argv[2]), 0

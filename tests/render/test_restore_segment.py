@@ -14,10 +14,10 @@ import torch
 from torch.nn import functional as F
 
 from refrestore.media.patch import VISIBLE
-from refrestore.render.face_table import Work
+from refrestore.render.face_table import FaceTable
 from refrestore.render.refine import Tools
-from refrestore.render.restore_segment import paint
-from refrestore.render.segment_result import Account, Painted
+from refrestore.render.restore_segment import restore_segment
+from refrestore.render.segment_result import Account, RestoredFrame
 from refrestore.render.switches import Switches
 from refrestore.render.window import composed
 from refrestore.restore.burst import TERMS
@@ -37,7 +37,7 @@ def frames() -> Iterator[Frame]:
         yield Frame(index, Fraction(index, 25), made, Geometry(*SIZE))
 
 
-def work_of(sides: tuple[tuple[int, ...], ...], blur: float = 0.0) -> Work:
+def work_of(sides: tuple[tuple[int, ...], ...], blur: float = 0.0) -> FaceTable:
     """Return two people beside each other, with the side each has in each frame."""
     rows = [(frame, person) for frame in range(FRAMES) for person in range(len(sides))]
     count = len(rows)
@@ -62,7 +62,7 @@ def work_of(sides: tuple[tuple[int, ...], ...], blur: float = 0.0) -> Work:
     blurs = np.zeros((count, TERMS), np.float32)
     blurs[:, :2], blurs[:, 2] = blur, -6
     whose = person.astype(np.int64)
-    return Work(faces, whose, strength, own, side, to_crop, ones, landmarks, ones, blurs)
+    return FaceTable(faces, whose, strength, own, side, to_crop, ones, landmarks, ones, blurs)
 
 
 class Sharpener:
@@ -102,9 +102,11 @@ class Seeing(Sharpener):
         return super().restore(crops, landmarks, banks)
 
 
-def painted(work: Work, batch: int, restorer: Sharpener, account: Account) -> list[Painted]:
+def painted(
+    work: FaceTable, batch: int, restorer: Sharpener, account: Account
+) -> list[RestoredFrame]:
     tools = Tools(None, restorer, {}, 0, batch, switches=Switches())  # type: ignore[arg-type]
-    return list(chain(*paint(work, frames(), tools, account, scale=1)))
+    return list(chain(*restore_segment(work, frames(), tools, account, scale=1)))
 
 
 MIXED = ((128,) * 5 + (192,) * 4, (192,) * FRAMES)

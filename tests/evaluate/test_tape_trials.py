@@ -16,7 +16,7 @@ from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings, 
 from refrestore.engine.local import render
 from refrestore.engine.run import plan_outputs, run, scan_once
 from refrestore.errors import ProjectError, UsageError
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.media.planes import plane_views
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
@@ -84,7 +84,7 @@ def test_a_scan_is_made_again_only_for_other_pictures(tape, tmp_path) -> None:
     (plan,) = plan_outputs([tape], tmp_path / "out.mkv", tmp_path / "project")
 
     def scanned(**settings) -> int:
-        scan_once(plan, ScanSettings(**settings), RuntimeSettings(), Network("", ""), None)
+        scan_once(plan, ScanSettings(**settings), RuntimeSettings(), NetworkId("", ""), None)
         with Project.open(plan.project) as project:
             return project.scan_id()
 

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from refrestore.batch.film_work import FilmWork, people_of
-from refrestore.batch.queued_film import Film
+from refrestore.batch.queued_film import QueuedFilm
 from refrestore.config import RuntimeSettings
 from refrestore.project import Project
 from tests.review.conftest import made_up
 
 
 @pytest.fixture
-def film(tmp_path) -> Film:
+def film(tmp_path) -> QueuedFilm:
     project = made_up(tmp_path / "tape.mkv.refrestore", blurred=(3,))
-    return Film(1, tmp_path / "tape.avi", tmp_path / "tape.mkv", project, {}, 0, "render")
+    return QueuedFilm(1, tmp_path / "tape.avi", tmp_path / "tape.mkv", project, {}, 0, "render")
 
 
 @pytest.fixture

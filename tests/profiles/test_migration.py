@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from refrestore.errors import DiskError, ProfileError
-from refrestore.faces.network_id import Network
+from refrestore.faces.network_id import NetworkId
 from refrestore.profiles import ProfileStore
 from refrestore.profiles.calibration import calibrated
 from refrestore.profiles.document import ProfileDocument
@@ -73,7 +73,7 @@ def test_version_2_knew_a_network_by_its_name_only(store):
     anna = store.load("Anna")
     assert (anna.recogniser, anna.recogniser_digest) == ("recogniser", "")
     assert anna.threshold == document["threshold"]
-    assert not anna.network.contradicts(Network("recogniser", "f" * 16))
+    assert not anna.network.contradicts(NetworkId("recogniser", "f" * 16))
     store.save(anna, replace_existing=True)
     written = json.loads(path.read_text())
     assert written == {**document, "version": VERSION, "recogniser_digest": ""}
