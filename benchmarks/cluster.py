@@ -120,7 +120,7 @@ def stages(film: Path, work: Path, segment_seconds: float) -> dict[str, float]:
     """Return the driver's processor times: seconds a frame or a segment, and bytes."""
     from refrestore.engine.ray import keep
     from refrestore.engine.worker import Rendered
-    from refrestore.media.encoder import resolve_encoder
+    from refrestore.media.encoder_choice import resolve_encoder
     from refrestore.media.join import join
     from refrestore.media.piece import cut_piece
     from refrestore.media.probe import probe

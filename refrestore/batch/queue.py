@@ -17,11 +17,11 @@ from typing import Any
 
 from refrestore.errors import BatchError, DiskError
 from refrestore.file_names import readable_name
-from refrestore.project.scanning import now
 from refrestore.storage.lock import FileLock
+from refrestore.storage.utc import now
 
-from .database import QueueFile
 from .order import FilmToAdd, Order, check_apart
+from .queue_file import QueueFile
 from .queued_film import Json, QueuedFilm, State, Step
 
 MOST_RUNNERS = 256

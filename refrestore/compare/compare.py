@@ -15,7 +15,8 @@ from refrestore.compare.pairs import FilmPair, open_films
 from refrestore.config import EncoderSettings, RuntimeSettings, ScanSettings
 from refrestore.errors import DiskError, UsageError
 from refrestore.media.colour import LIMITED, matrix_for
-from refrestore.media.encoder import Encoder, resolve_encoder
+from refrestore.media.encoder import Encoder
+from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.join import join
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter

@@ -23,7 +23,7 @@ from refrestore.engine.task import Heard
 from refrestore.engine.whole_scan import scan
 from refrestore.errors import Kept, UsageError, kept_if_broken_off
 from refrestore.faces.network_id import NetworkId
-from refrestore.media.encoder import resolve_encoder
+from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.moments import resolve_part
 from refrestore.media.probe import VideoInfo
 from refrestore.media.source import open_source, source_notes

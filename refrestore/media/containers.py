@@ -6,20 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 
 from refrestore.errors import MediaError, UsageError
+from refrestore.media.encoder import Encoder
 from refrestore.media.failures import reason
 from refrestore.media.files import libav_url
 from refrestore.media.matroska import PLACEHOLDER
 from refrestore.media.probe import VideoInfo
 from refrestore.media.streams import StreamInfo, chapters_of
 from refrestore.media.timecode import TAG, without_timecode
-
-if TYPE_CHECKING:
-    from refrestore.media.encoder import Encoder
 
 FORMATS: Mapping[str, str] = {
     ".mkv": "matroska",

@@ -14,7 +14,8 @@ import av
 
 from refrestore.errors import MediaError
 from refrestore.media.containers import format_of
-from refrestore.media.encoder import Encoder, nominal_rate
+from refrestore.media.encoder import Encoder
+from refrestore.media.encoder_choice import nominal_rate
 from refrestore.media.failures import writing
 from refrestore.media.join import Timestamps, publish_joined
 from refrestore.media.mux import MuxedFilm

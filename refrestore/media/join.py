@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 
@@ -17,15 +17,13 @@ from refrestore.media.containers import (
     keeps_times_before_zero,
     needs_display_size,
 )
+from refrestore.media.encoder import Encoder
 from refrestore.media.failures import writing
 from refrestore.media.files import publish
 from refrestore.media.matroska import write_sample_aspect
 from refrestore.media.mux import MuxedFilm, Span, mux
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentIndex, open_segment, segment_packets
-
-if TYPE_CHECKING:
-    from refrestore.media.encoder import Encoder
 
 
 def join(

@@ -7,18 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 
 from refrestore.media.containers import OutputFile, clipped_chapters
+from refrestore.media.encoder import Encoder
 from refrestore.media.probe import VideoInfo, open_input
 from refrestore.media.reader import read_packets
 from refrestore.media.sound import SoundConverter
 from refrestore.media.streams import is_cover
-
-if TYPE_CHECKING:
-    from refrestore.media.encoder import Encoder
 
 PREROLL = Fraction(1)
 """Seconds of sound decoded before a range, so that its first sample is as in the whole film."""

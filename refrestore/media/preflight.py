@@ -10,7 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 
@@ -21,6 +21,7 @@ from refrestore.media.containers import (
     keeps_times_before_zero,
     needs_display_size,
 )
+from refrestore.media.encoder import Encoder
 from refrestore.media.failures import is_lack_of_room, reason
 from refrestore.media.hdr import NAMES
 from refrestore.media.join import Timestamps, film_packets
@@ -32,9 +33,6 @@ from refrestore.media.segments import SegmentIndex
 from refrestore.media.sound import SoundPlan, sound_plans
 from refrestore.media.streams import StreamInfo, is_cover
 from refrestore.media.timecode import is_timecode_track
-
-if TYPE_CHECKING:
-    from refrestore.media.encoder import Encoder
 
 TRIAL_PACKETS = 8
 """Of each stream: muxers look at the first one or two, (E-)AC-3's at up to six."""

@@ -11,17 +11,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import av
 
 from refrestore.errors import MediaError
+from refrestore.media.encoder import Encoder
 from refrestore.media.failures import reason, writing
 from refrestore.media.files import libav_url, publish
 from refrestore.media.matroska import PLACEHOLDER, write_hdr
-
-if TYPE_CHECKING:
-    from refrestore.media.encoder import Encoder
 
 SEGMENT_FORMAT = "matroska"
 """Holds every codec but one; its ticks are milliseconds, which are used as the source's ticks."""

@@ -4,9 +4,9 @@ Imports nothing heavy: torch and onnxruntime are loaded when a device or session
 """
 
 from .catalogue import Catalogue, ModelFile
+from .model_store import FileStatus, ModelStore
 from .pack import FacePack, Pack, load_face_pack, load_pack
 from .runtime import onnx_session, session_device, torch_device, torch_dtype
-from .store import FileStatus, ModelStore
 
 __all__ = [
     "Catalogue",

@@ -9,7 +9,7 @@ from refrestore.config import PackName, RuntimeSettings
 from refrestore.errors import ModelError
 
 from .catalogue import file_digest
-from .store import ModelStore
+from .model_store import ModelStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from refrestore.errors import ProjectError
 from refrestore.storage.images import read_crop, read_image
+from refrestore.storage.utc import now
 
 from .checked_rows import TABLES, meta_number, read_row
 from .damage import DamageError
@@ -18,7 +19,7 @@ from .edits import LOG_ACTIONS, follow
 from .log_entries import Said, unpack_entry
 from .opening import APPLICATION_ID
 from .salvage import Row, Salvage
-from .scanning import THUMBNAILS, now, scan_folder
+from .scan_folder import THUMBNAILS, scan_folder
 from .video import unpack_video
 
 _SCAN_TABLES = ("shots", "tracks", "chunks")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from refrestore.errors import ProjectError
 from refrestore.types import Identity, IdentityState
@@ -17,9 +17,7 @@ from .damage import damaged
 from .database import Database
 from .edits import Edit, EditAction, Mark, Outcome, replay
 from .journal import Journal
-
-if TYPE_CHECKING:
-    from .timing import Timeline
+from .timing import Timeline
 
 NAME_LENGTH = 120
 """Longest name of an identity, characters."""

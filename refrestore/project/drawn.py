@@ -14,7 +14,7 @@ from refrestore.types import Faces, ImageArray, Reference, Track
 
 from .presence import covered
 from .project import Project
-from .scanning import CROPS, scan_folder, thumbnail_path
+from .scan_folder import CROPS, scan_folder, thumbnail_path
 from .storing import store_reference, store_track
 
 

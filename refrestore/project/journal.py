@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from refrestore.errors import ProjectError
+from refrestore.storage.utc import now
 
 from .anchors import find_close_up, mark, resolve
 from .damage import DamageError
@@ -23,7 +24,6 @@ from .edits import (
     standing,
 )
 from .log_entries import edit_of, pack_edit, pack_turn, unpack_entry
-from .scanning import now
 
 
 class Journal:

@@ -39,13 +39,8 @@ from .damage import damaged
 from .database import Database
 from .folder import FILE, LOCK, PARTIAL, making
 from .journal import Journal
-from .scanning import (
-    ScanWriter,
-    leftovers,
-    scan_folder,
-    sweep,
-    thumbnail_path,
-)
+from .scan_folder import leftovers, scan_folder, sweep, thumbnail_path
+from .scanning import ScanWriter
 from .times import TIMES, read_entries
 from .timing import Timeline
 from .video import VideoSource, pack_video, unpack_video

@@ -7,16 +7,14 @@ are swept away when the project is next opened.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
@@ -27,23 +25,71 @@ from refrestore.media.files import disk_error, write_file
 from refrestore.media.treatment import UNTREATED, Treatment
 from refrestore.storage.images import encode_jpeg, encode_png
 from refrestore.storage.lock import FileLock
+from refrestore.storage.utc import now
 from refrestore.types import Faces, FloatArray, ImageArray, IntArray, Reference, Shot, Track
 
 from .anchors import mark, resolve
 from .columns import pack_vector
-from .database import SCANNED_TABLES, Database
+from .database import Database
 from .edits import Mark
-from .folder import LOCK, SCANS, SPOOL
+from .folder import LOCK
 from .presence import covered
+from .scan_folder import CROPS, THUMBNAILS, scan_folder, sweep, thumbnail_path
 from .storing import copy_reference, store_reference, store_track
 from .times import TIMES, pack_times
 from .treated import pack_treatment
 
-if TYPE_CHECKING:
-    from .project import Project
 
-CROPS, THUMBNAILS = "references", "thumbnails"
-"""Folders in that of a scan."""
+class Before(Protocol):
+    """What a new scan asks the project it is written to: what was found and said before."""
+
+    folder: Path
+    database: Database
+
+    def scan_id(self) -> int:
+        """The current scan, 0 before the first."""
+        ...
+
+    def scan_info(self) -> Info | None:
+        """What is known of it."""
+        ...
+
+    def tracks(self, track_ids: Iterable[int]) -> list[Track]:
+        """Its tracks."""
+        ...
+
+    def faces(self, track_ids: Iterable[int]) -> Faces:
+        """Their faces."""
+        ...
+
+    def dropped_faces(self) -> tuple[Mark, ...]:
+        """Faces that the user said are never references."""
+        ...
+
+    def drawn_tracks(self) -> dict[int, tuple[Mark, ...]]:
+        """Tracks that the user drew, and marks of each."""
+        ...
+
+    def next_identity(self) -> int:
+        """The first identity that was never used."""
+        ...
+
+    def identity_of_track(self) -> dict[int, int]:
+        """Whose each track is, after all edits."""
+        ...
+
+    def automatic_identity_of_track(self) -> dict[int, int]:
+        """Whose each track is, as the scan found them."""
+        ...
+
+
+class Info(Protocol):
+    """What is asked of the scan before."""
+
+    @property
+    def network(self) -> NetworkId:
+        """The network its embeddings are from."""
+        ...
 
 
 class ScanWriter:
@@ -54,7 +100,7 @@ class ScanWriter:
 
     def __init__(
         self,
-        project: Project,
+        project: Before,
         settings: ScanSettings,
         recogniser: str,
         digest: str = "",
@@ -346,39 +392,3 @@ def carry_ids(
             given[number] = fresh
             fresh += 1
     return {given[number]: group for number, group in enumerate(groups)}
-
-
-def sweep(database: Database, folder: Path) -> None:
-    """Remove what belongs to no current scan; the caller holds the scan lock."""
-    current = database.current_scan()
-    if database.rows("SELECT 1 FROM scans WHERE id <> ? LIMIT 1", (current,)):
-        with database.transaction(write=True):
-            for table in SCANNED_TABLES:
-                key = "id" if table == "scans" else "scan"
-                database.execute(f"DELETE FROM {table} WHERE {key} <> ?", (current,))
-        database.shrink()
-    for leftover in leftovers(folder, current):
-        shutil.rmtree(leftover, ignore_errors=True)
-
-
-def leftovers(folder: Path, current: int) -> list[Path]:
-    """Return folders of scans other than the current one, and those of candidates (0.1.0)."""
-    scans = folder / SCANS
-    kept = scan_folder(folder, current)
-    others = [entry for entry in scans.iterdir() if entry != kept] if scans.is_dir() else []
-    return [*others, *folder.glob(f"{SPOOL}*")]
-
-
-def scan_folder(folder: Path, scan: int) -> Path:
-    """Return the folder with a scan's pictures."""
-    return folder / SCANS / f"{scan:04d}"
-
-
-def thumbnail_path(scan: Path, track: int) -> Path:
-    """Return the file of a track's thumbnail."""
-    return scan / THUMBNAILS / f"{track:06d}.jpg"
-
-
-def now() -> str:
-    """Return the time as ISO 8601 in UTC."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

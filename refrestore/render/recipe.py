@@ -15,7 +15,8 @@ import numpy as np
 from refrestore import __version__
 from refrestore.config import EncoderSettings, ExportSettings, RenderSettings
 from refrestore.errors import MediaError
-from refrestore.media.encoder import Encoder, resolve_encoder
+from refrestore.media.encoder import Encoder
+from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.entries import Entries
 from refrestore.media.moments import FilmPart, film_length, frame_at, resolve_part
 from refrestore.media.probe import VideoInfo

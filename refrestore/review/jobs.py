@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from refrestore.errors import RefrestoreError, kept_notes
-from refrestore.project.scanning import now
+from refrestore.storage.utc import now
 from refrestore.storage.workplace import temporary_folder
 
 from .refusals import ConflictError, NotFoundError

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 
 from refrestore.project.opened_film import project_film
-from refrestore.project.scanning import thumbnail_path
+from refrestore.project.scan_folder import thumbnail_path
 
 from .before import moment_jpeg
 from .page_state import PageState

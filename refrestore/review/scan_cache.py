@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from refrestore.faces.network_id import NetworkId
 from refrestore.project import Project, Timeline
-from refrestore.project.scanning import scan_folder
+from refrestore.project.scan_folder import scan_folder
 from refrestore.types import FloatArray, Shot, Track
 
 Poses = tuple[NDArray[np.int64], FloatArray]

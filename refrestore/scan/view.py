@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from refrestore.config import RuntimeSettings
-from refrestore.models.store import ModelStore
+from refrestore.models.model_store import ModelStore
 from refrestore.scan.samples import CloseUpCrop
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from refrestore.engine.worker import (
     face_networks,
     libraries,
 )
-from refrestore.media.encoder import resolve_encoder
+from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.probe import probe
 from refrestore.media.segments import SegmentWriter
 from refrestore.models.pack import load_face_pack

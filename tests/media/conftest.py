@@ -14,7 +14,7 @@ import pytest
 
 from refrestore.config import EncoderSettings
 from refrestore.media.compose import compose
-from refrestore.media.encoder import resolve_encoder
+from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.join import join
 from refrestore.media.planes import planar, plane_views
 from refrestore.media.probe import probe

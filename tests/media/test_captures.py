@@ -12,7 +12,7 @@ import pytest
 
 from refrestore.config import EncoderSettings, ScanSettings
 from refrestore.media.compose import compose
-from refrestore.media.encoder import resolve_encoder
+from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.join import join
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader

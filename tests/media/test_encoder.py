@@ -9,7 +9,7 @@ import pytest
 from refrestore.config import EncoderSettings
 from refrestore.errors import DiskError, MediaError, RefrestoreError, UsageError
 from refrestore.media.codecs import PROFILES, choose_pixel_format, find_codec, video_encoders
-from refrestore.media.encoder import nominal_rate, resolve_encoder
+from refrestore.media.encoder_choice import nominal_rate, resolve_encoder
 from refrestore.media.pixels import rgb
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader

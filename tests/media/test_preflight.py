@@ -13,7 +13,7 @@ import pytest
 
 from refrestore.config import EncoderSettings
 from refrestore.errors import MediaError
-from refrestore.media.encoder import resolve_encoder
+from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.hdr import HdrMetadata
 from refrestore.media.preflight import _left_out
 from refrestore.media.probe import probe

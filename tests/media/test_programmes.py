@@ -12,7 +12,7 @@ import pytest
 
 from refrestore.config import EncoderSettings, ScanSettings
 from refrestore.errors import MediaError
-from refrestore.media.encoder import resolve_encoder
+from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.probe import probe
 from refrestore.media.programmes import Programme, programmes
 from refrestore.media.reader import VideoReader

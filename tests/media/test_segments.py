@@ -14,7 +14,7 @@ import torch
 from refrestore.config import EncoderSettings
 from refrestore.errors import DiskError, MediaError
 from refrestore.media.compose import Patch, compose
-from refrestore.media.encoder import resolve_encoder
+from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.join import join
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
@@ -104,7 +104,7 @@ DIGEST = """
 import hashlib, sys
 from pathlib import Path
 from refrestore.config import EncoderSettings
-from refrestore.media.encoder import resolve_encoder
+from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.segments import SegmentWriter, open_segment, segment_packets
@@ -270,7 +270,7 @@ from pathlib import Path
 from refrestore.config import EncoderSettings
 from refrestore.errors import RefrestoreError
 from refrestore.media.compose import compose
-from refrestore.media.encoder import resolve_encoder
+from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.join import join
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader

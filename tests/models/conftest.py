@@ -12,8 +12,8 @@ import pytest
 
 from refrestore.config import RuntimeSettings
 from refrestore.models.catalogue import Catalogue, ModelFile
+from refrestore.models.model_store import ModelStore
 from refrestore.models.selftest import write_tiny_network
-from refrestore.models.store import ModelStore
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 

@@ -9,7 +9,7 @@ import pytest
 from refrestore.config import EncoderSettings, RenderSettings, ScanSettings
 from refrestore.errors import UsageError
 from refrestore.media.containers import FORMATS
-from refrestore.media.encoder import resolve_encoder
+from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.probe import probe
 from refrestore.moment import FrameNumber
 from refrestore.presets import (

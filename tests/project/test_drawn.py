@@ -11,7 +11,7 @@ from refrestore.config import ScanSettings
 from refrestore.errors import ProjectError
 from refrestore.project import Project
 from refrestore.project.drawn import DrawnTrack, add_drawn
-from refrestore.project.scanning import scan_folder, thumbnail_path
+from refrestore.project.scan_folder import scan_folder, thumbnail_path
 from refrestore.types import Shot
 
 FOUND = {1: (0, 100, 100.0), 2: (0, 100, 300.0)}

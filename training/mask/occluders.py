@@ -1,21 +1,13 @@
-"""Put things in front of faces: hands, microphones, cups, hair, text, other heads.
-
-    python -m training.mask.occluders CACHE sheet.png
-
-draws a sheet of them on training faces.
-"""
+"""Put things in front of faces: hands, microphones, cups, hair, text, other heads."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from training.common.degrade import motion_blur
-from training.common.faces import Bank
 from training.common.mesh import CHIN, FOREHEAD
 from training.mask.face import Face, Painted
 from training.mask.hands import draw_hand
@@ -362,34 +354,3 @@ def any_kind(random: np.random.Generator) -> str:
     """Return a kind as often as `KINDS` says."""
     chances = np.array(list(KINDS.values()))
     return list(KINDS)[random.choice(len(chances), p=chances / chances.sum())]
-
-
-def main() -> None:
-    from training.mask.data import Samples, real_hands
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cache", type=Path)
-    parser.add_argument("sheet", type=Path)
-    parser.add_argument("--hands", type=Path)
-    parser.add_argument("--kind")
-    arguments = parser.parse_args()
-    cv2.setNumThreads(1)
-    samples = Samples(Bank.open(arguments.cache), 0, hands=real_hands(arguments.hands))
-    rows = []
-    for number in range(6):
-        row = []
-        for step in range(10):
-            kind = arguments.kind or list(KINDS)[(step + 10 * number) % len(KINDS)]
-            face = samples.face()
-            image, alpha = cover(face, kind, samples.textures, samples.random)
-            image = image.copy()
-            edge = (alpha > 0.5).astype(np.uint8)
-            lines, _ = cv2.findContours(edge, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-            half = cv2.drawContours(image.copy(), lines, -1, (0, 255, 0), 1)
-            row.append(np.vstack([image, half]) if arguments.kind else image)
-        rows.append(np.hstack(row))
-    cv2.imwrite(str(arguments.sheet), np.vstack(rows)[..., ::-1])
-
-
-if __name__ == "__main__":
-    main()

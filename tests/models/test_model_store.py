@@ -9,10 +9,10 @@ import pytest
 
 from refrestore.config import RuntimeSettings
 from refrestore.errors import ModelError
-from refrestore.models import store as store_module
+from refrestore.models import model_store as store_module
 from refrestore.models.catalogue import Catalogue
+from refrestore.models.model_store import ModelStore
 from refrestore.models.pack import load_face_pack, load_pack
-from refrestore.models.store import ModelStore
 
 NET = b"weights" * 100
 
