@@ -41,19 +41,19 @@ USED = (
 )
 
 
-def create_app(place: PageState, session: Session, host: str, port: int) -> ASGIApp:
+def create_app(page_state: PageState, session: Session, host: str, port: int) -> ASGIApp:
     """Return the application that serves one project.
 
     Parameters
     ----------
-    place
+    page_state
         The project.
     session
         Who may use it.
     host, port
         Where it listens.
     """
-    app, files = _of_place(place), PageFiles(STATIC)
+    app, files = _of_place(page_state), PageFiles(STATIC)
     _entrance(app, session, files, "index.html")
     app.mount("/", files)
     return Guard(app, session, host, port)
@@ -104,25 +104,25 @@ class QueuePages:
             await RedirectResponse(f"/films/{number}/", 307)(scope, receive, send)
             return
         try:
-            place = await run_in_threadpool(self._desk.place, number)
+            page_state = await run_in_threadpool(self._desk.page_state, number)
         except RefrestoreError as error:
             await _no_film(rest, str(error))(scope, receive, send)
             return
         inner = {**scope, "path": rest, "raw_path": rest.encode(), "root_path": ""}
-        await self._app(number, place)(inner, receive, send)
+        await self._app(number, page_state)(inner, receive, send)
 
-    def _app(self, number: int, place: PageState) -> ASGIApp:
+    def _app(self, number: int, page_state: PageState) -> ASGIApp:
         known = self._apps.get(number)
-        if known is None or known[0] is not place:
-            app = _of_place(place)
-            app.include_router(queued_routes(place))
+        if known is None or known[0] is not page_state:
+            app = _of_place(page_state)
+            app.include_router(queued_routes(page_state))
 
             @app.get("/")
             def index(request: Request) -> Response:
                 return self._files.answer(request.scope, "index.html")
 
             app.mount("/", self._files)
-            known = self._apps[number] = (place, app)
+            known = self._apps[number] = (page_state, app)
         return known[1]
 
 
@@ -138,7 +138,7 @@ def _application() -> FastAPI:
     return app
 
 
-def _of_place(place: PageState) -> FastAPI:
+def _of_place(page_state: PageState) -> FastAPI:
     app = _application()
     for routes in (
         reading_routes,
@@ -148,7 +148,7 @@ def _of_place(place: PageState) -> FastAPI:
         profile_routes,
         job_routes,
     ):
-        app.include_router(routes(place))
+        app.include_router(routes(page_state))
     return app
 
 

@@ -25,7 +25,7 @@ JOINED_SECONDS = 0.2
 
 def card(reader: Reader, view: ProjectView, identity: Identity, likely: Likely | None) -> Json:
     """Return a person; `likely` is what is known of their profile so far."""
-    found = view.found
+    found = view.scanned
     close_ups = view.close_ups.get(identity.id, [])
     used = [one for one in close_ups if one.used]
     likely = likely or Likely()
@@ -53,7 +53,7 @@ def card(reader: Reader, view: ProjectView, identity: Identity, likely: Likely |
         else {
             "name": identity.profile,
             "certainty": _rounded(likely.certainty),
-            "found": reader.shelf.has(identity.profile),
+            "found": reader.profile_index.has(identity.profile),
         },
         "likely_profile": None
         if likely.name is None
@@ -66,7 +66,7 @@ def card(reader: Reader, view: ProjectView, identity: Identity, likely: Likely |
 
 def track_of(view: ProjectView, track: Track, similarity: float | None) -> Json:
     """Return one appearance."""
-    start, end = view.found.span(track.id)
+    start, end = view.scanned.span(track.id)
     return {
         "id": track.id,
         "start": round(start, 3),
@@ -74,11 +74,11 @@ def track_of(view: ProjectView, track: Track, similarity: float | None) -> Json:
         "seconds": round(end - start, 3),
         "shot": track.shot,
         "size": round(track.size, 1),
-        "faces": view.found.counts[track.id],
+        "faces": view.scanned.counts[track.id],
         "quality": round(track.quality, 3),
         "similarity": _rounded(similarity),
         "settled": track.id in view.settled,
-        "thumb": thumbnail_url(view.found, track.id),
+        "thumb": thumbnail_url(view.scanned, track.id),
     }
 
 
@@ -87,26 +87,26 @@ def close_up_of(view: ProjectView, one: CloseUp) -> Json:
     return {
         "id": one.id,
         "track": one.track,
-        "at": None if one.frame is None else round(view.found.timeline.seconds(one.frame), 3),
+        "at": None if one.frame is None else round(view.scanned.timeline.seconds(one.frame), 3),
         "pixels": round(one.size),
         "yaw": round(one.yaw, 1),
         "pitch": round(one.pitch, 1),
         "quality": round(one.quality, 3),
         "used": one.used,
-        "url": close_up_url(view.found, one.id, COVER),
+        "url": close_up_url(view.scanned, one.id, COVER),
         "source": "video" if one.frame is not None else one.source,
     }
 
 
-def profile_of(shelved: IndexedProfile, view: ProjectView) -> Json:
+def profile_of(indexed: IndexedProfile, view: ProjectView) -> Json:
     """Return a profile."""
-    misfit = shelved.misfit(view.found.network)
-    references = [] if shelved.profile is None else shelved.profile.references
+    misfit = indexed.misfit(view.scanned.network)
+    references = [] if indexed.profile is None else indexed.profile.references
     return {
-        "name": shelved.name,
+        "name": indexed.name,
         "references": len(references),
         "pixels": round(max((one.native_size for one in references), default=0)),
-        "cover": cover_url(shelved),
+        "cover": cover_url(indexed),
         "fits": misfit is None,
         "sentence": misfit,
     }
@@ -130,27 +130,27 @@ def joined(spans: Iterable[tuple[float, float]]) -> list[list[float]]:
     return found
 
 
-def thumbnail_url(found: ScanCache, track: int) -> str | None:
+def thumbnail_url(scanned: ScanCache, track: int) -> str | None:
     """Return where a track's picture is, None where there is none."""
-    if track not in found.thumbnails:
+    if track not in scanned.thumbnails:
         return None
-    return f"api/pictures/{found.scan}/tracks/{track}.jpg"
+    return f"api/pictures/{scanned.scan}/tracks/{track}.jpg"
 
 
-def close_up_url(found: ScanCache, number: int, size: int) -> str:
+def close_up_url(scanned: ScanCache, number: int, size: int) -> str:
     """Return where a close-up's picture is."""
-    return f"api/pictures/{found.scan}/close-ups/{number}.jpg?size={size}"
+    return f"api/pictures/{scanned.scan}/close-ups/{number}.jpg?size={size}"
 
 
-def cover_url(shelved: IndexedProfile) -> str | None:
+def cover_url(indexed: IndexedProfile) -> str | None:
     """Return where a profile's picture is."""
-    if not shelved.cover:
+    if not indexed.cover:
         return None
-    return f"api/pictures/profiles/{quote(shelved.name, safe='')}/{shelved.stamp}/cover.jpg"
+    return f"api/pictures/profiles/{quote(indexed.name, safe='')}/{indexed.stamp}/cover.jpg"
 
 
 def _cover(view: ProjectView, identity: Identity) -> str | None:
-    found, best = view.found, view.cover(identity)
+    found, best = view.scanned, view.cover(identity)
     if best is not None:
         return close_up_url(found, best.id, COVER)
     shown = [found.tracks[t] for t in identity.tracks if t in found.thumbnails]

@@ -43,8 +43,8 @@ class Desk:
         self.queue.free_lost()
         return self.queue.wanting(MOST_SHOWN, state), self.queue.counts()
 
-    def place(self, number: int) -> PageState:
-        """Return the place of a film's project.
+    def page_state(self, number: int) -> PageState:
+        """Return the state of the page of a film's project.
 
         Raises
         ------
@@ -78,15 +78,15 @@ class Desk:
         )
         with ExitStack() as stack:
             project = stack.enter_context(Project.open(film.project))
-            place = PageState.of(settings, project, FilmInQueue(self.queue, film.id))
-            stack.callback(place.close)
-            return place, stack.pop_all()
+            page_state = PageState.of(settings, project, FilmInQueue(self.queue, film.id))
+            stack.callback(page_state.close)
+            return page_state, stack.pop_all()
 
     def _make_room(self, newest: int) -> None:
         """Close films nobody has looked at for longest, but none that is at work."""
-        for number, (place, stack) in list(self._open.items()):
+        for number, (page_state, stack) in list(self._open.items()):
             if len(self._open) <= MOST_OPEN:
                 return
-            if number != newest and not place.jobs.busy:
+            if number != newest and not page_state.jobs.busy:
                 del self._open[number]
                 stack.close()

@@ -48,7 +48,7 @@ class PageState:
 
     settings: ReviewSettings
     project: Project
-    shelf: ProfileIndex
+    profile_index: ProfileIndex
     reader: Reader
     pictures: PictureCache
     jobs: Jobs
@@ -61,15 +61,15 @@ class PageState:
     def of(
         cls, settings: ReviewSettings, project: Project, film: FilmInQueue | None = None
     ) -> PageState:
-        """Return the place of an open project, and of a film in a queue if it is one's."""
-        shelf = ProfileIndex(settings.profiles)
-        reader = Reader(project, shelf)
-        studio = Studio(settings, shelf)
-        photos = PhotoDesk(settings.runtime, shelf.store)
+        """Return the state of the page of a project, and of a film in a queue if it is one's."""
+        profile_index = ProfileIndex(settings.profiles)
+        reader = Reader(project, profile_index)
+        studio = Studio(settings, profile_index)
+        photos = PhotoDesk(settings.runtime, profile_index.store)
         return cls(
             settings,
             project,
-            shelf,
+            profile_index,
             reader,
             PictureCache(),
             Jobs(),
@@ -91,12 +91,12 @@ class PageState:
         with suppress(RefrestoreError):  # who asks for it is told
             for cover in covers:
                 if cover is not None:
-                    self.close_up(view.found, cover.id, COVER)
+                    self.close_up(view.scanned, cover.id, COVER)
 
-    def close_up(self, found: ScanCache, number: int, size: int) -> bytes:
+    def close_up(self, scanned: ScanCache, number: int, size: int) -> bytes:
         """Return the JPEG of a scan's close-up, `size` pixels wide and high."""
-        path = found.folder / found.close_up_files[number].file
-        return self.pictures.get((found.scan, number, size), lambda: small_jpeg(path, size))
+        path = scanned.folder / scanned.close_up_files[number].file
+        return self.pictures.get((scanned.scan, number, size), lambda: small_jpeg(path, size))
 
     def close(self) -> None:
         """End what is under way; the project itself stays open."""
@@ -140,6 +140,6 @@ class PageState:
             When it is not.
         """
         view = self.reader.view()
-        if view.found.scan != scan:
+        if view.scanned.scan != scan:
             raise NotFoundError("This scan is not the current one: load the page again.")
         return view

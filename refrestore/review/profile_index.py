@@ -80,7 +80,7 @@ class ProfileIndex:
         if self._news() and not self._reading.locked():
             threading.Thread(target=self.all, name="profiles", daemon=True).start()
         with self._mutex:
-            return [shelved for _, shelved in self._open.values()]
+            return [indexed for _, indexed in self._open.values()]
 
     def all(self) -> list[IndexedProfile]:
         """Return all profiles, in alphabetical order."""
@@ -98,7 +98,7 @@ class ProfileIndex:
                 if {n: s for n, (s, _) in found.items()} != {n: s for n, (s, _) in known.items()}:
                     self._version += 1
                 self._open = found
-            return [shelved for _, shelved in found.values()]
+            return [indexed for _, indexed in found.values()]
 
     def get(self, name: str) -> IndexedProfile | None:
         """Return a profile, None if there is none of this name."""

@@ -46,8 +46,8 @@ class Likely:
 class ProjectView:
     """A project as it is after a certain edit."""
 
-    def __init__(self, project: Project, found: ScanCache, version: str) -> None:
-        self.project, self.found, self.version = project, found, version
+    def __init__(self, project: Project, scanned: ScanCache, version: str) -> None:
+        self.project, self.scanned, self.version = project, scanned, version
         self.identities: dict[int, Identity] = {one.id: one for one in project.identities()}
         self.close_ups: dict[int, list[CloseUp]] = {}
         for one in project.close_ups():
@@ -70,7 +70,7 @@ class ProjectView:
 
     def tracks_of(self, identity: Identity) -> list[Track]:
         """Return the tracks of a person."""
-        return [self.found.tracks[track] for track in identity.tracks]
+        return [self.scanned.tracks[track] for track in identity.tracks]
 
     def centroid(self, identity: Identity) -> FloatArray | None:
         """Return the (512,) mean embedding of a person, None if nobody saw them clearly."""
@@ -98,14 +98,14 @@ class Reader:
     ----------
     project
         Open for as long as this is used.
-    shelf
+    profile_index
         Profiles.
     """
 
-    def __init__(self, project: Project, shelf: ProfileIndex) -> None:
-        self.project, self.shelf = project, shelf
+    def __init__(self, project: Project, profile_index: ProfileIndex) -> None:
+        self.project, self.profile_index = project, profile_index
         self._mutex = threading.RLock()
-        self._found: ScanCache | None = None
+        self._scanned: ScanCache | None = None
         self._view: ProjectView | None = None
         self._gaps: OrderedDict[object, list[str]] = OrderedDict()
         self._wanted: OrderedDict[object, str] = OrderedDict()
@@ -116,9 +116,9 @@ class Reader:
         """Return what changes with every edit and scan."""
         return f"{self.project.scan_id()}.{self.project.last_entry()}"
 
-    def found(self) -> ScanCache:
+    def scanned(self) -> ScanCache:
         """Return the current scan."""
-        return self.view().found
+        return self.view().scanned
 
     def view(self) -> ProjectView:
         """Return the project as it is now."""
@@ -127,12 +127,12 @@ class Reader:
             if self._view is None or self._view.version != version:
                 scan = self.project.scan_id()
                 # A drawn face is a track more.
-                if self._found is None or (self._found.scan, len(self._found.tracks)) != (
+                if self._scanned is None or (self._scanned.scan, len(self._scanned.tracks)) != (
                     scan,
                     self.project.track_count(),
                 ):
-                    self._found = ScanCache(self.project)
-                self._view = ProjectView(self.project, self._found, version)
+                    self._scanned = ScanCache(self.project)
+                self._view = ProjectView(self.project, self._scanned, version)
             return self._view
 
     def warm(self) -> None:
@@ -148,7 +148,7 @@ class Reader:
         used = tuple(one.id for one in close_ups if one.used)
         profile = self._of(identity.profile)
         stamp = None if profile is None else profile.stamp
-        key = (view.found.scan, identity.id, identity.name, identity.tracks, used, stamp)
+        key = (view.scanned.scan, identity.id, identity.name, identity.tracks, used, stamp)
         with self._mutex:
             if key not in self._gaps:
                 self._gaps[key] = _gaps(view, identity, profile)
@@ -160,7 +160,7 @@ class Reader:
         """Return which photos would help a person without close-ups and profile."""
         if identity.state != "restore" or identity.profile is not None or view.cover(identity):
             return None
-        key = (view.found.scan, identity.tracks)
+        key = (view.scanned.scan, identity.tracks)
         with self._mutex:
             if key not in self._wanted:
                 self._wanted[key] = photos_wanted(self.project, identity)
@@ -170,11 +170,11 @@ class Reader:
 
     def likely(self, view: ProjectView) -> Mapping[int, Likely]:
         """Return who people may be, of the profiles that are open."""
-        shelved = self.shelf.already()
-        key = (view.version, tuple((one.name, one.stamp) for one in shelved))
+        indexed = self.profile_index.already()
+        key = (view.version, tuple((one.name, one.stamp) for one in indexed))
         with self._mutex:
             if self._likely is None or self._likely[0] != key:
-                self._likely = (key, _likely(view, shelved))
+                self._likely = (key, _likely(view, indexed))
             return self._likely[1]
 
     def suggestions(self, view: ProjectView) -> Suggestions:
@@ -187,11 +187,11 @@ class Reader:
     def _of(self, name: str | None) -> IndexedProfile | None:
         if name is None:
             return None
-        return next((one for one in self.shelf.already() if one.name == name), None)
+        return next((one for one in self.profile_index.already() if one.name == name), None)
 
 
 def _gaps(view: ProjectView, identity: Identity, profile: IndexedProfile | None) -> list[str]:
-    poses = [view.found.poses[t] for t in identity.tracks if t in view.found.poses]
+    poses = [view.scanned.poses[t] for t in identity.tracks if t in view.scanned.poses]
     if not poses:
         return []
     frames = np.concatenate([frames for frames, _ in poses])
@@ -200,12 +200,12 @@ def _gaps(view: ProjectView, identity: Identity, profile: IndexedProfile | None)
     if profile is not None and profile.profile is not None:
         known += [(float(r.pose[0]), float(r.pose[1])) for r in profile.profile.references]
     pairs = np.array(known, np.float32).reshape(-1, 2)
-    return find_gaps(identity, frames, faces, pairs, view.found.timeline).sentences()
+    return find_gaps(identity, frames, faces, pairs, view.scanned.timeline).sentences()
 
 
-def _likely(view: ProjectView, shelved: Sequence[IndexedProfile]) -> dict[int, Likely]:
-    network = view.found.network
-    fit = [s.profile for s in shelved if s.profile is not None and s.misfit(network) is None]
+def _likely(view: ProjectView, indexed: Sequence[IndexedProfile]) -> dict[int, Likely]:
+    network = view.scanned.network
+    fit = [s.profile for s in indexed if s.profile is not None and s.misfit(network) is None]
     if not fit:
         return {}
     from refrestore.scan.recognise import match_identities

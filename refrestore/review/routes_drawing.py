@@ -16,20 +16,20 @@ from .refusals import NotFoundError
 from .schemas import DrawingRequest
 
 
-def drawing_routes(place: PageState) -> APIRouter:
+def drawing_routes(page_state: PageState) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api")
 
     @routes.get("/moment")
     def moment(at: Annotated[float, Query(ge=0, allow_inf_nan=False)]) -> Json:
-        return _moment(place, at)
+        return _moment(page_state, at)
 
     @routes.post("/drawings")
     def drawing(wanted: DrawingRequest) -> Json:
         at, (left, top, right, bottom) = Fraction(repr(wanted.at)), wanted.box
-        job = place.jobs.start(
+        job = page_state.jobs.start(
             "draw",
-            lambda job: place.studio.draw(
+            lambda job: page_state.studio.draw(
                 job, at, (left, top, right, bottom), wanted.identity, wanted.name
             ),
         )
@@ -38,14 +38,14 @@ def drawing_routes(place: PageState) -> APIRouter:
     return routes
 
 
-def _moment(place: PageState, at: float) -> Json:
+def _moment(page_state: PageState, at: float) -> Json:
     """Return the faces that are known in the frame that `moment.jpg` shows at a time."""
-    view = place.reader.view()
-    info = project_film(place.project, place.settings.video)
-    frame = frame_at(info.start + Fraction(repr(at)), info, view.found.entries)
+    view = page_state.reader.view()
+    info = project_film(page_state.project, page_state.settings.video)
+    frame = frame_at(info.start + Fraction(repr(at)), info, view.scanned.entries)
     if frame is None:
         raise NotFoundError(f"The film is over at {at:g} s.")
-    found = place.project.faces(first=frame, stop=frame + 1)
+    found = page_state.project.faces(first=frame, stop=frame + 1)
     tracks = [] if found.track is None else found.track.tolist()
     return {
         "version": view.version,

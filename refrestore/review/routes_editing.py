@@ -11,35 +11,35 @@ from .schemas import Edits, Turn
 from .words import edit_words
 
 
-def editing_routes(place: PageState) -> APIRouter:
+def editing_routes(page_state: PageState) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api")
 
     @routes.post("/edits")
     def edits(wanted: Edits) -> Json:
-        with place.change(wanted.version):
-            before = place.project.last_entry()
-            created = make_edits(place.project, wanted.edits, place.shelf.store)
-            after, version = place.project.last_entry(), place.reader.version()
-        said = place.said_between(before, after)
+        with page_state.change(wanted.version):
+            before = page_state.project.last_entry()
+            created = make_edits(page_state.project, wanted.edits, page_state.profile_index.store)
+            after, version = page_state.project.last_entry(), page_state.reader.version()
+        said = page_state.said_between(before, after)
         return {"version": version, "created": created, "said": said}
 
     @routes.post("/undo")
     def undo(wanted: Turn) -> Json:
-        return _turn(place, wanted, back=True)
+        return _turn(page_state, wanted, back=True)
 
     @routes.post("/redo")
     def redo(wanted: Turn) -> Json:
-        return _turn(place, wanted, back=False)
+        return _turn(page_state, wanted, back=False)
 
     return routes
 
 
-def _turn(place: PageState, wanted: Turn, *, back: bool) -> Json:
-    with place.change(wanted.version):
-        before = {one.id: one.name for one in place.project.identities()}
-        turned = place.project.undo() if back else place.project.redo()
-        version = place.reader.version()
-    view = place.reader.view()
+def _turn(page_state: PageState, wanted: Turn, *, back: bool) -> Json:
+    with page_state.change(wanted.version):
+        before = {one.id: one.name for one in page_state.project.identities()}
+        turned = page_state.project.undo() if back else page_state.project.redo()
+        version = page_state.reader.version()
+    view = page_state.reader.view()
     names = {**before, **{one.id: one.name for one in view.identities.values()}}
     return {"version": version, "said": [edit_words(one, names) for one in turned]}

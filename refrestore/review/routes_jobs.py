@@ -32,51 +32,53 @@ TYPES = {
 """The files that a job may have."""
 
 
-def job_routes(place: PageState) -> APIRouter:
+def job_routes(page_state: PageState) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api")
 
     @routes.post("/previews")
     def preview(wanted: PreviewRequest) -> Json:
-        return _preview(place, wanted)
+        return _preview(page_state, wanted)
 
     @routes.post("/renders")
     def render(wanted: RenderRequest) -> Json:
-        order = _order(place, wanted)
+        order = _order(page_state, wanted)
         asked = wanted.model_dump(exclude={"strength", "overwrite"})
-        job = place.jobs.start("render", lambda job: place.studio.render(job, order), asked)
+        job = page_state.jobs.start(
+            "render", lambda job: page_state.studio.render(job, order), asked
+        )
         return {"job": job.id}
 
     @routes.get("/renders/estimate")
     def estimate(
         scale: Literal["1", "2", "4"] = "1", start: float | None = None, end: float | None = None
     ) -> Json:
-        return _estimate(place, int(scale), start, end)
+        return _estimate(page_state, int(scale), start, end)
 
     @routes.get("/jobs")
     def jobs() -> Json:
-        return {"jobs": [job.said() for job in place.jobs.all()]}
+        return {"jobs": [job.said() for job in page_state.jobs.all()]}
 
     @routes.get("/jobs/{number}")
     def job(number: int) -> Json:
-        return place.jobs.get(number).said()
+        return page_state.jobs.get(number).said()
 
     @routes.post("/jobs/{number}/cancel")
     def cancel(number: int) -> Json:
-        job = place.jobs.get(number)
+        job = page_state.jobs.get(number)
         job.cancel()
         return job.said()
 
     @routes.get("/jobs/{number}/frame.jpg")
     def frame(number: int) -> Response:
-        shown = place.jobs.get(number).frame
+        shown = page_state.jobs.get(number).frame
         if shown is None:
             raise NotFoundError("No frame is ready yet.")
         return Response(shown, media_type="image/jpeg")
 
     @routes.get("/jobs/{number}/files/{name}")
     def file(number: int, name: str) -> Response:
-        path = place.jobs.get(number).files.get(name)
+        path = page_state.jobs.get(number).files.get(name)
         if name not in TYPES or path is None or not path.is_file():
             raise NotFoundError("There is no such file.")
         if name.startswith("report."):
@@ -87,19 +89,21 @@ def job_routes(place: PageState) -> APIRouter:
     return routes
 
 
-def _preview(place: PageState, wanted: PreviewRequest) -> Json:
-    view = place.reader.view()
+def _preview(page_state: PageState, wanted: PreviewRequest) -> Json:
+    view = page_state.reader.view()
     if wanted.identity is not None and wanted.identity not in view.identities:
         raise NotFoundError(f"There is no person {wanted.identity} in this project now.")
     at, seconds = _exact(wanted.at), _exact(wanted.seconds)
     strengths = _strengths(wanted)
     if seconds:
-        job = place.jobs.start(
+        job = page_state.jobs.start(
             "loop",
-            lambda job: place.studio.loop(job, at, seconds, strengths, wanted.identity),
+            lambda job: page_state.studio.loop(job, at, seconds, strengths, wanted.identity),
         )
     else:
-        job = place.jobs.start("preview", lambda job: place.studio.preview(job, at, strengths))
+        job = page_state.jobs.start(
+            "preview", lambda job: page_state.studio.preview(job, at, strengths)
+        )
     return {"job": job.id}
 
 
@@ -111,8 +115,8 @@ def _strengths(wanted: PreviewRequest) -> dict[int, float] | None:
     return {int(name): value for name, value in wanted.strength.items()}
 
 
-def _order(place: PageState, wanted: RenderRequest) -> RenderOrder:
-    output = place.output_folder / bare_name(wanted.name)
+def _order(page_state: PageState, wanted: RenderRequest) -> RenderOrder:
+    output = page_state.output_folder / bare_name(wanted.name)
     if output.exists() and not wanted.overwrite:
         raise ConflictError(f"There is a file {output.name} already.", OVERWRITE)
     if wanted.start is not None and wanted.end is not None and wanted.start >= wanted.end:
@@ -127,7 +131,7 @@ def _order(place: PageState, wanted: RenderRequest) -> RenderOrder:
     encoder = EncoderSettings.model_validate(
         {name: value for name, value in given.items() if value is not None}
     )
-    frames = _frames(place, wanted.start, wanted.end)
+    frames = _frames(page_state, wanted.start, wanted.end)
     return RenderOrder(output, settings, encoder, frames)
 
 
@@ -145,13 +149,13 @@ def bare_name(name: str) -> str:
     return name
 
 
-def _estimate(place: PageState, scale: int, start: float | None, end: float | None) -> Json:
-    view = place.reader.view()
-    frames = _frames(place, start, end)
-    planned = place.planner.planned(place.project, view.version, scale)
+def _estimate(page_state: PageState, scale: int, start: float | None, end: float | None) -> Json:
+    view = page_state.reader.view()
+    frames = _frames(page_state, start, end)
+    planned = page_state.planner.planned(page_state.project, view.version, scale)
     faces = planned.between(start, end)
-    width, height = place.project.video.geometry.scaled(scale).display_size
-    factor = place.studio.measured.factor
+    width, height = page_state.project.video.geometry.scaled(scale).display_size
+    factor = page_state.studio.measured.factor
     seconds = expected(frames, faces, width * height) * (factor or 1.0)
     source = (
         "by what this session has restored"
@@ -167,9 +171,9 @@ def _estimate(place: PageState, scale: int, start: float | None, end: float | No
     }
 
 
-def _frames(place: PageState, start: float | None, end: float | None) -> int:
+def _frames(page_state: PageState, start: float | None, end: float | None) -> int:
     """Return about how many frames a part of the video has."""
-    video, found = place.project.video, place.reader.found()
+    video, found = page_state.project.video, page_state.reader.scanned()
     known = (found.info.frames if found.info else None) or video.frames or 0
     rate = float(video.rate) or 25.0
     finish = known / rate if video.duration is None else float(video.duration)

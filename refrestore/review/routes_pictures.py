@@ -21,20 +21,20 @@ FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 """Their addresses name the scan, or what they show: another picture has another address."""
 
 
-def picture_routes(place: PageState) -> APIRouter:
+def picture_routes(page_state: PageState) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api/pictures")
 
     @routes.get("/profiles/{name}/{stamp}/cover.jpg")
     def profile(name: str, stamp: str) -> Response:
-        found = next((one for one in place.shelf.all() if one.name == name), None)
+        found = next((one for one in page_state.profile_index.all() if one.name == name), None)
         if found is None or found.stamp != stamp or not found.cover:
             raise NotFoundError("There is no such profile any more.")
         return _jpeg(found.cover)
 
     @routes.get("/{scan}/tracks/{number}.jpg")
     def track(scan: int, number: int) -> Response:
-        found = place.view_of_scan(scan).found
+        found = page_state.view_of_scan(scan).scanned
         if number not in found.thumbnails:
             raise NotFoundError(f"There is no picture of track {number}.")
         path = thumbnail_path(found.folder, number)
@@ -42,17 +42,17 @@ def picture_routes(place: PageState) -> APIRouter:
 
     @routes.get("/{scan}/close-ups/{number}.jpg")
     def close_up(scan: int, number: int, size: int = COVER) -> Response:
-        found = place.view_of_scan(scan).found
+        found = page_state.view_of_scan(scan).scanned
         if size not in SIZES or number not in found.close_up_files:
             raise NotFoundError(f"There is no such picture of close-up {number}.")
-        return _jpeg(place.close_up(found, number, size))
+        return _jpeg(page_state.close_up(found, number, size))
 
     @routes.get("/{scan}/moment.jpg")
     def moment(scan: int, at: Annotated[float, Query(allow_inf_nan=False)]) -> Response:
-        found = place.view_of_scan(scan).found
-        info = project_film(place.project, place.settings.video)
+        found = page_state.view_of_scan(scan).scanned
+        info = project_film(page_state.project, page_state.settings.video)
         make = partial(moment_jpeg, info, found.entries, Fraction(repr(at)))
-        return _jpeg(place.pictures.get((scan, "moment", at), make))
+        return _jpeg(page_state.pictures.get((scan, "moment", at), make))
 
     return routes
 

@@ -42,15 +42,15 @@ def queue_routes(desk: Desk) -> APIRouter:
     return routes
 
 
-def queued_routes(place: PageState) -> APIRouter:
+def queued_routes(page_state: PageState) -> APIRouter:
     """Return what the page of a film in a queue has besides."""
     routes = APIRouter(prefix="/api")
 
     @routes.post("/confirm")
     def confirm() -> Json:
-        assert place.film is not None
-        place.film.queue.confirm([place.film.now])
-        return {"state": place.film.now.state}
+        assert page_state.film is not None
+        page_state.film.queue.confirm([page_state.film.now])
+        return {"state": page_state.film.now.state}
 
     return routes
 

@@ -19,45 +19,47 @@ from .words import edit_words, group_words
 MOST_LOGGED = 200
 
 
-def reading_routes(place: PageState) -> APIRouter:
+def reading_routes(page_state: PageState) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(prefix="/api")
 
     @routes.get("/version")
     def version() -> Json:
         return {
-            "version": place.reader.version(),
-            "jobs_version": place.jobs.version,
-            "profiles_version": place.shelf.version,
+            "version": page_state.reader.version(),
+            "jobs_version": page_state.jobs.version,
+            "profiles_version": page_state.profile_index.version,
         }
 
     @routes.get("/project")
     def project() -> Json:
-        return _project(place)
+        return _project(page_state)
 
     @routes.get("/identities")
     def identities() -> Json:
-        view = place.reader.view()
-        likely = place.reader.likely(view)
+        view = page_state.reader.view()
+        likely = page_state.reader.likely(view)
         people = sorted(view.identities.values(), key=_in_order)
         return {
             "version": view.version,
-            "identities": [card(place.reader, view, one, likely.get(one.id)) for one in people],
+            "identities": [
+                card(page_state.reader, view, one, likely.get(one.id)) for one in people
+            ],
         }
 
     @routes.get("/identities/{number}")
     def identity(number: int) -> Json:
-        return _identity(place, number)
+        return _identity(page_state, number)
 
     @routes.get("/suggestions")
     def suggestions() -> Json:
-        return _suggestions(place)
+        return _suggestions(page_state)
 
     @routes.get("/log")
     def log() -> Json:
-        view = place.reader.view()
+        view = page_state.reader.view()
         names = _names(view)
-        edits = reversed(place.project.edits()[-MOST_LOGGED:])
+        edits = reversed(page_state.project.edits()[-MOST_LOGGED:])
         return {
             "version": view.version,
             "edits": [
@@ -83,17 +85,17 @@ def _names(view: ProjectView) -> dict[int, str]:
     return {one.id: one.name for one in view.identities.values()}
 
 
-def _project(place: PageState) -> Json:
-    project, view = place.project, place.reader.view()
-    found, video = view.found, project.video
+def _project(page_state: PageState) -> Json:
+    project, view = page_state.project, page_state.reader.view()
+    found, video = view.scanned, project.video
     width, height = video.geometry.display_size
     seconds = None if video.duration is None else float(video.duration)
     frames = (found.info.frames if found.info else None) or video.frames
     end = seconds or (frames or 0) / float(video.rate or 25)
-    path = place.settings.video or video.path
-    sentence = _trouble(place)
+    path = page_state.settings.video or video.path
+    sentence = _trouble(page_state)
     names = _names(view)
-    default = place.settings.output or path.with_name(f"{path.stem} restored{path.suffix}")
+    default = page_state.settings.output or path.with_name(f"{path.stem} restored{path.suffix}")
     return {
         "version": view.version,
         "name": path.stem,
@@ -121,52 +123,52 @@ def _project(place: PageState) -> Json:
         "writable": project.database.writable,
         "can_undo": group_words(project.undoable(), names),
         "can_redo": group_words(project.redoable(), names),
-        "pack": place.settings.runtime.pack,
+        "pack": page_state.settings.runtime.pack,
         "output_name": default.name,
-        "queued": None if place.film is None else place.film.now.state,
+        "queued": None if page_state.film is None else page_state.film.now.state,
         "shots": [round(at, 3) for at in found.timeline.cuts],
         "range": [0.0, round(end, 3)],
     }
 
 
-def _trouble(place: PageState) -> str | None:
+def _trouble(page_state: PageState) -> str | None:
     """Return why the video cannot be previewed or rendered, or None."""
-    path = place.settings.video or place.project.video.path
+    path = page_state.settings.video or page_state.project.video.path
     try:
-        place.project.check_video(probe(path).fingerprint, path)
+        page_state.project.check_video(probe(path).fingerprint, path)
     except RefrestoreError as error:
         return str(error)
     return None
 
 
-def _identity(place: PageState, number: int) -> Json:
-    view = place.reader.view()
+def _identity(page_state: PageState, number: int) -> Json:
+    view = page_state.reader.view()
     identity = view.identities.get(number)
     if identity is None:
         raise NotFoundError(f"There is no person {number} in this project now.")
-    likely = place.reader.likely(view).get(number)
+    likely = page_state.reader.likely(view).get(number)
     similar = view.similarities(identity)
     names = _names(view)
     about = [
         edit_words(one, names)
-        for one in place.project.edits()
+        for one in page_state.project.edits()
         if not one.undone
         and (one.subject == number or any(a.identity == number for a in one.anchors))
     ]
     return {
         "version": view.version,
-        "identity": card(place.reader, view, identity, likely),
+        "identity": card(page_state.reader, view, identity, likely),
         "tracks": [track_of(view, one, similar.get(one.id)) for one in view.tracks_of(identity)],
         "references": [close_up_of(view, one) for one in view.close_ups.get(number, [])],
         "log": about[-MOST_LOGGED:],
     }
 
 
-def _suggestions(place: PageState) -> Json:
-    view = place.reader.view()
-    found = place.reader.suggestions(view)
-    likely = place.reader.likely(view)
-    covers = {one.name: cover_url(one) for one in place.shelf.already()}
+def _suggestions(page_state: PageState) -> Json:
+    view = page_state.reader.view()
+    found = page_state.reader.suggestions(view)
+    likely = page_state.reader.likely(view)
+    covers = {one.name: cover_url(one) for one in page_state.profile_index.already()}
     profiles: list[dict[str, Any]] = [
         {
             "identity": number,
@@ -193,7 +195,7 @@ def _suggestions(place: PageState) -> Json:
                 "holder": one.identity,
                 "nearer": one.nearest,
                 "similarity": round(one.nearest_similarity, 4),
-                "thumb": thumbnail_url(view.found, one.track),
+                "thumb": thumbnail_url(view.scanned, one.track),
             }
             for one in found.impurities
         ],

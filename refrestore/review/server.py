@@ -35,14 +35,14 @@ class Running:
         Where the page is.
     server, listener
         Who answers, and where.
-    place, session
+    page_state, session
         What is served, and to whom.
     """
 
     base: str
     server: BoundedServer
     listener: socket.socket
-    place: PageState | Desk
+    page_state: PageState | Desk
     session: Session
 
     def new_address(self) -> str:
@@ -79,21 +79,21 @@ def prepared(settings: ReviewSettings) -> Iterator[Running]:
     UsageError
         When the port is taken or the address is not this machine's.
     """
-    with _behind(settings) as place, _listening(settings) as listener:
+    with _behind(settings) as page_state, _listening(settings) as listener:
         port = listener.getsockname()[1]
         session = Session(port)
-        if isinstance(place, Desk):
-            app = create_queue_app(place, session, settings.host, port)
+        if isinstance(page_state, Desk):
+            app = create_queue_app(page_state, session, settings.host, port)
         else:
-            app = create_app(place, session, settings.host, port)
+            app = create_app(page_state, session, settings.host, port)
         server = BoundedServer(app, session)
         # The address has the token in it, and another library may give this logger a handler.
         logging.getLogger("uvicorn.access").disabled = True
         base = f"http://{_shown(settings.host)}:{port}"
         try:
-            yield Running(base, server, listener, place, session)
+            yield Running(base, server, listener, page_state, session)
         finally:
-            place.close()
+            page_state.close()
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def serve(
                 f"Anybody who can reach {settings.host} and has the address below can see and "
                 "change this project, and what is sent is not encrypted."
             )
-        running.place.warm()
+        running.page_state.warm()
 
         def answering() -> None:
             url = running.new_address()

@@ -69,12 +69,12 @@ class Studio:
     ----------
     settings
         Project, models, video.
-    shelf
+    profile_index
         The profiles people are linked to.
     """
 
-    def __init__(self, settings: ReviewSettings, shelf: ProfileIndex) -> None:
-        self._settings, self._shelf = settings, shelf
+    def __init__(self, settings: ReviewSettings, profile_index: ProfileIndex) -> None:
+        self._settings, self._shelf = settings, profile_index
         self._previewer: Previewer | None = None
         self._profiles: dict[str, tuple[str, Profile]] = {}
         self._began = 0.0

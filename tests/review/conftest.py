@@ -107,7 +107,7 @@ class Page:
 
     def __init__(self, running: Running) -> None:
         self.running = running
-        self.place = running.place
+        self.page_state = running.page_state
         self.base = running.base
         self.port = running.listener.getsockname()[1]
         session = running.session

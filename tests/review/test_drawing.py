@@ -15,7 +15,7 @@ AT = 0.8
 @pytest.fixture
 def forgotten(real):
     """Return whom the far shot shows, and the box there of the one whom the scan now lacks."""
-    project = real.place.project
+    project = real.page_state.project
     with Project.open(project.folder) as other:
         faces = other.faces(first=20, stop=21)
         row = int(faces.size.argmax())
@@ -30,7 +30,7 @@ def forgotten(real):
 def test_who_is_known_at_a_moment(real):
     said = real.get(f"moment?at={AT}")
     assert said["frame"] == 20
-    with Project.open(real.place.project.folder) as project:
+    with Project.open(real.page_state.project.folder) as project:
         holders, faces = project.identity_of_track(), project.faces(first=20, stop=21)
         names = {one.id: one.name for one in project.identities()}
     assert {one["track"]: one["identity"] for one in said["faces"]} == {

@@ -45,7 +45,7 @@ def done(page, path, body):
 
 def test_a_preview_is_the_command_s(real):
     found = done(real, "previews", {"at": FAR})["result"]
-    with Project.open(real.place.project.folder) as project:
+    with Project.open(real.page_state.project.folder) as project:
         wanted = preview(project, Fraction(8, 10), runtime=RuntimeSettings(device="cpu"))
     assert found["faces"] == wanted.faces > 0
     assert np.array_equal(array(real, found["before"]), wanted.before)
@@ -134,7 +134,7 @@ def test_a_render_with_progress_a_frame_and_its_report(real, tmp_path):
     assert shown.shape == (186, 250, 3)
     result = said["result"]
     assert result["output"] == "out.mp4"
-    with Project.open(real.place.project.folder) as project:
+    with Project.open(real.page_state.project.folder) as project:
         render(
             project,
             tmp_path / "own.mp4",

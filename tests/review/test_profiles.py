@@ -43,8 +43,8 @@ def anna(real, tmp_path):
     build_profile(
         "Anna",
         photos=[tmp_path / "anna.png"],
-        store=real.place.shelf.store,
-        runtime=real.place.settings.runtime,
+        store=real.page_state.profile_index.store,
+        runtime=real.page_state.settings.runtime,
     )
     darker = (picture * 0.8).astype(np.uint8)
     return np.ascontiguousarray(picture[:, ::-1]), darker
@@ -127,7 +127,7 @@ def test_a_name_that_is_taken_is_added_to_only_if_asked(real, anna):
 
 
 def test_photos_of_the_person_are_learnt_and_others_refused(real, anna):
-    store = real.place.shelf.store
+    store = real.page_state.profile_index.store
     answer = drop(real, "Anna", encoded(anna[0]))
     assert answer.status_code == 200, answer.text
     assert answer.json()["added"] == 1
@@ -160,7 +160,7 @@ def test_photos_at_once_are_all_learnt(real, anna):
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda one: drop(real, "Anna", encoded(one)), anna))
     assert [answer.json()["added"] for answer in answers] == [1, 1]
-    assert len(real.place.shelf.store.load("Anna").references) == 3
+    assert len(real.page_state.profile_index.store.load("Anna").references) == 3
 
 
 def test_a_profile_of_another_process_is_seen(real, tmp_path):
@@ -204,13 +204,13 @@ def test_an_album_becomes_a_profile_and_says_what_was_not_used(real, anna):
     assert real.post("profiles", {**wanted, "name": "Anna"}, expect=409)["confirm"] == "add"
     assert "cannot be the name" in real.post("profiles", {**wanted, "name": "../x"}, 400)["error"]
     real.post("profiles", {**wanted, "identity": 99}, expect=400)
-    assert real.place.shelf.store.list() == ["Anna"]
+    assert real.page_state.profile_index.store.list() == ["Anna"]
     said = real.post("profiles", wanted)
     assert said["profile"]["references"] == 3
     ((outsider),) = said["refused"]
     assert outsider["photo"] == 4
     assert outsider["sentence"].startswith("Not used: it shows somebody else than the others")
-    sources = [one.source for one in real.place.shelf.store.load("Bo").references]
+    sources = [one.source for one in real.page_state.profile_index.store.load("Bo").references]
     assert all(one.startswith("photo ") and " added 2" in one for one in sources)
     assert real.card(who)["profile"]["name"] == "Bo"
     assert real.undo()["said"] == [f"Link person {who} to Bo"]
@@ -228,7 +228,7 @@ def test_an_album_of_two_people_or_of_nobody_leaves_nothing(real, anna):
     said = real.post("profiles", {"name": "Bo", "album": album}, expect=400)
     assert "shows different people" in said["error"]
     real.post("profiles", {"name": "Bo"}, expect=400)
-    assert real.place.shelf.store.list() == ["Anna"]
+    assert real.page_state.profile_index.store.list() == ["Anna"]
 
 
 def test_albums_that_were_left_are_forgotten_and_full_ones_said(page, monkeypatch):

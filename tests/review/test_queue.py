@@ -124,10 +124,10 @@ def test_a_films_answers_are_for_who_is_let_in(films, path) -> None:
 def test_few_films_are_open_at_a_time(films, monkeypatch) -> None:
     page, _ = films
     monkeypatch.setattr(desks, "MOST_OPEN", 1)
-    desk = page.place
-    first = desk.place(1)
-    assert desk.place(1) is first
-    second = desk.place(2)
-    assert desk.place(1) is not first
-    assert second is not desk.place(2)
+    desk = page.page_state
+    first = desk.page_state(1)
+    assert desk.page_state(1) is first
+    second = desk.page_state(2)
+    assert desk.page_state(1) is not first
+    assert second is not desk.page_state(2)
     assert page.http.get("/films/1/api/project").status_code == 200

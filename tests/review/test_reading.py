@@ -106,12 +106,12 @@ def test_a_person_of_one_track_is_compared_with_nobody(page):
 
 def test_the_first_faces_are_made_before_somebody_asks(page):
     cover = page.card(1)["cover"]
-    place = page.place
+    place = page.page_state
     place.warm()
     for thread in threading.enumerate():
         if thread.name == "first faces":
             thread.join()
-    found = place.reader.view().found
+    found = place.reader.view().scanned
     for one in found.close_up_files.values():
         (found.folder / one.file).unlink()
     assert page.http.get(cover).headers["content-type"] == "image/jpeg"
@@ -146,7 +146,7 @@ def test_pictures_are_what_was_kept(page, size):
     assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
     assert Image.open(io.BytesIO(answer.content)).size == (size, size)
     answer = page.http.get("/api/pictures/1/tracks/1.jpg")
-    folder = page.place.project.folder
+    folder = page.page_state.project.folder
     assert answer.content == (folder / "scans/0001/thumbnails/000001.jpg").read_bytes()
     assert answer.headers["content-type"] == "image/jpeg"
 
@@ -186,7 +186,7 @@ def test_a_new_scan_is_seen_and_its_pictures_have_new_addresses(page, folder, ma
 
 def test_a_moment_is_the_film_as_it_is(real):
     """Whoever waits for a preview looks at this meanwhile."""
-    project = real.place.project
+    project = real.page_state.project
     wanted = Fraction(7, 10)  # in the second shot
     answer = real.http.get(f"/api/pictures/1/moment.jpg?at={float(wanted)}")
     assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"

@@ -227,7 +227,7 @@ PLACES = [
 
 @pytest.mark.parametrize("place", PLACES)
 def test_no_path_leads_out(page, place):
-    (page.place.project.folder.parent / "secret.jpg").write_bytes(b"SECRET")
+    (page.page_state.project.folder.parent / "secret.jpg").write_bytes(b"SECRET")
     for escape in ESCAPES:
         status, _, body = raw(page, path=place.replace("{}", escape))
         assert status in (307, 400, 404), (place, escape)
@@ -239,7 +239,7 @@ def test_no_path_leads_out(page, place):
 
 @pytest.mark.parametrize("escape", [e for e in ESCAPES if e not in ("-1", "1e3")])
 def test_a_photo_goes_to_no_other_folder(page, escape):
-    home = page.place.project.folder.parent.parent
+    home = page.page_state.project.folder.parent.parent
     before = sorted(home.rglob("*"))
     headers = {"X_Refrestore": "1", "Content_Type": "image/png"}
     path = f"/api/profiles/{escape}/photos"
@@ -253,7 +253,7 @@ def test_a_photo_goes_to_no_other_folder(page, escape):
      "\x00.mp4", "a\nb.mp4", "C:\\film.mp4", "film.mp4:x", "", "a" * 300 + ".mp4"],
 )  # fmt: skip
 def test_a_render_is_written_nowhere_else(page, name):
-    folder = page.place.project.folder
+    folder = page.page_state.project.folder
     before = sorted(folder.parent.rglob("*"))
     page.post("renders", {"name": name}, expect=400)
     assert sorted(folder.parent.rglob("*")) == before
@@ -261,7 +261,7 @@ def test_a_render_is_written_nowhere_else(page, name):
 
 @pytest.mark.parametrize("name", ["../Eve", "/tmp/Eve", "..", ".hidden", "a/b", "a\\b", "\x00", ""])
 def test_a_profile_is_made_nowhere_else(page, name):
-    home = page.place.project.folder.parent.parent
+    home = page.page_state.project.folder.parent.parent
     before = sorted(home.rglob("*"))
     page.post("profiles", {"name": name, "identity": 1}, expect=400)
     assert sorted(home.rglob("*")) == before
@@ -290,7 +290,7 @@ def bomb(width, height):
 def anna(page):
     """Make a profile of person 1."""
     page.post("profiles", {"name": "Anna", "identity": 1})
-    return page.place.shelf.store.path("Anna")
+    return page.page_state.profile_index.store.path("Anna")
 
 
 def drop(page, body, kind="image/png", **headers):
@@ -426,7 +426,7 @@ def test_an_answer_that_breaks_says_nothing_of_the_inside(fresh, monkeypatch, ca
     def broken(*_):
         raise RuntimeError("/secret/path")
 
-    monkeypatch.setattr(fresh.place.reader, "version", broken)
+    monkeypatch.setattr(fresh.page_state.reader, "version", broken)
     status, headers, body = raw(fresh)
     assert status == 500
     assert b"secret" not in body
