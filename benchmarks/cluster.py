@@ -5,7 +5,8 @@
 
 `measure` scans and renders a film here, then on one and on two workers of one thread each, in one
 run: what counts are the ratios. Starting a cluster is measured apart, and opening the workers'
-networks is not: they do CLIP first, a second or two with a face (without --first, FILM).
+networks is not: they do CLIP first, a few seconds with a face (without --first, FILM). A worker of
+one thread has one core: its decoder and encoder, too, are kept on it.
 It also takes the processor time of each stage that is the driver's alone; with --local nothing else
 is measured, which other work on the machine does not spoil.
 
@@ -66,6 +67,7 @@ def measure(
                 while sum(member.ready for member in crew._members) < count:
                     crew.step()
                 started = time.perf_counter() - began
+                keep_on_one_core(crew)
                 # A piece for each worker, or one of them would open its networks later.
                 both(first, work / f"first{count}", 0.5, crew)
                 found = both(film, work / f"ray{count}", segment_seconds, crew)
@@ -78,6 +80,22 @@ def measure(
         figures[f"{stage}_overhead"] = one / figures["local"][f"{stage}_seconds"] - 1
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {**figures, "driver_peak_mib": round(peak / 1024)}
+
+
+def keep_on_one_core(crew: Any) -> None:
+    """Give each worker a core of its own, with all its threads."""
+
+    def keep_on(worker: Any, core: int) -> None:
+        for thread in os.listdir("/proc/self/task"):
+            os.sched_setaffinity(int(thread), {core})
+
+    cores = sorted(os.sched_getaffinity(0))
+    crew._ray.get(
+        [
+            member.actor.__ray_call__.remote(keep_on, cores[place % len(cores)])
+            for place, member in enumerate(crew._members)
+        ]
+    )
 
 
 def both(film: Path, work: Path, segment_seconds: float, engine: Any = None) -> dict[str, float]:

@@ -44,6 +44,7 @@ class Reason(Enum):
     """Why."""
 
     BEST = "most like the person"
+    RECOGNISED = "recognised as it is: references count half"
     READABLE = "can be read as it is"
     NO_GAIN = "references would make it less like itself"
     NO_REFERENCES = "no references"
@@ -340,19 +341,26 @@ def judge(
         ]
         has_plain = bool(np.isfinite(unreferenced[row]).all())
         has_restored = bool(np.isfinite(restored[row]).all())
+        known = scores[0] is not None and scores[0] >= settings.recognised
         # Not a number is not less either: without a person what is read is taken for one.
-        if itself[row, -1] <= settings.legible and not more[row] < CLEARER:
+        readable = itself[row, -1] <= settings.legible and not more[row] < CLEARER
+        unwanted = has_restored and belief not in REFUSED and expected[row] <= settings.least_gain
+        if (readable or unwanted) and has_restored and known and belief not in REFUSED:
+            choice, reason = _choose(scores, has_plain, has_restored, belief, settings.tolerance)
+            if choice is Choice.RESTORED:
+                judgements.append(_judged(choice, Reason.RECOGNISED, scores, HALF))
+                continue
+        if readable:
             why = REFUSED.get(belief, Reason.READABLE)
             sharper = has_plain and drawn is not None and drawn[row] >= SHARPER
             choice = Choice.UNREFERENCED if sharper else Choice.INPUT
             judgements.append(_judged(choice, why, scores))
             continue
-        if has_restored and belief not in REFUSED and expected[row] <= settings.least_gain:
+        if unwanted:
             choice = Choice.UNREFERENCED if has_plain else Choice.INPUT
             judgements.append(_judged(choice, Reason.NO_GAIN, scores))
             continue
         choice, reason = _choose(scores, has_plain, has_restored, belief, settings.tolerance)
-        known = scores[0] is not None and scores[0] >= settings.recognised
         share = HALF if known and itself[row, 0] <= SHOWS_MORE else 1.0
         judgements.append(_judged(choice, reason, scores, share))
     return judgements

@@ -54,7 +54,7 @@ def evidence_of(faces, *, large=0.98, weights=WEIGHTS):
 
 @pytest.mark.parametrize(("large", "choice"), [(0.93, Choice.INPUT), (0.96, Choice.RESTORED)])
 def test_a_face_that_can_be_read_is_left_alone(large, choice):
-    scores = like(0.55), like(0.55), like(0.97)
+    scores = like(0.45), like(0.45), like(0.97)
     shrunk = evidence_of(scores[0], large=large).shrunk
     judged = judge(*scores, [PERSON], shrunk=shrunk)[0]
     assert judged.choice is choice
@@ -66,13 +66,13 @@ def test_a_face_that_can_be_read_is_left_alone(large, choice):
 
 @pytest.mark.parametrize(("lost", "left_alone"), [(0.1, True), (0.0, False), (-0.1, False)])
 def test_what_can_be_read_is_the_person(lost, left_alone):
-    scores = like(0.55), like(0.55), like(0.97)
+    scores = like(0.45), like(0.45), like(0.97)
     shrunk = evidence_of(scores[0], large=0.93).shrunk
-    clearer = clearer_than_shrunk(scores[0], like(0.55 - lost), [PERSON])
+    clearer = clearer_than_shrunk(scores[0], like(0.45 - lost), [PERSON])
     judged = judge(*scores, [PERSON], shrunk=shrunk, clearer=clearer)[0]
     assert (judged.choice is Choice.INPUT) == left_alone
     # Where nobody is known what is read is taken for the person.
-    unknown = clearer_than_shrunk(scores[0], like(0.55 - lost), [None])
+    unknown = clearer_than_shrunk(scores[0], like(0.45 - lost), [None])
     assert np.isnan(unknown).all()
     assert judge(*scores, [None], shrunk=shrunk, clearer=unknown)[0].choice is Choice.INPUT
 
@@ -86,9 +86,31 @@ def test_of_references_a_recognised_face_takes_half(own, small, share):
     assert (judged.choice, judged.share) == (Choice.RESTORED, share)
 
 
+@pytest.mark.parametrize(
+    ("own", "after", "belief", "choice"),
+    [
+        (0.55, 0.8, Belief.SAME, Choice.RESTORED),
+        (0.55, 0.5, Belief.SAME, Choice.INPUT),  # references make it less like the person
+        (0.45, 0.8, Belief.SAME, Choice.INPUT),  # not recognised
+        (0.55, 0.8, Belief.ANOTHER, Choice.INPUT),
+    ],
+)
+@pytest.mark.parametrize("large", [0.93, 0.97])
+def test_what_can_be_read_as_the_person_is_restored_by_half(own, after, belief, choice, large):
+    scores = like(own), like(own), like(after)
+    shrunk = evidence_of(scores[0], large=large).shrunk
+    gains = None if large == 0.93 else np.array([-0.1])  # read as it is, or nothing expected
+    judged = judge(*scores, [PERSON], beliefs=[belief], shrunk=shrunk, gains=gains)[0]
+    wanted = choice if large == 0.93 or choice is Choice.RESTORED else Choice.UNREFERENCED
+    assert judged.choice is wanted
+    assert (judged.reason is Reason.RECOGNISED) == (choice is Choice.RESTORED)
+    if choice is Choice.RESTORED:
+        assert judged.share == HALF
+
+
 @pytest.mark.parametrize(("drawn", "choice"), [(0.2, Choice.INPUT), (0.8, Choice.UNREFERENCED)])
 def test_a_blurred_face_that_can_be_read_is_drawn_from_its_frames_alone(drawn, choice):
-    scores = like(0.55), like(0.55), like(0.97)
+    scores = like(0.45), like(0.45), like(0.97)
     shrunk = evidence_of(scores[0], large=0.93).shrunk
     judged = judge(*scores, [PERSON], shrunk=shrunk, drawn=np.array([drawn]))[0]
     assert (judged.choice, judged.reason) == (choice, Reason.READABLE)
