@@ -6,19 +6,23 @@ Field descriptions are the help texts of the command line.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ValidationInfo,
     field_serializer,
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from refrestore.errors import UsageError
 from refrestore.moment import Moment, parse_moment
@@ -40,145 +44,6 @@ MODELS_VARIABLE = "REFRESTORE_MODELS"
 PROFILES_VARIABLE = "REFRESTORE_PROFILES"
 
 
-class Settings(BaseModel):
-    """Base: frozen, and a misspelt field is an error."""
-
-    # Validators are built when one is first needed: importing the settings of all costs nothing.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True
-    )
-
-
-class RuntimeSettings(Settings):
-    """Where to compute and with which models."""
-
-    device: Device = Field("auto", description="Where networks run.")
-    pack: PackName = Field(
-        "lite", description="Set of models: lite (embedded), full (official) or teachers."
-    )
-    models_dir: Path | None = Field(
-        None, description=f"Folder with model files [env: {MODELS_VARIABLE}]."
-    )
-    profiles_dir: Path | None = Field(
-        None, description=f"Folder with profiles [env: {PROFILES_VARIABLE}]."
-    )
-    threads: int | None = Field(None, ge=1, description="CPU threads; default all cores.")
-
-
-class EngineSettings(Settings):
-    """On how many machines."""
-
-    name: EngineName = Field(
-        "local", description="Who works: this process (local), or workers of a Ray cluster (ray)."
-    )
-    address: str | None = Field(
-        None,
-        description="Ray cluster (HOST:PORT, or auto for the one of this machine); by default "
-        "workers are started on this machine for as long as they are needed.",
-    )
-    workers: int | None = Field(
-        None, ge=1, description="Workers at most; default one a GPU, or one for two CPU cores."
-    )
-
-    @model_validator(mode="after")
-    def _is_for_ray(self) -> EngineSettings:
-        if self.name != "ray" and (self.address is not None or self.workers is not None):
-            raise UsageError("--ray-address and --workers are for --engine ray.")
-        return self
-
-
-class ScanSettings(Settings):
-    """Pass 1."""
-
-    detect_size: int = Field(
-        640, ge=128, description="Longer side of the picture the detector sees."
-    )
-    detect_every: int = Field(
-        5, ge=1, description="Detect on every n-th frame of a shot; faces are tracked between."
-    )
-    min_score: float = Field(0.5, ge=0, le=1, description="Detections below this are dropped.")
-    min_face: float = Field(16, ge=4, description="Smallest face to follow, display pixels.")
-    identity_threshold: float = Field(
-        0.40, gt=0, lt=1, description="Cosine similarity above which two tracks may be one person."
-    )
-    max_references: int = Field(24, ge=1, description="References kept per person.")
-    deinterlace: Deinterlace = Field(
-        "auto",
-        description="Make one picture of two fields: never, always (frame: one for each picture), "
-        "or where the film is measured to be interlaced.",
-    )
-    denoise: Denoise = Field("off", description="Take noise from the whole frame.")
-    video_stream: int | None = Field(
-        None, ge=0, description="Index of the film in a file that holds several."
-    )
-
-
-class EncoderSettings(Settings):
-    """How the output is encoded."""
-
-    codec: str = Field("libx264", description="Encoder as libav or people name it.")
-    crf: float | None = Field(None, ge=0, le=63, description="Constant quality; lower is better.")
-    bitrate: int | None = Field(None, ge=1, description="Bits per second, instead of --crf.")
-    preset: str | None = Field(None, description="Encoder preset.")
-    pixel_format: str | None = Field(None, description="Output pixel format; default the source's.")
-
-    @field_validator("bitrate", mode="before")
-    @classmethod
-    def _as_typed(cls, value: object) -> object:
-        return bits_per_second(value) if isinstance(value, str) else value
-
-
-class RenderSettings(Settings):
-    """Pass 2."""
-
-    scale: Literal[1, 2, 4] = Field(1, description="Enlarge the picture by this factor.")
-    strength: float = Field(1.0, ge=0, le=1, description="Upper limit of restoration strength.")
-    min_face: float = Field(16, ge=4, description="Smaller faces (display pixels) are left alone.")
-    unfocused: bool = Field(False, description="Restore faces out of focus in the background too.")
-    references: int = Field(5, ge=0, le=8, description="References used per face; 0 for none.")
-    batch: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        "auto", description="Faces restored at a time; auto by the device's memory."
-    )
-    start: Moment | None = Field(
-        None, description="Where to begin; seconds count from the first frame."
-    )
-    end: Moment | None = Field(None, description="Where to stop before, counted in the same way.")
-    segment_seconds: float = Field(
-        10, gt=0, description="Longest segment between resumable points; cuts end one earlier."
-    )
-    background: Path | None = Field(
-        None, description="Network (.pth, .safetensors) that enlarges the rest of the frame."
-    )
-
-    @model_validator(mode="after")
-    def _background_enlarges(self) -> RenderSettings:
-        if self.background is not None and self.scale == 1:
-            raise UsageError("--background enlarges the rest of the frame: give --scale 2 or 4.")
-        return self
-
-    @field_validator("start", "end", mode="before")
-    @classmethod
-    def _as_typed(cls, value: object) -> object:
-        return parse_moment(value) if isinstance(value, str) else value
-
-    @field_serializer("start", "end")
-    def _as_text(self, moment: Moment | None) -> str | None:
-        return None if moment is None else str(moment)
-
-    @field_serializer("background")
-    def _name_only(self, background: Path | None) -> str | None:
-        return None if background is None else background.name  # reports name no folders
-
-
-class ExportSettings(Settings):
-    """Faces written as pictures, for people to look at."""
-
-    folder: Path = Field(description="New or empty folder.")
-    every: int = Field(
-        25, ge=1, description="Every n-th frame; of each appearance one face at least."
-    )
-
-
 def bits_per_second(text: str) -> int:
     """Return bits per second of "2500k", "8M" or "8000000".
 
@@ -197,6 +62,278 @@ def bits_per_second(text: str) -> int:
     if bits < 1:
         raise ValueError(f"{text!r} is no bit rate; write 8M, 2500k or bits per second")
     return bits
+
+
+def faces_at_a_time(text: str) -> int | Literal["auto"]:
+    """Return a number of faces, or "auto".
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{text!r} is no number of faces; write 1 or more, or auto")
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """How a setting is typed on a command line, where its name and its type do not say it.
+
+    Parameters
+    ----------
+    name
+        Of the option; by default the setting's own, with dashes.
+    metavar
+        What stands for the value in the help.
+    parse
+        Makes the value of what was typed; raises ValueError.
+    inside
+        There is no such option.
+    """
+
+    name: str | None = None
+    metavar: str | None = None
+    parse: Callable[[str], object] | None = None
+    inside: bool = False
+
+
+INSIDE = Typed(inside=True)
+
+
+class Settings(BaseModel):
+    """Base: frozen, and a misspelt field is an error.
+
+    A field is an option of the commands that take the settings, and of presets: its name, type,
+    bounds and help are the field's (`cli.options`, `presets`).
+    """
+
+    # Validators are built when one is first needed: importing the settings of all costs nothing.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_typed(cls, value: object, about: ValidationInfo) -> object:
+        assert about.field_name is not None
+        parse = how_typed(cls.model_fields[about.field_name]).parse
+        return parse(value) if parse is not None and isinstance(value, str) else value
+
+
+Place = tuple[str, ...]
+"""Names of a setting and of those that it is inside of, the outermost first."""
+
+
+def how_typed(field: FieldInfo) -> Typed:
+    """Return how a setting is typed."""
+    return next((one for one in field.metadata if isinstance(one, Typed)), Typed())
+
+
+def places(model: type[Settings], at: Place = ()) -> dict[str, list[Place]]:
+    """Return the options of settings, and where the value of each goes.
+
+    An option that several settings inside have goes to each of them.
+    """
+    found: dict[str, list[Place]] = {}
+    for name, field in model.model_fields.items():
+        inner, typed = field.annotation, how_typed(field)
+        if isinstance(inner, type) and issubclass(inner, Settings):
+            for option, there in places(inner, (*at, name)).items():
+                found.setdefault(option, []).extend(there)
+        elif not typed.inside:
+            found.setdefault(typed.name or name.replace("_", "-"), []).append((*at, name))
+    return found
+
+
+def setting(model: type[Settings], place: Place) -> FieldInfo:
+    """Return the field at a place of settings (`places`)."""
+    field = model.model_fields[place[0]]
+    return setting(field.annotation, place[1:]) if place[1:] else field  # type: ignore[arg-type]
+
+
+def nested(values: Mapping[str, Any], where: Mapping[str, Sequence[Place]]) -> dict[str, Any]:
+    """Return the values of options as settings that have others inside take them."""
+    asked: dict[str, Any] = {}
+    for option, value in values.items():
+        for place in where[option]:
+            room = asked
+            for part in place[:-1]:
+                room = room.setdefault(part, {})
+            room[place[-1]] = value
+    return asked
+
+
+class RuntimeSettings(Settings):
+    """Where to compute and with which models."""
+
+    device: Device = Field("auto", description="Where networks run.")
+    pack: PackName = Field(
+        "lite",
+        description="Models: lite (no download), full (official), or teachers (what lite learnt "
+        "from: SCRFD 2.5G and EdgeFace-XS, files of yours).",
+    )
+    models_dir: Path | None = Field(
+        None, description=f"Folder with model files; default that of {MODELS_VARIABLE}."
+    )
+    profiles_dir: Path | None = Field(
+        None, description=f"Folder with profiles; default that of {PROFILES_VARIABLE}."
+    )
+    threads: int | None = Field(None, ge=1, description="CPU threads; default all cores.")
+
+
+class EngineSettings(Settings):
+    """On how many machines."""
+
+    name: Annotated[EngineName, Typed("engine")] = Field(
+        "local", description="Who works: this process (local), or workers of a Ray cluster (ray)."
+    )
+    address: Annotated[str | None, Typed("ray-address", metavar="HOST:PORT|auto")] = Field(
+        None,
+        description="The cluster; default workers on this machine, for as long as they are needed.",
+    )
+    workers: int | None = Field(
+        None, ge=1, description="Workers at most; default one a GPU, or one for two CPU cores."
+    )
+
+    @model_validator(mode="after")
+    def _is_for_ray(self) -> EngineSettings:
+        if self.name != "ray" and (self.address is not None or self.workers is not None):
+            raise UsageError("--ray-address and --workers are for --engine ray.")
+        return self
+
+
+class ScanSettings(Settings):
+    """Pass 1."""
+
+    detect_size: Annotated[int, INSIDE] = Field(
+        640, ge=128, description="Longer side of the picture the detector sees."
+    )
+    detect_every: int = Field(5, ge=1, description="Look for new faces every n-th frame.")
+    min_score: Annotated[float, INSIDE] = Field(
+        0.5, ge=0, le=1, description="Detections below this are dropped."
+    )
+    min_face: float = Field(16, ge=4, description="Smaller faces (pixels) are left alone.")
+    identity_threshold: Annotated[float, INSIDE] = Field(
+        0.40, gt=0, lt=1, description="Cosine similarity above which two tracks may be one person."
+    )
+    max_references: Annotated[int, INSIDE] = Field(
+        24, ge=1, description="References kept per person."
+    )
+    deinterlace: Deinterlace = Field(
+        "auto",
+        description="One picture of two fields (bwdif), for the whole frame: auto, where the film "
+        "is measured to be interlaced; frame, always; off.",
+    )
+    denoise: Denoise = Field(
+        "off",
+        description="Take noise from whole frames: off, light (bilateral) or strong (non-local "
+        "means; 8-bit film only, slow).",
+    )
+    video_stream: Annotated[int | None, Typed(metavar="N")] = Field(
+        None,
+        ge=0,
+        description="Which video stream, in a file that holds several (a multiplex).",
+    )
+
+
+class EncoderSettings(Settings):
+    """How the output is encoded."""
+
+    codec: str = Field(
+        "libx264",
+        description="h264, h265, av1, vp9, prores, dnxhr, ffv1, or libav's name of an encoder.",
+    )
+    crf: float | None = Field(None, ge=0, le=63, description="Constant quality; lower is better.")
+    bitrate: Annotated[int | None, Typed(metavar="RATE", parse=bits_per_second)] = Field(
+        None, ge=1, description="Such as 8M; not with --crf."
+    )
+    preset: Annotated[str | None, Typed("encoder-preset")] = Field(
+        None, description="The encoder's own preset: slow, 6, hq and so on."
+    )
+    pixel_format: Annotated[str | None, Typed("pix-fmt")] = Field(
+        None, description="Output pixel format; default the source's."
+    )
+
+
+class RenderSettings(Settings):
+    """Pass 2."""
+
+    scale: Literal[1, 2, 4] = Field(1, description="Enlarge the picture so many times.")
+    strength: float = Field(1.0, ge=0, le=1, description="Upper limit of restoration, 0 to 1.")
+    references: int = Field(5, ge=0, le=8, description="Close-ups used per face; 0 for none.")
+    min_face: float = Field(16, ge=4, description="Smaller faces (pixels) are left alone.")
+    unfocused: bool = Field(False, description="Restore faces out of focus behind nearer ones too.")
+    start: Annotated[Moment | None, Typed(metavar="TIME", parse=parse_moment)] = Field(
+        None,
+        description="From the first frame on: seconds, h:mm:ss, a frame's number (123f, the first "
+        "is 0f), or the film's own timecode (10:00:03:12).",
+    )
+    end: Annotated[Moment | None, Typed(metavar="TIME", parse=parse_moment)] = Field(
+        None, description="Stop before this time."
+    )
+    batch: Annotated[
+        Annotated[int, Field(ge=1)] | Literal["auto"],
+        Typed(metavar="N|auto", parse=faces_at_a_time),
+    ] = Field("auto", description="Faces restored at a time; auto by the device's memory.")
+    background: Annotated[Path | None, Typed(metavar="MODEL")] = Field(
+        None,
+        description="With --scale 2 or 4: enlarge the rest of the frame by this Real-ESRGAN-type "
+        "network (.pth, .safetensors; needs spandrel). Costs 10 to 40 times the faces, repaints "
+        "walls.",
+    )
+    segment_seconds: Annotated[float, INSIDE] = Field(
+        10, gt=0, description="Longest segment between resumable points; cuts end one earlier."
+    )
+
+    @model_validator(mode="after")
+    def _background_enlarges(self) -> RenderSettings:
+        if self.background is not None and self.scale == 1:
+            raise UsageError("--background enlarges the rest of the frame: give --scale 2 or 4.")
+        return self
+
+    @field_serializer("start", "end")
+    def _as_text(self, moment: Moment | None) -> str | None:
+        return None if moment is None else str(moment)
+
+    @field_serializer("background")
+    def _name_only(self, background: Path | None) -> str | None:
+        return None if background is None else background.name  # reports name no folders
+
+
+class FilmSettings(Settings):
+    """All that can be asked for one film: what presets and the films of a queue have."""
+
+    container: Container | None = Field(
+        None, description="Suffix of the outputs in a folder; default each video's own."
+    )
+    render: RenderSettings = Field(RenderSettings(), description="Pass 2.")
+    encoder: EncoderSettings = Field(EncoderSettings(), description="How the output is encoded.")
+    scan: ScanSettings = Field(ScanSettings(), description="Pass 1.")
+
+
+class ExportSettings(Settings):
+    """Faces written as pictures, for people to look at."""
+
+    folder: Annotated[Path, Typed("export-faces", metavar="DIR")] = Field(
+        description="Write faces as pictures, by person and time: cropped, restored, compare."
+    )
+    every: Annotated[int, Typed("export-every")] = Field(
+        25,
+        ge=1,
+        description="Export every n-th frame, of each appearance one face at least, of each person "
+        "at most 200.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_where(cls, asked: Any) -> Any:
+        if isinstance(asked, dict) and "folder" not in asked:
+            raise UsageError("--export-every says which faces to write; give --export-faces DIR.")
+        return asked
 
 
 def models_directories(settings: RuntimeSettings) -> list[Path]:

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from refrestore.presets import FilmSettings, Values, film_settings
+from refrestore.config import FilmSettings
+from refrestore.presets import Values, film_settings
 
 Step = Literal["scan", "review", "render", "done"]
 """What comes next of a film."""

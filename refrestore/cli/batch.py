@@ -41,6 +41,7 @@ StateOption = Annotated[
 
 
 @app.command()
+@options.with_settings
 def add(
     context: typer.Context,
     sources: Annotated[
@@ -61,25 +62,8 @@ def add(
         typer.Option("--watch", help="Remember the folders, and add what comes until stopped."),
     ] = False,
     preset: options.PresetOption = None,
-    container: options.ContainerOption = None,
-    scale: options.Scale = 1,
-    strength: options.Strength = 1.0,
-    references: options.References = 5,
-    min_face: options.MinFace = 16,
-    unfocused: options.Unfocused = False,
-    codec: options.Codec = None,
-    crf: options.Crf = None,
-    bitrate: options.Bitrate = None,
-    encoder_preset: options.EncoderPreset = None,
-    pix_fmt: options.PixFmt = None,
-    start: options.Start = None,
-    end: options.End = None,
-    detect_every: options.DetectEvery = 5,
-    deinterlace: options.Deinterlacing = "auto",
-    denoise: options.Denoising = "off",
-    video_stream: options.VideoStream = None,
-    batch: options.Batch = "auto",
-    background: options.Background = None,
+    *,
+    asked: options.FilmOptions,
     json: options.Json = False,
 ) -> None:
     """Add films of folders, patterns, lists; what is asked for them is kept with them."""
@@ -143,6 +127,7 @@ def list_films(queue: QueueFile, state: StateOption = None, json: options.Json =
 
 
 @app.command()
+@options.with_settings
 def run(
     queue: QueueFile,
     auto: Annotated[
@@ -173,14 +158,9 @@ def run(
             "REFRESTORE_REPORT and REFRESTORE_PROJECT are its paths.",
         ),
     ] = None,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    profiles_dir: options.ProfilesDir = None,
-    threads: options.Threads = None,
-    engine: options.Engine = "local",
-    ray_address: options.RayAddress = None,
-    workers: options.Workers = None,
+    *,
+    runtime: options.RuntimeOptions,
+    engine: options.EngineOptions,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
@@ -192,13 +172,11 @@ def run(
     from refrestore.batch.summary import write_summary
     from refrestore.engine.crew import crew_of
 
-    cluster = options.engine_settings(engine, ray_address, workers)
-    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
     failed: FilmsFailedError | None = None
     with Queue(queue) as opened:
         with (
             progress_reporter(progress) as report,
-            crew_of(cluster, runtime, announce=report.note, heard=report.worker) as crew,
+            crew_of(engine, runtime, announce=report.note, heard=report.worker) as crew,
         ):
             newcomers, work = Newcomers(), FilmWork(runtime, learn_profiles, crew)
             work.open()

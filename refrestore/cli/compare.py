@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command("compare")(compare)
 
 
+@options.with_settings
 def compare(
     before: Annotated[Path, typer.Argument(metavar="IN", help="The film before.")],
     after: Annotated[Path, typer.Argument(metavar="OUT", help="What was made of it.")],
@@ -54,17 +55,14 @@ def compare(
         Any,
         typer.Option("--end", parser=parse_time, metavar="TIME", help="Stop before this time."),
     ] = None,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    threads: options.Threads = None,
+    *,
+    runtime: options.HereOptions,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
     """Show a film before and after: side by side, split by a moving line, or faces only."""
     from refrestore.compare.compare import compare as compare_films
 
-    runtime = options.runtime_settings(device, pack, models_dir, None, threads)
     with progress_reporter(progress) as report:
         made = compare_films(
             before,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from refrestore.config import RuntimeSettings
+
 from . import options
 from .output import print_json, print_line
 from .progress import progress_reporter
@@ -19,18 +21,17 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(demo)
 
 
+@options.with_settings
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where everything is put.")] = Path("demo"),
-    device: options.DeviceOption = "auto",
-    models_dir: options.ModelsDir = None,
-    threads: options.Threads = None,
+    *,
+    runtime: Annotated[RuntimeSettings, options.Options(("device", "models-dir", "threads"))],
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
     """Make a film, find its people, restore it and show what changed."""
     from refrestore.evaluate.demo.show import restore_demo, scan_demo
 
-    runtime = options.runtime_settings(device, "lite", models_dir, None, threads)
     with progress_reporter(progress) as report:
         scanned = scan_demo(folder, runtime=runtime, progress=report)
     if not json:

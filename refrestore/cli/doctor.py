@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
+
+from refrestore.config import RuntimeSettings
 
 from . import options
 from .output import print_json
 from .tables import print_table
+
+LOOKED_AT = options.Options(("device", "pack", "models-dir", "profiles-dir"))
 
 
 def register(app: typer.Typer) -> None:
@@ -14,11 +20,12 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
+@options.with_settings
 def doctor(
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    profiles_dir: options.ProfilesDir = None,
+    *,
+    runtime: Annotated[
+        RuntimeSettings, options.Options(("device", "pack", "models-dir", "profiles-dir"))
+    ],
     json: options.Json = False,
 ) -> None:
     """Check Python, torch, onnxruntime, encoders, models and folders.
@@ -27,7 +34,7 @@ def doctor(
     """
     from refrestore.doctor import diagnose
 
-    result = diagnose(options.runtime_settings(device, pack, models_dir, profiles_dir))
+    result = diagnose(runtime)
     if json:
         print_json(result.as_json())
     else:

@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     app.command("evaluate")(evaluate)
 
 
+@options.with_settings
 def evaluate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
     stills: Annotated[
@@ -63,10 +64,8 @@ def evaluate(
             "--tapes", help="Put these people on tapes, and restore them from photos that are not."
         ),
     ] = False,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    threads: options.Threads = None,
+    *,
+    runtime: options.HereOptions,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
@@ -99,7 +98,7 @@ def evaluate(
         result = run(
             output,
             settings,
-            runtime=options.runtime_settings(device, pack, models_dir, None, threads),
+            runtime=runtime,
             render_settings=RenderSettings(references=references),
             progress=report,
         )

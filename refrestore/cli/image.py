@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command("image")(image)
 
 
+@options.with_settings
 def image(
     photos: Annotated[
         list[Path],
@@ -33,13 +34,9 @@ def image(
     no_references: Annotated[
         bool, typer.Option("--no-references", help="Restore without references.")
     ] = False,
-    scale: Annotated[int, typer.Option("--scale", help="Enlarge 1, 2 or 4 times.")] = 1,
-    strength: Annotated[float, typer.Option("--strength", min=0, max=1)] = 1.0,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    profiles_dir: options.ProfilesDir = None,
-    threads: options.Threads = None,
+    *,
+    settings: Annotated[RenderSettings, options.Options(("scale", "strength"))],
+    runtime: options.RuntimeOptions,
     json: options.Json = False,
 ) -> None:
     """Restore faces of still pictures from a person's profile."""
@@ -47,8 +44,6 @@ def image(
 
     if (profile is None) != no_references:
         raise UsageError("Say whose face it is with --profile NAME, or give --no-references.")
-    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
-    settings = RenderSettings.model_validate({"scale": scale, "strength": strength})
     person = None if profile is None else options.load_profiles(runtime, [profile])[0]
     results = restore_pictures(photos, output, profile=person, settings=settings, runtime=runtime)
     if json:

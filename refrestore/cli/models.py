@@ -25,10 +25,6 @@ OneName = Annotated[
 ]
 
 
-def _store(models_dir: options.ModelsDir) -> ModelStore:
-    return ModelStore(options.runtime_settings(models_dir=models_dir))
-
-
 def _as_json(status: FileStatus) -> dict[str, object]:
     file = status.file
     return {
@@ -50,9 +46,10 @@ def _size(count: int | None) -> str:
 
 
 @app.command("list")
-def list_files(models_dir: options.ModelsDir = None, json: options.Json = False) -> None:
+@options.with_settings
+def list_files(*, runtime: options.ModelsDir, json: options.Json = False) -> None:
     """Show every model file that refrestore knows, and which are here."""
-    store = _store(models_dir)
+    store = ModelStore(runtime)
     found = [store.verify(file.name) for file in store.catalogue.files]
     if json:
         print_json({"models": [_as_json(status) for status in found]})
@@ -74,9 +71,11 @@ def list_files(models_dir: options.ModelsDir = None, json: options.Json = False)
 
 
 @app.command()
+@options.with_settings
 def fetch(
     names: Names,
-    models_dir: options.ModelsDir = None,
+    *,
+    runtime: options.ModelsDir,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
@@ -84,7 +83,7 @@ def fetch(
 
     The only command that opens a network connection.
     """
-    store = _store(models_dir)
+    store = ModelStore(runtime)
     with progress_reporter(progress) as report:
         paths = store.fetch(names, report, print_note)
     if json:
@@ -95,11 +94,12 @@ def fetch(
 
 
 @app.command()
+@options.with_settings
 def verify(
-    names: SomeNames = None, models_dir: options.ModelsDir = None, json: options.Json = False
+    names: SomeNames = None, *, runtime: options.ModelsDir, json: options.Json = False
 ) -> None:
     """Digest files anew; exit status 1 if one that was asked for is missing or wrong."""
-    store = _store(models_dir)
+    store = ModelStore(runtime)
     results = store.verify_all(names)
     good = all(status.state == "present" for status in results)
     if json:
@@ -113,11 +113,10 @@ def verify(
 
 
 @app.command()
-def path(
-    name: OneName = None, models_dir: options.ModelsDir = None, json: options.Json = False
-) -> None:
+@options.with_settings
+def path(name: OneName = None, *, runtime: options.ModelsDir, json: options.Json = False) -> None:
     """Print where a verified model file lies, or the folders that are searched."""
-    store = _store(models_dir)
+    store = ModelStore(runtime)
     if name is not None:
         found = str(store.locate(name))
         if json:

@@ -2,113 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 
 from refrestore.config import (
-    MODELS_VARIABLE,
-    PROFILES_VARIABLE,
-    Container,
-    Deinterlace,
-    Denoise,
-    Device,
-    EngineName,
+    EncoderSettings,
     EngineSettings,
-    PackName,
+    ExportSettings,
+    FilmSettings,
+    Place,
+    RenderSettings,
     RuntimeSettings,
+    ScanSettings,
+    Settings,
+    how_typed,
+    nested,
+    places,
     profiles_directory,
+    setting,
 )
 
-from .parse import parse_batch, parse_bitrate, parse_time
 from .progress import ProgressMode
 
 if TYPE_CHECKING:
-    from refrestore.profiles import Profile
+    from refrestore.profiles import Profile, ProfileStore
     from refrestore.project import Project
+
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 ProjectFolder = Annotated[
     Path, typer.Option("--project", "-p", help="Project folder (made by `refrestore scan`).")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where networks run.")]
-PackOption = Annotated[
-    PackName,
-    typer.Option(
-        "--pack",
-        help="Models: lite (no download), full (official), or teachers (what lite learnt from: "
-        "SCRFD 2.5G and EdgeFace-XS, files of yours).",
-    ),
-]
-ModelsDir = Annotated[
-    Path | None,
-    typer.Option("--models-dir", help=f"Folder with model files [env: {MODELS_VARIABLE}]."),
-]
-ProfilesDir = Annotated[
-    Path | None,
-    typer.Option("--profiles-dir", help=f"Folder with profiles [env: {PROFILES_VARIABLE}]."),
-]
-Threads = Annotated[
-    int | None, typer.Option("--threads", min=1, help="CPU threads; default all cores.")
-]
-Engine = Annotated[
-    EngineName,
-    typer.Option(
-        "--engine", help="Who works: this process (local), or workers of a Ray cluster (ray)."
-    ),
-]
-RayAddress = Annotated[
-    str | None,
-    typer.Option(
-        "--ray-address",
-        metavar="HOST:PORT|auto",
-        help="The cluster; default workers on this machine, for as long as they are needed.",
-    ),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers", min=1, help="Workers at most; default one a GPU, or one for two CPU cores."
-    ),
-]
 Progress = Annotated[
     ProgressMode, typer.Option("--progress", help="Progress on stderr: auto, rich, jsonl or none.")
 ]
 Profiles = Annotated[
     list[str] | None, typer.Option("--profile", help="Person who may be in it (repeatable).")
-]
-MinFace = Annotated[
-    float, typer.Option("--min-face", min=4, help="Smaller faces (pixels) are left alone.")
-]
-DetectEvery = Annotated[
-    int, typer.Option("--detect-every", min=1, help="Look for new faces every n-th frame.")
-]
-Deinterlacing = Annotated[
-    Deinterlace,
-    typer.Option(
-        "--deinterlace",
-        help="One picture of two fields (bwdif), for the whole frame: auto, where the film is "
-        "measured to be interlaced; frame, always; off.",
-    ),
-]
-Denoising = Annotated[
-    Denoise,
-    typer.Option(
-        "--denoise",
-        help="Take noise from whole frames: off, light (bilateral) or strong (non-local means; "
-        "8-bit film only, slow).",
-    ),
-]
-VideoStream = Annotated[
-    int | None,
-    typer.Option(
-        "--video-stream",
-        min=0,
-        metavar="N",
-        help="Which video stream, in a file that holds several (a multiplex).",
-    ),
 ]
 
 
@@ -133,29 +72,34 @@ def _as_typed(value: Any) -> Any:
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-def _instead_of_bitrate(context: typer.Context, crf: float | None) -> float | None:
-    _overrule(context, "crf", "bitrate")
-    return crf
+CONTRADICT = {"crf": "bitrate", "bitrate": "crf"}
+"""Options of which one is given at most."""
 
 
-def _instead_of_crf(context: typer.Context, bitrate: int | None) -> int | None:
-    _overrule(context, "bitrate", "crf")
-    return bitrate
-
-
-def _overrule(context: typer.Context, option: str, other: str) -> None:
-    """Forget what a preset says of one option where another was typed that contradicts it.
+def _overrules(option: str, other: str) -> Callable[[typer.Context, Any], Any]:
+    """Return what forgets a preset's word on an option where another is typed that contradicts it.
 
     What was typed is looked at before what was not.
     """
-    if context.default_map and is_typed(context, option):
-        context.default_map.pop(other, None)
+
+    def overrule(context: typer.Context, value: Any) -> Any:
+        if context.default_map and is_typed(context, option):
+            context.default_map.pop(other, None)
+        return value
+
+    return overrule
 
 
 def is_typed(context: typer.Context, option: str) -> bool:
     """Return whether an option was typed; by its name in the command's function."""
     source = context.get_parameter_source(option)
     return source is not None and source.name == "COMMANDLINE"
+
+
+def is_asked(context: typer.Context, option: str) -> bool:
+    """Return whether an option was typed or is a preset's."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name != "DEFAULT"
 
 
 def given(context: typer.Context) -> dict[str, Any]:
@@ -166,9 +110,8 @@ def given(context: typer.Context) -> dict[str, Any]:
     found = {}
     for option in PLACES:
         name = own[f"--{option}"]
-        source = context.get_parameter_source(name)
         value = context.params[name]
-        if source is not None and source.name != "DEFAULT" and value is not None:
+        if is_asked(context, name) and value is not None:
             if isinstance(value, Path):
                 value = value.absolute()
             found[option] = value if isinstance(value, bool | int | float) else str(value)
@@ -186,112 +129,155 @@ PresetOption = Annotated[
         "beside it count more.",
     ),
 ]
-Scale = Annotated[int, typer.Option("--scale", help="Enlarge the picture 1, 2 or 4 times.")]
-Strength = Annotated[
-    float, typer.Option("--strength", min=0, max=1, help="Upper limit of restoration, 0 to 1.")
-]
-References = Annotated[
-    int, typer.Option("--references", min=0, max=8, help="Close-ups used per face; 0 for none.")
-]
-Unfocused = Annotated[
-    bool, typer.Option("--unfocused", help="Restore faces out of focus behind nearer ones too.")
-]
-Codec = Annotated[
-    str | None,
-    typer.Option(
-        "--codec",
-        help="h264 (default), h265, av1, vp9, prores, dnxhr, ffv1, or libav's name of an encoder.",
-    ),
-]
-Crf = Annotated[
-    float | None,
-    typer.Option(
-        "--crf", min=0, callback=_instead_of_bitrate, help="Constant quality; lower is better."
-    ),
-]
-Bitrate = Annotated[
-    int | None,
-    typer.Option(
-        "--bitrate",
-        parser=parse_bitrate,
-        callback=_instead_of_crf,
-        metavar="RATE",
-        help="Such as 8M; not with --crf.",
-    ),
-]
-EncoderPreset = Annotated[
-    str | None,
-    typer.Option("--encoder-preset", help="The encoder's own preset: slow, 6, hq and so on."),
-]
-PixFmt = Annotated[
-    str | None, typer.Option("--pix-fmt", help="Output pixel format; default the source's.")
-]
-Start = Annotated[
-    # Typer takes no union; what is meant is Moment | None.
-    Any,
-    typer.Option(
-        "--start",
-        parser=parse_time,
-        metavar="TIME",
-        help="From the first frame on: seconds, h:mm:ss, a frame's number (123f, the first is 0f), "
-        "or the film's own timecode (10:00:03:12).",
-    ),
-]
-End = Annotated[
-    Any,
-    typer.Option("--end", parser=parse_time, metavar="TIME", help="Stop before this time."),
-]
-Batch = Annotated[
-    Any,
-    typer.Option(
-        "--batch",
-        parser=parse_batch,
-        metavar="N|auto",
-        help="Faces restored at a time; auto by the device's memory.",
-    ),
-]
-Background = Annotated[
-    Path | None,
-    typer.Option(
-        "--background",
-        metavar="MODEL",
-        help="With --scale 2 or 4: enlarge the rest of the frame by this Real-ESRGAN-type network "
-        "(.pth, .safetensors; needs spandrel). Costs 10 to 40 times the faces, repaints walls.",
-    ),
-]
-ContainerOption = Annotated[
-    Container | None,
-    typer.Option(
-        "--container", help="Suffix of the outputs in a folder; default each video's own."
-    ),
-]
 
 
-def runtime_settings(
-    device: Device = "auto",
-    pack: PackName = "lite",
-    models_dir: Path | None = None,
-    profiles_dir: Path | None = None,
-    threads: int | None = None,
-) -> RuntimeSettings:
-    """Return the validated settings of the shared options."""
-    return RuntimeSettings(
-        device=device,
-        pack=pack,
-        models_dir=models_dir,
-        profiles_dir=profiles_dir,
-        threads=threads,
+@dataclass(frozen=True)
+class Options:
+    """Says of a command's parameter that it is settings, which are typed option by option.
+
+    Parameters
+    ----------
+    only
+        The options that the command has; by default all that the settings have.
+    """
+
+    only: tuple[str, ...] = ()
+
+    def of(self, model: type[Settings]) -> dict[str, list[Place]]:
+        """Return the options, and where in the settings the value of each goes."""
+        found = places(model)
+        return {one: found[one] for one in self.only or found}
+
+
+HERE = Options(("device", "pack", "models-dir", "threads"))
+RuntimeOptions = Annotated[RuntimeSettings, Options()]
+HereOptions = Annotated[RuntimeSettings, HERE]
+"""Where to compute, for commands that know no profiles."""
+ModelsDir = Annotated[RuntimeSettings, Options(("models-dir",))]
+ProfilesDir = Annotated[RuntimeSettings, Options(("profiles-dir",))]
+EngineOptions = Annotated[EngineSettings, Options()]
+FilmOptions = Annotated[FilmSettings, Options()]
+ScanOptions = Annotated[ScanSettings, Options()]
+RenderOptions = Annotated[RenderSettings, Options()]
+EncoderOptions = Annotated[EncoderSettings, Options()]
+ExportOptions = Annotated[ExportSettings | None, Options()]
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """Settings that a command takes."""
+
+    model: type[Settings]
+    optional: bool
+    where: Mapping[str, Sequence[Place]]
+
+    @classmethod
+    def of(cls, parameter: inspect.Parameter) -> _Taken | None:
+        """Return what a parameter of a command takes, if that is settings."""
+        kind, *about = get_args(parameter.annotation) or (parameter.annotation,)
+        for options in about:
+            if isinstance(options, Options):
+                model = next(one for one in (*get_args(kind), kind) if one is not NoneType)
+                return cls(model, NoneType in get_args(kind), options.of(model))
+        return None
+
+    def parameters(self) -> list[inspect.Parameter]:
+        """Return the options, as a command's function would have them."""
+        return [_option(one, setting(self.model, there[0])) for one, there in self.where.items()]
+
+    def made(self, context: typer.Context, values: dict[str, Any]) -> Settings | None:
+        """Take the options' values out of all, and return the settings; unasked ones are None."""
+        typed = {one: values.pop(_key(one)) for one in self.where}
+        asked = {one: value for one, value in typed.items() if is_asked(context, _key(one))}
+        if self.optional and not asked:
+            return None
+        return self.model.model_validate(nested(asked, self.where))
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with an option for each setting that a parameter of it holds (`Options`).
+
+    The settings are made of what was typed or is a preset's; all else is as their own defaults are.
+    Optional ones are None where nothing was.
+    """
+    own = inspect.signature(command, eval_str=True).parameters
+    taken = {name: found for name, one in own.items() if (found := _Taken.of(one))}
+    parameters = (
+        []
+        if "context" in own
+        else [inspect.Parameter("context", KEYWORD, annotation=typer.Context)]
+    )
+    for name, parameter in own.items():
+        options = taken[name].parameters() if name in taken else [parameter.replace(kind=KEYWORD)]
+        parameters += options
+
+    @functools.wraps(command)
+    def called(context: typer.Context, **values: Any) -> None:
+        made = {name: one.made(context, values) for name, one in taken.items()}
+        command(**values, **made, **({"context": context} if "context" in own else {}))
+
+    vars(called)["__signature__"] = inspect.Signature(parameters)
+    called.__annotations__ = {one.name: one.annotation for one in parameters}
+    return called
+
+
+def _key(option: str) -> str:
+    return option.replace("-", "_")
+
+
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Return the parameter of a command that is an option for a setting."""
+    typed, kind = how_typed(field), field.annotation
+    metavar, parse = typed.metavar, typed.parse
+    if get_origin(kind) is Literal and not isinstance(get_args(kind)[0], str):
+        metavar, parse = "|".join(map(str, get_args(kind))), partial(_one_of, get_args(kind))
+    bounds = {
+        bound: getattr(rule, attribute)
+        for rule in field.metadata
+        for attribute, bound in (("ge", "min"), ("le", "max"))
+        if parse is None and hasattr(rule, attribute)
+    }
+    about = typer.Option(
+        f"--{name}",
+        help=field.description,
+        metavar=metavar,
+        parser=None if parse is None else partial(_parsed, parse),
+        callback=_overrules(_key(name), CONTRADICT[name]) if name in CONTRADICT else None,
+        **bounds,
+    )
+    # What must be there is asked for by the settings, where one of them is.
+    default = None if field.is_required() else field.default
+    # Typer takes no union of two kinds; what is parsed here is of any.
+    taken = Any if parse is not None else kind if default is not None else Optional[kind]  # noqa: UP045
+    return inspect.Parameter(
+        _key(name), KEYWORD, default=default, annotation=Annotated[taken, about]
     )
 
 
-def engine_settings(
-    engine: EngineName, ray_address: str | None, workers: int | None
-) -> EngineSettings:
-    """Return the validated settings of who works."""
-    return EngineSettings(name=engine, address=ray_address, workers=workers)
+def _one_of(allowed: tuple[Any, ...], text: str) -> Any:
+    for one in allowed:
+        if text == str(one):
+            return one
+    raise ValueError(f"{text!r} is none of {', '.join(map(str, allowed))}")
 
 
-def load_profiles(settings: RuntimeSettings, names: Sequence[str]) -> list[Profile]:
+def _parsed(parse: Callable[[str], object], typed: object) -> object:
+    if not isinstance(typed, str):
+        return typed  # the default
+    try:
+        return parse(typed)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def profile_store(runtime: RuntimeSettings) -> ProfileStore:
+    """Return the profiles of the folder asked for or of the usual one."""
+    from refrestore.profiles import ProfileStore
+
+    return ProfileStore(profiles_directory(runtime))
+
+
+def load_profiles(runtime: RuntimeSettings, names: Sequence[str]) -> list[Profile]:
     """Return the named profiles.
 
     Raises
@@ -299,13 +285,11 @@ def load_profiles(settings: RuntimeSettings, names: Sequence[str]) -> list[Profi
     ProfileError
         If one is missing or damaged.
     """
-    from refrestore.profiles import ProfileStore
-
-    store = ProfileStore(profiles_directory(settings))
+    store = profile_store(runtime)
     return [store.load(name) for name in names]
 
 
-def linked_profiles(settings: RuntimeSettings, project: Project) -> list[Profile]:
+def linked_profiles(runtime: RuntimeSettings, project: Project) -> list[Profile]:
     """Return the profiles that the project's people are linked to.
 
     Raises
@@ -314,4 +298,4 @@ def linked_profiles(settings: RuntimeSettings, project: Project) -> list[Profile
         If one is missing or damaged.
     """
     linked = {identity.profile for identity in project.identities() if identity.profile}
-    return load_profiles(settings, sorted(linked))
+    return load_profiles(runtime, sorted(linked))

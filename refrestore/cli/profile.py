@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from refrestore.config import profiles_directory
 from refrestore.errors import UsageError
 
 from . import options
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from refrestore.config import RuntimeSettings
-    from refrestore.profiles import ProfileStore
     from refrestore.project import Project
     from refrestore.scan.photos import Rejected
 
@@ -61,6 +59,7 @@ Who = Annotated[
 
 
 @app.command()
+@options.with_settings
 def build(
     name: Annotated[
         str | None,
@@ -80,18 +79,14 @@ def build(
         ),
     ] = None,
     replace: Replace = False,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    profiles_dir: options.ProfilesDir = None,
-    threads: options.Threads = None,
+    *,
+    runtime: options.RuntimeOptions,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
     """Build a profile of one person from projects, photos and videos, or of all in an album."""
     from refrestore.scan.build import build_profile
 
-    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
     if from_album is not None:
         if from_project or photos or video or identity is not None:
             raise UsageError("--from-album takes nothing else beside it: build in two commands.")
@@ -106,7 +101,7 @@ def build(
             photos=photos or [],
             videos=video or [],
             identity=identity,
-            store=_store(profiles_dir),
+            store=options.profile_store(runtime),
             runtime=runtime,
             replace_existing=replace,
             progress=report,
@@ -115,17 +110,15 @@ def build(
 
 
 @app.command()
+@options.with_settings
 def update(
     name: Name,
     from_project: People = None,
     photos: Photos = None,
     video: Videos = None,
     identity: Who = None,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    profiles_dir: options.ProfilesDir = None,
-    threads: options.Threads = None,
+    *,
+    runtime: options.RuntimeOptions,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
@@ -135,7 +128,6 @@ def update(
     """
     from refrestore.scan.build import update_profile
 
-    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
     with _people(from_project) as people, progress_reporter(progress) as report:
         built = update_profile(
             name,
@@ -143,7 +135,7 @@ def update(
             photos=photos or [],
             videos=video or [],
             identity=identity,
-            store=_store(profiles_dir),
+            store=options.profile_store(runtime),
             runtime=runtime,
             progress=report,
         )
@@ -151,6 +143,7 @@ def update(
 
 
 @app.command()
+@options.with_settings
 def tune(
     name: Name,
     minutes: Annotated[
@@ -159,11 +152,8 @@ def tune(
     forget: Annotated[
         bool, typer.Option("--forget", help="Take out what was learnt instead.")
     ] = False,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    profiles_dir: options.ProfilesDir = None,
-    threads: options.Threads = None,
+    *,
+    runtime: options.RuntimeOptions,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
@@ -171,14 +161,13 @@ def tune(
     from refrestore.adapt.tune import forget_adapter, tune_profile
 
     if forget:
-        forget_adapter(name, store=_store(profiles_dir))
+        forget_adapter(name, store=options.profile_store(runtime))
         print_json({"name": name, "tuned": False}) if json else print_line(f"{name}: untuned.")
         return
-    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
     with progress_reporter(progress) as report:
         tuned = tune_profile(
             name,
-            store=_store(profiles_dir),
+            store=options.profile_store(runtime),
             runtime=runtime,
             minutes=minutes,
             progress=report,
@@ -187,9 +176,10 @@ def tune(
 
 
 @app.command("list")
-def list_profiles(profiles_dir: options.ProfilesDir = None, json: options.Json = False) -> None:
+@options.with_settings
+def list_profiles(*, runtime: options.ProfilesDir, json: options.Json = False) -> None:
     """List all profiles; a damaged one is named with its damage."""
-    store = _store(profiles_dir)
+    store = options.profile_store(runtime)
     entries = [entry_of(store, name) for name in store.list()]
     if json:
         print_json({"profiles": entries})
@@ -204,9 +194,10 @@ def list_profiles(profiles_dir: options.ProfilesDir = None, json: options.Json =
 
 
 @app.command()
-def show(name: Name, profiles_dir: options.ProfilesDir = None, json: options.Json = False) -> None:
+@options.with_settings
+def show(name: Name, *, runtime: options.ProfilesDir, json: options.Json = False) -> None:
     """Show a profile: where its close-ups are from and what they show."""
-    profile = _store(profiles_dir).load(name)
+    profile = options.profile_store(runtime).load(name)
     references = [
         {
             "source": one.source,
@@ -232,6 +223,7 @@ def show(name: Name, profiles_dir: options.ProfilesDir = None, json: options.Jso
 
 
 @app.command()
+@options.with_settings
 def match(
     pictures: Annotated[
         list[Path] | None, typer.Argument(metavar="[PHOTO...]", help="Pictures or folders.")
@@ -242,11 +234,8 @@ def match(
     link: Annotated[
         bool, typer.Option("--link", help="Link those recognised to their profile.")
     ] = False,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    profiles_dir: options.ProfilesDir = None,
-    threads: options.Threads = None,
+    *,
+    runtime: options.RuntimeOptions,
     json: options.Json = False,
 ) -> None:
     """Say which profiles the people of a project, or of pictures, are."""
@@ -257,9 +246,8 @@ def match(
         raise UsageError("Name either a project (-p) or pictures to match.")
     if link and project is None:
         raise UsageError("--link is for the people of a project (-p).")
-    profiles = _store(profiles_dir).load_all()
+    profiles = options.profile_store(runtime).load_all()
     rejected: tuple[Rejected, ...] = ()
-    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
     if project is not None:
         with Project.open(project) as opened:
             people = {one.id: one.name for one in opened.identities()}
@@ -282,11 +270,10 @@ def match(
 
 
 @app.command()
-def remove(
-    name: Name, profiles_dir: options.ProfilesDir = None, json: options.Json = False
-) -> None:
+@options.with_settings
+def remove(name: Name, *, runtime: options.ProfilesDir, json: options.Json = False) -> None:
     """Delete a profile."""
-    _store(profiles_dir).remove(name)
+    options.profile_store(runtime).remove(name)
     if json:
         print_json({"removed": name})
     else:
@@ -294,17 +281,19 @@ def remove(
 
 
 @app.command()
+@options.with_settings
 def merge(
     name: Name,
     others: Annotated[list[str], typer.Argument(metavar="OTHER...", help="Taken over, deleted.")],
     into: Annotated[
         str | None, typer.Option("--as", help="Name of the one profile; default the first's.")
     ] = None,
-    profiles_dir: options.ProfilesDir = None,
+    *,
+    runtime: options.ProfilesDir,
     json: options.Json = False,
 ) -> None:
     """Make profiles of one person one profile; refused for two people."""
-    merged = _store(profiles_dir).merge(name, others, into=into)
+    merged = options.profile_store(runtime).merge(name, others, into=into)
     if json:
         print_json({"profile": summary(merged)})
     else:
@@ -313,18 +302,20 @@ def merge(
 
 
 @app.command("export")
+@options.with_settings
 def export_profile(
     name: Name,
     output: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="Default NAME.refprofile.")
     ] = None,
-    profiles_dir: options.ProfilesDir = None,
+    *,
+    runtime: options.ProfilesDir,
     json: options.Json = False,
 ) -> None:
     """Write a profile as one file."""
     from refrestore.profiles.archive import SUFFIX
 
-    path = _store(profiles_dir).export_file(name, output or Path(f"{name}{SUFFIX}"))
+    path = options.profile_store(runtime).export_file(name, output or Path(f"{name}{SUFFIX}"))
     if json:
         print_json({"name": name, "file": str(path)})
     else:
@@ -332,15 +323,17 @@ def export_profile(
 
 
 @app.command("import")
+@options.with_settings
 def import_profile(
     file: Annotated[Path, typer.Argument(help="File written by `export`.")],
     name: Annotated[str | None, typer.Option("--name", help="Another name to give it.")] = None,
     replace: Replace = False,
-    profiles_dir: options.ProfilesDir = None,
+    *,
+    runtime: options.ProfilesDir,
     json: options.Json = False,
 ) -> None:
     """Add a profile from a file; everything in it is checked before anything is written."""
-    profile = _store(profiles_dir).import_file(file, name=name, replace_existing=replace)
+    profile = options.profile_store(runtime).import_file(file, name=name, replace_existing=replace)
     if json:
         print_json({"profile": summary(profile)})
     else:
@@ -356,25 +349,18 @@ def _build_album(
     progress: options.Progress,
     json: bool,
 ) -> None:
-    from refrestore.profiles import ProfileStore
     from refrestore.scan.album import build_from_album
 
     with progress_reporter(progress) as report:
         album = build_from_album(
             folder,
             name=name,
-            store=ProfileStore(profiles_directory(runtime)),
+            store=options.profile_store(runtime),
             runtime=runtime,
             replace_existing=replace,
             progress=report,
         )
     tell_album(album, json)
-
-
-def _store(profiles_dir: Path | None) -> ProfileStore:
-    from refrestore.profiles import ProfileStore
-
-    return ProfileStore(profiles_directory(options.runtime_settings(profiles_dir=profiles_dir)))
 
 
 @contextmanager

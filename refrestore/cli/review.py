@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("review")(review)
 
 
+@options.with_settings
 def review(
     project: Annotated[
         Path,
@@ -48,11 +49,8 @@ def review(
     video: Annotated[
         Path | None, typer.Option("--video", help="The source, if it was moved.")
     ] = None,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    profiles_dir: options.ProfilesDir = None,
-    threads: options.Threads = None,
+    *,
+    runtime: options.RuntimeOptions,
 ) -> None:
     """Look at the people of a project in the browser, correct them, preview and render."""
     try:
@@ -69,7 +67,7 @@ def review(
         project=project,
         host=host,
         port=port,
-        runtime=options.runtime_settings(device, pack, models_dir, profiles_dir, threads),
+        runtime=runtime,
         output=output,
         video=video,
         open_browser=not no_browser,

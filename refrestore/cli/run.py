@@ -9,12 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from refrestore.config import (
-    EncoderSettings,
-    ExportSettings,
     RenderSettings,
-    ScanSettings,
 )
-from refrestore.errors import UsageError
 from refrestore.plain_text import counted
 from refrestore.render.person_words import UNSEEN, sentences
 
@@ -23,24 +19,7 @@ from .output import print_json, print_line
 from .parse import parse_time
 from .progress import Reporter, progress_reporter
 
-ExportFaces = Annotated[
-    Path | None,
-    typer.Option(
-        "--export-faces",
-        metavar="DIR",
-        help="Write faces as pictures, by person and time: cropped, restored, compare.",
-    ),
-]
-ExportEvery = Annotated[
-    int | None,
-    typer.Option(
-        "--export-every",
-        min=1,
-        help="Export every n-th frame (default 25), of each appearance one face at least, "
-        "of each person at most 200.",
-    ),
-]
-
+PREVIEWED = options.Options(("scale", "strength", "references", "unfocused", "background"))
 
 _TOLD = 5
 """People whom the terminal is told of, those seen longest."""
@@ -53,6 +32,7 @@ def register(app: typer.Typer) -> None:
     app.command("preview")(preview)
 
 
+@options.with_settings
 def run(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Videos to restore.")],
     output: Annotated[
@@ -63,43 +43,17 @@ def run(
     project: Annotated[
         Path | None, typer.Option("--project", "-p", help="Project folder; default beside OUTPUT.")
     ] = None,
-    container: options.ContainerOption = None,
-    scale: options.Scale = 1,
-    strength: options.Strength = 1.0,
-    references: options.References = 5,
-    min_face: options.MinFace = 16,
-    unfocused: options.Unfocused = False,
-    codec: options.Codec = None,
-    crf: options.Crf = None,
-    bitrate: options.Bitrate = None,
-    encoder_preset: options.EncoderPreset = None,
-    pix_fmt: options.PixFmt = None,
-    start: options.Start = None,
-    end: options.End = None,
-    detect_every: options.DetectEvery = 5,
-    deinterlace: options.Deinterlacing = "auto",
-    denoise: options.Denoising = "off",
-    video_stream: options.VideoStream = None,
-    batch: options.Batch = "auto",
-    background: options.Background = None,
-    export_faces: ExportFaces = None,
-    export_every: ExportEvery = None,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    profiles_dir: options.ProfilesDir = None,
-    threads: options.Threads = None,
-    engine: options.Engine = "local",
-    ray_address: options.RayAddress = None,
-    workers: options.Workers = None,
+    *,
+    asked: options.FilmOptions,
+    export: options.ExportOptions,
+    runtime: options.RuntimeOptions,
+    engine: options.EngineOptions,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
     """Restore videos from end to end: scan, recognise, render, report."""
     from refrestore.engine.run import run as run_all
 
-    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
-    cluster = options.engine_settings(engine, ray_address, workers)
     people = options.load_profiles(runtime, profile or [])
     with progress_reporter(progress) as report:
         results = run_all(
@@ -107,33 +61,15 @@ def run(
             output,
             profiles=people,
             project=project,
-            container=container,
-            scan_settings=ScanSettings(
-                detect_every=detect_every,
-                min_face=min_face,
-                deinterlace=deinterlace,
-                denoise=denoise,
-                video_stream=video_stream,
-            ),
-            render_settings=RenderSettings.model_validate(
-                {
-                    "scale": scale,
-                    "strength": strength,
-                    "references": references,
-                    "min_face": min_face,
-                    "unfocused": unfocused,
-                    "start": start,
-                    "end": end,
-                    "batch": batch,
-                    "background": background,
-                }
-            ),
-            encoder=_encoder(codec, crf, bitrate, encoder_preset, pix_fmt),
+            container=asked.container,
+            scan_settings=asked.scan,
+            render_settings=asked.render,
+            encoder=asked.encoder,
             runtime=runtime,
-            export=_export(export_faces, export_every),
+            export=export,
             progress=report,
             announce=report.note,
-            engine=cluster,
+            engine=engine,
             heard=report.worker,
         )
     if json:
@@ -143,6 +79,7 @@ def run(
         _tell(result, report, "run again with --profile NAME")
 
 
+@options.with_settings
 def render(
     project: options.ProjectFolder,
     output: Annotated[Path, typer.Option("--output", "-o", help="Output video.")],
@@ -150,30 +87,12 @@ def render(
         Path | None, typer.Option("--video", help="The source, if it was moved.")
     ] = None,
     preset: options.PresetOption = None,
-    scale: options.Scale = 1,
-    strength: options.Strength = 1.0,
-    references: options.References = 5,
-    min_face: options.MinFace = 16,
-    unfocused: options.Unfocused = False,
-    codec: options.Codec = None,
-    crf: options.Crf = None,
-    bitrate: options.Bitrate = None,
-    encoder_preset: options.EncoderPreset = None,
-    pix_fmt: options.PixFmt = None,
-    start: options.Start = None,
-    end: options.End = None,
-    batch: options.Batch = "auto",
-    background: options.Background = None,
-    export_faces: ExportFaces = None,
-    export_every: ExportEvery = None,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    profiles_dir: options.ProfilesDir = None,
-    threads: options.Threads = None,
-    engine: options.Engine = "local",
-    ray_address: options.RayAddress = None,
-    workers: options.Workers = None,
+    *,
+    settings: options.RenderOptions,
+    encoder: options.EncoderOptions,
+    export: options.ExportOptions,
+    runtime: options.RuntimeOptions,
+    engine: options.EngineOptions,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
@@ -181,33 +100,19 @@ def render(
     from refrestore.engine.local import render as render_project
     from refrestore.project import Project
 
-    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
-    cluster = options.engine_settings(engine, ray_address, workers)
     with Project.open(project) as opened, progress_reporter(progress) as report:
         result = render_project(
             opened,
             output,
-            settings=RenderSettings.model_validate(
-                {
-                    "scale": scale,
-                    "strength": strength,
-                    "references": references,
-                    "min_face": min_face,
-                    "unfocused": unfocused,
-                    "start": start,
-                    "end": end,
-                    "batch": batch,
-                    "background": background,
-                }
-            ),
-            encoder=_encoder(codec, crf, bitrate, encoder_preset, pix_fmt),
+            settings=settings,
+            encoder=encoder,
             runtime=runtime,
             profiles=options.linked_profiles(runtime, opened),
             video=video,
-            export=_export(export_faces, export_every),
+            export=export,
             progress=report,
             announce=report.note,
-            engine=cluster,
+            engine=engine,
             heard=report.worker,
         )
     if json:
@@ -216,6 +121,7 @@ def render(
     _tell(result, report, f"refrestore identities link ID NAME -p {project}, and render again")
 
 
+@options.with_settings
 def preview(
     project: options.ProjectFolder,
     at: Annotated[
@@ -230,16 +136,9 @@ def preview(
     video: Annotated[
         Path | None, typer.Option("--video", help="The source, if it was moved.")
     ] = None,
-    scale: options.Scale = 1,
-    strength: options.Strength = 1.0,
-    references: options.References = 5,
-    unfocused: options.Unfocused = False,
-    background: options.Background = None,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    profiles_dir: options.ProfilesDir = None,
-    threads: options.Threads = None,
+    *,
+    settings: Annotated[RenderSettings, PREVIEWED],
+    runtime: options.RuntimeOptions,
     json: options.Json = False,
 ) -> None:
     """Restore one moment and write it as two pictures, before and after."""
@@ -247,16 +146,6 @@ def preview(
     from refrestore.project import Project
     from refrestore.render.preview import preview as preview_project
 
-    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
-    settings = RenderSettings.model_validate(
-        {
-            "scale": scale,
-            "strength": strength,
-            "references": references,
-            "unfocused": unfocused,
-            "background": background,
-        }
-    )
     with Project.open(project) as opened:
         shown = preview_project(
             opened,
@@ -276,33 +165,6 @@ def preview(
         return
     print_line(f"{shown.faces} faces restored at {float(shown.time):.3f} s.")
     print_line(f"{files['before']}  {files['after']}")
-
-
-def _encoder(
-    codec: str | None,
-    crf: float | None,
-    bitrate: int | None,
-    preset: str | None,
-    pix_fmt: str | None,
-) -> EncoderSettings:
-    """Return the settings asked for; `model_fields_set` tells which those are."""
-    given = {
-        "codec": codec, "crf": crf, "bitrate": bitrate, "preset": preset, "pixel_format": pix_fmt
-    }  # fmt: skip
-    asked = {name: value for name, value in given.items() if value is not None}
-    return EncoderSettings.model_validate(asked)
-
-
-def _export(folder: Path | None, every: int | None) -> ExportSettings | None:
-    if folder is None:
-        if every is not None:
-            raise UsageError("--export-every says which faces to write; give --export-faces DIR.")
-        return None
-    return (
-        ExportSettings(folder=folder)
-        if every is None
-        else ExportSettings(folder=folder, every=every)
-    )
 
 
 def _result(result: Any) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from refrestore.config import ScanSettings
 from refrestore.plain_text import counted
 
 from . import options
@@ -20,24 +19,16 @@ def register(app: typer.Typer) -> None:
     app.command("scan")(scan)
 
 
+@options.with_settings
 def scan(
     video: Annotated[Path, typer.Argument(help="Video to look through.")],
     project: options.ProjectFolder,
     preset: options.PresetOption = None,
     profile: options.Profiles = None,
-    detect_every: options.DetectEvery = 5,
-    min_face: options.MinFace = 16,
-    deinterlace: options.Deinterlacing = "auto",
-    denoise: options.Denoising = "off",
-    video_stream: options.VideoStream = None,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    profiles_dir: options.ProfilesDir = None,
-    threads: options.Threads = None,
-    engine: options.Engine = "local",
-    ray_address: options.RayAddress = None,
-    workers: options.Workers = None,
+    *,
+    settings: options.ScanOptions,
+    runtime: options.RuntimeOptions,
+    engine: options.EngineOptions,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
@@ -51,14 +42,6 @@ def scan(
     from .advice import as_json, read_wanted, tell_wanted
     from .profile_words import match_of, match_words
 
-    runtime = options.runtime_settings(device, pack, models_dir, profiles_dir, threads)
-    settings = ScanSettings(
-        detect_every=detect_every,
-        min_face=min_face,
-        deinterlace=deinterlace,
-        denoise=denoise,
-        video_stream=video_stream,
-    )
     profiles = options.load_profiles(runtime, profile or [])
     with progress_reporter(progress) as report:
         summary = scan_video(
@@ -68,7 +51,7 @@ def scan(
             runtime=runtime,
             progress=report,
             announce=report.note,
-            engine=options.engine_settings(engine, ray_address, workers),
+            engine=engine,
             heard=report.worker,
         )
     matches, people = {}, {}

@@ -18,9 +18,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from refrestore.config import Container, EncoderSettings, RenderSettings, ScanSettings, Settings
+from refrestore.config import FilmSettings, how_typed, nested, places, setting
 from refrestore.errors import UsageError
 from refrestore.file_names import readable_name
 from refrestore.plain_file import read_plain
@@ -36,36 +36,7 @@ MOST_BYTES = 100_000
 """Of a preset; those that ship have some two hundred."""
 
 
-class FilmSettings(Settings):
-    """All that can be asked for one film."""
-
-    scan: ScanSettings = Field(ScanSettings(), description="Pass 1.")
-    render: RenderSettings = Field(RenderSettings(), description="Pass 2.")
-    encoder: EncoderSettings = Field(EncoderSettings(), description="How the output is encoded.")
-    container: Container | None = Field(None, description="Suffix of outputs in a folder.")
-
-
-PLACES: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "detect-every": (("scan", "detect_every"),),
-    "deinterlace": (("scan", "deinterlace"),),
-    "denoise": (("scan", "denoise"),),
-    "video-stream": (("scan", "video_stream"),),
-    "min-face": (("scan", "min_face"), ("render", "min_face")),
-    "scale": (("render", "scale"),),
-    "strength": (("render", "strength"),),
-    "references": (("render", "references"),),
-    "unfocused": (("render", "unfocused"),),
-    "batch": (("render", "batch"),),
-    "background": (("render", "background"),),
-    "start": (("render", "start"),),
-    "end": (("render", "end"),),
-    "codec": (("encoder", "codec"),),
-    "crf": (("encoder", "crf"),),
-    "bitrate": (("encoder", "bitrate"),),
-    "encoder-preset": (("encoder", "preset"),),
-    "pix-fmt": (("encoder", "pixel_format"),),
-    "container": (("container",),),
-}
+PLACES = places(FilmSettings)
 """The options that a preset can have, and where in `FilmSettings` each goes."""
 
 Values = Mapping[str, Any]
@@ -136,15 +107,10 @@ def film_settings(values: Values, whose: str) -> FilmSettings:
     UsageError
         There is no such option, or it does not take such a value.
     """
-    asked: dict[str, Any] = {}
-    for option, value in values.items():
+    for option in values:
         if option not in PLACES:
             raise UsageError(f"{whose} has {option!r}, {_instead(option)}")
-        for place in PLACES[option]:
-            room = asked
-            for part in place[:-1]:
-                room = room.setdefault(part, {})
-            room[place[-1]] = _as_typed(option, value)
+    asked = nested({one: _as_typed(one, value) for one, value in values.items()}, PLACES)
     if "crf" in values and "bitrate" in values:
         raise UsageError(f"{whose} has both crf and bitrate: keep one of them.")
     try:
@@ -164,10 +130,11 @@ def film_settings(values: Values, whose: str) -> FilmSettings:
 
 def _as_typed(option: str, value: Any) -> Any:
     """Return a value as its option would take it: a time can be a number, a switch is none."""
-    if option in ("start", "end") and isinstance(value, int | float):
-        return str(value)
-    # Python takes true for 1, which nobody means.
-    return str(value) if isinstance(value, bool) and option != "unfocused" else value
+    field = setting(FilmSettings, PLACES[option][0])
+    if isinstance(value, bool):  # Python takes true for 1, which nobody means
+        return value if field.annotation is bool else str(value)
+    typed = how_typed(field).parse is not None
+    return str(value) if typed and isinstance(value, int | float) else value
 
 
 def _instead(option: str) -> str:

@@ -34,7 +34,7 @@ def test_a_preset_gives_the_defaults_and_what_is_typed_counts_more(heard) -> Non
     assert (asked["codec"], asked["crf"], asked["unfocused"]) == ("h265", 21.0, True)
     assert (asked["scale"], asked["detect_every"], asked["end"]) == (4, 3, 9)
     assert asked["strength"] == 1.0
-    assert heard("run", "film.mp4", "-o", "out.mp4")["codec"] is None
+    assert heard("run", "film.mp4", "-o", "out.mp4")["codec"] == "libx264"
 
 
 def test_each_command_takes_what_it_has(heard) -> None:

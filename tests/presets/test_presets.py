@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from refrestore.config import EncoderSettings, RenderSettings, ScanSettings
+from refrestore.config import EncoderSettings, FilmSettings, RenderSettings, ScanSettings
 from refrestore.errors import UsageError
 from refrestore.media.containers import FORMATS
 from refrestore.media.encoder_choice import resolve_encoder
@@ -14,7 +14,6 @@ from refrestore.media.probe import probe
 from refrestore.moment import FrameNumber
 from refrestore.presets import (
     PLACES,
-    FilmSettings,
     film_settings,
     load_preset,
     preset_names,
@@ -98,7 +97,7 @@ def test_a_network_lies_beside_its_preset(tmp_path) -> None:
     [
         ("scal = 2", "'scal', which no preset can have: is it scale?"),
         ("detect_every = 2", "is it detect-every?"),
-        ("threads = 4", "it can have detect-every"),
+        ("threads = 4", "it can have container, scale, "),
         ("scale = 3", "scale = 3, which is not allowed"),
         ("scale = true", "scale = 'True', which is not allowed"),
         ("crf = 99", "crf = 99, which is not allowed"),

@@ -20,7 +20,6 @@ from .shared import (
     edit_words,
     insisting,
     open_project,
-    profile_store,
     tell,
 )
 
@@ -180,15 +179,16 @@ def not_a_face(
         tell(opened, opened.not_faces(track or []), json)
 
 
+@options.with_settings
 def link(
     identity: One,
     profile: OneProfile,
     project: options.ProjectFolder,
-    profiles_dir: options.ProfilesDir = None,
+    *,
+    runtime: options.ProfilesDir,
     json: options.Json = False,
 ) -> None:
     """Say which profile a person is."""
-    runtime = options.runtime_settings(profiles_dir=profiles_dir)
     (loaded,) = options.load_profiles(runtime, [profile])
     with open_project(project) as opened:
         opened.link_profile(identity, loaded.name)
@@ -202,15 +202,17 @@ def unlink(identities: Several, project: options.ProjectFolder, json: options.Js
         tell(opened, identities, json)
 
 
+@options.with_settings
 def not_profile(
     identity: One,
     profile: OneProfile,
     project: options.ProjectFolder,
-    profiles_dir: options.ProfilesDir = None,
+    *,
+    runtime: options.ProfilesDir,
     json: options.Json = False,
 ) -> None:
     """Say that a person is not a profile's, for good; only `link` takes that back."""
-    profile_store(profiles_dir).path(profile)
+    options.profile_store(runtime).path(profile)
     with open_project(project) as opened:
         opened.deny_profile(identity, profile)
         tell(opened, [identity], json)

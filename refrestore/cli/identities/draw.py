@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command()(draw)
 
 
+@options.with_settings
 def draw(
     project: options.ProjectFolder,
     at: Annotated[
@@ -45,10 +46,8 @@ def draw(
     video: Annotated[
         Path | None, typer.Option("--video", help="The source, if it was moved.")
     ] = None,
-    device: options.DeviceOption = "auto",
-    pack: options.PackOption = "lite",
-    models_dir: options.ModelsDir = None,
-    threads: options.Threads = None,
+    *,
+    runtime: options.HereOptions,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
@@ -59,7 +58,6 @@ def draw(
 
     if name is not None and to is not None:
         raise UsageError("Give --name for somebody new, or --to for somebody in the project.")
-    runtime = options.runtime_settings(device, pack, models_dir, threads=threads)
     with open_project(project) as opened, progress_reporter(progress) as report:
         drawn = draw_face(
             opened,

@@ -19,7 +19,6 @@ from .shared import (
     edit_words,
     open_project,
     print_identities,
-    profile_store,
     said_gaps,
 )
 
@@ -52,16 +51,18 @@ def list_identities(project: options.ProjectFolder, json: options.Json = False) 
             print_note(lost.reason)
 
 
+@options.with_settings
 def show(
     identity: One,
     project: options.ProjectFolder,
-    profiles_dir: options.ProfilesDir = None,
+    *,
+    runtime: options.ProfilesDir,
     json: options.Json = False,
 ) -> None:
     """Show one person: appearances, close-ups, and looks that no close-up shows."""
     from refrestore.project.gaps import coverage, gaps
 
-    store = profile_store(profiles_dir)
+    store = options.profile_store(runtime)
     with open_project(project) as opened:
         missing = gaps(opened, identity, store)
         shown = coverage(opened.references(identity))

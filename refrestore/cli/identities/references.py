@@ -12,7 +12,7 @@ from refrestore.cli import options
 from refrestore.cli.output import print_json, print_line
 from refrestore.cli.tables import print_table
 
-from .shared import open_project, profile_store, said_gaps
+from .shared import open_project, said_gaps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +27,14 @@ Numbers = Annotated[
 
 
 @app.command("list")
+@options.with_settings
 def list_references(
     project: options.ProjectFolder,
     identity: Annotated[
         int | None, typer.Argument(metavar="[ID]", help="Only this person's.")
     ] = None,
-    profiles_dir: options.ProfilesDir = None,
+    *,
+    runtime: options.ProfilesDir,
     json: options.Json = False,
 ) -> None:
     """List close-ups, those that are never used too, and poses that need one."""
@@ -40,7 +42,7 @@ def list_references(
 
     with open_project(project) as opened:
         found = opened.close_ups(identity)
-        missing = all_gaps(opened, identity, profile_store(profiles_dir))
+        missing = all_gaps(opened, identity, options.profile_store(runtime))
     if json:
         print_json(
             {

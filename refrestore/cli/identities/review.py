@@ -39,22 +39,21 @@ def export_review(
         print_line(f"{output}: {counted(len(sheet.people), 'person', 'people')}.")
 
 
+@options.with_settings
 def apply_review(
     review: Annotated[Path, typer.Argument(metavar="FILE", help="The edited file.")],
     project: options.ProjectFolder,
     force: Annotated[
         bool, typer.Option("--force", help="Join even people who are on screen together.")
     ] = False,
-    profiles_dir: options.ProfilesDir = None,
+    *,
+    runtime: options.ProfilesDir,
     json: options.Json = False,
 ) -> None:
     """Make the changes of an edited review: all of them, or none if one is not possible."""
-    from refrestore.config import profiles_directory
-    from refrestore.profiles import ProfileStore
     from refrestore.project.review_apply import apply_sheet
 
-    runtime = options.runtime_settings(profiles_dir=profiles_dir)
-    profiles = ProfileStore(profiles_directory(runtime)).list()
+    profiles = options.profile_store(runtime).list()
     with open_project(project) as opened:
         made = apply_sheet(opened, review, profiles=profiles, force=force)
     if json:

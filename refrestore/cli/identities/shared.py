@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from refrestore.cli import options
 from refrestore.cli.output import print_json
 from refrestore.cli.tables import print_table
 from refrestore.errors import ApartError
@@ -18,7 +17,6 @@ from refrestore.errors import ApartError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refrestore.profiles import ProfileStore
     from refrestore.project import Edit, Project
     from refrestore.project.gaps import Coverage, Gaps
     from refrestore.types import Identity
@@ -43,14 +41,6 @@ def insisting() -> Iterator[None]:
         yield
     except ApartError as error:
         raise ApartError(f"{str(error).removesuffix('.')}, or insist with --force.") from error
-
-
-def profile_store(folder: Path | None) -> ProfileStore:
-    """Return the profiles of the folder asked for or of the usual one."""
-    from refrestore.config import profiles_directory
-    from refrestore.profiles import ProfileStore
-
-    return ProfileStore(profiles_directory(options.runtime_settings(profiles_dir=folder)))
 
 
 def said_gaps(found: Gaps) -> dict[str, Any]:
