@@ -335,7 +335,7 @@ class Queue:
                 None if result is None else json.loads(result), bool(owed),
             )  # fmt: skip
         except (ValueError, TypeError) as error:
-            raise self._file.damaged(str(error)) from error
+            raise self._file.damage(str(error)) from error
 
     def _lock_file(self, runner: int) -> Path:
         return self.path.with_name(f".{self.path.name}.{runner}.lock")

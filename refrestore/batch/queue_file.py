@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from refrestore.errors import BatchError, DiskError
+from refrestore.errors import BatchError
 from refrestore.file_names import readable_name
 from refrestore.media.files import disk_error
 from refrestore.plain_file import check_plain
-from refrestore.project.opening import BUSY_SECONDS, is_of_disk
+from refrestore.storage.opening import BUSY_SECONDS
 from refrestore.storage.private import PRIVATE_FILE
+from refrestore.storage.sqlite_file import SqliteFile
 
 APPLICATION_ID = 0x72665271
 """"rfRq", in the file's header."""
@@ -38,7 +37,7 @@ CREATE TABLE folders (
 """
 
 
-class QueueFile:
+class QueueFile(SqliteFile):
     """One connection to a queue's file; for several threads, beside other processes.
 
     Parameters
@@ -56,10 +55,10 @@ class QueueFile:
         If it cannot be written.
     """
 
+    failure = BatchError
+
     def __init__(self, path: Path, *, make: bool = False) -> None:
-        self.path = Path(path).absolute()
-        self._mutex = threading.RLock()
-        self._depth = 0
+        super().__init__(Path(path).absolute())
         if make:
             self._begin_file()
         self._check_file()
@@ -79,33 +78,13 @@ class QueueFile:
         with self._mutex:
             self._connection.close()
 
-    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
-        with self._mutex, self._explained():
-            return self._connection.execute(query, values).fetchall()
-
     def execute(self, statement: str, values: Sequence[Any] = ()) -> int:
         """Run a statement inside a transaction; return the id of the row it inserted."""
         return self._connection.execute(statement, values).lastrowid or 0
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make what is done inside one unit, after which it is on the disk or not at all."""
-        with self._mutex, self._explained():
-            if self._depth:
-                yield
-                return
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._depth += 1
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            finally:
-                self._depth -= 1
+    def begin(self, *, write: bool) -> None:
+        """Begin a transaction: a look at the queue is followed by a change of it."""
+        super().begin(write=True)
 
     def _begin_file(self) -> None:
         """Make an empty file that is its owner's alone: it says who is in which film."""
@@ -121,12 +100,11 @@ class QueueFile:
             check_plain(self.path)
         except FileNotFoundError as error:
             raise BatchError(
-                f"There is no queue {readable_name(self.path)}: make one with "
-                "`refrestore batch add`."
+                f"There is no queue {self.called}: make one with `refrestore batch add`."
             ) from error
         except OSError as error:
             raise BatchError(
-                f"The queue {readable_name(self.path)} cannot be read: {error.strerror}."
+                f"The queue {self.called} cannot be read: {error.strerror}."
             ) from error
 
     def _check(self, make: bool) -> None:
@@ -141,7 +119,7 @@ class QueueFile:
             raise self._not_ours()
         if version > SCHEMA_VERSION:
             raise BatchError(
-                f"The queue {readable_name(self.path)} was written by a newer refrestore (schema "
+                f"The queue {self.called} was written by a newer refrestore (schema "
                 f"{version}, this one knows {SCHEMA_VERSION}): update refrestore."
             )
         self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -156,33 +134,21 @@ class QueueFile:
                 self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.ProgrammingError:
-            raise  # a bug, or use after close
-        except sqlite3.Error as error:
-            if "not a database" in str(error):
-                raise self._not_ours() from error
-            if is_of_disk(error):
-                raise DiskError(
-                    f"Cannot write {readable_name(self.path)} ({error}): make room or check its "
-                    "permissions."
-                ) from error
-            if "locked" in str(error):
-                raise BatchError(
-                    f"{readable_name(self.path)} has been busy for {BUSY_SECONDS:.0f} s: close the "
-                    "other program that uses it."
-                ) from error
-            raise self.damaged(str(error)) from error
+    @property
+    def called(self) -> str:
+        """What the file is called in sentences."""
+        return readable_name(self.path)
 
-    def damaged(self, text: str) -> BatchError:
+    def mistaken(self, error: sqlite3.Error) -> BatchError | None:
+        """Return what is said of a file that is no database."""
+        return self._not_ours() if "not a database" in str(error) else None
+
+    def damage(self, text: object) -> BatchError:
         """Return the sentence for a file whose content cannot be right."""
         return BatchError(
-            f"The queue {readable_name(self.path)} is damaged ({text}): remove it and add the "
+            f"The queue {self.called} is damaged ({text}): remove it and add the "
             "films again; their scans are used."
         )
 
     def _not_ours(self) -> BatchError:
-        return BatchError(f"{readable_name(self.path)} is not a queue of refrestore.")
+        return BatchError(f"{self.called} is not a queue of refrestore.")

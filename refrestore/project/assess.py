@@ -14,10 +14,9 @@ from refrestore.storage.utc import now
 
 from .checked_rows import TABLES, meta_number, read_row
 from .damage import DamageError
-from .database import SCHEMA_VERSION
+from .database import APPLICATION_ID, SCHEMA_VERSION
 from .edits import LOG_ACTIONS, follow
 from .log_entries import Said, unpack_entry
-from .opening import APPLICATION_ID
 from .salvage import Row, Salvage
 from .scan_folder import THUMBNAILS, scan_folder
 from .video import unpack_video

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +13,15 @@ from typing import Any
 
 from refrestore.errors import DiskError, ProjectError
 from refrestore.media.files import disk_error
+from refrestore.storage.opening import connect, in_memory, is_of_disk
 from refrestore.storage.private import PRIVATE_FILE
+from refrestore.storage.sqlite_file import SqliteFile
 
 from .checked_rows import meta_number, read_row
 from .damage import DamageError, damaged
-from .opening import APPLICATION_ID, BUSY_SECONDS, connect, in_memory, is_of_disk
+
+APPLICATION_ID = 0x72665270
+""""rfRp", in the file's header, so that another program's database is not mistaken for ours."""
 
 SCHEMA_VERSION = 3
 
@@ -83,7 +86,7 @@ MIGRATIONS: Mapping[int, Migration] = MappingProxyType(
 """Step from version n to n + 1, run inside one transaction."""
 
 
-class Database:
+class Database(SqliteFile):
     """One connection to a project's file, usable from several threads.
 
     Parameters
@@ -94,14 +97,14 @@ class Database:
         Steps from older schemas.
     """
 
+    failure = ProjectError
+
     def __init__(self, path: Path, migrations: Mapping[int, Migration] = MIGRATIONS) -> None:
-        self.path = path
-        self._mutex = threading.RLock()
-        self._depth = 0
+        super().__init__(path)
         self._closed = False
         self._file: os.stat_result | None = None
         with self._explained():
-            self._connection, self.writable = connect(path)
+            self._connection, self.writable = connect(path, APPLICATION_ID)
         try:
             with self._explained():
                 self._check(migrations)
@@ -158,31 +161,11 @@ class Database:
             finally:
                 self._connection.close()
 
-    @contextmanager
-    def transaction(self, *, write: bool = False) -> Iterator[None]:
-        """Make what is done inside one unit: a consistent view, and all written or nothing."""
-        with self._mutex, self._explained():
-            if self._depth:
-                yield
-                return
-            if write:
-                self.check_there()
-            self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-            self._depth += 1
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            finally:
-                self._depth -= 1
-
-    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
-        with self._mutex, self._explained():
-            return self._connection.execute(query, values).fetchall()
+    def begin(self, *, write: bool) -> None:
+        """Begin a transaction, if what is written would be kept."""
+        if write:
+            self.check_there()
+        super().begin(write=write)
 
     def read(
         self, table: str, names: str, rest: str = "", values: Sequence[Any] = ()
@@ -327,23 +310,10 @@ class Database:
             "what was done since is lost; put it back or begin again."
         )
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.ProgrammingError:
-            raise  # a bug, or use after close
-        except sqlite3.Error as error:
-            text = str(error)
-            if not self._is_there():
-                raise self._gone() from error
-            if is_of_disk(error):
-                raise DiskError(
-                    f"Cannot write {self.path} ({text}): make room or check its permissions."
-                ) from error
-            if "locked" in text:
-                raise ProjectError(
-                    f"{self.path} has been busy for {BUSY_SECONDS:.0f} s: "
-                    "close the other program that uses it."
-                ) from error
-            raise damaged(self.path, text) from error
+    def damage(self, text: object) -> ProjectError:
+        """Return the sentence for a damaged file."""
+        return damaged(self.path, text)
+
+    def mistaken(self, error: sqlite3.Error) -> ProjectError | None:
+        """Return what is said where the file is not in its place any more."""
+        return None if self._is_there() else self._gone()

@@ -18,12 +18,12 @@ from refrestore.errors import DiskError, ProjectError, RefrestoreError
 from refrestore.media.files import disk_error, publish
 from refrestore.plain_text import counted
 from refrestore.storage.lock import FileLock
+from refrestore.storage.opening import connect, copy_database, is_of_disk, write_ahead_log
 
 from .assess import Assessment, Problem, assess
 from .checked_rows import TABLES
-from .database import SCANNED_TABLES, SCHEMA_VERSION, Database
+from .database import APPLICATION_ID, SCANNED_TABLES, SCHEMA_VERSION, Database
 from .folder import FILE, LOCK, PARTIAL, SPOOL
-from .opening import connect, copy_database, is_of_disk, write_ahead_log
 from .project import Project
 from .salvage import Salvage, renew_first_page
 from .video import VideoSource, pack_video, unpack_video
@@ -77,7 +77,7 @@ def check(folder: Path) -> Findings:
     path = _file(folder)
     advice = tuple(_advice(folder, path))
     try:
-        connection, _ = connect(path)
+        connection, _ = connect(path, APPLICATION_ID)
     except sqlite3.Error as error:
         if is_of_disk(error):
             raise DiskError(f"Cannot read {path} ({error}): make room.") from error
@@ -286,7 +286,7 @@ class _Repair:
             )
 
     def _verify(self, fresh: Path) -> None:
-        connection, _ = connect(fresh)
+        connection, _ = connect(fresh, APPLICATION_ID)
         salvage = Salvage(connection)
         try:
             left = [
@@ -309,7 +309,7 @@ def _state(path: Path) -> list[tuple[int, int]]:
 
 def _opened(path: Path) -> Salvage | None:
     try:
-        connection, _ = connect(path)
+        connection, _ = connect(path, APPLICATION_ID)
         return Salvage(connection)
     except sqlite3.Error as error:
         if is_of_disk(error):

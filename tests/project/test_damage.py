@@ -261,12 +261,12 @@ def test_the_page_reads_a_damaged_project_as_carefully(folder, change, tmp_path)
             card(reader, view, person, reader.likely(view).get(person.id))
             for close_up in view.close_ups.get(person.id, []):
                 close_up_of(view, close_up)
-                assert ".." not in view.found.close_up_files[close_up.id].file
-        for track in view.found.tracks.values():
+                assert ".." not in view.scanned.close_up_files[close_up.id].file
+        for track in view.scanned.tracks.values():
             track_of(view, track, None)
         reader.suggestions(view)
         Planner().planned(project, view.version, 1)
-        view.found.poses  # noqa: B018
+        view.scanned.poses  # noqa: B018
 
     project = Project.open(folder)
     look(project)

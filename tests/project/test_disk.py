@@ -17,9 +17,9 @@ from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
 from refrestore.project import Project
 from refrestore.project.database import Database
-from refrestore.project.opening import _copied, write_ahead_log
 from refrestore.scan.references import Spool, to_reference
 from refrestore.scan.samples import Candidate, CloseUpCrop, traits
+from refrestore.storage.opening import _copied, write_ahead_log
 from refrestore.types import EMBEDDING_SIZE
 
 resource = pytest.importorskip("resource")
@@ -92,7 +92,7 @@ def test_an_edit_that_was_not_folded_in_is_read_on_a_full_disk(folder, tmp_path,
         with Project.open(folder) as opened, pytest.raises(DiskError, match="make room"):
             opened.rename(1, "Dora")
     shutil.copytree(folder, tmp_path / "read only")
-    monkeypatch.setattr("refrestore.project.opening.may_write", lambda path: False)
+    monkeypatch.setattr("refrestore.storage.opening.may_write", lambda path: False)
     copy = _copied(tmp_path / "read only" / "project.sqlite")
     ((last,),) = copy.execute("SELECT payload FROM log ORDER BY id DESC LIMIT 1")
     assert "Cora" in last

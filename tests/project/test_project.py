@@ -296,7 +296,7 @@ def test_the_video_is_found_beside_a_moved_project(tmp_path, make):
 def test_a_project_that_cannot_be_written_can_be_read(project, make, tmp_path, monkeypatch):
     make.scan(project, TWO_PEOPLE, [[1, 3], [2]])
     project.close()
-    monkeypatch.setattr("refrestore.project.opening.may_write", lambda path: False)
+    monkeypatch.setattr("refrestore.storage.opening.may_write", lambda path: False)
     with Project.open(project.folder) as opened:
         assert len(opened.identities()) == 2
         with pytest.raises(Exception, match="readonly") as caught:
@@ -459,7 +459,7 @@ def test_two_processes_convert_a_project_at_the_same_time(version_1):
 
 
 def test_an_older_project_that_cannot_be_written_to_is_read(version_1, monkeypatch):
-    monkeypatch.setattr("refrestore.project.opening.may_write", lambda path: False)
+    monkeypatch.setattr("refrestore.storage.opening.may_write", lambda path: False)
     before = (version_1 / "project.sqlite").read_bytes()
     with Project.open(version_1) as opened:
         assert opened.scan_info().frames == 7

@@ -1,4 +1,4 @@
-"""Connect to a project's file: to write, or to read where nothing can be written."""
+"""Connect to an SQLite file: to write, or to read where nothing can be written."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from typing import Any
 
 from refrestore.errors import DiskError
 
-APPLICATION_ID = 0x72665270
-""""rfRp", in the file's header, so that another program's database is not mistaken for ours."""
-
 BUSY_SECONDS = 30.0
 """How long to wait for another process's write; ours last milliseconds."""
 
@@ -20,10 +17,17 @@ _DISK = ("full", "readonly", "disk I/O", "unable to open")
 """Parts of SQLite's messages that speak of the disk or of permissions, not of the content."""
 
 
-def connect(path: Path) -> tuple[sqlite3.Connection, bool]:
+def connect(path: Path, application: int) -> tuple[sqlite3.Connection, bool]:
     """Return a connection and whether it can write.
 
     What another process wrote and could not fold into the file any more is read in both cases.
+
+    Parameters
+    ----------
+    path
+        The file.
+    application
+        Number in the header of a file that is ours; nothing is changed in another program's.
 
     Raises
     ------
@@ -34,7 +38,7 @@ def connect(path: Path) -> tuple[sqlite3.Connection, bool]:
     """
     if may_write(path):
         try:
-            return _for_writing(path), True
+            return _for_writing(path, application), True
         except sqlite3.OperationalError as error:
             if not is_of_disk(error):
                 raise
@@ -67,11 +71,10 @@ def copy_database(path: Path, target: Path) -> None:
         shutil.copyfile(write_ahead_log(path), write_ahead_log(target))
 
 
-def _for_writing(path: Path) -> sqlite3.Connection:
+def _for_writing(path: Path, application: int) -> sqlite3.Connection:
     connection = _connect(path, "mode=rw")
     try:
-        # Nothing is changed in what may be another program's.
-        if connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,):
+        if connection.execute("PRAGMA application_id").fetchone() == (application,):
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         _touch(connection)  # makes the files that WAL needs beside the database
