@@ -203,17 +203,34 @@ class Faces:
         )
 
     @classmethod
-    def concatenate(cls, tables: Iterable[Faces]) -> Faces:
-        """Stack tables; an optional column survives only if every non-empty table has it."""
+    def concatenate(cls, tables: Iterable[Faces], *, common: bool = False) -> Faces:
+        """Stack tables, of which empty ones say nothing.
+
+        Parameters
+        ----------
+        tables
+            With the same columns.
+        common
+            Leave out the columns that not all tables have.
+
+        Raises
+        ------
+        ValueError
+            When only some have a column, unless the `common` ones are asked for.
+        """
         parts = [table for table in tables if len(table)]
         if not parts:
             return cls.empty()
         columns: dict[str, Any] = {}
-        for column in fields(cls):
-            values = [getattr(part, column.name) for part in parts]
-            columns[column.name] = (
-                None if any(value is None for value in values) else np.concatenate(values)
-            )
+        for name in (column.name for column in fields(cls)):
+            values = [getattr(part, name) for part in parts]
+            there = [value for value in values if value is not None]
+            if there and len(there) < len(values) and not common:
+                raise ValueError(
+                    f"{len(there)} of {len(values)} tables have the column {name}: add it to all, "
+                    "or ask for the columns that are common"
+                )
+            columns[name] = np.concatenate(values) if len(there) == len(values) else None
         return cls(**columns)
 
     def __len__(self) -> int:

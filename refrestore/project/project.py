@@ -322,8 +322,9 @@ class Project(CloseUpDecisions):
         tables = (
             columns.table(dict(zip(columns.COLUMNS, row[1:], strict=True)), row[0]) for row in rows
         )
+        # What was drawn over an older scan has what that scan noted.
         return Faces.concatenate(
-            faces[(faces.frame >= low) & (faces.frame < high)] for faces in tables
+            (faces[(faces.frame >= low) & (faces.frame < high)] for faces in tables), common=True
         )
 
     def check_counts(

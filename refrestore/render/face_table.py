@@ -164,7 +164,7 @@ def gather(
         to_crop = storage_to_crop(plan.faces.keypoints, geometry)
         chosen.append(crop_sides(to_crop, plan.faces.frame, scale, sides)[rows])
         matrices.append(to_crop[rows])
-    faces = Faces.concatenate(tables)
+    faces = Faces.concatenate(tables, common=True)  # older scans noted less
     order = np.argsort(faces.frame, kind="stable")
     faces = faces[order]
     if faces.track is None:
