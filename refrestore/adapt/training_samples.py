@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.evaluate.degrade import DegradationRange, degrade
+from refrestore.evaluate.degrade import TUNING, DegradationRange, degrade
 from refrestore.faces.align import ARCFACE_TEMPLATE, similarity
 from refrestore.faces.landmarker import Landmarker
 from refrestore.faces.pose import mesh_keypoints
@@ -21,10 +21,6 @@ from refrestore.restore.restorer import DEFAULT_REFERENCES, hull_cells
 from refrestore.restore.select import select
 from refrestore.restore.warp import displacement
 from refrestore.types import DoubleArray, FloatArray, ImageArray
-
-NEAR = DegradationRange(blur=(1, 7), shrink=(3, 10), noise=(0, 15), quality=(50, 100))
-FAR = DegradationRange(blur=(0, 4), shrink=(12, 26), noise=(1, 10), quality=(45, 95))
-"""What samples are spoilt by, half of them each: as the network was trained."""
 
 LEFT, TOP, WINDOW = 32, 40, 192
 """The part of the working picture (256 px) that is learnt from: all of the face."""
@@ -135,7 +131,7 @@ class SampleMaker:
         mesh = target.landmarks[row]
         if random.random() < 0.4:
             image, mesh = askew(image, mesh, random)
-        face = spoilt(image, random, NEAR if random.random() < 0.5 else FAR)
+        face = spoilt(image, random, TUNING[random.random() >= 0.5])
         hidden = set(without) | ({row} if bank is target else set())
         left = [one for one in range(len(bank)) if one not in hidden]
         count = min(DEFAULT_REFERENCES, len(left))

@@ -13,8 +13,6 @@ import torch
 from refrestore.adapt.learn import Course, Losses, drawn, learn
 from refrestore.adapt.likeness import Likeness, aligned_faces
 from refrestore.adapt.training_samples import (
-    FAR,
-    NEAR,
     SampleMaker,
     TrainingSample,
     crop_of,
@@ -24,6 +22,7 @@ from refrestore.adapt.training_samples import (
 from refrestore.adapt.verdict import Verdict, judged
 from refrestore.config import RuntimeSettings
 from refrestore.errors import ProfileError
+from refrestore.evaluate.degrade import TUNING
 from refrestore.faces.recogniser import Recogniser
 from refrestore.models.catalogue import file_digest
 from refrestore.models.pack import load_face_pack
@@ -312,7 +311,7 @@ def _checker(
     samples = []
     for row in held:
         truth = np.ascontiguousarray(bank.images[row].permute(1, 2, 0).numpy())
-        for ranges in (NEAR, FAR):
+        for ranges in TUNING:
             face = spoilt(truth, random, ranges)
             samples.append(maker.looked_at(face, truth, bank.landmarks[row], bank, held))
     kernel, dtype = likeness.get_buffer("kernel"), maker.dtype

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from refrestore.adapt.training_samples import FAR, NEAR, spoilt
+from refrestore.adapt.training_samples import spoilt
+from refrestore.evaluate.degrade import TUNING
 from refrestore.evaluate.metrics import psnr
 from refrestore.faces.hull import hull_polygon
 from refrestore.render.crops import arcface_crops, from_uint8, to_uint8
@@ -90,7 +91,7 @@ def judged(
     rows: IntArray = np.repeat(np.asarray(held, np.int64), 2)
     truth = bank.images[torch.from_numpy(rows)].permute(0, 2, 3, 1).contiguous().numpy()
     faces = np.stack(
-        [spoilt(image, random, (NEAR, FAR)[index % 2]) for index, image in enumerate(truth)]
+        [spoilt(image, random, TUNING[index % 2]) for index, image in enumerate(truth)]
     )
     found = toolbox.models.landmarker.dense(faces)[0]
     planes = from_uint8(faces)

@@ -1,4 +1,7 @@
-"""Degradations as published, for pictures and for video, drawn from a generator.
+"""Every degradation of measuring, tuning and training: as published, drawn from a generator.
+
+A new one is a line in the table of what is to know it: `DEGRADATIONS` and `VIDEO_DEGRADATIONS` for
+`refrestore evaluate`, `TRAINING` for `training/`. Tapes are in `evaluate.tape`.
 
 The still-picture chain is that of ReF-LDM (NeurIPS 2024, section 5.1), which follows GFPGAN:
 Gaussian blur of sigma, shrinking by r, Gaussian noise of delta, JPEG of quality q, back to size.
@@ -9,10 +12,11 @@ move with the picture are what tapes and streams look like.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
+from types import MappingProxyType
 from typing import Literal
 
 import av
@@ -90,6 +94,27 @@ DEGRADATIONS = {"moderate": MODERATE, "severe": SEVERE, "64px": TO_64_PX, "24px"
 """Degradations of stills by name."""
 
 
+TRAINING: Mapping[str, DegradationRange] = MappingProxyType(
+    {
+        "clean": DegradationRange((0, 1.2), (1, 1.7), (0, 3), (80, 100)),
+        "legible": DegradationRange((0, 3), (2.5, 6), (0, 8), (60, 96)),
+        "moderate": DegradationRange((1, 7), (3, 10), (0, 15), (50, 100)),
+        "severe": DegradationRange((2, 12), (8, 24), (0, 14), (35, 100)),
+        "far": DegradationRange((0, 4), (12.8, 25.6), (1, 10), (45, 95)),
+        "poor": DegradationRange((2, 6), (4, 9), (6, 15), (45, 80)),
+        "video": DegradationRange((1, 7), (3, 10), (0, 15), (50, 100)),
+    }
+)
+"""What networks are trained on, of a 512-px crop (`training/common/degrade.py` says what each is
+for and how it is drawn)."""
+
+TUNING = (
+    DegradationRange(blur=(1, 7), shrink=(3, 10), noise=(0, 15), quality=(50, 100)),
+    DegradationRange(blur=(0, 4), shrink=(12, 26), noise=(1, 10), quality=(45, 95)),
+)
+"""What a profile is tuned on, near and far, half of the samples each: as the network was."""
+
+
 @dataclass(frozen=True, slots=True)
 class VideoDegradation:
     """What happens to a far shot before it is part of the film.
@@ -123,7 +148,7 @@ def degrade(image: ImageArray, chain: Degradation, random: np.random.Generator) 
         noisy = small + random.normal(0, chain.noise, small.shape)
         small = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
     if chain.quality is not None:
-        small = _jpeg(small, chain.quality)
+        small = np.ascontiguousarray(jpeg(small[..., ::-1], chain.quality)[..., ::-1])
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
@@ -137,10 +162,20 @@ def shrink(image: ImageArray, chain: Degradation) -> ImageArray:
     return np.asarray(cv2.resize(blurred, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _jpeg(image: ImageArray, quality: int) -> ImageArray:
-    _, coded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
-    return np.ascontiguousarray(decoded[..., ::-1])
+def jpeg(image: ImageArray, quality: int) -> ImageArray:
+    """Return an (H, W, 3) BGR picture as JPEG leaves it."""
+    _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+
+
+def motion_blur(image: ImageArray, length: int, angle: float) -> ImageArray:
+    """Return an (H, W, 3) picture smeared over `length` pixels, `angle` degrees from level."""
+    kernel = np.zeros((length, length), np.float32)
+    kernel[length // 2] = 1
+    turn = cv2.getRotationMatrix2D(((length - 1) / 2,) * 2, angle, 1)
+    kernel = np.asarray(cv2.warpAffine(kernel, turn, (length, length)), np.float32)
+    weights = kernel / max(float(kernel.sum()), 1e-3)
+    return np.asarray(cv2.filter2D(image, -1, weights, borderType=cv2.BORDER_REFLECT), np.uint8)
 
 
 def through_codec(

@@ -11,23 +11,12 @@ import cv2
 import numpy as np
 import torch
 
+from refrestore.evaluate.degrade import TRAINING, jpeg, motion_blur
 from refrestore.evaluate.tape import TAPES, on_tape
 from refrestore.restore import burst
 
 FULL = 512
 """Side of the crop that blur and shrink factors are meant for."""
-
-RANGES = {
-    "clean": ((0, 1.2), (1, 1.7), (0, 3), (80, 100)),
-    "legible": ((0, 3), (2.5, 6), (0, 8), (60, 96)),
-    "moderate": ((1, 7), (3, 10), (0, 15), (50, 100)),
-    "severe": ((2, 12), (8, 24), (0, 14), (35, 100)),
-    "far": ((0, 4), (12.8, 25.6), (1, 10), (45, 95)),
-    "poor": ((2, 6), (4, 9), (6, 15), (45, 80)),
-    "video": ((1, 7), (3, 10), (0, 15), (50, 100)),
-}
-"""Blur (sigma), shrinking, noise (sigma) and JPEG quality of each kind."""
-
 
 TAPE_HEIGHT = 480
 """Lines of a picture on a tape."""
@@ -43,19 +32,6 @@ FAR = (40, 130)
 
 AROUND = 9
 """Frames that a face is drawn from."""
-
-
-def motion_blur(image: np.ndarray, length: int, angle: float) -> np.ndarray:
-    kernel = np.zeros((length, length), np.float32)
-    kernel[length // 2] = 1
-    turn = cv2.getRotationMatrix2D(((length - 1) / 2,) * 2, angle, 1)
-    kernel = cv2.warpAffine(kernel, turn, (length, length))
-    return cv2.filter2D(image, -1, kernel / max(kernel.sum(), 1e-3), borderType=cv2.BORDER_REFLECT)
-
-
-def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)
 
 
 def h264(image: np.ndarray, crf: int) -> np.ndarray:
@@ -159,9 +135,9 @@ def degrade(image: np.ndarray, kind: str, random: np.random.Generator) -> np.nda
         Where the values come from.
     """
     size = image.shape[0]
-    blurs, shrinks, noises, qualities = RANGES[kind]
-    blur, shrink, noise = (random.uniform(*span) for span in (blurs, shrinks, noises))
-    quality = int(random.integers(*qualities))
+    span = TRAINING[kind]
+    blur, shrink, noise = (random.uniform(*one) for one in (span.blur, span.shrink, span.noise))
+    quality = int(random.integers(*span.quality))
     if kind != "clean" and random.random() < 0.15:
         length = max(3, round(int(random.integers(3, 25)) * size / FULL))
         image = motion_blur(image, length, random.uniform(0, 180))

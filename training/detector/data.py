@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.common.degrade import jpeg, motion_blur
+from refrestore.evaluate.degrade import jpeg, motion_blur
 from training.detector.scenes import FACE, SEEN, Scene
 
 SIDE = 320

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 
+from refrestore.evaluate.degrade import jpeg
 from refrestore.faces.align import ARCFACE_TEMPLATE, similarity
 from refrestore.faces.eyes import EYES
 from refrestore.faces.landmarker import Landmarker
@@ -16,7 +17,7 @@ from refrestore.restore.fusion import FULL, missing_octaves
 from refrestore.restore.restorer import hull_cells
 from refrestore.restore.select import INNER_LIPS, mesh_distances
 from refrestore.restore.warp import displacement
-from training.common.degrade import degrade, drawn, h264, jpeg
+from training.common.degrade import degrade, drawn, h264
 from training.common.faces import INNER, SIDE, Bank
 from training.common.mesh import mirror_order
 from training.common.split import CLIPS, PEOPLE, held_out

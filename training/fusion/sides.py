@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from refrestore.evaluate.degrade import jpeg
 from refrestore.evaluate.metrics import psnr
 from refrestore.evaluate.scorer import IdentityScorer
 from refrestore.faces.align import ARCFACE_TEMPLATE, crops, similarity
@@ -33,7 +34,6 @@ from refrestore.faces.recogniser import Recogniser
 from refrestore.restore.fusion import load_fusion
 from refrestore.restore.restorer import Restorer
 from refrestore.restore.sides import SIDES
-from training.common.degrade import jpeg
 from training.fusion.data import DEVELOPMENT, fitted
 from training.fusion.evaluate import APART, Cache, spoilt, to_bytes
 from training.fusion.prepare import KINDS, VALIDATION

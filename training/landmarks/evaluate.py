@@ -19,10 +19,10 @@ import av
 import cv2
 import numpy as np
 
+from refrestore.evaluate.degrade import jpeg
 from refrestore.faces.align import crops, invert, transform
 from refrestore.faces.detector import Detector
 from refrestore.faces.landmarker import MESH_SIZE, Landmarker, mesh_squares
-from training.common.degrade import jpeg
 from training.common.faces import INNER, SIDE, Bank
 from training.common.mesh import LEFT_EYE, LIPS, RIGHT_EYE, interocular, turn
 from training.common.split import CLIPS

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from training.common.degrade import motion_blur
+from refrestore.evaluate.degrade import motion_blur
 from training.common.mesh import CHIN, FOREHEAD
 from training.mask.face import Face, Painted
 from training.mask.hands import draw_hand

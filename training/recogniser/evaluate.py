@@ -25,10 +25,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from refrestore.evaluate.degrade import jpeg
 from refrestore.evaluate.scorer import IdentityScorer
 from refrestore.faces.align import ARCFACE_TEMPLATE, crops, similarity
 from refrestore.faces.recogniser import Recogniser
-from training.common.degrade import jpeg
 from training.common.faces import SIDE, Bank
 from training.common.split import CLIPS
 

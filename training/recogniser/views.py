@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from training.common.degrade import jpeg, motion_blur
+from refrestore.evaluate.degrade import jpeg, motion_blur
 from training.recogniser.prepare import MARGIN, SIDE
 
 SIZE = 112
