@@ -20,7 +20,7 @@ FEW = 3
 """Faces from which on a set of them says how alike a person's faces are."""
 
 
-RECOGNISED = 0.8
+RECOGNISED = 0.72
 """Share of what photos of one person have in common that such a face has (docs/decisions/038)."""
 
 ALIKE_RANGE = (0.5, 1.4)
