@@ -46,7 +46,14 @@ from refrestore.render.low_resolution import (
 from refrestore.render.still import restore_picture
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.bank import own_likeness
-from refrestore.restore.guard import GuardSettings, gain_terms
+from refrestore.restore.guard import (
+    Belief,
+    Choice,
+    GuardSettings,
+    clearer_than_shrunk,
+    gain_terms,
+    judge,
+)
 from refrestore.scan.photos import faces_of_pictures
 from refrestore.types import FloatArray, ImageArray, Reference
 
@@ -76,6 +83,8 @@ ON_TAPE = 144
 
 RIDGE = 1e-3
 OWN_COUNTS = 2
+
+REFERENCED = ("half", "restored")
 
 Row = dict[str, Any]
 
@@ -143,6 +152,7 @@ class Bench:
                 if not result.strength[row]:
                     continue
                 restored = seen(result.image)[0]
+                halved = (plain.image.astype(np.uint16) + result.image) // 2
                 yield {
                     "person": name,
                     "kind": kind,
@@ -150,7 +160,10 @@ class Bench:
                     "input": _cosine(self.truth(picture, photo), true),
                     "plain": _cosine(self.truth(plain.image, photo), true),
                     "restored": _cosine(self.truth(result.image, photo), true),
-                    "legible": float(shrunk[-1]),
+                    "half": _cosine(self.truth(halved.astype(np.uint8), photo), true),
+                    "seen": [itself[0], seen(plain.image)[0], restored, profile.centroid],
+                    "shrunk": shrunk,
+                    "clearer": clearer_than_shrunk(itself, smaller[-1], [profile.centroid]),
                     "alike": own_likeness(profile.embeddings),
                     "terms": gain_terms(
                         float(itself[0] @ profile.centroid),
@@ -206,27 +219,42 @@ def enough(row: Row, levels: Cosines) -> bool:
     return own >= levels.blurred_of(row["alike"]) * (1 - (1 - UNREADABLE_SHARE) * share)
 
 
+def shown_of(row: Row, weights: Sequence[float], levels: Cosines) -> str:
+    """Return what the guard shows of a face, as a row names its likeness to the truth."""
+    as_input, plain, restored, centroid = row["seen"]
+    judged = judge(
+        as_input[None],
+        plain[None],
+        restored[None],
+        [centroid],
+        beliefs=[Belief.SAME if enough(row, levels) else Belief.UNLIKE],
+        gains=np.array([np.dot(weights, row["terms"])]),
+        shrunk=row["shrunk"][None],
+        clearer=row["clearer"],
+        settings=GuardSettings(legible=levels.legible, recognised=levels.recognised),
+    )[0]
+    if judged.choice is Choice.RESTORED:
+        return "half" if judged.share < 1 else "restored"
+    return "plain" if judged.choice is Choice.UNREFERENCED else "input"
+
+
 def outcome(rows: Sequence[Row], weights: Sequence[float], levels: Cosines) -> dict[str, Any]:
     """Return what the guard does with these weights, by profile and how readable faces are."""
-    settings = GuardSettings()
     table: dict[str, Any] = {}
     for which in (OWN, SIMILAR, NEXT):
         for group, kinds in GROUPS.items():
             some = [row for row in rows if row["profile"] == which and row["kind"] in kinds]
-            used = np.array(
-                [
-                    row["legible"] > levels.legible
-                    and enough(row, levels)
-                    and float(np.dot(weights, row["terms"])) > settings.least_gain
-                    for row in some
-                ]
+            shown = [shown_of(row, weights, levels) for row in some]
+            given = np.array(
+                [row[what] - row["input"] for row, what in zip(some, shown, strict=True)]
             )
             gains = np.array([row["restored"] - row["input"] for row in some])
             table[f"{which}, {group}"] = {
                 "faces": len(some),
-                "used": round(float(used.mean()), 3),
-                "gain": round(float((used * gains).mean()), 4),
-                "worst": round(float((used * gains).min()), 3),
+                "used": round(float(np.mean([what in REFERENCED for what in shown])), 3),
+                "half": round(float(np.mean([what == "half" for what in shown])), 3),
+                "gain": round(float(given.mean()), 4),
+                "worst": round(float(given.min()), 3),
                 "always": round(float(gains.mean()), 4),
                 "oracle": round(float(np.maximum(gains, 0).mean()), 4),
             }
