@@ -40,7 +40,8 @@ from refrestore.render.window import composed
 from refrestore.restore import bank as banks
 from refrestore.restore import burst, restorer
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.fusion import FusionConfig, FusionNetwork
+from refrestore.restore.fusion import FusionNetwork
+from refrestore.restore.fusion_types import FusionConfig
 from refrestore.restore.mask import LearntMask, MaskNetwork
 from refrestore.restore.restorer import DEFAULT_REFERENCES, Restorer
 from refrestore.restore.sides import SIDES

@@ -15,7 +15,8 @@ from refrestore.faces.align import ARCFACE_TEMPLATE, similarity
 from refrestore.faces.landmarker import Landmarker
 from refrestore.faces.pose import mesh_keypoints
 from refrestore.restore.bank import ReferenceBank, light_of
-from refrestore.restore.fusion import WORKING, FusionNetwork
+from refrestore.restore.fusion import FusionNetwork
+from refrestore.restore.fusion_bands import WORKING
 from refrestore.restore.fusion_types import Mixture
 from refrestore.restore.restorer import DEFAULT_REFERENCES, hull_cells
 from refrestore.restore.select import select

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .close_ups import CloseUp
-    from .decisions import Unresolved
     from .edits import Edit
-    from .project import Project, ScanInfo
+    from .identities import Unresolved
+    from .project import Project
+    from .scan_info import ScanInfo
     from .scanning import ScanWriter
     from .timing import Timeline
     from .video import VideoSource
@@ -21,10 +22,10 @@ _HOMES = {
     "CloseUp": "close_ups",
     "Edit": "edits",
     "Project": "project",
-    "ScanInfo": "project",
+    "ScanInfo": "scan_info",
     "ScanWriter": "scanning",
     "Timeline": "timing",
-    "Unresolved": "decisions",
+    "Unresolved": "identities",
     "VideoSource": "video",
 }
 

@@ -4,35 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Protocol
 
 from refrestore.errors import ApartError
 from refrestore.types import Identity
 
-from .database import Database
+from .identities import Identities
 from .presence import meeting
-from .timing import Timeline
 
 
-class Known(Protocol):
-    """What a project knows of who is where, and who was told apart."""
-
-    database: Database
-
-    def scan_id(self) -> int:
-        """The current scan, 0 before the first."""
-        ...
-
-    def timeline(self) -> Timeline:
-        """The map from frames to seconds."""
-        ...
-
-    def distinct(self) -> frozenset[tuple[int, int]]:
-        """Pairs of identities, smaller id first, that were told apart."""
-        ...
-
-
-def check_apart(project: Known, identities: Sequence[Identity]) -> None:
+def check_apart(project: Identities, identities: Sequence[Identity]) -> None:
     """Refuse identities that are two people.
 
     Raises
@@ -72,7 +52,7 @@ def differ(one: Identity, other: Identity) -> bool:
     return one.profile in other.not_profiles or other.profile in one.not_profiles
 
 
-def check_tracks_apart(project: Known, tracks: Sequence[int], own: Sequence[int]) -> None:
+def check_tracks_apart(project: Identities, tracks: Sequence[int], own: Sequence[int]) -> None:
     """Refuse tracks that are on screen together with an identity's own.
 
     Raises
@@ -88,5 +68,5 @@ def check_tracks_apart(project: Known, tracks: Sequence[int], own: Sequence[int]
         )
 
 
-def _meeting(project: Known, tracks: Sequence[int], others: Sequence[int]) -> int | None:
+def _meeting(project: Identities, tracks: Sequence[int], others: Sequence[int]) -> int | None:
     return meeting(project.database, project.scan_id(), tracks, others)

@@ -1,23 +1,17 @@
-"""Identities and the user's decisions about them: checked, logged, replayed."""
+"""The user's decisions about who is who: checked and logged."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import get_args
 
 from refrestore.errors import ProjectError
-from refrestore.types import Identity, IdentityState
+from refrestore.types import IdentityState
 
 from .apart import check_apart, check_tracks_apart
-from .damage import damaged
-from .database import Database
-from .edits import Edit, EditAction, Mark, Outcome, replay
-from .journal import Journal
-from .timing import Timeline
+from .edits import Edit, EditAction
+from .identities import Identities
 
 NAME_LENGTH = 120
 """Longest name of an identity, characters."""
@@ -39,119 +33,12 @@ def checked_name(name: str) -> str:
     return wanted
 
 
-@dataclass(frozen=True, slots=True)
-class Unresolved:
-    """An edit in force whose faces the current scan does not have: kept, and without effect.
-
-    Parameters
-    ----------
-    edit
-        The edit.
-    reason
-        One sentence.
-    """
-
-    edit: Edit
-    reason: str
-
-
-class Decisions(ABC):
+class Decisions(Identities):
     """The part of a project that a user changes; `Project` adds what a scan found.
 
     Every decision is one entry of the log. It raises `ProjectError`, and changes nothing, when an
     identity or a track is not there or the decision contradicts what can be seen.
     """
-
-    def __init__(self, database: Database, journal: Journal) -> None:
-        self.database = database
-        self._journal = journal
-
-    @abstractmethod
-    def timeline(self) -> Timeline:
-        """Return the map from frames to seconds."""
-
-    def scan_id(self) -> int:
-        """Return the number of the current scan, 0 before the first."""
-        return self.database.current_scan()
-
-    def identities(self) -> list[Identity]:
-        """Return the identities after all edits, by ascending id."""
-        with self.database.transaction():
-            scan = self.scan_id()
-            outcome = self._outcome()
-            people = outcome.people
-            spans = {
-                row[0]: row[1:]
-                for row in self.database.read(
-                    "tracks", "id, first, stop, faces, weak", "WHERE scan = ?", (scan,)
-                )
-            }
-            references = Counter(
-                track
-                for number, track in self.database.read(
-                    "reference_crops", "id, track", "WHERE scan = ?", (scan,)
-                )
-                if number not in outcome.dropped
-            )
-            timeline = self.timeline()
-        return [
-            Identity(
-                id=person.id,
-                name=person.name or person.profile or f"person {person.id}",
-                state=person.state,
-                tracks=person.tracks,
-                seconds=timeline.on_screen(spans[track][:2] for track in person.tracks),
-                faces=sum(spans[track][2] for track in person.tracks),
-                references=sum(references[track] for track in person.tracks),
-                profile=person.profile,
-                strength=person.strength,
-                not_profiles=tuple(sorted(person.not_profiles)),
-                provisional=all(spans[track][3] for track in person.tracks),
-            )
-            for person in people.values()
-        ]
-
-    def identity(self, identity_id: int) -> Identity:
-        """Return one identity.
-
-        Raises
-        ------
-        ProjectError
-            When there is none of this id.
-        """
-        identities = self.identities()
-        for identity in identities:
-            if identity.id == identity_id:
-                return identity
-        known = ", ".join(str(identity.id) for identity in identities) or "none"
-        raise ProjectError(f"There is no identity {identity_id} in this project (it has: {known}).")
-
-    def identity_of_track(self) -> dict[int, int]:
-        """Return the identity id of each track that has one, after all edits."""
-        return {
-            track: person.id
-            for person in self._outcome().people.values()
-            for track in person.tracks
-        }
-
-    def automatic_identity_of_track(self) -> dict[int, int]:
-        """Return the identity id of each track that has one, as the scan found them."""
-        rows = self.database.read(
-            "tracks",
-            "id, identity",
-            "WHERE scan = ? AND identity IS NOT NULL ORDER BY id",
-            (self.scan_id(),),
-        )
-        return dict(rows)
-
-    def next_identity(self) -> int:
-        """Return the first identity id that was never used."""
-        fresh = self.database.number("next_identity")
-        used = [*self.automatic_identity_of_track().values(), *self._journal.subjects()]
-        if fresh <= max(used, default=0):
-            # Given again it would mix the edits of two people.
-            raise damaged(self.database.path, f"meta, next_identity: {fresh} was used before")
-        return fresh
 
     def merge(self, identity_ids: Sequence[int], *, force: bool = False) -> int:
         """Make several identities one, that of the first id; return it.
@@ -237,17 +124,6 @@ class Decisions(ABC):
             self._log("draw", identity_id, about)
         return identity_id
 
-    def track_count(self) -> int:
-        """Return how many tracks there are, drawn ones and those that nobody holds included."""
-        ((count,),) = self.database.rows(
-            "SELECT COUNT(*) FROM tracks WHERE scan = ?", (self.scan_id(),)
-        )
-        return int(count)
-
-    def drawn_tracks(self) -> dict[int, tuple[Mark, ...]]:
-        """Return the tracks that the user drew, and marks of each."""
-        return self._journal.drawn(self.scan_id())
-
     def keep_tracks(self, tracks: Iterable[int]) -> None:
         """Say that tracks are rightly with the identity that has them: they are never doubted."""
         with self.together():
@@ -279,14 +155,6 @@ class Decisions(ABC):
             if all((a, b) in known for a in ids for b in ids if a < b):
                 raise ProjectError("You said before that these are different people.")
             self._log("distinct", ids[0], {t: one.id for one in found for t in one.tracks})
-
-    def distinct(self) -> frozenset[tuple[int, int]]:
-        """Return the pairs of identities (smaller id first) that were told apart."""
-        return self._outcome().distinct
-
-    def settled_tracks(self) -> frozenset[int]:
-        """Return the tracks that the user put where they are, or said are right there."""
-        return self._outcome().settled
 
     def rename(self, identity_id: int, name: str) -> None:
         """Give an identity a name; an empty one takes it away."""
@@ -375,27 +243,6 @@ class Decisions(ABC):
     def last_entry(self) -> int:
         """Return the number of the log's last entry; undo and redo are entries too."""
         return self._journal.last()
-
-    def unresolved(self) -> list[Unresolved]:
-        """Return the edits in force that find nothing to act on in the current scan."""
-        with self.database.transaction():
-            missed = set(self._outcome().unapplied)
-            return [
-                Unresolved(
-                    edit,
-                    f"Edit {edit.id} ({edit.action} of identity {edit.subject}) is about faces "
-                    "that the current scan does not have.",
-                )
-                for edit in self.edits()
-                if edit.id in missed
-            ]
-
-    def _outcome(self) -> Outcome:
-        with self.database.transaction():
-            groups: dict[int, list[int]] = {}
-            for track, identity in self.automatic_identity_of_track().items():
-                groups.setdefault(identity, []).append(track)
-            return replay(groups, self._journal.resolved(self.scan_id()))
 
     def _log(
         self,

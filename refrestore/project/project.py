@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -25,7 +24,6 @@ import numpy as np
 
 from refrestore.config import ScanSettings
 from refrestore.errors import DiskError, ProjectError
-from refrestore.faces.network_id import NetworkId
 from refrestore.media.entries import Entries
 from refrestore.media.files import publish
 from refrestore.media.treatment import UNTREATED, Treatment
@@ -40,6 +38,7 @@ from .database import Database
 from .folder import FILE, LOCK, PARTIAL, making
 from .journal import Journal
 from .scan_folder import leftovers, scan_folder, sweep, thumbnail_path
+from .scan_info import ScanInfo
 from .scanning import ScanWriter
 from .times import TIMES, read_entries
 from .timing import Timeline
@@ -51,43 +50,6 @@ _NUMBER = "(SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'scan')"
 _CURRENT = f"WHERE scan = {_NUMBER}"
 _CURRENT_ONE = f"WHERE id = {_NUMBER}"
 """The current scan, found in the query itself: another process may put a new one in place."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScanInfo:
-    """What is known of the current scan.
-
-    Parameters
-    ----------
-    id
-        Its number; grows with every scan.
-    settings
-        What it was made with.
-    recogniser
-        Name of the network its embeddings are from; those of others cannot be compared.
-    started
-        When, ISO 8601 in UTC.
-    frames
-        Frames the video really has, None if not counted.
-    recogniser_digest
-        First 16 hexadecimal digits of the SHA-256 of the network's file, "" in a scan of a version
-        that did not note it.
-    treatment
-        What was done to the film's pictures; nothing in a scan of a version that could not.
-    """
-
-    id: int
-    settings: ScanSettings
-    recogniser: str
-    started: str
-    frames: int | None
-    recogniser_digest: str = ""
-    treatment: Treatment = UNTREATED
-
-    @property
-    def network(self) -> NetworkId:
-        """The network its embeddings are from."""
-        return NetworkId(self.recogniser, self.recogniser_digest)
 
 
 class Project(CloseUpDecisions):

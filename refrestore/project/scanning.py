@@ -35,6 +35,7 @@ from .edits import Mark
 from .folder import LOCK
 from .presence import covered
 from .scan_folder import CROPS, THUMBNAILS, scan_folder, sweep, thumbnail_path
+from .scan_info import ScanInfo
 from .storing import copy_reference, store_reference, store_track
 from .times import TIMES, pack_times
 from .treated import pack_treatment
@@ -50,7 +51,7 @@ class Before(Protocol):
         """The current scan, 0 before the first."""
         ...
 
-    def scan_info(self) -> Info | None:
+    def scan_info(self) -> ScanInfo | None:
         """What is known of it."""
         ...
 
@@ -80,15 +81,6 @@ class Before(Protocol):
 
     def automatic_identity_of_track(self) -> dict[int, int]:
         """Whose each track is, as the scan found them."""
-        ...
-
-
-class Info(Protocol):
-    """What is asked of the scan before."""
-
-    @property
-    def network(self) -> NetworkId:
-        """The network its embeddings are from."""
         ...
 
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,31 +44,26 @@ from refrestore.restore.blocks import (
     without_cells,
     zeroed,
 )
-from refrestore.restore.fusion_types import Fused, Mixture, WorkingFaces
+from refrestore.restore.fusion_bands import (
+    FINE_BANDS,
+    FULL,
+    WORKING,
+    aligned,
+    missing_octaves,
+    mixed,
+    strength_of,
+    strengths,
+)
+from refrestore.restore.fusion_types import Fused, FusionConfig, Mixture, WorkingFaces
 from refrestore.restore.light import (
-    collapse,
     enlarge,
     luma_of,
     match_light,
-    pyramid,
     shrunk,
     stretch,
 )
-from refrestore.restore.register import register
 from refrestore.restore.warp import warp
 from refrestore.restore.weights import load_weights, save_weights
-
-WORKING = 2
-"""Crop pixels per working pixel."""
-
-FULL = 512
-"""Side of a crop that has all octaves."""
-
-REGISTERED = 64
-"""Cells a side of a crop in which references are registered."""
-
-FINE_BANDS = 2
-"""Octaves finer than a cell; one attention serves them all, another the coarser ones."""
 
 BALANCE = (
     (7.0, 0.0, 0.0, 0.0),
@@ -82,12 +77,6 @@ are as strong as the references', and BALANCE times the logarithms of the ratios
 that are gone are replaced, coarse ones only where the ones between them are gone too: what a
 moderately blurred face still has of its middle bands is its own expression."""
 
-RATIO_LIMITS = (-2.0, 0.3)
-"""Limits of those logarithms."""
-
-FAINT = 0.002
-"""Strength of a band that is as good as none: half a grey level of 255."""
-
 LEARNT_LIMIT = 2.0
 """Furthest a place can move the logit from what the whole face's strengths say."""
 
@@ -99,48 +88,6 @@ FADED = 1e-4
 
 OUTSIDE_HULL = 20.0
 """Added to "none" outside the mesh hull, where the warp knows nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class FusionConfig:
-    """Shape of the network; stored in the weights file.
-
-    Parameters
-    ----------
-    channels
-        Of the reference encoder.
-    context
-        Of the trunk, at half the decoder's resolution.
-    width
-        Of the decoder.
-    bands
-        Octaves of the working picture that are mixed; the rest is the input's. Crops are
-        multiples of 2 ** (bands + 1).
-    encoder_blocks, trunk_blocks, decoder_blocks
-        Residual blocks of each part.
-    detail
-        Channels at half the working resolution in the decoder.
-    finish
-        Channels of the head that draws on the finest octave of smaller crops.
-    sides
-        Of the crops that it was trained for, ascending; the weights' own word.
-    """
-
-    channels: int = 64
-    context: int = 128
-    width: int = 96
-    bands: int = 4
-    encoder_blocks: int = 1
-    trunk_blocks: int = 4
-    decoder_blocks: int = 3
-    detail: int = 32
-    finish: int = 16
-    sides: tuple[int, ...] = (FULL,)
-
-
-def missing_octaves(side: int) -> int:
-    """Return how many of the octaves of a whole crop a crop of a side lacks."""
-    return max(0, round(math.log2(FULL / side)))
 
 
 class FusionNetwork(nn.Module):
@@ -298,10 +245,12 @@ class FusionNetwork(nn.Module):
         seen = self.see_face(cells)
         field = offsets
         if count:
-            references, field = self._align(faces, references, offsets, valid, hull, side=side)
+            references, field = aligned(faces, references, offsets, valid, hull, side=side)
             pairs = self._encode(seen, references)
             mean, spread = moments(pairs, valid)
-            strength = self._strength(faces, references[:, 0], hull, missing, edge)
+            strength = strengths(
+                faces, references[:, 0], hull, edge, bands=self.config.bands, missing=missing
+            )
             strength = strength * _any(valid)
         else:
             pairs = seen.new_zeros((len(faces), 0, *seen.shape[1:]))
@@ -318,7 +267,16 @@ class FusionNetwork(nn.Module):
         trunk = enlarge(self.spread(self.trunk(gathered)))
         trunk = trunk + self.join(near[:, : 2 * self.config.channels])
         attention, shares, gains = self._attend(trunk, pairs, valid, hull, strength)
-        fused = self._mix(faces, references, attention, shares, gains, missing=missing)
+        fused = mixed(
+            faces,
+            references,
+            attention,
+            shares,
+            gains,
+            bands=self.config.bands,
+            missing=missing,
+            raises=self.raises,
+        )
         return Mixture(faces, hull, trunk, fused, field, attention, shares, gains, side)
 
     def draw(self, seen: Mixture) -> WorkingFaces:
@@ -327,37 +285,6 @@ class FusionNetwork(nn.Module):
         shown = resized(_trust(seen.shares, seen.side), drawn.shape[-1])
         images = seen.fused + torch.lerp(without_cells(drawn), drawn, shown)
         return WorkingFaces(images, seen.field, seen.attention, seen.shares, seen.gains, detail)
-
-    @torch.no_grad()
-    def _align(
-        self,
-        faces: torch.Tensor,
-        references: torch.Tensor,
-        offsets: torch.Tensor,
-        valid: torch.Tensor,
-        hull: torch.Tensor,
-        *,
-        side: int,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Warp references onto faces, correct the mesh's error, match the light."""
-        batch, grid = len(faces), offsets.shape[-1]
-        cell = max(1, round(side / WORKING / REGISTERED))
-        light = side // 4 // WORKING
-        pictures = references.flatten(0, 1)
-        # The warp of the registration runs at half its working size, if that is more than enough.
-        reduced = max(1, cell // 2)
-        small, small_face = (shrunk(one, reduced) for one in (pictures, faces))
-        rough = warp(small, offsets.flatten(0, 1) / reduced, size=small_face.shape[-2:])
-        placed = match_light(by_face(rough, batch), small_face, block=light // reduced)
-        half = cell // reduced
-        cells = by_face(shrunk(placed.flatten(0, 1), half), batch)
-        where = resized(hull, cells.shape[-1])
-        with torch.autocast(faces.device.type, enabled=False):
-            moved = register(shrunk(small_face, half), cells, valid, where)
-        field = (offsets + (resized(moved, grid) * cell)[:, None]).flatten(0, 1)
-        warped = by_face(warp(pictures, field, size=faces.shape[-2:], cubic=side < FULL), batch)
-        matched = match_light(warped, faces, block=light)
-        return matched * (valid > 0)[:, :, None, None, None], by_face(field, batch)
 
     def _encode(self, seen: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         batch, count = references.shape[:2]
@@ -368,25 +295,6 @@ class FusionNetwork(nn.Module):
         pair = F.conv2d(F.relu(look), theirs, bias, padding=1)
         pair = pair + F.conv2d(F.relu(seen), own, padding=1).repeat_interleave(count, 0)
         return by_face(self.encoder(pair), batch)
-
-    @torch.no_grad()
-    def _strength(
-        self,
-        faces: torch.Tensor,
-        nearest: torch.Tensor,
-        hull: torch.Tensor,
-        missing: int,
-        edge: torch.Tensor | None,
-    ) -> torch.Tensor:
-        """Return how strong the faces' bands are beside the nearest reference's, (B, bands, 1, 1).
-
-        Of octaves that the crop lacks the face has as little as of its finest.
-        """
-        own, _ = pyramid(faces, self.config.bands - missing)
-        theirs, _ = pyramid(nearest, self.config.bands - missing)
-        ratios = [strength_of(*pair, hull) for pair in zip(own, theirs, strict=True)]
-        finest = ratios[0] if edge is None else edge
-        return torch.stack([*[finest] * missing, *ratios], 1)[:, :, None, None]
 
     def _attend(
         self,
@@ -425,42 +333,6 @@ class FusionNetwork(nn.Module):
         ).masked_fill(~there, NEVER)
         mass = number[:, 0].log() + NEVER * (~there.any(1))
         return torch.softmax(logits, 1), torch.sigmoid(mass - none), gains
-
-    def _mix(
-        self,
-        faces: torch.Tensor,
-        references: torch.Tensor,
-        attention: torch.Tensor,
-        shares: torch.Tensor,
-        gains: torch.Tensor,
-        *,
-        missing: int,
-    ) -> torch.Tensor:
-        """Mix the bands: of the input by 1 - share, of the attended references by share."""
-        own, rest = pyramid(faces, self.config.bands - missing)
-        theirs = own
-        if references.shape[1]:
-            fine = attended(references, attention[:, :, 0])
-            cells = by_face(shrunk(references.flatten(0, 1), CELL), len(faces))
-            coarse = attended(cells, attention[:, :, 1])
-            theirs = pyramid(fine, FINE_BANDS)[0]
-            if self.raises:
-                lumas = luma_of(references.flatten(0, 1))[:, None]
-                each = pyramid(lumas, FINE_BANDS)[0]
-                theirs = [
-                    raised(band, bands, attention[:, :, 0], octave)
-                    for octave, (band, bands) in enumerate(
-                        zip(theirs, each, strict=True), missing + 1
-                    )
-                ]
-            theirs += pyramid(coarse, self.config.bands - missing - FINE_BANDS)[0]
-        mixed = []
-        for level, (mine, their) in enumerate(zip(own, theirs, strict=True), missing):
-            share = resized(shares[:, level, None], mine.shape[-1])
-            ours = mine * resized(gains[:, 1, level, None], mine.shape[-1])
-            detail = their * resized(gains[:, 0, level, None], mine.shape[-1])
-            mixed.append(torch.lerp(ours, detail, share))
-        return collapse(mixed, rest)
 
     def _decode(self, seen: Mixture) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what is drawn, (B, 3, T, T), and the features it is drawn from, half as large."""
@@ -501,20 +373,6 @@ def _trust(shares: torch.Tensor, side: int) -> torch.Tensor:
 def _any(valid: torch.Tensor) -> torch.Tensor:
     """Return 1 for faces that have a reference, else 0, (B, 1, 1, 1)."""
     return (valid > 0).any(1)[:, None, None, None].float()
-
-
-@torch.no_grad()
-def strength_of(own: torch.Tensor, theirs: torch.Tensor, hull: torch.Tensor) -> torch.Tensor:
-    """Return how strong a band of faces is beside one of references, both (B, C, s, s), in a hull.
-
-    Logarithm of the ratio inside, (B,): 0 for a sharp face, far below for a blurred one.
-    """
-    where = resized(hull, own.shape[-1])
-    area = where.sum((1, 2, 3)).clamp(min=1e-3) * own.shape[1]
-    one, other = (
-        ((band.square() * where).sum((1, 2, 3)) / area).sqrt() + FAINT for band in (own, theirs)
-    )
-    return (one / other).log().clamp(*RATIO_LIMITS)
 
 
 def config_of(stored: Mapping[str, Any]) -> FusionConfig:

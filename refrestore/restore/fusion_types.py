@@ -1,10 +1,49 @@
-"""What the fusion network hands on: what it sees, what it makes of it, what it returns."""
+"""The fusion network's shape, what it sees, what it makes of it, what it returns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import torch
+
+from refrestore.restore.fusion_bands import FULL
+
+
+@dataclass(frozen=True, slots=True)
+class FusionConfig:
+    """Shape of the network; stored in the weights file.
+
+    Parameters
+    ----------
+    channels
+        Of the reference encoder.
+    context
+        Of the trunk, at half the decoder's resolution.
+    width
+        Of the decoder.
+    bands
+        Octaves of the working picture that are mixed; the rest is the input's. Crops are
+        multiples of 2 ** (bands + 1).
+    encoder_blocks, trunk_blocks, decoder_blocks
+        Residual blocks of each part.
+    detail
+        Channels at half the working resolution in the decoder.
+    finish
+        Channels of the head that draws on the finest octave of smaller crops.
+    sides
+        Of the crops that it was trained for, ascending; the weights' own word.
+    """
+
+    channels: int = 64
+    context: int = 128
+    width: int = 96
+    bands: int = 4
+    encoder_blocks: int = 1
+    trunk_blocks: int = 4
+    decoder_blocks: int = 3
+    detail: int = 32
+    finish: int = 16
+    sides: tuple[int, ...] = (FULL,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
-from refrestore.restore.fusion import FusionNetwork, missing_octaves
+from refrestore.restore.fusion import FusionNetwork
+from refrestore.restore.fusion_bands import missing_octaves
 from refrestore.restore.gfpgan import Descriptor
 from refrestore.restore.hull_mask import hull_mask
 from refrestore.restore.light import as_tinted, collapse, pyramid

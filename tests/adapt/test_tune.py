@@ -20,7 +20,8 @@ from refrestore.faces.landmarker import Landmarker
 from refrestore.profiles import Profile, ProfileStore
 from refrestore.restore.adapter import DOWN, Tuning, read_adapter
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.fusion import FusionConfig, FusionNetwork
+from refrestore.restore.fusion import FusionNetwork
+from refrestore.restore.fusion_types import FusionConfig
 from refrestore.restore.restorer import Restorer
 from refrestore.types import Reference
 

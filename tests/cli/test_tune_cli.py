@@ -14,7 +14,8 @@ from refrestore.config import PROFILES_VARIABLE
 from refrestore.errors import ProfileError
 from refrestore.profiles import Profile, ProfileStore
 from refrestore.restore.adapter import Tuning
-from refrestore.restore.fusion import FusionConfig, FusionNetwork
+from refrestore.restore.fusion import FusionNetwork
+from refrestore.restore.fusion_types import FusionConfig
 from refrestore.types import Reference
 
 

@@ -20,7 +20,8 @@ from refrestore.render.people import gather_people
 from refrestore.render.still import restore_picture
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.adapter import Tuning
-from refrestore.restore.fusion import FusionConfig, FusionNetwork
+from refrestore.restore.fusion import FusionNetwork
+from refrestore.restore.fusion_types import FusionConfig
 from refrestore.types import Faces, Geometry, Reference, Track
 
 DIGEST = "f" * 64

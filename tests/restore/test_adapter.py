@@ -11,7 +11,8 @@ import torch
 from refrestore.errors import ProfileError
 from refrestore.restore.adapter import DOWN, UP, Adapter, Tuning, read_adapter, usable
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.fusion import FusionConfig, FusionNetwork
+from refrestore.restore.fusion import FusionNetwork
+from refrestore.restore.fusion_types import FusionConfig
 from refrestore.restore.restorer import Restorer
 from refrestore.types import Reference
 

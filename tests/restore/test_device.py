@@ -9,7 +9,8 @@ import torch
 from refrestore.restore import bank as banks
 from refrestore.restore import restorer
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.fusion import FusionConfig, FusionNetwork
+from refrestore.restore.fusion import FusionNetwork
+from refrestore.restore.fusion_types import FusionConfig
 from refrestore.restore.restorer import Restorer
 from refrestore.restore.sides import SIDES
 from refrestore.types import Reference

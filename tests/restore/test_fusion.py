@@ -6,14 +6,9 @@ from torch.nn import functional as F
 
 from refrestore.errors import ModelError
 from refrestore.restore.blocks import RAISED
-from refrestore.restore.fusion import (
-    FusionConfig,
-    FusionNetwork,
-    load_fusion,
-    missing_octaves,
-    save_fusion,
-    strength_of,
-)
+from refrestore.restore.fusion import FusionNetwork, load_fusion, save_fusion
+from refrestore.restore.fusion_bands import missing_octaves, strength_of
+from refrestore.restore.fusion_types import FusionConfig
 from refrestore.restore.light import collapse, enlarge, match_light, pyramid, stretch
 from refrestore.restore.sides import SIDES
 from refrestore.restore.warp import warp

@@ -6,7 +6,8 @@ import torch
 from torch.nn import functional as F
 
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.fusion import FusionConfig, FusionNetwork
+from refrestore.restore.fusion import FusionNetwork
+from refrestore.restore.fusion_types import FusionConfig
 from refrestore.restore.gfpgan import Descriptor
 from refrestore.restore.mask import LearntMask, MaskNetwork
 from refrestore.restore.restorer import UNREFERENCED, Restorer, combine, hull_cells

@@ -13,7 +13,7 @@ from refrestore.evaluate.degrade import jpeg
 from refrestore.faces.align import ARCFACE_TEMPLATE, similarity
 from refrestore.faces.eyes import EYES
 from refrestore.faces.landmarker import Landmarker
-from refrestore.restore.fusion import FULL, missing_octaves
+from refrestore.restore.fusion_bands import FULL, missing_octaves
 from refrestore.restore.restorer import hull_cells
 from refrestore.restore.select import INNER_LIPS, mesh_distances
 from refrestore.restore.warp import displacement

@@ -23,7 +23,9 @@ from safetensors.torch import load_file
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.models.runtime import torch_dtype
-from refrestore.restore.fusion import FusionConfig, FusionNetwork, missing_octaves, save_fusion
+from refrestore.restore.fusion import FusionNetwork, save_fusion
+from refrestore.restore.fusion_bands import missing_octaves
+from refrestore.restore.fusion_types import FusionConfig
 from refrestore.restore.light import enlarge, luma_of, shrunk
 from refrestore.restore.sides import SIDES
 from training.fusion.data import Samples

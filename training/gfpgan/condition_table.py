@@ -30,7 +30,8 @@ from refrestore.evaluate.metrics import psnr
 from refrestore.faces.landmarker import Landmarker
 from refrestore.faces.recogniser import Recogniser
 from refrestore.restore.bank import ReferenceBank, light_of
-from refrestore.restore.fusion import WORKING, load_fusion
+from refrestore.restore.fusion import load_fusion
+from refrestore.restore.fusion_bands import WORKING, aligned
 from refrestore.restore.gfpgan import GFPGAN, Codes
 from refrestore.restore.restorer import DEFAULT_REFERENCES, combine, hull_cells
 from refrestore.restore.select import select
@@ -94,7 +95,10 @@ class Table:
         nobody = self.fusion(given, pictures[:, :0], offsets[:, :0], valid[:, :0], hull)
         small = F.avg_pool2d(given, WORKING)
         little = F.avg_pool2d(pictures[0].float(), WORKING)[None] / 255
-        field = self.fusion._align(small, little, offsets / WORKING, valid, hull)[1] * WORKING
+        field = (
+            aligned(small, little, offsets / WORKING, valid, hull, side=given.shape[-1])[1]
+            * WORKING
+        )
         return Face(
             given,
             fused.images.clamp(0, 1),
