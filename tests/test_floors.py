@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,3 +115,27 @@ def test_no_file_name_is_used_twice() -> None:
     paths = [path for path in ROOT.rglob("*.py") if not path.name.startswith("__")]
     names = Counter(path.name for path in paths if "cli" not in path.parts)
     assert not [name for name, count in names.items() if count > 1]
+
+
+def test_the_plan_names_every_room_and_its_floor() -> None:
+    plan = (ROOT.parent / "docs" / "architecture.md").read_text("utf-8")
+    told = {
+        room.removesuffix(".py").rstrip("/"): int(floor)
+        for floor, room in re.findall(r"^\| (\d+) \| `([\w./]+)` \|", plan, re.MULTILINE)
+    }
+    assert told == FLOORS
+    folders = {
+        path.parent.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("__init__.py")
+        if path.parent != ROOT
+    }
+    inside_commands = {"cli/identities"}  # a file a command, as in `cli/`
+    assert not {one for one in folders - inside_commands if f"`{one}/`" not in plan}
+
+
+def test_every_file_that_the_plan_names_is_there() -> None:
+    plan = (ROOT.parent / "docs" / "architecture.md").read_text("utf-8")
+    named = re.findall(r"`([\w/]+\.py)`", plan)
+    assert len(named) > 40
+    gone = [one for one in named if not any((at / one).is_file() for at in (ROOT, ROOT.parent))]
+    assert not gone

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
 from refrestore.types import DoubleArray, FloatArray, IntArray
 
@@ -82,24 +81,6 @@ def _local_linear(
     slope: DoubleArray = ((kernel * (offset - mean_offset)) @ values) / (total * spread)
     centred: DoubleArray = mean - slope * mean_offset
     return centred
-
-
-def without_outliers(values: NDArray[np.floating], *, window: int = 5) -> DoubleArray:
-    """Return values with single-frame spikes replaced by the running median of their window.
-
-    A value counts as a spike when it departs from the median by more than four times the
-    window's median absolute deviation (Hampel 1974, with 1.4826 for a normal's sigma).
-    """
-    signal: DoubleArray = np.array(values, dtype=np.float64)
-    if len(signal) < window:
-        return signal
-    size = (window,) + (1,) * (signal.ndim - 1)
-    centre: DoubleArray = median_filter(signal, size=size, mode="nearest")
-    deviation = np.abs(signal - centre)
-    spread = 1.4826 * median_filter(deviation, size=size, mode="nearest")
-    floor = 1e-3 * max(1.0, float(np.abs(signal).max()))
-    cleaned: DoubleArray = np.where(deviation > 4 * spread + floor, centre, signal)
-    return cleaned
 
 
 def hysteresis(values: NDArray[np.floating], *, enter: float, leave: float) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refrestore.restore.temporal import fade, hysteresis, smooth, without_outliers
+from refrestore.restore.temporal import fade, hysteresis, smooth
 
 
 def test_even_motion_is_returned_exactly_even_at_the_ends() -> None:
@@ -39,14 +39,6 @@ def test_rows_without_trust_are_filled_from_their_neighbours() -> None:
     weights = np.ones(11)
     weights[5] = 0
     assert smooth(values, frames, sigma=1.5, weights=weights)[5] == pytest.approx(5)
-
-
-def test_a_single_spike_is_an_outlier_and_a_step_is_not() -> None:
-    values = np.concatenate([np.zeros(10), np.ones(10)])
-    np.testing.assert_array_equal(without_outliers(values), values)
-    spiked = np.linspace(0, 1, 21)
-    spiked[10] = 9
-    assert without_outliers(spiked)[10] < 1
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
