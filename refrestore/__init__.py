@@ -8,9 +8,10 @@ costs nothing.
 
 from __future__ import annotations
 
-import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from refrestore.front_door import opened
 
 __version__ = "0.1.0"
 
@@ -97,8 +98,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'refrestore' has no attribute {name!r}")
-    module, _, original = _HOMES[name].partition(":")
-    return getattr(importlib.import_module(f"refrestore.{module}"), original or name)
+__getattr__ = opened(__name__, _HOMES)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pytest
+from hypothesis import settings
 
 from refrestore.config import ScanSettings
 from refrestore.project import Project, VideoSource
 from refrestore.types import Faces, Geometry, Reference, Shot, Track
+
+settings.register_profile("no clock", deadline=None)
+settings.load_profile("no clock")
 
 RATE = Fraction(25)
 
@@ -91,3 +96,14 @@ class Make:
                 found = cls.faces(first, stop, left, seed=number)
                 writer.add_track(cls.track(number, first, stop), found)
             writer.set_identities(groups)
+
+
+@pytest.fixture(scope="session")
+def make() -> type[Make]:
+    return Make
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    with Project.create(tmp_path / "project", Make.video(tmp_path)) as made:
+        yield made

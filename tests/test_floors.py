@@ -17,6 +17,7 @@ FLOORS = {
     "plain_file": 0,
     "plain_text": 0,
     "file_names": 0,
+    "front_door": 0,
     "types": 1,
     "config": 1,
     "presets": 2,  # options of scan and render under a name

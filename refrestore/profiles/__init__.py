@@ -5,8 +5,9 @@ Each name is loaded when it is first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from refrestore.front_door import opened
 
 if TYPE_CHECKING:
     from .profile import Match, Profile, match
@@ -22,7 +23,4 @@ _HOMES = {
 __all__ = ["Match", "Profile", "ProfileStore", "match"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = opened(__name__, _HOMES)

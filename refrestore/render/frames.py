@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from types import TracebackType
 from typing import NamedTuple
 
 from refrestore.media.entries import Entries
@@ -67,12 +66,7 @@ class FrameWindow:
     def __enter__(self) -> FrameWindow:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         if self._reader is not None:
             self._reader.close()
 

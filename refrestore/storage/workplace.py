@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from types import TracebackType
 
 from refrestore.errors import DiskError
 from refrestore.media.files import disk_error
@@ -69,12 +68,7 @@ class OutputPlace:
             ) from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         with suppress(OSError):
             self._sweep()
         # Removed while it is locked: whoever has opened it sees that it is not in place any more.
