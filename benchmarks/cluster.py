@@ -66,7 +66,7 @@ def measure(
             began = time.perf_counter()
             with crew_of(EngineSettings(name="ray", workers=count), RUNTIME) as crew:
                 assert crew is not None
-                while sum(member.ready for member in crew._members) < count:
+                while sum(member.ready for member in crew.members) < count:
                     crew.step()
                 started = time.perf_counter() - began
                 keep_on_one_core(crew)
@@ -109,10 +109,10 @@ def keep_on_one_core(crew: Any) -> None:
             os.sched_setaffinity(int(thread), {core})
 
     cores = sorted(os.sched_getaffinity(0))
-    crew._ray.get(
+    crew.cluster.ray.get(
         [
             member.actor.__ray_call__.remote(keep_on, cores[place % len(cores)])
-            for place, member in enumerate(crew._members)
+            for place, member in enumerate(crew.members)
         ]
     )
 

@@ -80,7 +80,7 @@ class Crew:
         self._heard = heard or (lambda worker, task, done, total: None)
         self._runtime = absolute(runtime)
         self._gpu = _on_gpu(runtime)
-        self._members: list[Member] = []
+        self.members: list[Member] = []
         self._numbers: Counter[str] = Counter()
         self._stillborn: Counter[str] = Counter()
         self._refused: dict[str, RefrestoreError] = {}
@@ -97,9 +97,9 @@ class Crew:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        for member in self._members:
+        for member in self.members:
             self._end(member)
-        self._members.clear()
+        self.members.clear()
 
     def put(self, value: Any) -> Fetch:
         """Give a value to the cluster; returns what fetches it there, kept as long as that is."""
@@ -113,7 +113,7 @@ class Crew:
     @property
     def full(self) -> bool:
         """Whether more tasks wait than there are workers without one."""
-        idle = sum(one.ready and one.task is None for one in self._members)
+        idle = sum(one.ready and one.task is None for one in self.members)
         return len(self._waiting) > idle
 
     @property
@@ -153,7 +153,7 @@ class Crew:
         for task in self._running:
             for member in task.runs:
                 self._end(member)
-                self._members.remove(member)
+                self.members.remove(member)
         self._running.clear()
         self._recruited = -RECRUIT_SECONDS
 
@@ -165,7 +165,7 @@ class Crew:
         self._recruited = now
         nodes = self.cluster.nodes()
         present = {node.key for node in nodes}
-        for member in [one for one in self._members if one.node.key not in present]:
+        for member in [one for one in self.members if one.node.key not in present]:
             self._lose(member)
         if not any(self._room(node) for node in nodes):
             self._tell_none(nodes)
@@ -173,7 +173,7 @@ class Crew:
             self._start(node)
         if not self._late and now - self._began > LATE_SECONDS:
             self._late = True
-            if self._members and not any(member.ready for member in self._members):
+            if self.members and not any(member.ready for member in self.members):
                 self._announce(
                     f"No worker of the cluster at {self.cluster.where} has started in "
                     f"{LATE_SECONDS:.0f} s: its machines may be busy with other work."
@@ -181,11 +181,11 @@ class Crew:
 
     def _vacancies(self, nodes: Sequence[Node]) -> list[Node]:
         """Return where workers are to be started: one on each machine, then another on each."""
-        has = Counter(member.node.key for member in self._members)
+        has = Counter(member.node.key for member in self.members)
         places = [
             (place, node) for node in nodes for place in range(has[node.key], self._room(node))
         ]
-        left = None if self._limit is None else max(0, self._limit - len(self._members))
+        left = None if self._limit is None else max(0, self._limit - len(self.members))
         return [node for _, node in sorted(places)[:left]]
 
     def _room(self, node: Node) -> int:
@@ -233,7 +233,7 @@ class Crew:
             .remote(runtime)
         )
         member = Member(actor, node, f"{node.name}/{self._numbers[node.name]}")
-        self._members.append(member)
+        self.members.append(member)
         self._listen(member, "checked", actor.check.remote(libraries()))
 
     def _listen(self, member: Member, what: str, reference: Any) -> None:
@@ -242,7 +242,7 @@ class Crew:
         )
 
     def _hand_out(self) -> None:
-        idle = deque(one for one in self._members if one.ready and one.task is None)
+        idle = deque(one for one in self.members if one.ready and one.task is None)
         while idle and self._waiting:
             self._assign(idle.popleft(), self._waiting.popleft())
         for task in self._stragglers() if idle else ():
@@ -274,7 +274,7 @@ class Crew:
 
     def _take(self, member: Member, what: str, future: Any) -> list[tuple[Task, Any]]:
         """Take in what a worker says."""
-        if member not in self._members:
+        if member not in self.members:
             return []  # ended, or lost
         error = future.exception()
         if error is not None:
@@ -350,13 +350,13 @@ class Crew:
         """Use a machine no more."""
         self._refused[member.node.key] = error_of(said, f"on {member.node.name}")
         self._announce(f"{member.node.name} is not used: {said.sentence}")
-        for one in [each for each in self._members if each.node.key == member.node.key]:
+        for one in [each for each in self.members if each.node.key == member.node.key]:
             self._end(one)
             self._lose(one, blamed=False)
 
     def _lose(self, member: Member, *, blamed: bool = True) -> None:
         """Do without a worker; its task goes to another."""
-        self._members.remove(member)
+        self.members.remove(member)
         self._recruited = -RECRUIT_SECONDS  # another is looked for at once
         task = member.task
         if task is None:

@@ -46,7 +46,7 @@ class Detector:
         min_score: float = 0.5,
         passes: Sequence[float] = PASSES,
     ) -> None:
-        self._network = Scrfd(path, device, threads)
+        self.network = Scrfd(path, device, threads)
         self.min_score = min_score
         self._passes = tuple(passes)
 
@@ -104,7 +104,7 @@ class Detector:
                 keypoints=(found.keypoints * factor + shift).astype(np.float32),
                 score=found.score,
             )
-            for found in self._network.candidates(canvas, self.min_score)
+            for found in self.network.candidates(canvas, self.min_score)
         ]
 
     def _suppress(self, found: Candidates, frame: int) -> Faces:

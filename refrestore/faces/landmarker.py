@@ -97,8 +97,8 @@ class Landmarker:
                 values = numpy_helper.to_array(constant).copy()
                 values[0] = -1
                 constant.CopyFrom(numpy_helper.from_array(values, constant.name))
-        self._session = open_session(path, model, device, threads)
-        self.batch = _CUDA_BATCH if session_device(self._session) == "cuda" else _BATCH
+        self.session = open_session(path, model, device, threads)
+        self.batch = _CUDA_BATCH if session_device(self.session) == "cuda" else _BATCH
 
     def dense(self, crops: ImageArray | Tensor) -> tuple[FloatArray, FloatArray]:
         """Find the mesh in FFHQ-aligned crops.
@@ -119,11 +119,11 @@ class Landmarker:
         size = crops.shape[1] if len(crops) else MESH_SIZE
         landmarks = np.empty((len(crops), DENSE_LANDMARKS, 2), np.float32)
         presence = np.empty(len(crops), np.float32)
-        crops = readable(crops, self._session)
+        crops = readable(crops, self.session)
         for start in range(0, len(crops), self.batch):
             rows = slice(start, start + self.batch)
             part = normalised(_at_mesh_size(crops[rows]), 0, 255, planes=False)
-            points, logits = computed(self._session, part)
+            points, logits = computed(self.session, part)
             landmarks[rows] = points.reshape(len(part), DENSE_LANDMARKS, 3)[..., :2]
             presence[rows] = expit(logits.reshape(-1))
         # The network counts from the picture's edge, not from the first pixel's centre: mirroring

@@ -49,7 +49,7 @@ class Recogniser:
             raise ModelError(f"{path} is no recogniser: its input is {shape}, not (N, 3, 112, 112)")
         asked = zoo_normalisation(path, session, detector=False)
         self._normalisation = asked or arcface_normalisation(read_graph(path))
-        self._session = session
+        self.session = session
         self.batch = _CUDA_BATCH if session_device(session) == "cuda" else _BATCH
         if isinstance(shape[0], int):
             self.batch = shape[0]
@@ -60,11 +60,11 @@ class Recogniser:
         Tensors on a GPU stay there, if the network computes there.
         """
         result = np.empty((len(aligned), EMBEDDING_SIZE), np.float32)
-        aligned = readable(aligned, self._session)
+        aligned = readable(aligned, self.session)
         for start in range(0, len(aligned), self.batch):
             rows = slice(start, start + self.batch)
             planes = normalised(aligned[rows], *self._normalisation, planes=True)
-            result[rows] = computed(self._session, planes)[0]
+            result[rows] = computed(self.session, planes)[0]
         result /= np.maximum(np.linalg.norm(result, axis=1, keepdims=True), 1e-12)
         return result
 

@@ -79,8 +79,8 @@ class Scrfd:
         # A graph whose outputs have no axis of pictures gives one picture's a call.
         self._batched = len(model.graph.output[0].type.tensor_type.shape.dim) == 3
         free_dimensions(model, {**({0: "n"} if self._batched else {}), 2: "height", 3: "width"})
-        self._session = open_session(path, model, device, threads)
-        self._normalisation = zoo_normalisation(path, self._session, detector=True) or SCRFD
+        self.session = open_session(path, model, device, threads)
+        self._normalisation = zoo_normalisation(path, self.session, detector=True) or SCRFD
 
     def candidates(self, canvas: ImageArray, min_score: float) -> list[Candidates]:
         """Return what is above a confidence, one entry a picture, in pixels of the canvas.
@@ -97,7 +97,7 @@ class Scrfd:
         step = len(planes) if self._batched else 1
         for start in range(0, len(planes), step):
             part = planes[start : start + step]
-            outputs = computed(self._session, part)
+            outputs = computed(self.session, part)
             per_picture = [values.reshape(len(part), -1, values.shape[-1]) for values in outputs]
             found += [
                 _decode([values[row] for values in per_picture], canvas.shape[2], min_score)

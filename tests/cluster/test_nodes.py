@@ -149,8 +149,8 @@ def test_random_kills_change_nothing(machines, project, packets, tmp_path, monke
         if chance.random() < 0.5:
             machines.replace(chance)
             return
-        member = chance.choice([one for one in crew._members if one.ready])
-        pid = crew._ray.get(member.actor.__ray_call__.remote(lambda self: os.getpid()))
+        member = chance.choice([one for one in crew.members if one.ready])
+        pid = crew.cluster.ray.get(member.actor.__ray_call__.remote(lambda self: os.getpid()))
         os.kill(pid, signal.SIGKILL)
 
     with (

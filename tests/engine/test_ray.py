@@ -178,8 +178,8 @@ def test_the_segments_with_most_faces_are_handed_out_first(
 
 def processes(crew: Crew) -> list[int]:
     """Return the workers' process ids."""
-    ask = [one.actor.__ray_call__.remote(lambda self: os.getpid()) for one in crew._members]
-    return crew._ray.get(ask)
+    ask = [one.actor.__ray_call__.remote(lambda self: os.getpid()) for one in crew.members]
+    return crew.cluster.ray.get(ask)
 
 
 def test_a_scan_is_the_same(film, project, crew, tmp_path, heard) -> None:
@@ -258,24 +258,24 @@ def test_a_killed_worker_is_replaced(project, packets, crew, tmp_path, heard) ->
     def kill(worker: str, *task: Any) -> None:
         if not killed:
             killed.append(worker)
-            member = next(one for one in crew._members if one.name == worker)
-            os.kill(pids[crew._members.index(member)], signal.SIGKILL)
+            member = next(one for one in crew.members if one.name == worker)
+            os.kill(pids[crew.members.index(member)], signal.SIGKILL)
 
     heard(kill)
     assert rendered(project, tmp_path / "out.mp4", engine=crew) == packets
-    assert killed[0] not in [member.name for member in crew._members]
+    assert killed[0] not in [member.name for member in crew.members]
 
 
 def test_a_straggler_is_started_twice(project, packets, crew, tmp_path, heard, monkeypatch) -> None:
     monkeypatch.setattr(crews, "LEAST_STRAGGLING", 1.0)
     monkeypatch.setattr(crews, "ENOUGH_TIMES", 1)
-    scanned = {worker.name for worker in crew._members}
+    scanned = {worker.name for worker in crew.members}
     stopped: list[int] = []
 
     def stop(worker: str, task: str, done: int, total: int) -> None:
         if not stopped and worker in scanned and done < total:
-            member = next(one for one in crew._members if one.name == worker)
-            stopped.append(processes(crew)[crew._members.index(member)])
+            member = next(one for one in crew.members if one.name == worker)
+            stopped.append(processes(crew)[crew.members.index(member)])
             os.kill(stopped[0], signal.SIGSTOP)
 
     heard(stop)

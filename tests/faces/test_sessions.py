@@ -98,7 +98,7 @@ def bound(monkeypatch) -> list[Tensor]:
 
 def on_gpu(kind: Callable[..., Any], name: str) -> Any:
     network = kind(LITE / name, "cpu", 1)
-    network._session = OnGpu(network._session)
+    network.session = OnGpu(network.session)
     return network
 
 

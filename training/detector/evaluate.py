@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from refrestore.faces.detector import Detector
+from refrestore.faces.sessions import computed
 from refrestore.types import Faces
 from training.detector.prepare import ASL, TEACHER, validation_clip
 from training.detector.scenes import frames
@@ -60,9 +61,9 @@ def speeds(networks: dict[str, Detector]) -> dict[str, dict[str, float]]:
         times: dict[str, list[float]] = {name: [] for name in networks}
         for _ in range(ROUNDS):
             for name, detector in networks.items():
-                network = detector._network  # its decoding is the same for all
+                network = detector.network  # its decoding is the same for all
                 start = time.perf_counter()
-                network.session.run(network.output_names, {network.input_name: picture})
+                computed(network.session, picture)
                 times[name].append(time.perf_counter() - start)
         table[f"{width}x{height}"] = {
             name: round(1e3 * float(np.median(values[2:])), 2) for name, values in times.items()

@@ -20,6 +20,7 @@ from scipy.spatial import Delaunay
 from refrestore.faces.detector import Detector
 from refrestore.faces.landmarker import MESH_SIZE, Landmarker, mesh_squares
 from refrestore.faces.pose import head_pose
+from refrestore.faces.sessions import computed
 from training.detector.prepare import TEACHER
 from training.detector.scenes import FACE, SEEN, Scene
 
@@ -51,8 +52,8 @@ class Turner:
         """
         matrix = mesh_squares(scene.box[[row]], scene.keypoints[[row]])[0]
         crop = cv2.warpAffine(scene.image, matrix, (MESH_SIZE, MESH_SIZE))
-        feed = {self._mesh._input: crop[None].astype(np.float32) / 255}
-        points = self._mesh._session.run(None, feed)[0].reshape(-1, 3) - [0.5, 0.5, 0]
+        pixels = crop[None].astype(np.float32) / 255
+        points = computed(self._mesh.session, pixels)[0].reshape(-1, 3) - [0.5, 0.5, 0]
         factor = FACE_SIDE / MESH_SIZE
         shift = (SIDE - FACE_SIDE) / 2
         wide = matrix * factor
