@@ -140,3 +140,18 @@ def test_every_file_that_the_plan_names_is_there() -> None:
     assert len(named) > 40
     gone = [one for one in named if not any((at / one).is_file() for at in (ROOT, ROOT.parent))]
     assert not gone
+
+
+def test_what_a_newcomer_changes_is_where_the_table_says() -> None:
+    table = (ROOT.parent / "CONTRIBUTING.md").read_text("utf-8")
+    rows = [row for row in table.splitlines() if row.startswith("| another ")]
+    assert len(rows) == 3
+    for row in rows:
+        *names, file, test = re.findall(r"`([\w./]+)`", re.sub(r"\| `refrestore [^|]*\|", "|", row))
+        assert (ROOT.parent / test).is_file()
+        text = (ROOT.parent / file).read_text("utf-8")
+        known = [one for one in names if one[0].isupper()]
+        assert known
+        assert not [
+            one for one in known if not re.search(rf"^(class )?{one}\b", text, re.MULTILINE)
+        ]

@@ -125,7 +125,8 @@ def _refused_value(error: BaseException) -> str | None:
         return None
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"])) or error.title
-    return f"The value {first['input']!r} of {place} is not allowed: {first['msg']}."
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"The value {first['input']!r} of {place} is not allowed: {reason}."
 
 
 def _fail(message: str, code: int, error: BaseException) -> None:

@@ -38,7 +38,10 @@ def evaluate(
     ] = None,
     degradation: Annotated[
         list[str] | None,
-        typer.Option("--degradation", help="Of stills: moderate, severe, 64px, 24px; repeatable."),
+        typer.Option(
+            "--degradation",
+            help="Of stills, as moderate or 24px (another word lists all); repeatable.",
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A few people, for two minutes.")] = False,
     photos: Annotated[

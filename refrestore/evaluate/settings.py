@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from pydantic import Field, field_serializer
+from pydantic import AfterValidator, Field, field_serializer
 
 from refrestore.config import Settings
 
-DegradationName = Literal["moderate", "severe", "64px", "24px"]
+from .degrade import DEGRADATIONS
+
+
+def _known(degradation: str) -> str:
+    if degradation not in DEGRADATIONS:
+        raise ValueError(f"it is none of {', '.join(DEGRADATIONS)}")
+    return degradation
+
+
+DegradationName = Annotated[str, AfterValidator(_known)]
 
 
 class EvaluationSettings(Settings):
