@@ -418,14 +418,13 @@ def _weights(work: FaceTable, samples: list[GuardSample]) -> tuple[FloatArray, F
         if not own:
             continue
         frames = [sample.frame for sample in own]
-        choices = [sample.judgement.choice for sample in own]
+        said = [sample.judgement for sample in own]
         for weights, wanted in (
-            (guided, [choice is Choice.RESTORED for choice in choices]),
-            (effect, [choice is not Choice.INPUT for choice in choices]),
+            (guided, [one.share * (one.choice is Choice.RESTORED) for one in said]),
+            (effect, [one.choice is not Choice.INPUT for one in said]),
         ):
             steady = median_filter(np.array(wanted, np.float64), size=3, mode="nearest")
             if weights is guided:
                 steady[[sample.belief in REFUSED for sample in own]] = 0
-                steady *= [sample.judgement.share for sample in own]
             weights[rows] = np.interp(work.faces.frame[rows], frames, steady)
     return guided, effect

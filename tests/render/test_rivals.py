@@ -239,6 +239,11 @@ def test_neighbours_never_overrule_that_a_face_is_somebody_else(belief):
     assert effect.min() == 1
     flash = replace(samples[1], belief=Belief.SAME)
     assert _weights(work, [samples[0], flash, samples[2]])[0].min() == 1
+    # So is half a share that stands alone; two of them stand.
+    half = replace(flash, judgement=replace(good, share=0.5))
+    assert _weights(work, [samples[0], half, samples[2]])[0].min() == 1
+    halves = [samples[0], half, replace(half, frame=30), samples[2]]
+    assert _weights(work, halves)[0][22:31] == pytest.approx(0.5)
 
 
 def unit(*parts: float) -> np.ndarray:
