@@ -231,7 +231,9 @@ def shown_of(row: Row, weights: Sequence[float], levels: Cosines) -> str:
         gains=np.array([np.dot(weights, row["terms"])]),
         shrunk=row["shrunk"][None],
         clearer=row["clearer"],
-        settings=GuardSettings(legible=levels.legible, recognised=levels.recognised),
+        settings=GuardSettings(
+            legible=levels.legible, recognised=levels.recognised, likely=levels.likely
+        ),
     )[0]
     if judged.choice is Choice.RESTORED:
         return "half" if judged.share < 1 else "restored"

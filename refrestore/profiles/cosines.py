@@ -23,6 +23,9 @@ FEW = 3
 RECOGNISED = 0.72
 """Share of what photos of one person have in common that such a face has (docs/decisions/038)."""
 
+LIKELY = 0.57
+"""The same of a face that is likely the person (docs/decisions/043)."""
+
 ALIKE_RANGE = (0.5, 1.4)
 """How much less or more alike than usual a person's photos may be for `Cosines.blurred_of`."""
 
@@ -80,6 +83,11 @@ class Cosines:
     def recognised(self) -> float:
         """Least similarity of a readable face that is the person beyond doubt."""
         return RECOGNISED * self.own.mean
+
+    @property
+    def likely(self) -> float:
+        """Least similarity of a face that shows more than 24 px and is likely the person."""
+        return LIKELY * self.own.mean
 
     def blurred_of(self, alike: float | None) -> float:
         """Return `blurred` for somebody whose photos are that similar to the mean of the others.

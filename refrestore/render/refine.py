@@ -339,7 +339,11 @@ def _judge(
         shrunk=shrunk,
         clearer=_along_tracks(work, clearer),
         drawn=burst.share(_along_tracks(work, seen.blur)),
-        settings=GuardSettings(legible=tools.cosines.legible, recognised=tools.cosines.recognised),
+        settings=GuardSettings(
+            legible=tools.cosines.legible,
+            recognised=tools.cosines.recognised,
+            likely=tools.cosines.likely,
+        ),
     )
     return [
         GuardSample(int(frame), int(track), int(identity), judgement, belief)

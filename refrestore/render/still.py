@@ -172,7 +172,9 @@ def restore_picture(
         gains=expected_gain(embeddings, restored, who, evidence),
         shrunk=shrunk,
         clearer=clearer_than_shrunk(embeddings, from_afar, who),
-        settings=GuardSettings(legible=levels.legible, recognised=levels.recognised),
+        settings=GuardSettings(
+            legible=levels.legible, recognised=levels.recognised, likely=levels.likely
+        ),
     )
     if not toolbox.switches.guard:
         judgements = [

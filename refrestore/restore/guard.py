@@ -73,7 +73,7 @@ CLEARER = 0.02
 """Likeness to the person that a face loses when it is shrunk to 48 px, if it can be read as it is:
 of others what a recogniser sees beyond that size is not the person (docs/decisions/038)."""
 
-SHOWS_MORE = 0.7
+SHOWS_MORE = 0.75
 """Cosine of a face to itself, shrunk to 24 px, up to which it shows clearly more than that."""
 
 HALF = 0.5
@@ -108,6 +108,8 @@ class GuardSettings:
         somebody else's.
     recognised
         A readable face as like the person as that needs little of the references: they count half.
+    likely
+        So do they where it shows clearly more than 24 px and is as like the person as that.
     """
 
     stranger: float = 0.22
@@ -116,6 +118,7 @@ class GuardSettings:
     legible: float = 0.945
     least_gain: float = -0.02
     recognised: float = 0.5
+    likely: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,11 +344,14 @@ def judge(
         ]
         has_plain = bool(np.isfinite(unreferenced[row]).all())
         has_restored = bool(np.isfinite(restored[row]).all())
+        shows_more = itself[row, 0] <= SHOWS_MORE
         known = scores[0] is not None and scores[0] >= settings.recognised
+        likely = shows_more and scores[0] is not None and scores[0] >= settings.likely
         # Not a number is not less either: without a person what is read is taken for one.
         readable = itself[row, -1] <= settings.legible and not more[row] < CLEARER
         unwanted = has_restored and belief not in REFUSED and expected[row] <= settings.least_gain
-        if (readable or unwanted) and has_restored and known and belief not in REFUSED:
+        half = has_restored and (known or likely) and belief not in REFUSED
+        if half and (readable or unwanted):
             choice, reason = _choose(scores, has_plain, has_restored, belief, settings.tolerance)
             if choice is Choice.RESTORED:
                 judgements.append(_judged(choice, Reason.RECOGNISED, scores, HALF))
@@ -361,7 +367,7 @@ def judge(
             judgements.append(_judged(choice, Reason.NO_GAIN, scores))
             continue
         choice, reason = _choose(scores, has_plain, has_restored, belief, settings.tolerance)
-        share = HALF if known and itself[row, 0] <= SHOWS_MORE else 1.0
+        share = HALF if known and shows_more else 1.0
         judgements.append(_judged(choice, reason, scores, share))
     return judgements
 

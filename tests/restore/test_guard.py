@@ -108,6 +108,17 @@ def test_what_can_be_read_as_the_person_is_restored_by_half(own, after, belief, 
         assert judged.share == HALF
 
 
+@pytest.mark.parametrize(
+    ("own", "small", "choice"),
+    [(0.45, 0.7, Choice.RESTORED), (0.45, 0.8, Choice.INPUT), (0.35, 0.7, Choice.INPUT)],
+)
+def test_what_is_likely_the_person_and_shows_more_is_restored_by_half(own, small, choice):
+    shrunk = np.array([[small, 0.9, 0.93]], np.float32)
+    judged = judge(like(own), like(own), like(0.8), [PERSON], shrunk=shrunk)[0]
+    assert judged.choice is choice
+    assert judged.share == (HALF if choice is Choice.RESTORED else 1.0)
+
+
 @pytest.mark.parametrize(("drawn", "choice"), [(0.2, Choice.INPUT), (0.8, Choice.UNREFERENCED)])
 def test_a_blurred_face_that_can_be_read_is_drawn_from_its_frames_alone(drawn, choice):
     scores = like(0.45), like(0.45), like(0.97)
