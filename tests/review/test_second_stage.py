@@ -47,10 +47,10 @@ def test_what_is_installed_is_offered_with_its_licence(serve, scanned, both):
 
 
 def test_what_was_chosen_becomes_settings(serve, scanned, both):
-    place = serve(scanned.project, render=RenderSettings(second_stage=STANDIN)).place
+    page_state = serve(scanned.project, render=RenderSettings(second_stage=STANDIN)).page_state
 
     def chosen(**asked):
-        return _second_stage(place, RenderRequest(name="a.mp4", **asked))
+        return _second_stage(page_state, RenderRequest(name="a.mp4", **asked))
 
     assert chosen()["second_stage"] == STANDIN
     assert chosen(second_stage="none")["second_stage"] == "none"
