@@ -39,8 +39,7 @@ from refrestore.render.recipe import read_recipe
 from refrestore.render.refine import refine
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore import burst
-from refrestore.restore.hull_mask import hull_mask
-from refrestore.restore.restorer import grown
+from refrestore.restore.hull_mask import grown, hull_mask
 from refrestore.scan.scan import scan
 from refrestore.types import FloatArray
 

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from refrestore.evaluate.package import package_network
-from refrestore.restore.gfpgan import GFPGAN
+from refrestore.restore.second.gfpgan import GFPGAN
 
 
 def networks() -> tuple[GFPGAN, torch.nn.Module]:

@@ -34,8 +34,8 @@ from refrestore.models.pack import Pack, load_pack
 from refrestore.render.toolbox import open_mask
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.fusion import load_fusion
-from refrestore.restore.gfpgan import GFPGAN, GFPGANConfig
 from refrestore.restore.restorer import Restorer
+from refrestore.restore.second.gfpgan import GFPGAN, GFPGANConfig
 from refrestore.types import FloatArray, Reference
 
 LIMIT = 480.0
@@ -92,7 +92,7 @@ def restorer(pack: Pack, device: torch.device, dtype: torch.dtype, generator: bo
     behind = None
     if generator:
         torch.manual_seed(0)
-        behind = GFPGAN(SMALL if device.type == "cpu" else None).for_inference(device, dtype)
+        behind = GFPGAN(SMALL if device.type == "cpu" else None).for_inference(device, dtype).stage
     mask = open_mask(pack, device, dtype)
     return Restorer(load_fusion(pack.fusion, device, dtype), behind, device, dtype, mask=mask)
 

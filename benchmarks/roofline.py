@@ -37,8 +37,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from refrestore.restore.fusion import FusionNetwork
-from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.mask import MASK_SIZE, MaskNetwork
+from refrestore.restore.second.gfpgan import GFPGAN
 
 SIDES = (256, 384, 512)
 REFERENCES = 5

@@ -44,6 +44,13 @@ MODELS_VARIABLE = "REFRESTORE_MODELS"
 PROFILES_VARIABLE = "REFRESTORE_PROFILES"
 
 
+NO_STAGE = "none"
+"""Names no second stage."""
+
+STAGE_SUFFIXES = (".pth", ".ckpt", ".safetensors", ".onnx")
+"""Of a second stage's file; anything else is a name of the catalogue."""
+
+
 def bits_per_second(text: str) -> int:
     """Return bits per second of "2500k", "8M" or "8000000".
 
@@ -77,6 +84,11 @@ def faces_at_a_time(text: str) -> int | Literal["auto"]:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"{text!r} is no number of faces; write 1 or more, or auto")
     return int(text)
+
+
+def stage_named(text: str) -> Path | str:
+    """Return the file of a second stage, or its name in the catalogue."""
+    return Path(text) if Path(text).suffix.lower() in STAGE_SUFFIXES else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +297,22 @@ class RenderSettings(Settings):
         "network (.pth, .safetensors; needs spandrel). Costs 10 to 40 times the faces, repaints "
         "walls.",
     )
+    second_stage: Annotated[
+        Path | str | None, Typed(metavar="NAME|FILE|none", parse=stage_named)
+    ] = Field(
+        None,
+        description="Restorer of faces behind the references, for what none of them shows: gfpgan, "
+        "codeformer, or a file of it or of RestoreFormer, GPEN, DFDNet (.pth, .safetensors) or "
+        "another (.onnx); default the pack's.",
+    )
+    fidelity: float | None = Field(
+        None, ge=0, le=1, description="Of CodeFormer: 0 draws freely, 1 stays near the input."
+    )
+    accept_licence: Annotated[str | None, Typed(metavar="NAME")] = Field(
+        None,
+        exclude=True,
+        description="You keep to the licence of this second stage (a,b: several).",
+    )
     segment_seconds: Annotated[float, INSIDE] = Field(
         10, gt=0, description="Longest segment between resumable points; cuts end one earlier."
     )
@@ -299,9 +327,9 @@ class RenderSettings(Settings):
     def _as_text(self, moment: Moment | None) -> str | None:
         return None if moment is None else str(moment)
 
-    @field_serializer("background")
-    def _name_only(self, background: Path | None) -> str | None:
-        return None if background is None else background.name  # reports name no folders
+    @field_serializer("background", "second_stage")
+    def _name_only(self, file: Path | str | None) -> str | None:
+        return file.name if isinstance(file, Path) else file  # reports name no folders
 
 
 class FilmSettings(Settings):

@@ -18,7 +18,6 @@ from refrestore.errors import ProfileError
 from refrestore.media.files import disk_error
 from refrestore.profiles import Profile, ProfileStore
 from refrestore.project import Project
-from refrestore.render.background import open_background
 from refrestore.render.people import clear_centroid
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.scan.build import build_profile, update_profile
@@ -75,7 +74,7 @@ class FilmWork:
             raise disk_error(plan.output.parent, error) from error
         with OutputPlace(plan.output) as place:
             info = film_to_read(plan, asked.scan, announce)
-            background = open_background(asked.render, self.runtime)
+            background = self.toolbox.equipped(asked.render, self.runtime).background
             check_wishes(
                 plan,
                 place,

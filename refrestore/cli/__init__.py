@@ -50,7 +50,8 @@ COMMANDS = {
     ),
     "demo": Home("demo", "Make a film, find its people, restore it and show what changed."),
     "evaluate": Home(
-        "evaluate", "Measure the restorer against input, sharpening, GFPGAN and wrong references."
+        "evaluate",
+        "Measure the restorer against input, others and wrong references.",
     ),
     "doctor": Home("doctor", "Check Python, torch, onnxruntime, encoders, models and folders."),
     "identities": Home("identities", "Look at the people of a project and correct them."),

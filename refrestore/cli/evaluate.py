@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from refrestore.config import RenderSettings
+from refrestore.config import RenderSettings, stage_named
 
 from . import options
 from .output import print_json, print_line
@@ -51,10 +51,13 @@ def evaluate(
     references: Annotated[
         int, typer.Option("--references", min=1, max=8, help="References used per face.")
     ] = 5,
-    gfpgan: Annotated[
-        Path | None,
+    second_stage: Annotated[
+        list[str] | None,
         typer.Option(
-            "--gfpgan", help="GFPGAN weights (.pth, .safetensors): its package, and behind ours."
+            "--second-stage",
+            metavar="NAME|FILE",
+            help="A restorer as for render: alone, as its own tool runs it, and behind ours; "
+            "repeatable.",
         ),
     ] = None,
     switches: Annotated[
@@ -68,11 +71,12 @@ def evaluate(
         ),
     ] = False,
     *,
+    stages: Annotated[RenderSettings, options.Options(("fidelity", "accept-licence"))],
     runtime: options.HereOptions,
     progress: options.Progress = "auto",
     json: options.Json = False,
 ) -> None:
-    """Measure the restorer against input, sharpening, GFPGAN and wrong references.
+    """Measure the restorer against input, others and wrong references.
 
     Stills are restored from the person's other photos; of clips a film with near and far shots
     is made, and its far shots are restored from the near ones. With --tapes, tapes without one
@@ -89,7 +93,7 @@ def evaluate(
         "degradations": degradation,
         "photos": photos,
         "seed": seed,
-        "gfpgan": gfpgan,
+        "second_stages": [stage_named(one) for one in second_stage or ()],
         "switches": switches,
         "tapes": tapes,
     }
@@ -102,7 +106,7 @@ def evaluate(
             output,
             settings,
             runtime=runtime,
-            render_settings=RenderSettings(references=references),
+            render_settings=stages.model_copy(update={"references": references}),
             progress=report,
         )
     files = {"table": result.markdown, "page": result.page, "figures": result.json}

@@ -35,7 +35,9 @@ def image(
         bool, typer.Option("--no-references", help="Restore without references.")
     ] = False,
     *,
-    settings: Annotated[RenderSettings, options.Options(("scale", "strength"))],
+    settings: Annotated[
+        RenderSettings, options.Options(("scale", "strength", *options.STAGE_OPTIONS))
+    ],
     runtime: options.RuntimeOptions,
     json: options.Json = False,
 ) -> None:

@@ -155,6 +155,8 @@ HereOptions = Annotated[RuntimeSettings, HERE]
 """Where to compute, for commands that know no profiles."""
 ModelsDir = Annotated[RuntimeSettings, Options(("models-dir",))]
 ProfilesDir = Annotated[RuntimeSettings, Options(("profiles-dir",))]
+STAGE_OPTIONS = ("second-stage", "fidelity", "accept-licence")
+StageOptions = Annotated[RenderSettings, Options(STAGE_OPTIONS)]
 EngineOptions = Annotated[EngineSettings, Options()]
 FilmOptions = Annotated[FilmSettings, Options()]
 ScanOptions = Annotated[ScanSettings, Options()]

@@ -50,6 +50,7 @@ def review(
         Path | None, typer.Option("--video", help="The source, if it was moved.")
     ] = None,
     *,
+    render: options.StageOptions,
     runtime: options.RuntimeOptions,
 ) -> None:
     """Look at the people of a project in the browser, correct them, preview and render."""
@@ -67,6 +68,7 @@ def review(
         project=project,
         host=host,
         port=port,
+        render=render,
         runtime=runtime,
         output=output,
         video=video,

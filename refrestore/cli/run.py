@@ -19,7 +19,9 @@ from .output import print_json, print_line
 from .parse import parse_time
 from .progress import Reporter, progress_reporter
 
-PREVIEWED = options.Options(("scale", "strength", "references", "unfocused", "background"))
+PREVIEWED = options.Options(
+    ("scale", "strength", "references", "unfocused", "background", *options.STAGE_OPTIONS)
+)
 
 _TOLD = 5
 """People whom the terminal is told of, those seen longest."""

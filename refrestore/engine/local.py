@@ -25,7 +25,6 @@ from refrestore.errors import kept_if_broken_off
 from refrestore.media.unchanged import Unchanged
 from refrestore.profiles import Profile
 from refrestore.project import Project
-from refrestore.render.background import open_background
 from refrestore.render.frames import FrameWindow, passes_over
 from refrestore.render.output_film import Notes, film_as_it_is, film_of
 from refrestore.render.recipe import FilmRecipe, prepare
@@ -269,10 +268,7 @@ def render(
 
     @cache
     def networks() -> Toolbox:
-        if toolbox is not None and (toolbox.background is not None or settings.background is None):
-            return toolbox
-        background = open_background(settings, runtime)
-        return replace(toolbox or open_toolbox(runtime), background=background)
+        return (toolbox or open_toolbox(runtime)).equipped(settings, runtime)
 
     with place_of(output, place) as held:
         recipe = prepare(

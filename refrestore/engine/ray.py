@@ -110,9 +110,9 @@ def _work_of(recipe: FilmRecipe, segments: Sequence[Segment]) -> dict[int, float
 def _sent(recipe: FilmRecipe) -> FilmRecipe:
     """Return a recipe as it is read in any folder."""
     info = replace(recipe.info, path=recipe.info.path.absolute())
-    background = recipe.settings.background
+    files = {name: getattr(recipe.settings, name) for name in ("background", "second_stage")}
     settings = recipe.settings.model_copy(
-        update={"background": None if background is None else background.absolute()}
+        update={name: one.absolute() for name, one in files.items() if isinstance(one, Path)}
     )
     return replace(recipe, info=info, settings=settings)
 

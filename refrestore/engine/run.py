@@ -30,11 +30,11 @@ from refrestore.media.source import open_source, source_notes
 from refrestore.profiles import Profile, match
 from refrestore.project import Project
 from refrestore.project.opened_film import project_film
-from refrestore.render.background import Background, open_background
+from refrestore.render.background import Background
 from refrestore.render.face_export import check_export_folder
 from refrestore.render.people import clear_centroid
 from refrestore.render.render import RenderResult
-from refrestore.render.toolbox import open_toolbox
+from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.scan.recognise import recognised
 from refrestore.storage.workplace import OutputPlace
 from refrestore.types import Announce, FloatArray, Identity, ProgressCallback, Reference, Shot
@@ -90,7 +90,7 @@ def run(
         check_export_folder(export.folder)
     if plans[0].output.parent != output.parent:
         _make_folder(output)
-    background = open_background(render_settings, runtime)
+    toolbox = open_toolbox(runtime).equipped(render_settings, runtime)
     with ExitStack() as stack:
         places = [stack.enter_context(OutputPlace(plan.output)) for plan in plans]
         films = [film_to_read(plan, scan_settings, announce) for plan in plans]
@@ -101,7 +101,7 @@ def run(
                 info,
                 settings=render_settings,
                 encoder=encoder,
-                background=background,
+                background=toolbox.background,
             )
         crew = stack.enter_context(crew_of(engine, runtime, announce=announce, heard=heard))
         return _run(
@@ -113,7 +113,7 @@ def run(
             render_settings=render_settings,
             encoder=encoder,
             runtime=runtime,
-            background=background,
+            toolbox=toolbox,
             export=export,
             progress=progress,
             announce=announce,
@@ -131,14 +131,13 @@ def _run(
     render_settings: RenderSettings,
     encoder: EncoderSettings,
     runtime: RuntimeSettings,
-    background: Background | None,
+    toolbox: Toolbox,
     export: ExportSettings | None,
     progress: ProgressCallback | None,
     announce: Announce | None,
     crew: Crew | None,
 ) -> list[RenderResult]:
     """Scan all, recognise across all, render all."""
-    toolbox = replace(open_toolbox(runtime), background=background)
     network = toolbox.eyes.network
     scanned: list[Plan] = []
     with kept_if_broken_off(lambda: _kept_scans(scanned, plans)):

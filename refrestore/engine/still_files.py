@@ -57,7 +57,8 @@ def restore_pictures(
     for photo, target in zip(photos, targets, strict=True):
         if target.exists() and photo.exists() and target.samefile(photo):
             raise UsageError(f"{photo} would be overwritten; choose another output.")
-    toolbox = open_toolbox(runtime or RuntimeSettings())
+    settings, runtime = settings or RenderSettings(), runtime or RuntimeSettings()
+    toolbox = open_toolbox(runtime).equipped(settings, runtime)
     if profile is not None:
         profile = toolbox.fitted(profile)
         _, note = usable(profile.adapter, toolbox.fusion, profile.name)

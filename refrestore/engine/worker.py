@@ -283,18 +283,11 @@ class Worker:
         ModelError
             They are not here, or others are.
         """
-        from refrestore.render.background import open_background
         from refrestore.render.toolbox import open_toolbox
 
         if self._toolbox is None:
             self._toolbox = open_toolbox(self._runtime)
-        toolbox = self._toolbox
-        if recipe.settings.background is not None:
-            if toolbox.background is None:
-                background = open_background(recipe.settings, self._runtime)
-                toolbox = self._toolbox = replace(toolbox, background=background)
-        elif toolbox.background is not None:
-            toolbox = replace(toolbox, background=None)
+        toolbox = self._toolbox.equipped(recipe.settings, self._runtime)
         off = recipe.networks.get("without", ())
         toolbox = toolbox.without(*off) if off else toolbox
         _check_networks(toolbox.description(), recipe.networks)

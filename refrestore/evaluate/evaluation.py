@@ -27,8 +27,9 @@ from refrestore.types import ProgressCallback
 
 from .cast import check_names, find_clips, find_people
 from .film_trials import evaluate_film
-from .restorer_rows import FrequencySplit, gfpgan_rows, our_rows, switch_rows
+from .restorer_rows import FrequencySplit, our_rows, switch_rows
 from .settings import EvaluationSettings
+from .stage_rows import second_rows
 from .still_trials import Bench, evaluate_stills
 from .tape_trials import evaluate_tapes
 
@@ -103,13 +104,14 @@ def evaluate(
     judge = open_judge(runtime)
     toolbox = open_toolbox(runtime)
     notes = list(judge.notes)
-    ours = our_rows(toolbox, render_settings, report)
+    own = render_settings.model_copy(update={"fidelity": None})  # of second stages alone
+    ours = our_rows(toolbox, own, report)
     rows: list[Row] = [
         *plain_rows(),
-        *gfpgan_rows(ours[0], settings.gfpgan, runtime, notes),
+        *second_rows(ours, settings.second_stages, render_settings, runtime, notes),
         FrequencySplit(toolbox),
         *ours,
-        *(switch_rows(toolbox, render_settings, report) if settings.switches else []),
+        *(switch_rows(toolbox, own, report) if settings.switches else []),
         *more_rows,
     ]
     gallery = Gallery()
@@ -193,7 +195,8 @@ def _command(settings: EvaluationSettings, pack: str) -> str:
         words += [w for kind in settings.degradations for w in ("--degradation", kind)]
     words += ["--switches"] if settings.switches else []
     words += ["--tapes"] if settings.tapes else []
-    words += ["--gfpgan", settings.gfpgan.name] if settings.gfpgan else []
+    stages = settings.model_dump(mode="json")["second_stages"]
+    words += [w for stage in stages for w in ("--second-stage", stage)]
     words += [] if pack == "lite" else ["--pack", pack]
     return shlex.join(words)
 

@@ -6,13 +6,17 @@ and crop; differences within a run do not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 
 from refrestore.evaluate.table import Goal, Table
 
 RIGHT, PLAIN, WRONG = "ours-right", "ours-none", "ours-wrong"
-INPUT, TRUTH, SPLIT, GFPGAN, BEHIND = "input", "truth", "split", "gfpgan", "ours-gfpgan"
+INPUT, TRUTH, SPLIT, GFPGAN = "input", "truth", "split", "gfpgan"
 """Keys of the rows that goals are about."""
+
+BEHIND, BEHIND_RIGHT = "ours-", f"{RIGHT}-"
+"""Begin the keys of a second stage's rows behind ours, before that of its row alone."""
 
 OVER_INPUT = {"moderate": 0.20, "severe": 0.30}
 OVER_PLAIN = {"moderate": 0.15, "severe": 0.25}
@@ -28,8 +32,11 @@ FLICKER = 0.5
 """Boundary flicker that is allowed, grey levels over the input's."""
 
 JITTER_OF_PACKAGE = 0.5
-"""What is allowed of the flicker of GFPGAN as its package applies it, by the same weights where
-they stand behind ours. Identity jitter, as a pasted square hides the flicker of its edge."""
+"""What is allowed of the flicker of a restorer as its own tool applies it, by the same weights
+where they stand behind ours. Identity jitter, as a pasted square hides the flicker of its edge."""
+
+LOST_TO_SECOND = 0.002
+"""Identity that a second stage may cost."""
 
 
 def goals(table: Table) -> list[Goal]:
@@ -87,10 +94,21 @@ def _of_condition(table: Table, condition: str, kind: str) -> Iterator[Goal]:
         if metric.key == "landmarks":
             about = "landmark error over the input"
             yield from compared(about, of_input, metric.key, "≤ 0", lambda d: d <= 0)
-    yield from _in_motion(condition, value)
+    keys = {row.key for row in table.rows}
+    alone = [row.key for row in table.rows if f"{BEHIND_RIGHT}{row.key}" in keys]
+    scorers = [one for one in table.metrics if one.key in ("identity", "second")]
+    for key in alone:
+        for metric, (row, plain) in product(scorers, ((BEHIND_RIGHT, RIGHT), (BEHIND, PLAIN))):
+            about = f"{metric.label} with {key} behind {plain}, over without"
+            rows = (f"{row}{key}", plain)
+            least = f"≥ −{LOST_TO_SECOND:g}"
+            yield from compared(about, rows, metric.key, least, lambda d: d >= -LOST_TO_SECOND)
+    yield from _in_motion(condition, value, alone)
 
 
-def _in_motion(condition: str, value: Callable[[str, str], float | None]) -> Iterator[Goal]:
+def _in_motion(
+    condition: str, value: Callable[[str, str], float | None], alone: Sequence[str]
+) -> Iterator[Goal]:
     jitter, true = value(RIGHT, "jitter"), value(TRUTH, "jitter")
     if jitter is not None and true:
         share = jitter / true
@@ -101,14 +119,14 @@ def _in_motion(condition: str, value: Callable[[str, str], float | None]) -> Ite
     if flicker is not None:
         about = "boundary flicker over the input's"
         yield Goal(condition, about, flicker, f"≤ {FLICKER:g}", flicker <= FLICKER)
-    package = value(GFPGAN, "jitter")
-    behind = value(BEHIND, "jitter")
-    behind = jitter if behind is None else behind
-    if behind is not None and package is not None and true is not None and package > true:
-        share = max(behind - true, 0.0) / (package - true)
-        about = "identity jitter beyond the truth's, in that of the gfpgan package"
-        limit = f"≤ {JITTER_OF_PACKAGE:g}"
-        yield Goal(condition, about, share, limit, share <= JITTER_OF_PACKAGE)
+    for key in alone or [GFPGAN]:
+        tool, behind = value(key, "jitter"), value(f"{BEHIND}{key}", "jitter")
+        behind = jitter if behind is None else behind
+        if behind is not None and tool is not None and true is not None and tool > true:
+            share = max(behind - true, 0.0) / (tool - true)
+            about = f"identity jitter beyond the truth's, in that of {key} alone"
+            limit = f"≤ {JITTER_OF_PACKAGE:g}"
+            yield Goal(condition, about, share, limit, share <= JITTER_OF_PACKAGE)
 
 
 def markdown(found: list[Goal]) -> str:

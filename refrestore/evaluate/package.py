@@ -1,7 +1,8 @@
-"""GFPGAN as its own package applies it: its network, fresh noise every call, its square paste.
+"""Restorers as their own tools apply them: every frame aligned by itself, a square pasted.
 
 The faces are found by our detector, the same for every row; nothing is smoothed over time. What
-the package would download (RetinaFace, ParseNet) is not asked for.
+the tools would download (RetinaFace, ParseNet) is not asked for. GFPGAN is its own package's
+network, with fresh noise every call.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE, crops, invert, similarity
 from refrestore.faces.analyser import FaceModels
-from refrestore.restore.gfpgan import GFPGAN
-from refrestore.types import ImageArray
+from refrestore.restore.second.gfpgan import GFPGAN
+from refrestore.restore.second.stage import SecondStage, redrawn
+from refrestore.types import DENSE_LANDMARKS, ImageArray
 
 DETECT_SIZE = 1024
 PASSES = (1.0, 0.4, 0.2, 0.1)
@@ -71,20 +74,50 @@ def package_network(weights: Path) -> tuple[Any, int]:
     return official.eval().requires_grad_(False), config.out_size
 
 
+Redraw = Callable[[Tensor], Tensor]
+"""(N, 3, 512, 512) RGB 0..1, aligned to the FFHQ template, to the same, about in that range."""
+
+
+def as_the_package(network: Any, side: int) -> Redraw:
+    """Return what `GFPGANer` makes of aligned faces; both from `package_network`."""
+
+    def redraw(faces: Tensor) -> Tensor:
+        planes = faces * 2 - 1
+        if side != CROP_SIZE:
+            planes = functional.interpolate(planes, size=side, mode="area")
+        # As GFPGANer calls it: randomize_noise is left at its default, true.
+        made = torch.cat([network(one[None], return_rgb=False)[0] for one in planes])
+        if side != CROP_SIZE:
+            made = functional.interpolate(made, size=CROP_SIZE, mode="bicubic")
+        return made / 2 + 0.5
+
+    return redraw
+
+
+def as_a_stage(stage: SecondStage) -> Redraw:
+    """Return what a second stage makes of aligned faces by itself."""
+
+    def redraw(faces: Tensor) -> Tensor:
+        nothing = faces.new_zeros(len(faces), 1, *faces.shape[2:])
+        meshes = faces.new_zeros(len(faces), DENSE_LANDMARKS, 2)
+        return redrawn(stage, faces, meshes, nothing)
+
+    return redraw
+
+
 @dataclass(frozen=True, eq=False)
-class PackageRestorer:
-    """Restores every face of a picture as `GFPGANer.enhance` does.
+class Alone:
+    """Restores every face of a picture as the tool of a restorer does (`GFPGANer.enhance`).
 
     Parameters
     ----------
-    network, side
-        From `package_network`.
+    redraw
+        Makes faces of faces.
     models
         To find the faces.
     """
 
-    network: Any
-    side: int
+    redraw: Redraw
     models: FaceModels
 
     def __call__(self, image: ImageArray) -> ImageArray:
@@ -99,15 +132,9 @@ class PackageRestorer:
     @torch.inference_mode()
     def _restore(self, faces: ImageArray) -> ImageArray:
         planes = torch.from_numpy(np.ascontiguousarray(faces.transpose(0, 3, 1, 2)))
-        planes = planes.float() / 127.5 - 1
-        if self.side != CROP_SIZE:
-            planes = functional.interpolate(planes, size=self.side, mode="area")
-        # As GFPGANer calls it: randomize_noise is left at its default, true.
-        made = torch.cat([self.network(one[None], return_rgb=False)[0] for one in planes])
-        if self.side != CROP_SIZE:
-            made = functional.interpolate(made, size=CROP_SIZE, mode="bicubic")
-        values = made.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-        result: ImageArray = values.permute(0, 2, 3, 1).contiguous().numpy()
+        made = self.redraw(planes.float() / 255)
+        values = made.clamp(0, 1).mul(255).round().to(torch.uint8)
+        result: ImageArray = values.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return result
 
 

@@ -1,23 +1,20 @@
-"""Rows that need the restorer: ours in its variants, GFPGAN's package, the frequency split."""
+"""Rows that need the restorer: ours in its variants, and the frequency split."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 
-from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
+from refrestore.config import EncoderSettings, RenderSettings
 from refrestore.engine.local import render
-from refrestore.evaluate.package import NotInstalledError, PackageRestorer, package_network
-from refrestore.evaluate.rows import FilmCase, Made, PictureCase, PixelRow, Row, film_pictures
+from refrestore.evaluate.rows import FilmCase, Made, PictureCase, Row, film_pictures
 from refrestore.evaluate.split import SPLIT_SIGMA, frequency_split
 from refrestore.faces.align import FFHQ_TEMPLATE, crops, similarity, transform
 from refrestore.faces.pose import mesh_keypoints
-from refrestore.models import ModelStore
 from refrestore.project import Project
 from refrestore.render.crops import from_uint8
 from refrestore.render.people import gather_people
@@ -25,13 +22,9 @@ from refrestore.render.still import DETECT_SIZE, PASSES, PictureResult, restore_
 from refrestore.render.toolbox import Toolbox
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.composite import differences, mesh_boxes, pasted
-from refrestore.restore.gfpgan import GFPGAN
-from refrestore.restore.hull_mask import hull_mask
-from refrestore.restore.restorer import grown
+from refrestore.restore.hull_mask import grown, hull_mask
 from refrestore.scan.recognise import recognised
 from refrestore.types import FloatArray, ImageArray, ProgressCallback
-
-GFPGAN_FILE = "GFPGANv1.4.pth"
 
 NO_FACE = "no face found"
 
@@ -263,53 +256,3 @@ def switch_rows(
         toolbox=toolbox.without("guard"),
     )
     return [*rows, unguarded]
-
-
-def gfpgan_rows(
-    plain: Ours, weights: Path | None, runtime: RuntimeSettings, notes: list[str]
-) -> list[Row]:
-    """Return GFPGAN as its package applies it and behind our fusion, or what can be had of it.
-
-    Parameters
-    ----------
-    plain
-        Our row without references.
-    weights
-        A file of GFPGAN weights; None: the pack's or the official ones, if they are there.
-    notes
-        Is told what is missing.
-    """
-    store, toolbox = ModelStore(runtime), plain.toolbox
-    found = weights or toolbox.pack.gfpgan
-    if found is None and store.verify(GFPGAN_FILE).state == "present":
-        found = store.locate(GFPGAN_FILE)
-    if found is None:
-        notes.append(
-            "The row of the gfpgan package is left out: there are no weights (--gfpgan, "
-            f"{GFPGAN_FILE} in --models-dir, or a pack with GFPGAN)."
-        )
-        return []
-    rows: list[Row] = []
-    try:
-        network, side = package_network(found)
-        restorer = PackageRestorer(network, side, toolbox.models)
-        about = (
-            f"the gfpgan package's own network with {found.name}, as its package applies it: new "
-            "noise every call, every frame aligned by itself, a square pasted"
-        )
-        rows.append(PixelRow("gfpgan", "GFPGAN (package)", about, restorer))
-    except NotInstalledError as error:
-        notes.append(f"The row of the gfpgan package is left out: {error}.")
-    if weights is not None:
-        own = toolbox.restorer
-        behind = GFPGAN.from_file(weights, device=own.device, dtype=own.dtype)
-        rows.append(
-            replace(
-                plain,
-                key="ours-gfpgan",
-                name="ours, no references, GFPGAN behind",
-                about=f"the restorer without references and {weights.name} as its second stage",
-                toolbox=replace(toolbox, restorer=own.followed_by(behind)),
-            )
-        )
-    return rows

@@ -44,14 +44,14 @@ class EvaluationSettings(Settings):
     tapes: bool = Field(
         False, description="Put the people on tapes, and restore them from photos that are not."
     )
-    gfpgan: Path | None = Field(
-        None, description="Weights of GFPGAN, for its package and behind our fusion."
+    second_stages: tuple[Path | str, ...] = Field(
+        (), description="Second stages, by name or file: alone, and behind our fusion."
     )
     switches: bool = Field(False, description="Add a row for each part of the restorer left out.")
 
-    @field_serializer("gfpgan")
-    def _name_only(self, file: Path | None) -> str | None:
-        return None if file is None else file.name
+    @field_serializer("second_stages")
+    def _files_by_name(self, stages: tuple[Path | str, ...]) -> list[str]:
+        return [one.name if isinstance(one, Path) else one for one in stages]
 
     @field_serializer("stills", "clips")
     def _names_only(self, places: tuple[Path, ...]) -> list[str]:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from refrestore.faces.hull import hull_polygon
-from refrestore.restore.restorer import grown
+from refrestore.restore.hull_mask import grown
 from refrestore.types import FloatArray, ImageArray
 
 RING = 0.03

@@ -35,7 +35,7 @@ class ModelFile(BaseModel):
     packs
         Sets it belongs to.
     role
-        What it does: detector, recogniser, landmarks, fusion, gfpgan, parser, …
+        What it does: detector, recogniser, landmarks, fusion, second stage, parser, …
     url
         Where it is published, or None if it is not downloaded by itself.
     bytes, sha256

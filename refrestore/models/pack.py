@@ -50,8 +50,8 @@ class Pack(FacePack):
     ----------
     fusion
         Reference fusion network (safetensors), trained here.
-    gfpgan
-        GFPGANv1Clean weights, or None if the pack restores without.
+    second
+        The second stage's weights, or None if the pack restores without.
     mask
         Face mask network (safetensors), trained here, or None.
     parser
@@ -59,7 +59,7 @@ class Pack(FacePack):
     """
 
     fusion: Path
-    gfpgan: Path | None
+    second: Path | None
     mask: Path | None
     parser: Path | None
 
@@ -87,7 +87,7 @@ def load_pack(settings: RuntimeSettings) -> Pack:
     roles = ["detector", "recogniser", "landmarks", "fusion"]
     catalogue = ModelStore(settings).catalogue
     optional = [
-        role for role in ("gfpgan", "mask", "parser") if catalogue.role(settings.pack, role)
+        role for role in ("second stage", "mask", "parser") if catalogue.role(settings.pack, role)
     ]
     found = dict(zip(roles + optional, _locate(settings, [*roles, *optional]), strict=True))
     return Pack(
@@ -96,7 +96,7 @@ def load_pack(settings: RuntimeSettings) -> Pack:
         recogniser=found["recogniser"],
         landmarks=found["landmarks"],
         fusion=found["fusion"],
-        gfpgan=found.get("gfpgan"),
+        second=found.get("second stage"),
         mask=found.get("mask"),
         parser=found.get("parser"),
     )

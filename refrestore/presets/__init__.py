@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from refrestore.config import FilmSettings, how_typed, nested, places, setting
+from refrestore.config import FilmSettings, how_typed, nested, places, setting, stage_named
 from refrestore.errors import UsageError
 from refrestore.file_names import readable_name
 from refrestore.plain_file import read_plain
@@ -85,8 +85,10 @@ def load_preset(name: str) -> Preset:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"The preset {readable_name(name)} is no TOML: {error}.") from error
-    if isinstance(background := values.get("background"), str):
-        values["background"] = str(folder / background)
+    for option in ("background", "second-stage"):
+        named = values.get(option)
+        if isinstance(named, str) and (option == "background" or stage_named(named) != named):
+            values[option] = str(folder / named)
     film_settings(values, f"The preset {readable_name(name)}")
     first = text.lstrip().partition("\n")[0]
     return Preset(name, first.lstrip("# ") if first.startswith("#") else "", values)

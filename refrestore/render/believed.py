@@ -11,7 +11,7 @@ from torch import Tensor
 from refrestore.media.tensors import sent
 from refrestore.restore import burst
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.composite import eye_masks
+from refrestore.restore.hull_mask import eye_masks
 from refrestore.restore.restorer import Restored
 from refrestore.types import FloatArray
 

@@ -42,6 +42,8 @@ class FaceTable:
         Weight of the references, 1 until the guard says otherwise.
     blur : (N, 6) float32
         What the film did to it (`burst.blur_of`), zeros until refined.
+    invented : (N,) float32
+        How much is shown of what the second stage draws, 1 until the recogniser says otherwise.
     """
 
     faces: Faces
@@ -54,6 +56,7 @@ class FaceTable:
     landmarks: FloatArray
     guided: FloatArray
     blur: FloatArray
+    invented: FloatArray
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -71,6 +74,7 @@ class FaceTable:
             self.landmarks[rows],
             self.guided[rows],
             self.blur[rows],
+            self.invented[rows],
         )
 
     def rows_of_frame(self, frame: int) -> IntArray:
@@ -96,6 +100,7 @@ class FaceTable:
         guided: FloatArray | None = None,
         effect: FloatArray | None = None,
         blur: FloatArray | None = None,
+        invented: FloatArray | None = None,
     ) -> FaceTable:
         """Return the same work with what was found, and with strengths times `effect`."""
         return replace(
@@ -104,6 +109,7 @@ class FaceTable:
             guided=self.guided if guided is None else guided,
             strength=self.strength if effect is None else self.strength * effect,
             blur=self.blur if blur is None else blur,
+            invented=self.invented if invented is None else invented,
         )
 
     def by_side(self, rows: IntArray) -> list[tuple[int, IntArray]]:
@@ -183,4 +189,5 @@ def gather(
         landmarks=np.zeros((count, 468, 2), np.float32),
         guided=np.ones(count, np.float32),
         blur=np.zeros((count, burst.TERMS), np.float32),
+        invented=np.ones(count, np.float32),
     )

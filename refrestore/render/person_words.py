@@ -29,7 +29,14 @@ def sentences(person: Mapping[str, Any]) -> list[str]:
     person
         One of the report's `identities`.
     """
-    parts = (_matched(person), _refused(person), *_done(person), _left(person), person["wanted"])
+    parts = (
+        _matched(person),
+        _refused(person),
+        *_done(person),
+        _invented(person),
+        _left(person),
+        person["wanted"],
+    )
     return [part for part in parts if part]
 
 
@@ -97,6 +104,19 @@ def _done(person: Mapping[str, Any]) -> list[str]:
             said[-1] += f", {greys(person['change']['unreferenced'])} on average"
         said[-1] += "."
     return said
+
+
+def _invented(person: Mapping[str, Any]) -> str | None:
+    found = person.get("invented_faces") or {"referenced": 0, "unreferenced": 0}
+    drawn_by = person.get("drawn_by")
+    if drawn_by is None or not any(found.values()):
+        return None
+    said = []
+    if found["referenced"]:
+        said.append(f"{counted(found['referenced'], 'face')} where no close-up shows it")
+    if found["unreferenced"]:
+        said.append(f"{counted(found['unreferenced'], 'face')} without any close-up")
+    return f"Detail invented by {drawn_by}: {', '.join(said)}."
 
 
 def _left(person: Mapping[str, Any]) -> str | None:

@@ -21,7 +21,6 @@ from refrestore.moment import Moment
 from refrestore.profiles import Profile
 from refrestore.project import Project
 from refrestore.project.opened_film import as_scanned, probed_film
-from refrestore.render.background import open_background
 from refrestore.render.frames import passes_of
 from refrestore.render.people import People, gather_people
 from refrestore.render.plan import Reason, TrackPlan
@@ -236,11 +235,8 @@ class Previewer:
                 yield Preview(frame.time - info.start, before, after, one.faces, shown)
 
     def _equipped(self, settings: RenderSettings) -> Toolbox:
-        """Return the networks, with the one for the rest of the frame that the settings name."""
-        toolbox = self.toolbox
-        if settings.background is None or toolbox.background is not None:
-            return toolbox
-        return replace(toolbox, background=open_background(settings, self._runtime))
+        """Return the networks, with those that the settings name."""
+        return self.toolbox.equipped(settings, self._runtime)
 
 
 def _frame_after(

@@ -20,6 +20,7 @@ from refrestore.faces.analyser import FaceModels
 from refrestore.faces.landmarker import MESH_SIZE
 from refrestore.media.tensors import FrameTensor, crops
 from refrestore.profiles.cosines import Cosines, cosines
+from refrestore.render import invention
 from refrestore.render.around import Around
 from refrestore.render.believed import for_references, put_right
 from refrestore.render.crops import arcface_crops, bytes_of, storage_to_square
@@ -41,7 +42,7 @@ from refrestore.restore.guard import (
     judge,
     recognise,
 )
-from refrestore.restore.restorer import Restorer
+from refrestore.restore.restorer import Restored, Restorer
 from refrestore.restore.temporal import smooth
 from refrestore.types import (
     DENSE_LANDMARKS,
@@ -68,13 +69,14 @@ DECISION_SIGMA = 3.0 * GUARD_EVERY
 
 @dataclass(frozen=True, slots=True)
 class GuardSample:
-    """What the guard saw of one face."""
+    """What the guard saw of one face, and how much it may show of the second stage's."""
 
     frame: int
     track: int
     identity: int
     judgement: Judgement
     belief: Belief
+    invented: float = 1.0
 
 
 @dataclass
@@ -177,10 +179,10 @@ def refine(work: FaceTable, frames: Iterable[Frame], geometry: Geometry, tools: 
             ask(frame.index)
     ask()
     samples = _judge(work, seen, tools) if tools.switches.guard else []
-    guided, effect = _weights(work, samples)
+    guided, effect, invented = _weights(work, samples)
     blur = _blurs(work, seen)
     landmarks = _steady(work, raw, presence)
-    return Refined(work.refined(landmarks, guided, effect, blur), samples)
+    return Refined(work.refined(landmarks, guided, effect, blur, invented), samples)
 
 
 def _sample_rows(work: FaceTable) -> IntArray:
@@ -219,8 +221,11 @@ class _RecognisedFaces(NamedTuple):
     ----------
     rows : (N,)
         Of the work.
-    as_input, unreferenced, restored : (N, 512)
-        Embeddings; restored is NaN where there are no references.
+    as_input : (N, 512)
+        Embeddings.
+    unreferenced, restored : (N, 3, 512)
+        Embeddings with each amount of what the second stage draws (`invention`); restored is NaN
+        where there are no references.
     shrunk : (N, 3)
         See `render.afar.shrunk_cosines`.
     from_afar : (N, 512)
@@ -278,14 +283,13 @@ def _look(
         drawn=share,
     )
     recogniser = tools.models.recogniser
-    as_input, unreferenced, restored = (
-        recogniser.embed(arcface_crops(faces, landmarks))
-        for faces in (
-            pictures,
-            put_right(plain, images, landmarks, blur, banks=banks),
-            put_right(guided, images, landmarks, blur, banks=banks),
-        )
-    )
+
+    def embed(made: Restored) -> FloatArray:
+        right = put_right(made, images, landmarks, blur, banks=banks)
+        return recogniser.embed(arcface_crops(right, landmarks))
+
+    as_input = recogniser.embed(arcface_crops(pictures, landmarks))
+    unreferenced, restored = invention.tried(plain, embed), invention.tried(guided, embed)
     restored[[bank is None for bank in banks]] = np.nan
     smaller = shrunk_embeddings(pictures, landmarks, recogniser)
     shrunk = shrunk_cosines(as_input, smaller)
@@ -319,6 +323,17 @@ def _judge(
         )
         for bank, track, frame in zip(banks, work.track, frames, strict=True)
     ]
+    wanted = invention.ideals(centroids, seen.as_input, work.track, tools.rivals.means)
+    most = {
+        choice: invention.most(_along_tracks(work, invention.likeness(tried, wanted)))
+        for choice, tried in (
+            (Choice.RESTORED, seen.restored),
+            (Choice.UNREFERENCED, seen.unreferenced),
+        )
+    }
+    rows = np.arange(len(work))
+    unreferenced = seen.unreferenced[rows, most[Choice.UNREFERENCED]]
+    restored = seen.restored[rows, most[Choice.RESTORED]]
     shrunk = _along_tracks(work, seen.shrunk)
     both = tools.rivals.with_track(seen.as_input, work.track)
     rivals = [tools.rivals.of(int(identity)) for identity in work.identity]
@@ -327,12 +342,12 @@ def _judge(
     for row in np.flatnonzero(astray & [one is not None for one in centroids]):
         beliefs[row] = Belief.ANOTHER
     evidence = Evidence(shrunk, both, tools.cosines.gain)
-    gains = expected_gain(seen.as_input, seen.restored, centroids, evidence)
+    gains = expected_gain(seen.as_input, restored, centroids, evidence)
     clearer = clearer_than_shrunk(seen.as_input, seen.from_afar, centroids)
     judgements = judge(
         seen.as_input,
-        seen.unreferenced,
-        seen.restored,
+        unreferenced,
+        restored,
         centroids,
         beliefs=beliefs,
         gains=_along_tracks(work, gains),
@@ -345,10 +360,14 @@ def _judge(
             likely=tools.cosines.likely,
         ),
     )
+    amounts = [
+        invention.AMOUNTS[most.get(one.choice, most[Choice.UNREFERENCED])[row]]
+        for row, one in enumerate(judgements)
+    ]
     return [
-        GuardSample(int(frame), int(track), int(identity), judgement, belief)
-        for frame, track, identity, judgement, belief in zip(
-            frames, work.track, work.identity, judgements, beliefs, strict=True
+        GuardSample(int(frame), int(track), int(identity), judgement, belief, amount)
+        for frame, track, identity, judgement, belief, amount in zip(
+            frames, work.track, work.identity, judgements, beliefs, amounts, strict=True
         )
     ]
 
@@ -408,8 +427,10 @@ def _beliefs(
     return beliefs
 
 
-def _weights(work: FaceTable, samples: list[GuardSample]) -> tuple[FloatArray, FloatArray]:
-    """Return per row the weight of the references and of restoring at all, 0..1.
+def _weights(
+    work: FaceTable, samples: list[GuardSample]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return per row the weight of the references, of restoring at all, and of what is invented.
 
     Between two samples of a track the weights go linearly from one decision to the next, and a
     decision that both its neighbours contradict is overruled: it would only be a flash. A face
@@ -417,6 +438,7 @@ def _weights(work: FaceTable, samples: list[GuardSample]) -> tuple[FloatArray, F
     """
     guided = np.ones(len(work), np.float32)
     effect = np.ones(len(work), np.float32)
+    invented = np.ones(len(work), np.float32)
     for track, rows in work.by_track():
         own = sorted((s for s in samples if s.track == track), key=lambda s: s.frame)
         if not own:
@@ -431,4 +453,6 @@ def _weights(work: FaceTable, samples: list[GuardSample]) -> tuple[FloatArray, F
             if weights is guided:
                 steady[[sample.belief in REFUSED for sample in own]] = 0
             weights[rows] = np.interp(work.faces.frame[rows], frames, steady)
-    return guided, effect
+        amounts = [sample.invented for sample in own]
+        invented[rows] = np.interp(work.faces.frame[rows], frames, amounts)
+    return guided, effect, invented

@@ -17,7 +17,6 @@ from refrestore.render.publish_faces import publish_faces
 from refrestore.render.recipe import FilmRecipe
 from refrestore.render.report import SegmentRecord, summarise, write_report
 from refrestore.render.segment_folder import SegmentFolder
-from refrestore.render.toolbox import GFPGAN_STAGE
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,8 @@ def finish(
         They cannot be written; the segments stay.
     """
     records, seconds = film.records, recipe.timeline.seconds
+    stages = recipe.networks["stages"]
+    drawn_by = stages[1] if len(stages) > 1 else None
     report = {
         **_facts(recipe, film.encoder),
         "frames": sum(record.frames for record in records),
@@ -67,13 +68,16 @@ def finish(
         "wall_seconds": round(wall_seconds, 2),
         "unseen": sum(sum(record.unseen.values()) for record in records),
         "notes": [*said.notes, *_notes(recipe, records, copied=film.copied)],
-        "identities": summarise(
-            recipe.people,
-            plans_within(recipe.plans, recipe.first, recipe.stop),
-            records,
-            seconds,
-            recipe.wanted,
-        ),
+        "identities": [
+            {**person, "drawn_by": drawn_by}
+            for person in summarise(
+                recipe.people,
+                plans_within(recipe.plans, recipe.first, recipe.stop),
+                records,
+                seconds,
+                recipe.wanted,
+            )
+        ],
     }
     output = recipe.output
     json_path = output.with_name(f"{output.stem}.report.json")
@@ -107,6 +111,7 @@ def _facts(recipe: FilmRecipe, encoder: Encoder) -> dict[str, Any]:
         "device": networks["device"],
         "precision": networks["precision"],
         "stages": networks["stages"],
+        "second": networks.get("second"),
         "background": networks.get("background"),
     }
 
@@ -124,9 +129,14 @@ def _notes(recipe: FilmRecipe, records: Sequence[SegmentRecord], *, copied: bool
             f"({background['architecture']}), as --background asked: outside the restored faces "
             "the pixels are that network's, not the source's."
         )
-    if GFPGAN_STAGE not in networks["stages"]:
+    if (second := networks.get("second")) is not None:
         notes.append(
-            f"The pack {networks['pack']} has no GFPGAN: faces are restored from their "
-            "references alone, and what no reference shows stays as soft as it was."
+            f"What no close-up shows was drawn by {second['title']} ({second['file']}; licence: "
+            f"{second['licence']}): it is invented, only as much as keeps each person as like."
+        )
+    if len(networks["stages"]) == 1:
+        notes.append(
+            "There is no second stage (--second-stage): faces are restored from their references "
+            "alone, and what no reference shows stays as soft as it was."
         )
     return notes

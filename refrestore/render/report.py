@@ -58,6 +58,9 @@ class SegmentRecord:
         close-ups helped, and the others.
     left
         Per identity, faces that the guard left as they were, by its reason.
+    invented
+        Per identity, faces restored that show what a second stage drew: those that close-ups
+        helped, and the others.
     used
         Per identity, how often each row of its bank was used.
     samples
@@ -76,6 +79,7 @@ class SegmentRecord:
     unseen: dict[int, int] = field(default_factory=dict)
     change: dict[int, list[float]] = field(default_factory=dict)
     left: dict[int, dict[str, int]] = field(default_factory=dict)
+    invented: dict[int, list[int]] = field(default_factory=dict)
 
     @property
     def faces(self) -> int:
@@ -92,6 +96,7 @@ class SegmentRecord:
         """Return the record of a painted segment."""
         restored, unreferenced, unseen = Counter[int](), Counter[int](), Counter[int]()
         change: dict[int, list[float]] = {}
+        invented: dict[int, list[int]] = {}
         changed = account.changed
         levels = torch.stack([one.change for one in changed]).tolist() if changed else []
         for face, level in zip(changed, levels, strict=True):
@@ -101,6 +106,8 @@ class SegmentRecord:
             restored[face.identity] += 1
             unreferenced[face.identity] += not face.referenced
             change.setdefault(face.identity, [0.0, 0.0])[not face.referenced] += level
+            if face.invented > 0:
+                invented.setdefault(face.identity, [0, 0])[not face.referenced] += 1
         return cls(
             frames=frames,
             restored=dict(restored),
@@ -108,6 +115,7 @@ class SegmentRecord:
             unseen=dict(unseen),
             change={who: [round(level, 2) for level in sums] for who, sums in change.items()},
             left={identity: dict(reasons) for identity, reasons in account.left.items()},
+            invented=invented,
             used={identity: dict(rows) for identity, rows in account.used.items()},
             samples=[_plain(sample) for sample in samples],
             pictures={
@@ -150,7 +158,7 @@ class SegmentRecord:
                 # Of an older release: none.
                 **{
                     key: numbered(stored.get(key, {}))
-                    for key in ("unreferenced", "unseen", "change", "left")
+                    for key in ("unreferenced", "unseen", "change", "left", "invented")
                 },
             )
         except (KeyError, TypeError, AttributeError) as error:
@@ -166,6 +174,7 @@ def _plain(sample: GuardSample) -> dict[str, Any]:
         "choice": word.choice.value,
         "reason": word.reason.value,
         "belief": sample.belief.value,
+        "invented": round(sample.invented, 2),
         "input": _rounded(word.input_similarity),
         "unreferenced": _rounded(word.unreferenced_similarity),
         "restored": _rounded(word.restored_similarity),
@@ -233,6 +242,7 @@ def summarise(
                 "faces": identity.faces,
                 "restored_faces": restored,
                 "unreferenced_faces": plain,
+                "invented_faces": _invented(identity.id, records),
                 "change": _change(identity.id, records),
                 "likeness": _likeness(seen),
                 "left_alone_faces": dict(_left(identity.id, own, records).most_common()),
@@ -268,6 +278,12 @@ def summarise(
             }
         )
     return people
+
+
+def _invented(identity: int, records: Sequence[SegmentRecord]) -> dict[str, int]:
+    """Return how many of somebody's faces show what a second stage drew."""
+    sums = np.sum([one.invented.get(identity, [0, 0]) for one in records] or [[0, 0]], axis=0)
+    return {"referenced": int(sums[0]), "unreferenced": int(sums[1])}
 
 
 def _change(identity: int, records: Sequence[SegmentRecord]) -> dict[str, float | None]:

@@ -304,11 +304,13 @@ class _SegmentRestorer:
             picture_size=(geometry.width, geometry.height),
         )
         changes = [one.change if one else masks.new_zeros(()) for one in made]
-        for identity, face, weight, change in zip(
-            work.identity.tolist(), faces, work.guided, changes, strict=True
+        behind = self._tools.restorer.second is not None
+        for identity, face, weight, change, invented in zip(
+            work.identity.tolist(), faces, work.guided, changes, work.invented, strict=True
         ):
             referenced = bool(face.used) and float(weight) > 0
-            self._account.changed.append(Changed(identity, referenced, change))
+            drawn = float(invented) if behind else 0.0
+            self._account.changed.append(Changed(identity, referenced, change, drawn))
         self._show(rows, frames, before, restored, masks, changes=changes)
         return {row: patch for row, patch in zip(rows.tolist(), made, strict=True) if patch}
 
@@ -386,6 +388,7 @@ def _restore(
         exclude=excluded,
         references=max(1, tools.references),
         drawn=share,
+        invented=batch.invented,
     )
     for identity, weight, used, own in zip(
         batch.identity, guided, first.used, batch.own, strict=True
@@ -396,7 +399,11 @@ def _restore(
     mixed = np.flatnonzero((guided > 0) & (guided < 1))
     if len(mixed):
         plain = tools.restorer.restore(
-            drawn[mixed], batch.landmarks[mixed], [None] * len(mixed), drawn=share[mixed]
+            drawn[mixed],
+            batch.landmarks[mixed],
+            [None] * len(mixed),
+            drawn=share[mixed],
+            invented=batch.invented[mixed],
         )
         weights = torch.from_numpy(guided[mixed].astype(np.float32)).to(images.device)
         images[mixed] = torch.lerp(plain.images, images[mixed], weights[:, None, None, None])

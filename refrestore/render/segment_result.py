@@ -103,11 +103,14 @@ class Changed:
         Whether close-ups helped.
     change
         Mean change of its pixels in grey levels (`Patch.change`), () where it was made.
+    invented
+        How much was shown of what a second stage drew, 0..1.
     """
 
     identity: int
     referenced: bool
     change: Tensor
+    invented: float = 0.0
 
 
 @dataclass

@@ -16,6 +16,7 @@ from refrestore.media.patch import VISIBLE, Patch
 from refrestore.media.tensors import FrameTensor, crops
 from refrestore.profiles import Profile
 from refrestore.profiles.cosines import cosines
+from refrestore.render import invention
 from refrestore.render.crops import arcface_crops, at_sides, enlarged, from_uint8
 from refrestore.render.heads import in_heads
 from refrestore.render.low_resolution import (
@@ -78,6 +79,8 @@ class PictureResult:
         Per face why it needs nothing, or None.
     change : (N,)
         By how many of 255 grey levels each face changed on average.
+    invented
+        How much each shows of what a second stage drew, 0..1.
     """
 
     image: ImageArray
@@ -87,6 +90,7 @@ class PictureResult:
     strength: FloatArray
     needless: Sequence[DetailReason | None]
     change: FloatArray
+    invented: Sequence[float] = ()
 
     def summary(self) -> list[dict[str, Any]]:
         """Return one plain object a face."""
@@ -99,6 +103,7 @@ class PictureResult:
                 "done": self._done(row).value,
                 "reason": self._reason(row),
                 "change": round(float(self.change[row]), 2),
+                "invented": self.invented[row],
                 "similarity": {
                     "input": word.input_similarity,
                     "unreferenced": word.unreferenced_similarity,
@@ -156,6 +161,13 @@ def restore_picture(
         for each in ([one.plain_seen for one in tried], [one.guided_seen for one in tried])
     )
     restored[[bank is None for bank in banks]] = np.nan
+    own = [None if bank is None else centroid for bank in banks]
+    wanted = invention.ideals(own, embeddings, np.arange(len(faces)), {})
+    most_plain, most_guided = (
+        invention.most(invention.likeness(seen, wanted)) for seen in (unreferenced, restored)
+    )
+    every = np.arange(len(faces))
+    unreferenced, restored = unreferenced[every, most_plain], restored[every, most_guided]
     levels = cosines(toolbox.eyes.network.name)
     shrunk, from_afar = (
         _in_order([(one.rows, seen) for one, seen in zip(groups, each, strict=True)])
@@ -191,10 +203,14 @@ def restore_picture(
     for one, both in zip(groups, tried, strict=True):
         shares = [judgements[row].share * (chosen[row] is Choice.RESTORED) for row in one.rows]
         guided = np.array(shares, np.float32)
-        share = torch.from_numpy(guided).to(both.plain.device)[:, None, None, None]
-        before = one.crops.to(both.plain.device)
+        plain, helped = (
+            invention.shown(made, most[one.rows])
+            for made, most in ((both.plain, most_plain), (both.guided, most_guided))
+        )
+        share = torch.from_numpy(guided).to(plain.device)[:, None, None, None]
+        before = one.crops.to(plain.device)
         images, masks, boxes = in_heads(
-            replace(both.guided, images=torch.lerp(both.plain, both.guided.images, share)),
+            replace(both.guided, images=torch.lerp(plain, helped, share)),
             before,
             one.landmarks,
             [banks[row] for row in one.rows],
@@ -213,7 +229,14 @@ def restore_picture(
         change[one.rows] = [0 if patch is None else float(patch.change) for patch in made]
         patches += made
     image = pasted(large, patches)
-    return PictureResult(image, faces, judgements, beliefs, strength, needless, change)
+    amounts = np.array(invention.AMOUNTS, np.float32)
+    by_choice = {Choice.RESTORED: amounts[most_guided], Choice.UNREFERENCED: amounts[most_plain]}
+    behind = toolbox.restorer.second is not None
+    invented = [
+        float(by_choice[choice][row]) if behind and choice in by_choice else 0.0
+        for row, choice in enumerate(chosen)
+    ]
+    return PictureResult(image, faces, judgements, beliefs, strength, needless, change, invented)
 
 
 class _Group(NamedTuple):
@@ -247,9 +270,12 @@ class _Group(NamedTuple):
 
 
 class _Tried(NamedTuple):
-    """A group restored without references and with them, and what the recogniser says of both."""
+    """A group restored without references and with them, and what the recogniser says of both.
 
-    plain: torch.Tensor
+    Embeddings (G, 3, 512) with each amount of what the second stage draws (`invention`).
+    """
+
+    plain: Restored
     guided: Restored
     plain_seen: FloatArray
     guided_seen: FloatArray
@@ -284,14 +310,15 @@ def _try(
     toolbox: Toolbox,
 ) -> _Tried:
     own = [banks[row] for row in group.rows]
-    plain = toolbox.restorer.restore(group.crops, group.landmarks, [None] * len(own)).images
+    plain = toolbox.restorer.restore(group.crops, group.landmarks, [None] * len(own))
     guided = toolbox.restorer.restore(
         group.crops, group.landmarks, own, references=max(1, settings.references)
     )
-    plain_seen, guided_seen = (
-        toolbox.models.recogniser.embed(arcface_crops(images, group.landmarks))
-        for images in (plain, guided.images)
-    )
+
+    def embed(made: Restored) -> FloatArray:
+        return toolbox.models.recogniser.embed(arcface_crops(made.images, group.landmarks))
+
+    plain_seen, guided_seen = (invention.tried(made, embed) for made in (plain, guided))
     return _Tried(plain, guided, plain_seen, guided_seen)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from refrestore.config import RuntimeSettings
+from refrestore.config import RenderSettings, RuntimeSettings
+from refrestore.errors import UsageError
 from refrestore.faces.align import CROP_SIZE
 from refrestore.faces.analyser import FaceModels, load_face_models
 from refrestore.faces.network_id import NetworkId
@@ -21,12 +22,13 @@ from refrestore.profiles import Profile
 from refrestore.profiles.reembed import seen_by
 from refrestore.render.low_resolution import centroid_from_afar
 from refrestore.render.people import Eyes
+from refrestore.render.second import Second, open_second, opened
 from refrestore.render.switches import ALL_ON, Switches
 from refrestore.restore.fusion import load_fusion
-from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.mask import FaceMask, load_mask
 from refrestore.restore.parser import load_parser
 from refrestore.restore.restorer import Restorer
+from refrestore.restore.second.kind import Asked
 from refrestore.types import FloatArray
 
 if TYPE_CHECKING:
@@ -34,9 +36,6 @@ if TYPE_CHECKING:
 
 MOST_WORKERS = 8
 """Faces restored side by side on a CPU; each takes about 250 MB."""
-
-
-GFPGAN_STAGE = "GFPGAN"
 
 CPU_BATCH = 8
 """Faces restored at a time on a CPU; there they only share out the workers."""
@@ -60,11 +59,13 @@ class Toolbox:
     models
         Detector, landmarks, recogniser.
     restorer
-        Fusion, GFPGAN behind it and a face mask where the pack has them.
+        Fusion, a second stage behind it and a face mask where there are such.
     switches
         What a render leaves out, to measure what it is worth.
     background
         What enlarges the rest of the frame, or None.
+    second
+        The file of the second stage, or None.
     """
 
     pack: Pack
@@ -72,6 +73,8 @@ class Toolbox:
     restorer: Restorer
     switches: Switches = ALL_ON
     background: Background | None = None
+    second: Second | None = None
+    _opened: dict[Any, Any] = field(default_factory=dict, repr=False)
     _afar: WeakKeyDictionary[Profile, FloatArray] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
@@ -105,7 +108,8 @@ class Toolbox:
     @property
     def stages(self) -> list[str]:
         """Return the restorer's stages, for people."""
-        return ["reference fusion", *([GFPGAN_STAGE] if self.restorer.gfpgan is not None else [])]
+        second = self.restorer.second
+        return ["reference fusion", *([] if second is None else [second.descriptor.title])]
 
     def description(self) -> dict[str, Any]:
         """Return what decides the numbers that come out: files by digest, device, precision."""
@@ -115,6 +119,7 @@ class Toolbox:
             "device": str(self.restorer.device),
             "precision": str(self.restorer.dtype).removeprefix("torch."),
             "stages": self.stages,
+            **({"second": self.second.description()} if self.second else {}),
             **({"background": self.background.description()} if self.background else {}),
             **({"without": self.switches.off} if self.switches.off else {}),
         }
@@ -134,6 +139,42 @@ class Toolbox:
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return faces_that_fit((free + kept) // 3, side)
 
+    def equipped(self, settings: RenderSettings, runtime: RuntimeSettings) -> Toolbox:
+        """Return the same with the networks that a render's settings name, each opened once.
+
+        Raises
+        ------
+        ModelError, UsageError
+            As `open_second` and `open_background`.
+        """
+        from refrestore.render.background import open_background
+
+        background, tools = None, self
+        if settings.background is not None:
+            background = self._once(
+                ("background", settings.background), lambda: open_background(settings, runtime)
+            )
+        if settings.second_stage is not None:
+            own = self.restorer
+            second = self._once(
+                (settings.second_stage, settings.fidelity, settings.accept_licence),
+                lambda: open_second(settings, runtime, own.device, own.dtype),
+            )
+            tools = self.followed_by(second)
+        elif settings.fidelity is not None:
+            raise UsageError("--fidelity is for a second stage: name one with --second-stage.")
+        return tools if background is self.background else replace(tools, background=background)
+
+    def followed_by(self, second: Second | None) -> Toolbox:
+        """Return the same with another second stage, or none."""
+        stage = None if second is None else second.stage
+        return replace(self, second=second, restorer=self.restorer.followed_by(stage))
+
+    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
+        if key not in self._opened:
+            self._opened[key] = make()
+        return self._opened[key]
+
     def without(self, *names: str) -> Toolbox:
         """Return the same with some `Switches` turned off."""
         switches = replace(self.switches, **dict.fromkeys(names, False))
@@ -143,7 +184,7 @@ class Toolbox:
 
     def digests(self) -> Mapping[str, str]:
         """Return the SHA-256 of every file of the pack, by role."""
-        roles = ("detector", "recogniser", "landmarks", "fusion", "gfpgan", "mask", "parser")
+        roles = ("detector", "recogniser", "landmarks", "fusion", "mask", "parser")
         files = {role: getattr(self.pack, role) for role in roles}
         return {role: file_digest(path) for role, path in files.items() if path is not None}
 
@@ -176,14 +217,12 @@ def open_toolbox(settings: RuntimeSettings) -> Toolbox:
         torch.set_num_threads(1)  # the restorer works on several faces instead (Restorer.workers)
     models = load_face_models(pack, settings.device, threads=threads)
     fusion = load_fusion(pack.fusion, device, dtype)
-    gfpgan = (
-        None if pack.gfpgan is None else GFPGAN.from_file(pack.gfpgan, device=device, dtype=dtype)
-    )
+    second = None if pack.second is None else opened(pack.second, Asked(device, dtype))
+    stage = None if second is None else second.stage
     mask = open_mask(pack, device, dtype)
     workers = min(threads, MOST_WORKERS)
-    return Toolbox(
-        pack, models, Restorer(fusion, gfpgan, device, dtype, workers=workers, mask=mask)
-    )
+    restorer = Restorer(fusion, stage, device, dtype, workers=workers, mask=mask)
+    return Toolbox(pack, models, restorer, second=second)
 
 
 def open_mask(pack: Pack, device: torch.device, dtype: torch.dtype) -> FaceMask | None:

@@ -7,7 +7,6 @@ resampled twice; and the difference can be added at the source's own bit depth.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,9 +17,8 @@ from torch import Tensor
 from refrestore.faces.align import invert, scale_of, transform
 from refrestore.media.patch import Patch, changes
 from refrestore.media.tensors import parts, sent
-from refrestore.restore.hull_mask import hull_mask
+from refrestore.restore.hull_mask import HULL_GROWTH, grown, hull_mask
 from refrestore.restore.resize import resized
-from refrestore.restore.restorer import HULL_GROWTH, grown
 from refrestore.types import DoubleArray, FloatArray, ImageArray, IntArray
 
 HEAD_GROWTH = 1.75
@@ -36,39 +34,6 @@ FINER, SHRUNK_TO = 1.5, 1.2
 """A crop this many times finer than the picture is averaged to so many times first; less finer ones
 are sampled as they are, and bicubically: of faces of 64 px restored at 256, averaged to the
 picture's own pitch and sampled linearly, two recognisers lose .03 and .01."""
-
-
-EYE_CORNERS = ((33, 362), (133, 263))
-"""First and second corner of both eyes in the mesh."""
-
-EYE_LONG, EYE_HIGH, EYE_EDGE = 1.9, 1.1, 0.03
-"""Half axes of what is an eye, lids and lashes with it, in halves of the distance of its corners,
-and the soft edge inside of that over the crop's side. Lids that are shut in the mesh count too."""
-
-EYE_POINTS = 16
-"""Of its outline."""
-
-
-def eye_masks(landmarks: Tensor, side: int) -> Tensor:
-    """Return 1 on eyes and 0 elsewhere, (N, S, S).
-
-    Parameters
-    ----------
-    landmarks : (N, 468, 2) float32
-        In pixels of the crop.
-    side
-        Of the crop.
-    """
-    first, second = (
-        torch.stack([landmarks[:, corner] for corner in pair], 1)[:, :, None]
-        for pair in EYE_CORNERS
-    )
-    middle, along = (first + second) / 2, (second - first) / 2
-    across = torch.stack([-along[..., 1], along[..., 0]], -1)
-    angles = torch.arange(EYE_POINTS, device=landmarks.device) * (2 * math.pi / EYE_POINTS)
-    round_ = EYE_LONG * angles.cos()[:, None] * along + EYE_HIGH * angles.sin()[:, None] * across
-    masks = hull_mask((middle + round_).flatten(0, 1), side, EYE_EDGE * side)
-    return masks.reshape(-1, 2, side, side).amax(1)
 
 
 def head_masks(

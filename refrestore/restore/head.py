@@ -19,9 +19,8 @@ from torch.nn import functional as F  # noqa: N812
 from refrestore.restore.burst import RINGS, SECTORS, spectra
 from refrestore.restore.composite import head_masks
 from refrestore.restore.flow import flow
-from refrestore.restore.hull_mask import hull_mask
+from refrestore.restore.hull_mask import grown, hull_mask
 from refrestore.restore.light import as_tinted, luma_of, match_light, shrunk
-from refrestore.restore.restorer import grown
 from refrestore.restore.warp import warp
 
 GROWTH, EDGE = 2.0, 0.15

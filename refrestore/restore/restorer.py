@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,10 +18,10 @@ from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_bands import missing_octaves
-from refrestore.restore.gfpgan import Descriptor
-from refrestore.restore.hull_mask import hull_mask
-from refrestore.restore.light import as_tinted, collapse, pyramid
+from refrestore.restore.hull_mask import eye_masks, grown, hull_mask
+from refrestore.restore.light import as_tinted, collapse, luma_of, pyramid
 from refrestore.restore.mask import FaceMask
+from refrestore.restore.second.stage import SecondStage, redrawn
 from refrestore.restore.select import select
 from refrestore.restore.warp import displacement
 from refrestore.types import FloatArray, IntArray
@@ -38,10 +38,6 @@ UNREFERENCED = 0.5
 any reference: the noise is gone, and all the way it likens what it draws to others
 (docs/decisions/030 has the table)."""
 
-HULL_GROWTH = 1.15
-"""The mesh ends inside the jaw and under the hairline; what is repaired goes a little further, or a
-sharp face sits in a blurred rim (identity 0.60 to 0.63 at 24 px, 0.71 to 0.72 at 64)."""
-
 HULL_CELL = 8
 """Crop pixels per cell of the hull that the network sees."""
 
@@ -52,25 +48,11 @@ HULL_FEATHER = 4.0
 """Its soft edge, in pixels of these."""
 
 INPUT_BANDS = 5
-"""Octaves of a whole crop that are the generator's; what is coarser (light, gaze, expression) stays
-the input's."""
+"""Octaves of a whole crop that are the second stage's; what is coarser (light, gaze, expression)
+stays the input's."""
 
 
 Part = TypeVar("Part")
-
-
-class SecondStage(Protocol):
-    """The second stage: GFPGAN, split in two (`restore.gfpgan`)."""
-
-    @property
-    def descriptor(self) -> Descriptor:
-        """What size of faces it takes and gives."""
-
-    def encode(self, x: torch.Tensor) -> Any:
-        """Return the codes of faces (B, 3, size, size), RGB in -1..1."""
-
-    def decode(self, codes: Any) -> torch.Tensor:
-        """Return faces (B, 3, size, size), RGB about -1..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +69,26 @@ class Restored:
         0..1, how much of the detail is shown by references that agree; 0 without references.
     used
         Per face, the rows of its bank that were used, best first.
+    fused : (B, 3, S, S) float32, optional
+        The images without what the second stage draws; None if there is none.
     """
 
     images: torch.Tensor
     masks: torch.Tensor
     confidence: torch.Tensor
     used: list[list[int]]
+    fused: torch.Tensor | None = None
 
     def __repr__(self) -> str:
         return f"Restored({len(self.images)} faces, references {[len(u) for u in self.used]})"
+
+    def inventing(self, amount: float | FloatArray) -> Restored:
+        """Return the same with so much of what the second stage draws, 0..1, of all or of each."""
+        if self.fused is None:
+            return self
+        amounts = np.full(len(self.images), amount, np.float32)
+        weights = torch.from_numpy(amounts).to(self.images.device)[:, None, None, None]
+        return replace(self, images=torch.lerp(self.fused, self.images, weights))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -103,19 +96,14 @@ class _Given:
     """What faces are restored from.
 
     Per face its bank, the rows of it to use, (B, K), how much each counts, (B, K), and, (B,), how
-    much of the network's work is taken where there are none.
+    much of the network's work is taken where there are none, and of the second stage's.
     """
 
     banks: Sequence[ReferenceBank | None]
     rows: IntArray
     weights: FloatArray
     alone: FloatArray
-
-
-def grown(landmarks: torch.Tensor, growth: float = HULL_GROWTH) -> torch.Tensor:
-    """Return meshes (N, 468, 2) enlarged about their middle."""
-    middle = (landmarks.amin(1, keepdim=True) + landmarks.amax(1, keepdim=True)) / 2
-    return (landmarks - middle) * growth + middle
+    invented: FloatArray
 
 
 def hull_cells(landmarks: torch.Tensor, size: int = 512) -> torch.Tensor:
@@ -138,8 +126,8 @@ class Restorer:
     ----------
     fusion
         The reference fusion network.
-    gfpgan
-        The generator behind it, or None: the same path, one stage less.
+    second
+        The second stage behind it, or None: the same path, one stage less.
     device, dtype
         Where and in what to compute (the networks are moved there).
     workers
@@ -152,7 +140,7 @@ class Restorer:
     def __init__(
         self,
         fusion: FusionNetwork,
-        gfpgan: SecondStage | None = None,
+        second: SecondStage | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         *,
@@ -165,7 +153,7 @@ class Restorer:
         self._pool = ThreadPoolExecutor(workers, "restore") if side_by_side else None
         self.fusion = fusion.to(device=self.device, dtype=dtype).eval()
         self._adapted: WeakKeyDictionary[Adapter, FusionNetwork] = WeakKeyDictionary()
-        self.gfpgan = gfpgan
+        self.second = second
         self.mask = mask
         self._pixels = CUDA_PIXELS if self.device.type == "cuda" else CPU_PIXELS
         self._check: Callable[[], None] = lambda: None
@@ -180,6 +168,7 @@ class Restorer:
         exclude: Sequence[Collection[int] | None] | None = None,
         references: int = DEFAULT_REFERENCES,
         drawn: FloatArray | None = None,
+        invented: FloatArray | None = None,
     ) -> Restored:
         """Restore faces of any number of people in one batch.
 
@@ -197,6 +186,8 @@ class Restorer:
             How many to use at most.
         drawn : (B,), optional
             How much of each face was drawn from the frames around it (`burst.share`); default 0.
+        invented : (B,), optional
+            How much is shown of what the second stage draws, 0..1; default all.
 
         Raises
         ------
@@ -214,11 +205,13 @@ class Restorer:
         meshes = torch.from_numpy(np.asarray(landmarks, np.float32)).to(self.device)
         masks = hull_mask(grown(meshes), size)
         images = torch.empty_like(faces)
+        fused = None if self.second is None else torch.empty_like(faces)
         confidence = torch.empty_like(masks)
         counts = (chosen >= 0).sum(axis=1)
         alone = np.ones(len(faces), np.float32)
         if drawn is not None:
             alone -= (1 - UNREFERENCED) * drawn
+        shares = np.ones(len(faces), np.float32) if invented is None else invented
         networks = [self._network(bank) for bank in banks]
         alike = _alike(counts, networks)
         chunk = max(1, self._pixels // size**2)
@@ -229,17 +222,22 @@ class Restorer:
         def restore_part(part: IntArray) -> None:
             with torch.inference_mode():  # holds for one thread only
                 own, number = [banks[row] for row in part], counts[part[0]]
-                given = _Given(own, chosen[part, :number], weights[part, :number], alone[part])
+                picked, weight = chosen[part, :number], weights[part, :number]
+                given = _Given(own, picked, weight, alone[part], shares[part])
                 at = torch.from_numpy(part).to(self.device)
                 image, trust = self._restore_alike(networks[part[0]], faces[at], meshes[at], given)
-                images[at], confidence[at] = image, trust
+                if fused is not None:
+                    fused[at] = image
+                    image = self._invent(image, trust, meshes[at], given.invented)
+                images[at], confidence[at] = image, trust[:, 0]
                 if self.mask is not None:
                     masks[at] = masks[at] * self.mask.visible(faces[at], meshes[at])
 
         self.each(restore_part, parts)
         images = as_tinted(images, faces)
+        fused = None if fused is None else as_tinted(fused, faces)
         used = [[int(row) for row in rows if row >= 0] for rows in chosen]
-        return Restored(images, masks, confidence, used)
+        return Restored(images, masks, confidence, used, fused)
 
     def each(self, do: Callable[[Part], None], parts: Iterable[Part]) -> None:
         """Do something for each part of a batch: on a CPU side by side."""
@@ -261,10 +259,10 @@ class Restorer:
         """Sides of crops that it knows, ascending."""
         return self.fusion.config.sides
 
-    def followed_by(self, generator: SecondStage | None) -> Restorer:
+    def followed_by(self, second: SecondStage | None) -> Restorer:
         """Return the same networks with another second stage, or none."""
         other = copy(self)
-        other.gfpgan = generator
+        other.second = second
         return other
 
     def unmasked(self) -> Restorer:
@@ -317,28 +315,34 @@ class Restorer:
         if not count:
             alone = torch.from_numpy(given.alone).to(self.device)[:, None, None, None]
             images = torch.lerp(faces, images, alone)
-        if self.gfpgan is not None:
-            images = self._generate(images, fused.confidence)
-        return images, fused.confidence[:, 0]
+        return images, fused.confidence
 
-    def _generate(self, faces: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
-        """Let the generator fill in what no reference shows."""
-        assert self.gfpgan is not None
-        side, own = self.gfpgan.descriptor.size, faces.shape[-1]
-        small = faces
-        if side != own:
-            mode = "area" if side < own else "bicubic"
-            small = F.interpolate(faces, size=side, mode=mode).clamp(0, 1)
-        generated = self.gfpgan.decode(self.gfpgan.encode(small.to(self.dtype) * 2 - 1))
-        generated = (generated.float() / 2 + 0.5).clamp(0, 1)
-        if side != own:
-            mode = "area" if side > own else "bicubic"
-            generated = F.interpolate(generated, size=own, mode=mode).clamp(0, 1)
-        return combine(faces, generated, confidence)
+    def _invent(
+        self,
+        images: torch.Tensor,
+        confidence: torch.Tensor,
+        meshes: torch.Tensor,
+        amounts: FloatArray,
+    ) -> torch.Tensor:
+        """Return fused faces with so much of what the second stage draws where none shows it."""
+        if self.second is None or not amounts.any():
+            return images
+        drawn = redrawn(self.second, images, meshes, confidence)
+        eyes = eye_masks(meshes, images.shape[-1])[:, None]
+        whole = combine(images, drawn, confidence, eyes)
+        weights = torch.from_numpy(amounts).to(images.device)[:, None, None, None]
+        return torch.lerp(images, whole, weights)
 
 
-def combine(faces: torch.Tensor, generated: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
-    """Take detail from the fused face where it is confident, else from the generator.
+def combine(
+    faces: torch.Tensor,
+    generated: torch.Tensor,
+    confidence: torch.Tensor,
+    eyes: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Take detail from the fused face where it is confident, else from the second stage.
+
+    A pixel changes by no more than its confidence leaves, whatever its neighbours' is.
 
     Parameters
     ----------
@@ -346,17 +350,20 @@ def combine(faces: torch.Tensor, generated: torch.Tensor, confidence: torch.Tens
         RGB 0..1; S a multiple of 32.
     confidence : (B, 1, S, S)
         0..1.
+    eyes : (B, 1, S, S), optional
+        Where colour stays the fused face's, so that eyes keep theirs.
 
     Returns
     -------
     (B, 3, S, S)
-        0..1; frequencies below `INPUT_BANDS` octaves are those of `faces`.
+        0..1; what changes is finer than `INPUT_BANDS` octaves, but for the confidence's own edges.
     """
     octaves = INPUT_BANDS - missing_octaves(faces.shape[-1])
-    mixed = generated + confidence * (faces - generated)
-    bands, _ = pyramid(mixed, octaves)
-    _, rest = pyramid(faces, octaves)
-    return collapse(bands, rest).clamp(0, 1)
+    bands, rest = pyramid(generated - faces, octaves)
+    change = collapse(bands, torch.zeros_like(rest))
+    if eyes is not None:
+        change = torch.lerp(change, luma_of(change)[:, None].expand_as(change), eyes)
+    return (faces + (1 - confidence) * change).clamp(0, 1)
 
 
 def _alike(counts: IntArray, networks: Sequence[FusionNetwork]) -> list[IntArray]:

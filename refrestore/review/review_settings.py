@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from refrestore.config import RuntimeSettings, Settings, profiles_directory
+from refrestore.config import RenderSettings, RuntimeSettings, Settings, profiles_directory
 
 LOOPBACK = "127.0.0.1"
 
@@ -18,6 +18,9 @@ class ReviewSettings(Settings):
     host: str = Field(LOOPBACK, min_length=1, description="Address to listen on.")
     port: int = Field(8765, ge=0, le=65535, description="Port; 0 takes any that is free.")
     runtime: RuntimeSettings = Field(RuntimeSettings(), description="Models and device.")
+    render: RenderSettings = Field(
+        RenderSettings(), description="The second stage of previews, and of renders by default."
+    )
     output: Path | None = Field(None, description="Default output of renders.")
     video: Path | None = Field(None, description="The source, if it was moved.")
     open_browser: bool = Field(True, description="Open the page.")

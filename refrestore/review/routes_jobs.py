@@ -9,8 +9,9 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse
 
-from refrestore.config import EncoderSettings, RenderSettings
+from refrestore.config import NO_STAGE, EncoderSettings, RenderSettings
 from refrestore.errors import UsageError
+from refrestore.models.stages import RESTRICTED, installed, kind_of
 
 from .cards import Json
 from .estimate import expected
@@ -54,6 +55,10 @@ def job_routes(page_state: PageState) -> APIRouter:
         scale: Literal["1", "2", "4"] = "1", start: float | None = None, end: float | None = None
     ) -> Json:
         return _estimate(page_state, int(scale), start, end)
+
+    @routes.get("/renders/stages")
+    def second_stages() -> Json:
+        return {"stages": _stages(page_state), "given": _given(page_state)}
 
     @routes.get("/jobs")
     def jobs() -> Json:
@@ -121,11 +126,14 @@ def _order(page_state: PageState, wanted: RenderRequest) -> RenderOrder:
         raise ConflictError(f"There is a file {output.name} already.", OVERWRITE)
     if wanted.start is not None and wanted.end is not None and wanted.start >= wanted.end:
         raise UsageError("The part to render must end after it starts.")
-    settings = RenderSettings(
-        scale=wanted.scale,
-        strength=wanted.strength,
-        start=None if wanted.start is None else _exact(wanted.start),
-        end=None if wanted.end is None else _exact(wanted.end),
+    settings = RenderSettings.model_validate(
+        {
+            "scale": wanted.scale,
+            "strength": wanted.strength,
+            "start": None if wanted.start is None else _exact(wanted.start),
+            "end": None if wanted.end is None else _exact(wanted.end),
+            **_second_stage(page_state, wanted),
+        }
     )
     given = {"crf": wanted.crf, "codec": wanted.codec}
     encoder = EncoderSettings.model_validate(
@@ -133,6 +141,43 @@ def _order(page_state: PageState, wanted: RenderRequest) -> RenderOrder:
     )
     frames = _frames(page_state, wanted.start, wanted.end)
     return RenderOrder(output, settings, encoder, frames)
+
+
+def _stages(page_state: PageState) -> list[Json]:
+    """Return the second stages that are installed."""
+    return [
+        {
+            "name": file.name,
+            "about": file.about,
+            "licence": file.licence,
+            "restricted": RESTRICTED[kind_of(file)],
+            "fidelity": kind_of(file) == "codeformer",
+        }
+        for file in installed(page_state.settings.runtime)
+    ]
+
+
+def _given(page_state: PageState) -> str | None:
+    """Return the second stage that the review was started with."""
+    stage = page_state.settings.render.second_stage
+    return stage.name if isinstance(stage, Path) else stage
+
+
+def _second_stage(page_state: PageState, wanted: RenderRequest) -> Json:
+    """Return the settings of the second stage that was chosen."""
+    name, given = wanted.second_stage, page_state.settings.render
+    if name is None:
+        return {key: getattr(given, key) for key in ("second_stage", "fidelity", "accept_licence")}
+    if name == NO_STAGE:
+        return {"second_stage": NO_STAGE, "fidelity": None}
+    file = next((one for one in installed(page_state.settings.runtime) if one.name == name), None)
+    if file is None:
+        raise NotFoundError(f"There is no second stage {name} on this machine.")
+    return {
+        "second_stage": Path(name),
+        "fidelity": wanted.fidelity,
+        "accept_licence": kind_of(file) if wanted.licence_accepted else None,
+    }
 
 
 def bare_name(name: str) -> str:

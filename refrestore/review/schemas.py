@@ -199,4 +199,7 @@ class RenderRequest(Strict):
     start: Seconds | None = None
     end: Seconds | None = None
     strength: Unit = 1.0
+    second_stage: Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9_.+-]+$")] | None = None
+    fidelity: Unit | None = None
+    licence_accepted: bool = False
     overwrite: bool = False

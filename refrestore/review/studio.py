@@ -266,7 +266,12 @@ class Studio:
                 self._began = time.monotonic()
 
         return previewer.stretch(
-            at, seconds, RenderSettings(), strengths, progress=progress, announce=job.announce
+            at,
+            seconds,
+            self._settings.render,
+            strengths,
+            progress=progress,
+            announce=job.announce,
         )
 
     def _boxes(self, shown: Preview) -> list[Json]:

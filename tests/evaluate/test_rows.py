@@ -15,14 +15,14 @@ from skimage.data import astronaut
 
 from refrestore.config import RuntimeSettings
 from refrestore.evaluate.metrics import psnr
-from refrestore.evaluate.package import PackageRestorer, package_network, pasted
+from refrestore.evaluate.package import Alone, as_the_package, package_network, pasted
 from refrestore.evaluate.rows import FilmCase, PixelRow, film_pictures, plain_rows, sharpened
 from refrestore.evaluate.split import frequency_split
 from refrestore.faces.analyser import load_face_models
 from refrestore.media.simple import write_pictures
 from refrestore.models import load_face_pack
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.gfpgan import GFPGAN, GFPGANConfig
+from refrestore.restore.second.gfpgan import GFPGAN, GFPGANConfig
 from refrestore.types import Reference
 
 
@@ -108,7 +108,7 @@ def test_the_package_restores_every_face_with_new_noise_each_time(tmp_path) -> N
     network, side = package_network(tmp_path / "small.pth")
     assert side == 64
     models = load_face_models(load_face_pack(RuntimeSettings()), "cpu", threads=1)
-    restorer = PackageRestorer(network, side, models)
+    restorer = Alone(as_the_package(network, side), models)
     image = astronaut()
     first, second = restorer(image), restorer(image)
     assert first.shape == image.shape

@@ -15,7 +15,7 @@ from refrestore.evaluate.steadiness import (
     ring_mask,
 )
 from refrestore.faces.hull import hull_polygon
-from refrestore.restore.restorer import grown
+from refrestore.restore.hull_mask import grown
 
 SIDE = 256
 PICTURE = np.ascontiguousarray(astronaut()[:300, 100:400])

@@ -94,13 +94,34 @@ def test_goals_in_motion() -> None:
     assert not found["identity jitter in the truth's"].reached
     assert found["identity jitter in the truth's"].value == pytest.approx(1.4)
     assert found["boundary flicker over the input's"].reached
-    about = "identity jitter beyond the truth's, in that of the gfpgan package"
+    about = "identity jitter beyond the truth's, in that of gfpgan alone"
     assert found[about].value == pytest.approx(0.4)
     behind = Scores("ours-gfpgan", "film, moderate", "x", {"jitter": 0.08})  # with its weights
     again = {goal.about: goal for goal in goals(Table(ROWS, METRICS, [*entries, behind]))}
     assert again[about].value == pytest.approx(0.6)
     assert not again[about].reached
     assert found["TLME over the input"].reached
+
+
+def test_a_second_stage_costs_no_identity_and_flickers_half_as_much() -> None:
+    keys = (*KEYS, "gpen", "ours-gpen", "ours-right-gpen")
+    rows = [RowText(key, key, "about") for key in keys]
+    scores = {
+        "ours-none": (0.5, 0.05), "ours-right": (0.8, 0.05), "truth": (1, 0.05),
+        "gpen": (0.4, 0.09), "ours-gpen": (0.4985, 0.06), "ours-right-gpen": (0.79, 0.05),
+    }  # fmt: skip
+    entries = [
+        Scores(key, "film, moderate", "x", {"identity": one, "second": one, "jitter": jitter})
+        for key, (one, jitter) in scores.items()
+    ]
+    found = {goal.about: goal for goal in goals(Table(rows, METRICS, entries))}
+    assert found["identity with gpen behind ours-none, over without"].reached
+    lost = found["by EdgeFace with gpen behind ours-right, over without"]
+    assert not lost.reached
+    assert lost.value == pytest.approx(-0.01)
+    share = found["identity jitter beyond the truth's, in that of gpen alone"]
+    assert share.value == pytest.approx(0.25)
+    assert share.reached
 
 
 def test_plain_values_are_json() -> None:

@@ -113,7 +113,7 @@ def open_weights(opener: str, path: str) -> None:
 
 
 def _gfpgan(path: Path) -> None:
-    from refrestore.restore.gfpgan import GFPGAN
+    from refrestore.restore.second.gfpgan import GFPGAN
 
     GFPGAN.from_file(path)
 

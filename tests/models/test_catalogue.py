@@ -35,9 +35,9 @@ def test_the_projects_own():
     for pack in ("lite", "full", "teachers"):
         for role in ("detector", "recogniser", "landmarks", "fusion"):
             assert catalogue.role(pack, role) is not None
-    assert catalogue.role("full", "gfpgan").name == "GFPGANv1.4.pth"
+    assert catalogue.role("full", "second stage").name == "GFPGANv1.4.pth"
     assert catalogue.role("full", "parser").name == "parsing_parsenet.pth"
-    assert catalogue.role("lite", "gfpgan") is None
+    assert catalogue.role("lite", "second stage") is None
     for file in catalogue.files:
         assert file.licence
         assert file.about

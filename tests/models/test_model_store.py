@@ -196,7 +196,7 @@ def test_pack_names_all_that_is_missing(tmp_path):
 def test_lite_pack_lies_in_the_tree():
     pack = load_pack(RuntimeSettings())
     assert pack.name == "lite"
-    assert pack.gfpgan is None
+    assert pack.second is None
     assert pack.parser is None
     assert pack.mask.is_file()
     assert pack.fusion.is_file()

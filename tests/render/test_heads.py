@@ -21,8 +21,8 @@ from refrestore.render.toolbox import open_toolbox
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.composite import HEAD_GROWTH, head_masks, in_head, mesh_boxes
 from refrestore.restore.head import GROWTH
-from refrestore.restore.hull_mask import hull_mask
-from refrestore.restore.restorer import Restored, grown
+from refrestore.restore.hull_mask import grown, hull_mask
+from refrestore.restore.restorer import Restored
 from refrestore.types import FloatArray
 
 SIDE = 256

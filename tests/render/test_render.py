@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,8 +24,6 @@ from refrestore.media.reader import VideoReader
 from refrestore.project import Project
 from refrestore.render.preview import preview
 from refrestore.render.toolbox import open_toolbox
-from refrestore.restore.gfpgan import GFPGAN
-from refrestore.restore.restorer import Restorer
 
 from .conftest import LOSSLESS, SETTINGS
 
@@ -79,7 +76,7 @@ def test_the_report_says_what_was_done(rendered) -> None:
     report = json.loads(rendered.report.read_text())
     assert report["frames"] == 22
     assert report["stages"] == ["reference fusion"]
-    assert any("no GFPGAN" in note for note in report["notes"])
+    assert any("no second stage" in note for note in report["notes"])
     guided = [person for person in report["identities"] if person["references"]]
     assert guided, "nobody was restored from references"
     for person in guided:
@@ -190,12 +187,13 @@ def test_a_preview_shows_one_moment(scanned) -> None:
 def test_gfpgan_runs_behind_the_fusion(scanned, tmp_path) -> None:
     """The same path, one stage more; the small network trained here stands in."""
     toolbox = open_toolbox(RuntimeSettings())
-    network = GFPGAN.from_file(STANDIN, dtype=toolbox.restorer.dtype)
-    restorer = Restorer(toolbox.restorer.fusion, network, "cpu", toolbox.restorer.dtype)
-    both = replace(toolbox, restorer=restorer)
-    settings = RenderSettings(start=Fraction(60, 100), end=Fraction(76, 100))
+    part = {"start": Fraction(60, 100), "end": Fraction(76, 100)}
+    settings = RenderSettings(**part, second_stage=STANDIN)
     with Project.open(scanned.project) as opened:
-        result = render(opened, tmp_path / "out.mkv", settings=settings, toolbox=both)
+        result = render(opened, tmp_path / "out.mkv", settings=settings, toolbox=toolbox)
     assert result.summary["stages"] == ["reference fusion", "GFPGAN"]
     assert result.summary["faces"] > 0
-    assert not any("no GFPGAN" in note for note in result.summary["notes"])
+    assert result.summary["second"]["file"] == STANDIN.name
+    assert result.summary["settings"]["second_stage"] == STANDIN.name
+    assert str(STANDIN) not in result.report.read_text()
+    assert not any("no second stage" in note for note in result.summary["notes"])

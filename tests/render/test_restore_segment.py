@@ -62,11 +62,13 @@ def work_of(sides: tuple[tuple[int, ...], ...], blur: float = 0.0) -> FaceTable:
     blurs = np.zeros((count, TERMS), np.float32)
     blurs[:, :2], blurs[:, 2] = blur, -6
     whose = person.astype(np.int64)
-    return FaceTable(faces, whose, strength, own, side, to_crop, ones, landmarks, ones, blurs)
+    return FaceTable(faces, whose, strength, own, side, to_crop, ones, landmarks, ones, blurs, ones)
 
 
 class Sharpener:
     """A restorer that needs no weights; it is told the sides of its batches."""
+
+    second = None
 
     def __init__(self, device: str = "cpu") -> None:
         self.device = torch.device(device)

@@ -233,10 +233,14 @@ def test_neighbours_never_overrule_that_a_face_is_somebody_else(belief):
         GuardSample(22, 1, 1, Judgement(Choice.UNREFERENCED, Reason.ANOTHER), belief),
         GuardSample(37, 1, 1, good, Belief.SAME),
     ]
-    guided, effect = _weights(work, samples)
+    guided, effect, invented = _weights(work, samples)
     assert guided[22] == 0
     assert guided[7] == guided[37] == 1
-    assert effect.min() == 1
+    assert effect.min() == invented.min() == 1
+    samples[1] = replace(samples[1], invented=0.0)
+    invented = _weights(work, samples)[2]
+    assert (invented[7], invented[22], invented[37]) == (1, 0, 1)
+    assert invented[14] == pytest.approx(8 / 15)
     flash = replace(samples[1], belief=Belief.SAME)
     assert _weights(work, [samples[0], flash, samples[2]])[0].min() == 1
     # So is half a share that stands alone; two of them stand.

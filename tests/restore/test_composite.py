@@ -10,8 +10,7 @@ from torch.nn import functional as F
 from refrestore.media.patch import Patch
 from refrestore.restore import composite
 from refrestore.restore.composite import differences, mesh_boxes, shared
-from refrestore.restore.hull_mask import hull_mask
-from refrestore.restore.restorer import grown
+from refrestore.restore.hull_mask import grown, hull_mask
 
 SIZE = 512
 WHOLE = np.array([[0, 0, SIZE, SIZE]])

@@ -7,15 +7,12 @@ import pytest
 import torch
 
 from refrestore.restore.composite import (
-    EYE_CORNERS,
     HEAD_GROWTH,
-    eye_masks,
     head_masks,
     in_head,
     mesh_boxes,
 )
-from refrestore.restore.hull_mask import hull_mask
-from refrestore.restore.restorer import grown
+from refrestore.restore.hull_mask import EYE_CORNERS, eye_masks, grown, hull_mask
 
 
 def mesh(side: int) -> torch.Tensor:

@@ -23,9 +23,9 @@ from refrestore.faces.sessions import free_dimensions, open_session, read_graph
 from refrestore.models.runtime import onnx_session
 from refrestore.models.selftest import write_tiny_network
 from refrestore.render.background import open_background
-from refrestore.restore.gfpgan import GFPGAN, GFPGANConfig
 from refrestore.restore.mask import MaskNetwork, load_mask, save_mask
 from refrestore.restore.parser import load_parser
+from refrestore.restore.second.gfpgan import GFPGAN, GFPGANConfig
 from refrestore.restore.weights import read_tensors
 
 COUNT = int(os.environ.get("REFRESTORE_MUTATIONS", "60"))

@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_types import FusionConfig
-from refrestore.restore.gfpgan import Descriptor
+from refrestore.restore.light import luma_of
 from refrestore.restore.mask import LearntMask, MaskNetwork
 from refrestore.restore.restorer import UNREFERENCED, Restorer, combine, hull_cells
+from refrestore.restore.second.stage import Descriptor
 from refrestore.types import Reference
 
 SMALL = FusionConfig(channels=16, width=16, encoder_blocks=1, trunk_blocks=1, decoder_blocks=1)
@@ -115,18 +118,16 @@ def test_no_faces_is_no_error():
 
 
 class Grey:
-    """A generator that draws flat grey, in two steps."""
+    """A second stage that draws flat grey."""
 
-    descriptor = Descriptor(512)
+    descriptor = Descriptor("grey", "Grey", 512, "none")
+    dtype = torch.float32
 
-    def encode(self, x):
-        return x
-
-    def decode(self, codes):
-        return torch.zeros_like(codes)
+    def __call__(self, faces, landmarks, confidence):
+        return torch.zeros_like(faces)
 
 
-def test_the_generator_fills_where_no_reference_shows(faces):
+def test_the_second_stage_fills_where_no_reference_shows(faces):
     crops, landmarks = faces
     # Blurred: a sharp face would need neither references nor generator.
     crops = F.interpolate(F.avg_pool2d(crops, 16), scale_factor=16, mode="bilinear")
@@ -144,6 +145,38 @@ def test_combine_keeps_low_frequencies_of_the_input():
     assert mixed.mean() == pytest.approx(0.7, abs=0.02)
     kept = combine(faces, generated, torch.ones(1, 1, 64, 64))
     assert torch.allclose(kept, faces, atol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31))
+def test_a_pixel_changes_by_no_more_than_its_confidence_leaves(seed):
+    """Whatever is drawn, and whatever confidence its neighbours have."""
+    torch.manual_seed(seed)
+    faces, generated = torch.rand(2, 1, 3, 64, 64)
+    confidence = torch.rand(1, 1, 64, 64).round() * torch.rand(1, 1, 64, 64)
+    confidence[torch.rand_like(confidence) < 0.3] = 1
+    change = (combine(faces, generated, confidence) - faces).abs()
+    assert float(change[:, :, confidence[0, 0] == 1].max()) == 0
+    assert bool((change <= (1 - confidence) * 2 + 1e-6).all())
+
+
+def test_eyes_keep_their_colour():
+    torch.manual_seed(0)
+    faces = 0.3 + 0.4 * torch.rand(1, 3, 64, 64)
+    generated = (faces + 0.1 * torch.randn(1, 3, 64, 64)).clamp(0.1, 0.9)
+    nothing = torch.zeros(1, 1, 64, 64)
+    eyes = nothing.clone()
+    eyes[..., 16:32, 16:48] = 1
+
+    def colour(images):
+        return images - luma_of(images)[:, None]
+
+    made = combine(faces, generated, nothing, eyes)
+    free = combine(faces, generated, nothing)
+    kept = (colour(made) - colour(faces)).abs().amax(1, keepdim=True)
+    assert float(kept[eyes == 1].max()) < 1e-5
+    assert torch.equal(made[:, :, 40:], free[:, :, 40:])
+    assert float((made - faces).abs()[..., 16:32, 16:48].max()) > 0.05  # yet they are drawn
 
 
 def test_hull_cells_lie_where_the_mesh_is():

@@ -32,8 +32,8 @@ from refrestore.faces.recogniser import Recogniser
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.fusion import load_fusion
 from refrestore.restore.fusion_bands import WORKING, aligned
-from refrestore.restore.gfpgan import GFPGAN, Codes
 from refrestore.restore.restorer import DEFAULT_REFERENCES, combine, hull_cells
+from refrestore.restore.second.gfpgan import GFPGAN, Codes
 from refrestore.restore.select import select
 from refrestore.restore.warp import displacement
 from training.fusion.data import DEVELOPMENT
@@ -114,7 +114,7 @@ class Table:
         )
 
     def encode(self, faces: Tensor) -> Codes:
-        side = self.generator.descriptor.size
+        side = self.generator.descriptor.side
         small = F.interpolate(faces, (side, side), mode="area")
         return self.generator.encode((small * 2 - 1).to(torch.bfloat16))
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.faces.eyes import EYES
-from refrestore.restore.gfpgan import Codes
 from refrestore.restore.light import collapse, match_light, pyramid
+from refrestore.restore.second.gfpgan import Codes
 from refrestore.restore.select import INNER_LIPS, mesh_distances, normalised_meshes
 from refrestore.restore.warp import warp
 

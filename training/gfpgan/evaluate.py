@@ -35,8 +35,8 @@ from refrestore.faces.hull import hull_polygon
 from refrestore.faces.landmarker import Landmarker
 from refrestore.faces.recogniser import Recogniser
 from refrestore.restore.fusion import load_fusion
-from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.restorer import Restorer, combine
+from refrestore.restore.second.gfpgan import GFPGAN
 from training.fusion.data import DEVELOPMENT
 from training.fusion.evaluate import APART, DEGRADATIONS, Cache, spoilt, to_bytes
 from training.fusion.prepare import KINDS, VALIDATION
@@ -63,7 +63,7 @@ class Rows:
     @torch.inference_mode()
     def generated(self, faces: torch.Tensor) -> torch.Tensor:
         """Return what the generator makes of faces (B, 3, 512, 512), 0..1."""
-        side = self.network.descriptor.size
+        side = self.network.descriptor.side
         start = time.perf_counter()
         small = F.interpolate(faces, (side, side), mode="area")
         made = [self.network((face[None] * 2 - 1).to(torch.bfloat16)) for face in small]

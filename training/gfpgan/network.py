@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from refrestore.restore.gfpgan import GFPGAN, GFPGANConfig
-from refrestore.restore.stylegan import SLOPE
+from refrestore.restore.second.gfpgan import GFPGAN, GFPGANConfig
+from refrestore.restore.second.stylegan import SLOPE
 
 SHAPE = {"style_size": 16, "channel_multiplier": 2, "narrow": 0.125, "mapping_layers": 1}
 """One mapping layer: nothing uses it, but official readers expect one."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.restore.gfpgan import GFPGAN
+from refrestore.restore.second.gfpgan import GFPGAN
 from training.common.run import Run
 from training.fusion.losses import Patches
 from training.gfpgan.data import Batches

@@ -28,6 +28,9 @@ function initial() {
     codec: null,
     start: null,
     end: null,
+    second_stage: null,
+    fidelity: null,
+    licence_accepted: false,
   };
 }
 

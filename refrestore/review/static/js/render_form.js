@@ -6,11 +6,13 @@ import { Axis, Bars, filmRange } from "./bars.js";
 import { Icon } from "./icons.js";
 import { html, useEffect, useState } from "./lib.js";
 import { identities, project, version } from "./store.js";
+import { StageChoice, needsLicence, useStages } from "./stage_choice.js";
 import { TimeField } from "./time_field.js";
 import { counted } from "./words.js";
 
 /** @typedef {{name: string, scale: 1 | 2 | 4, crf: number | null, codec: string | null,
- *   start: number | null, end: number | null}} Settings */
+ *   start: number | null, end: number | null, second_stage: string | null,
+ *   fidelity: number | null, licence_accepted: boolean}} Settings */
 
 const QUALITIES = /** @type {const} */ ([
   [null, "Good, as usual"],
@@ -140,6 +142,7 @@ function SizeChoice({ now, set }) {
  *   resumable: boolean, begin: () => void}} props */
 export function Form({ now, set, busy, resumable, begin }) {
   const estimate = useEstimate(now, busy);
+  const stages = useStages();
   const restore = identities.value.filter((card) => card.state === "restore");
   const bare = restore.filter((card) => !card.close_ups.used && !card.profile);
   const alone = identities.value.length - restore.length;
@@ -181,12 +184,15 @@ export function Form({ now, set, busy, resumable, begin }) {
         </select>
       </label>
     </div>
+    <${StageChoice} now=${now} set=${set} stages=${stages} />
     <div class="go">
       <button
         type="button"
         class="main large"
         data-testid="render"
-        disabled=${busy || !now.name.trim() || !project.value?.video.found}
+        disabled=${
+          busy || !now.name.trim() || !project.value?.video.found || needsLicence(now, stages)
+        }
         onClick=${() => begin()}
       >
         <${Icon} name="film" />${resumable ? "Render, going on where it stopped" : "Render"}

@@ -127,6 +127,11 @@
  * @property {string} started
  */
 
+/** @typedef {{name: string, about: string, licence: string, restricted: boolean,
+ *   fidelity: boolean}} Stage a restorer of faces that is installed */
+
+/** @typedef {{stages: Stage[], given: string | null}} Stages */
+
 /** @typedef {{seconds: number | null, faces: number, frames: number, sentence: string,
  *   measured: boolean}} Estimate */
 

@@ -9,10 +9,10 @@ import torch
 from torch.nn import functional
 
 from refrestore.evaluate.package import NotInstalledError, package_network
-from refrestore.restore.gfpgan import GFPGAN
 from refrestore.restore.restorer import combine
+from refrestore.restore.second.gfpgan import GFPGAN
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 WEIGHTS = ROOT / "models" / "standin" / "gfpgan_standin.safetensors"
 SIDE = 256
 
@@ -31,7 +31,7 @@ def smooth() -> torch.Tensor:
 
 def test_is_small_and_of_the_expected_shape(network):
     assert WEIGHTS.stat().st_size <= 2_000_000
-    assert network.descriptor.size == SIDE
+    assert network.descriptor.side == SIDE
     assert network.config.mapping_layers == 1
 
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from refrestore.restore.gfpgan import GFPGAN, GFPGANConfig
+from refrestore.restore.second.gfpgan import GFPGAN, GFPGANConfig
 
 TOLERANCE = 1e-4
 

@@ -1,4 +1,4 @@
-"""The GFPGAN network (GFPGANv1Clean, 1.3 and 1.4), split into `encode` and `decode`.
+"""The GFPGAN network (GFPGANv1Clean, 1.2 to 1.4), split into `encode` and `decode`.
 
 Wang et al., "Towards Real-World Blind Face Restoration with Generative Facial Prior", CVPR 2021.
 Every parameter and buffer has the official name and shape, so that official weights load strictly.
@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +24,14 @@ from torch.nn import functional
 
 from refrestore.errors import ModelError
 from refrestore.restore.convolve import convolve, convolve_enlarged, resize
-from refrestore.restore.stylegan import SLOPE, SMALLEST, SynthesisNetwork
+from refrestore.restore.second.kind import Asked, Kind
+from refrestore.restore.second.stage import Descriptor, PlainStage
+from refrestore.restore.second.stylegan import SLOPE, SMALLEST, SynthesisNetwork
 from refrestore.restore.weights import VERIFY, read_tensors
+
+NAME, TITLE = "gfpgan", "GFPGAN"
+
+LICENCE = "Apache-2.0, with non-commercial terms of NVIDIA StyleGAN2 and DFDNet in its LICENSE"
 
 _BASE_CHANNELS = {4: 512, 8: 512, 16: 512, 32: 512}
 _SCALED_CHANNELS = {64: 256, 128: 128, 256: 64, 512: 32, 1024: 16}
@@ -34,7 +39,7 @@ _SCALED_CHANNELS = {64: 256, 128: 128, 256: 64, 512: 32, 1024: 16}
 
 @dataclass(frozen=True, slots=True)
 class GFPGANConfig:
-    """Hyper-parameters; the defaults are those of versions 1.3 and 1.4.
+    """Hyper-parameters; the defaults are those of versions 1.2 to 1.4.
 
     Parameters
     ----------
@@ -106,27 +111,8 @@ class GFPGANConfig:
         except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
             raise ModelError("the weights are not of a GFPGANv1Clean network.") from error
         if not same or rows != columns:
-            raise ModelError("the weights are of an older GFPGAN; use version 1.3 or 1.4.")
+            raise ModelError("the weights are of an older GFPGAN; use version 1.2, 1.3 or 1.4.")
         return config
-
-
-@dataclass(frozen=True, slots=True)
-class Descriptor:
-    """What a caller must know of a network before calling it.
-
-    Parameters
-    ----------
-    size
-        Side of input and output in pixels.
-    precisions
-        Types it may run in. Not float16: activations of the generator leave its range.
-    value_range
-        Of input and output.
-    """
-
-    size: int
-    precisions: tuple[torch.dtype, ...] = (torch.float32, torch.bfloat16)
-    value_range: tuple[float, float] = (-1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,14 +185,12 @@ class GFPGAN(nn.Module):
     Parameters
     ----------
     config
-        Hyper-parameters; by default those of the official versions 1.3 and 1.4.
+        Hyper-parameters; by default those of the official versions 1.2 to 1.4.
 
     Notes
     -----
     Made by the constructor it has random weights, for training; `from_file` opens published ones.
     """
-
-    PRECISIONS: ClassVar = Descriptor(0).precisions
 
     def __init__(self, config: GFPGANConfig | None = None) -> None:
         super().__init__()
@@ -233,8 +217,13 @@ class GFPGAN(nn.Module):
 
     @property
     def descriptor(self) -> Descriptor:
-        """What callers must know."""
-        return Descriptor(self.config.out_size)
+        """What callers must know. Not float16: activations of the generator leave its range."""
+        return Descriptor(NAME, TITLE, self.config.out_size, LICENCE)
+
+    @property
+    def stage(self) -> PlainStage:
+        """The network as a second stage."""
+        return PlainStage(self.descriptor, self, self.conv_body_first.weight.dtype)
 
     @classmethod
     def from_file(
@@ -299,9 +288,7 @@ class GFPGAN(nn.Module):
         ModelError
             If the network does not stand the precision.
         """
-        if dtype not in self.PRECISIONS:
-            allowed = " or ".join(str(kind).removeprefix("torch.") for kind in self.PRECISIONS)
-            raise ModelError(f"GFPGAN does not run in {dtype}; use {allowed}.")
+        self.descriptor.check(dtype)
         self.to(device=device, dtype=dtype).eval().requires_grad_(False)
         for parameter in self.parameters():
             if parameter.ndim == 4:
@@ -369,3 +356,14 @@ def _condition(channels: int) -> nn.Sequential:
         nn.LeakyReLU(SLOPE, inplace=True),
         _ZeroPadded(channels, channels),
     )
+
+
+def _detect(weights: Mapping[str, Tensor]) -> bool:
+    return "toRGB.0.weight" in weights and "stylegan_decoder.constant_input.weight" in weights
+
+
+def _load(weights: Mapping[str, Tensor], asked: Asked) -> PlainStage:
+    return GFPGAN.from_weights(weights, device=asked.device, dtype=asked.dtype).stage
+
+
+KIND = Kind(NAME, TITLE, LICENCE, _detect, _load)

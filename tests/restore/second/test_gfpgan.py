@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from refrestore.errors import ModelError
-from refrestore.restore.gfpgan import GFPGAN, Codes, GFPGANConfig
+from refrestore.restore.second.gfpgan import GFPGAN, Codes, GFPGANConfig
 
 SMALL = GFPGANConfig(out_size=64, narrow=0.125, style_size=32, mapping_layers=2)
 
@@ -109,7 +109,7 @@ def test_file_round_trip(network, faces, tmp_path, suffix):
         save_file(_contiguous(network), path)
     again = GFPGAN.from_file(path)
     assert again.config == SMALL
-    assert again.descriptor.size == 64
+    assert again.descriptor.side == 64
     assert torch.equal(again(faces), network(faces))
 
 

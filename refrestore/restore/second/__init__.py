@@ -1,0 +1,1 @@
+"""The second stage: any restorer of faces behind the fusion. Each network has its own file."""
