@@ -210,7 +210,7 @@ def fit(rows: Sequence[Row]) -> list[float]:
 
 
 def enough(row: Row, levels: Cosines) -> bool:
-    """Say whether a face of a still is like enough to the person, as `render.picture` asks.
+    """Say whether a face of a still is like enough to the person, as `render.still` asks.
 
     But for the comparison with close-ups from afar.
     """

@@ -131,7 +131,7 @@ def tail(values: list[float], shares: tuple[float, float]) -> NormalDist:
 def taken(
     faces: Embeddings, profiles: list[Profile], fixed: bool, margin: float = MATCH_MARGIN
 ) -> NDArray[np.int64]:
-    """Return the profile each face is taken for, -1 for none, as `project.match` does."""
+    """Return the profile each face is taken for, -1 for none, as `profiles.match` does."""
     scores = faces @ np.stack([one.centroid for one in profiles]).T
     best = np.argmax(scores, axis=1)
     first, second = np.sort(scores, axis=1)[:, :-3:-1].T

@@ -136,7 +136,7 @@ class Settings(BaseModel):
         return parse(value) if parse is not None and isinstance(value, str) else value
 
 
-Place = tuple[str, ...]
+SettingPath = tuple[str, ...]
 """Names of a setting and of those that it is inside of, the outermost first."""
 
 
@@ -145,12 +145,12 @@ def how_typed(field: FieldInfo) -> Typed:
     return next((one for one in field.metadata if isinstance(one, Typed)), Typed())
 
 
-def places(model: type[Settings], at: Place = ()) -> dict[str, list[Place]]:
+def places(model: type[Settings], at: SettingPath = ()) -> dict[str, list[SettingPath]]:
     """Return the options of settings, and where the value of each goes.
 
     An option that several settings inside have goes to each of them.
     """
-    found: dict[str, list[Place]] = {}
+    found: dict[str, list[SettingPath]] = {}
     for name, field in model.model_fields.items():
         inner, typed = field.annotation, how_typed(field)
         if isinstance(inner, type) and issubclass(inner, Settings):
@@ -161,13 +161,13 @@ def places(model: type[Settings], at: Place = ()) -> dict[str, list[Place]]:
     return found
 
 
-def setting(model: type[Settings], place: Place) -> FieldInfo:
+def setting(model: type[Settings], place: SettingPath) -> FieldInfo:
     """Return the field at a place of settings (`places`)."""
     field = model.model_fields[place[0]]
     return setting(field.annotation, place[1:]) if place[1:] else field  # type: ignore[arg-type]
 
 
-def nested(values: Mapping[str, Any], where: Mapping[str, Sequence[Place]]) -> dict[str, Any]:
+def nested(values: Mapping[str, Any], where: Mapping[str, Sequence[SettingPath]]) -> dict[str, Any]:
     """Return the values of options as settings that have others inside take them."""
     asked: dict[str, Any] = {}
     for option, value in values.items():

@@ -109,7 +109,7 @@ def test_extras_are_imported_where_they_may_be():
         "basicsr": [],
         "ray": [
             "refrestore/engine/cluster.py",
-            "refrestore/engine/crew.py",
+            "refrestore/engine/recruits.py",
             "refrestore/engine/task.py",
         ],
     }

@@ -87,10 +87,10 @@ class Losses:
         self.likeness, self.centroid = likeness, centroid
 
     def __call__(
-        self, thought: WorkingFaces, sample: TrainingSample, lessons: Sequence[Lesson]
+        self, working: WorkingFaces, sample: TrainingSample, lessons: Sequence[Lesson]
     ) -> torch.Tensor:
         """Return the mean over the batch."""
-        out = thought.images
+        out = working.images
         others = [row for row, lesson in enumerate(lessons) if lesson.pivot is not None]
         own = [row for row, lesson in enumerate(lessons) if lesson.pivot is None]
         total = out.new_zeros(())
@@ -195,9 +195,9 @@ def learn(
                 group["lr"] = _rate(steps, progress)
             sample = TrainingSample.together([one.sample for one in picked])
             with torch.autocast(device.type, dtype, dtype != torch.float32):
-                thought = tuning.network.draw(sample.seen)
+                working = tuning.network.draw(sample.seen)
             optimiser.zero_grad(set_to_none=True)
-            losses(thought, sample, picked).backward()  # type: ignore[no-untyped-call]
+            losses(working, sample, picked).backward()  # type: ignore[no-untyped-call]
             norm = nn.utils.clip_grad_norm_(tuning.parameters(), LARGEST_GRADIENT)
             if torch.isfinite(norm):
                 optimiser.step()

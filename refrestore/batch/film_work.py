@@ -34,7 +34,7 @@ RENDERED = ("frames", "faces", "unreferenced", "unseen", "wall_seconds", "notes"
 
 @dataclass(frozen=True)
 class FilmWork:
-    """Scans, recognises, learns and renders (`runner.Work`).
+    """Scans, recognises, learns and renders (`runner.AnyFilmWork`).
 
     Parameters
     ----------

@@ -36,12 +36,12 @@ class Later(TyperCommand):
         """Return the command itself."""
         assert self.name is not None
         module = importlib.import_module(f"{__package__}.{self._module}")
-        shelf = typer.Typer(add_completion=False)
+        root = typer.Typer(add_completion=False)
         if hasattr(module, "app"):
-            shelf.add_typer(module.app, name=self.name)
+            root.add_typer(module.app, name=self.name)
         else:
-            module.register(shelf)
-        return typer.main.get_group(shelf).commands[self.name]
+            module.register(root)
+        return typer.main.get_group(root).commands[self.name]
 
 
 class LaterGroup(TyperGroup):

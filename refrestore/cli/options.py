@@ -19,10 +19,10 @@ from refrestore.config import (
     EngineSettings,
     ExportSettings,
     FilmSettings,
-    Place,
     RenderSettings,
     RuntimeSettings,
     ScanSettings,
+    SettingPath,
     Settings,
     how_typed,
     nested,
@@ -143,7 +143,7 @@ class Options:
 
     only: tuple[str, ...] = ()
 
-    def of(self, model: type[Settings]) -> dict[str, list[Place]]:
+    def of(self, model: type[Settings]) -> dict[str, list[SettingPath]]:
         """Return the options, and where in the settings the value of each goes."""
         found = places(model)
         return {one: found[one] for one in self.only or found}
@@ -171,7 +171,7 @@ class _Taken:
 
     model: type[Settings]
     optional: bool
-    where: Mapping[str, Sequence[Place]]
+    where: Mapping[str, Sequence[SettingPath]]
 
     @classmethod
     def of(cls, parameter: inspect.Parameter) -> _Taken | None:

@@ -10,16 +10,17 @@ from __future__ import annotations
 import queue
 import statistics
 import time
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from refrestore.config import EngineSettings, RuntimeSettings
-from refrestore.engine.cluster import CPUS_PER_WORKER, Cluster, Node, joined
+from refrestore.engine.cluster import Cluster, joined
+from refrestore.engine.recruits import MOST_STARTS, Recruits
 from refrestore.engine.task import Fetch, Heard, Member, Task, error_of
-from refrestore.engine.worker import Failed, Unseen, Worker, libraries
-from refrestore.errors import ClusterError, RefrestoreError
+from refrestore.engine.worker import Failed, Unseen, libraries
+from refrestore.errors import ClusterError
 from refrestore.types import Announce
 
 POLL_SECONDS = 0.2
@@ -33,9 +34,6 @@ LATE_SECONDS = 60.0
 
 MOST_LOSSES = 8
 """Workers that a task may lose. It is not the task's fault while machines are taken away."""
-
-MOST_STARTS = 3
-"""Workers that may die on a machine before one of them has said a word."""
 
 STRAGGLING, LEAST_STRAGGLING = 3.0, 10.0
 """How many times as long as others, by its frames, and how many seconds at least a task takes that
@@ -75,15 +73,10 @@ class Crew:
     ) -> None:
         self.cluster = cluster
         self._ray = cluster.ray
-        self._limit = settings.workers
+        self.recruits = Recruits(cluster, settings, runtime)
         self._announce = announce or (lambda note: None)
         self._heard = heard or (lambda worker, task, done, total: None)
-        self._runtime = absolute(runtime)
-        self._gpu = _on_gpu(runtime)
         self.members: list[Member] = []
-        self._numbers: Counter[str] = Counter()
-        self._stillborn: Counter[str] = Counter()
-        self._refused: dict[str, RefrestoreError] = {}
         self._blind: set[tuple[str, str]] = set()
         self._waiting: deque[Task] = deque()
         self._running: list[Task] = []
@@ -167,10 +160,10 @@ class Crew:
         present = {node.key for node in nodes}
         for member in [one for one in self.members if one.node.key not in present]:
             self._lose(member)
-        if not any(self._room(node) for node in nodes):
-            self._tell_none(nodes)
-        for node in self._vacancies(nodes):
-            self._start(node)
+        for node in self.recruits.vacancies(nodes, self.members):
+            member = self.recruits.start(node)
+            self.members.append(member)
+            self._listen(member, "checked", member.actor.check.remote(libraries()))
         if not self._late and now - self._began > LATE_SECONDS:
             self._late = True
             if self.members and not any(member.ready for member in self.members):
@@ -178,63 +171,6 @@ class Crew:
                     f"No worker of the cluster at {self.cluster.where} has started in "
                     f"{LATE_SECONDS:.0f} s: its machines may be busy with other work."
                 )
-
-    def _vacancies(self, nodes: Sequence[Node]) -> list[Node]:
-        """Return where workers are to be started: one on each machine, then another on each."""
-        has = Counter(member.node.key for member in self.members)
-        places = [
-            (place, node) for node in nodes for place in range(has[node.key], self._room(node))
-        ]
-        left = None if self._limit is None else max(0, self._limit - len(self.members))
-        return [node for _, node in sorted(places)[:left]]
-
-    def _room(self, node: Node) -> int:
-        """Return how many workers a machine has room for."""
-        if node.key in self._refused:
-            return 0
-        if self._gpu:
-            return node.gpus
-        return max(1, node.cpus // self._cpus(node)) if node.cpus else 0
-
-    def _cpus(self, node: Node) -> int:
-        wanted = self._runtime.threads or CPUS_PER_WORKER
-        if self._gpu and self._runtime.threads is None:
-            wanted = max(1, node.cpus // max(1, node.gpus))
-        return min(wanted, max(1, node.cpus))
-
-    def _tell_none(self, nodes: Sequence[Node]) -> None:
-        refused = [self._refused[node.key] for node in nodes if node.key in self._refused]
-        if refused:
-            raise refused[-1]
-        if nodes:
-            lack = "GPU" if self._gpu else "CPU"
-            raise ClusterError(
-                f"The cluster at {self.cluster.where} lends no {lack}: add a machine that has one, "
-                "or choose another --device."
-            )
-
-    def _start(self, node: Node) -> None:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        cpus = self._cpus(node)
-        self._numbers[node.name] += 1
-        runtime = self._runtime.model_copy(
-            update={"threads": cpus, "device": "cuda" if self._gpu else "cpu"}
-        )
-        actor = (
-            self._ray.remote(Worker)
-            .options(
-                num_cpus=cpus,
-                num_gpus=int(self._gpu),
-                max_restarts=0,
-                max_concurrency=2,  # a task, and news of it
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node.key, soft=False),
-            )
-            .remote(runtime)
-        )
-        member = Member(actor, node, f"{node.name}/{self._numbers[node.name]}")
-        self.members.append(member)
-        self._listen(member, "checked", actor.check.remote(libraries()))
 
     def _listen(self, member: Member, what: str, reference: Any) -> None:
         reference.future().add_done_callback(
@@ -293,7 +229,7 @@ class Crew:
                 self._refuse(member, said)
             else:
                 member.ready = True
-                self._stillborn[member.node.key] = 0
+                self.recruits.stillborn[member.node.key] = 0
                 self._listen(member, "news", member.actor.news.remote(0))
         else:
             return self._answered(member, said)
@@ -301,8 +237,8 @@ class Crew:
 
     def _mourn(self, member: Member, error: BaseException) -> None:
         """Do without a worker that has not started; at the third of a machine, without that."""
-        self._stillborn[member.node.key] += 1
-        if self._stillborn[member.node.key] < MOST_STARTS:
+        self.recruits.stillborn[member.node.key] += 1
+        if self.recruits.stillborn[member.node.key] < MOST_STARTS:
             self._end(member)
             self._lose(member)
             return
@@ -348,7 +284,7 @@ class Crew:
 
     def _refuse(self, member: Member, said: Failed) -> None:
         """Use a machine no more."""
-        self._refused[member.node.key] = error_of(said, f"on {member.node.name}")
+        self.recruits.refused[member.node.key] = error_of(said, f"on {member.node.name}")
         self._announce(f"{member.node.name} is not used: {said.sentence}")
         for one in [each for each in self.members if each.node.key == member.node.key]:
             self._end(one)
@@ -373,20 +309,6 @@ class Crew:
     def _end(self, member: Member) -> None:
         with suppress(Exception):  # it may be gone, and the cluster too
             self._ray.kill(member.actor)
-
-
-def _on_gpu(runtime: RuntimeSettings) -> bool:
-    from refrestore.models.runtime import torch_device
-
-    return torch_device(runtime.device).type == "cuda"
-
-
-def absolute(runtime: RuntimeSettings) -> RuntimeSettings:
-    """Return settings whose folders have the same meaning in any folder."""
-    folder = runtime.models_dir
-    return (
-        runtime if folder is None else runtime.model_copy(update={"models_dir": folder.absolute()})
-    )
 
 
 @contextmanager

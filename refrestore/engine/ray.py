@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from refrestore.config import RuntimeSettings, ScanSettings
-from refrestore.engine.crew import POLL_SECONDS, Crew, absolute
+from refrestore.engine.crew import POLL_SECONDS, Crew
 from refrestore.engine.local import kept_record
+from refrestore.engine.recruits import absolute
 from refrestore.engine.task import Fetch, Task
 from refrestore.engine.worker import Rendered, SegmentTask, SpanTask, face_networks
 from refrestore.media.entries import Entries

@@ -33,7 +33,7 @@ class VideoSource:
     path
         Where it is; an opened project looks first beside itself, then where it was.
     fingerprint
-        Identifies the content (`media.VideoInfo.fingerprint`).
+        Identifies the content (`media.probe.VideoInfo.fingerprint`).
     geometry
         How its storage grid is shown.
     start

@@ -95,16 +95,16 @@ class Background:
             )
 
     def compose(
-        self, painted: RestoredFrame, scale: int, later: Touched | None = None
+        self, restored: RestoredFrame, scale: int, later: Touched | None = None
     ) -> av.VideoFrame:
         """Return a frame enlarged by the network, with its restored faces.
 
         `later` as for `media.compose.compose`.
         """
-        large = enlarge(painted.frame.picture, scale)
-        patches = self._patches(painted.frame, large, painted.patches, scale)
-        every = [*patches, *painted.patches]
-        return compose(painted.frame, every, scale=scale, enlarged=large, later=later)
+        large = enlarge(restored.frame.picture, scale)
+        patches = self._patches(restored.frame, large, restored.patches, scale)
+        every = [*patches, *restored.patches]
+        return compose(restored.frame, every, scale=scale, enlarged=large, later=later)
 
     def _patches(
         self, frame: Frame, large: av.VideoFrame, faces: Sequence[Patch], scale: int

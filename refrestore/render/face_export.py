@@ -112,7 +112,7 @@ class FaceExport:
 
 
 class SegmentFaces:
-    """Takes the faces of one segment (`paint.Witness`)."""
+    """Takes the faces of one segment (`segment_result.Witness`)."""
 
     def __init__(self, folder: Path, export: FaceExport) -> None:
         self._folder, self._export = folder, export

@@ -227,7 +227,7 @@ class _RecognisedFaces(NamedTuple):
         Embeddings with each amount of what the second stage draws (`invention`); restored is NaN
         where there are no references.
     shrunk : (N, 3)
-        See `render.afar.shrunk_cosines`.
+        See `render.low_resolution.shrunk_cosines`.
     from_afar : (N, 512)
         Embeddings of the faces shrunk to the largest of these sides.
     blur : (N, 6)

@@ -392,7 +392,7 @@ def _evidence(
     """
     share = unreadable(_in_order([(one.rows, one.shrunk) for one in groups]))
     near = embeddings @ profile.centroid
-    alike = near + share * np.maximum(embeddings @ toolbox.afar(profile) - near, 0)
+    alike = near + share * np.maximum(embeddings @ toolbox.low_resolution(profile) - near, 0)
     least = profile.cosines.blurred_of(own_likeness(profile.embeddings))
     most = np.nanmax(alike, initial=-1)  # a face that cannot be embedded says nothing of the others
     needed = np.maximum(least * (1 - (1 - UNREADABLE_SHARE) * share), most - PLAINLY)

@@ -75,7 +75,7 @@ class Toolbox:
     background: Background | None = None
     second: Second | None = None
     _opened: dict[Any, Any] = field(default_factory=dict, repr=False)
-    _afar: WeakKeyDictionary[Profile, FloatArray] = field(
+    _low_resolution: WeakKeyDictionary[Profile, FloatArray] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False
     )
 
@@ -93,12 +93,12 @@ class Toolbox:
         eyes = self.eyes
         return seen_by(profile, eyes.network, eyes.recogniser)[0]
 
-    def afar(self, profile: Profile) -> FloatArray:
+    def low_resolution(self, profile: Profile) -> FloatArray:
         """Return a fitted profile's centroid as seen from afar, (512,)."""
-        if profile not in self._afar:
+        if profile not in self._low_resolution:
             found = centroid_from_afar(profile.references, self.models.recogniser)
-            self._afar[profile] = found
-        return self._afar[profile]
+            self._low_resolution[profile] = found
+        return self._low_resolution[profile]
 
     @cached_property
     def fusion(self) -> str:

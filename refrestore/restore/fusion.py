@@ -170,30 +170,30 @@ class FusionNetwork(nn.Module):
             nearest = references[:, 0].float() * unit
             theirs = nearest - enlarge(little[:, 0])
             edge = strength_of(own, theirs, hull)
-        thought = self.think(small, little, offsets / WORKING, valid, hull, side=side, edge=edge)
+        working = self.think(small, little, offsets / WORKING, valid, hull, side=side, edge=edge)
         slot = max(0, missing - 1)
-        shares, gains = thought.shares[:, slot, None], thought.gains[:, :, slot, None]
+        shares, gains = working.shares[:, slot, None], working.gains[:, :, slot, None]
         finest = own * stretch(gains[:, 1], *size)
         theirs = torch.zeros_like(own)
         if references.shape[1]:
-            field = thought.field.flatten(0, 1) * WORKING
+            field = working.field.flatten(0, 1) * WORKING
             warped = warp(pictures, field, size=size, cubic=side < FULL)
             matched = match_light(by_face(warped, len(faces)), faces, block=side // 4, unit=unit)
-            mean = attended(matched, thought.attention[:, :, 0])
+            mean = attended(matched, working.attention[:, :, 0])
             theirs = (mean - enlarge(shrunk(mean, WORKING))) * _any(valid)
             if self.raises:
                 lumas = luma_of(matched.flatten(0, 1))[:, None]
                 each = lumas - enlarge(shrunk(lumas, WORKING))
-                theirs = raised(theirs, each, thought.attention[:, :, 0], missing)
+                theirs = raised(theirs, each, working.attention[:, :, 0], missing)
             finest = torch.lerp(
                 finest, theirs * stretch(gains[:, 0], *size), stretch(shares, *size)
             )
         if missing and self.several:
             # Outside the hull it has learnt little, and draws a grid.
-            drawn = self._finish(own, theirs, thought.detail)
+            drawn = self._finish(own, theirs, working.detail)
             finest = finest + drawn * stretch(hull, *size)
-        images = enlarge(thought.images) + finest
-        return Fused(images, stretch(_trust(thought.shares, side), *size))
+        images = enlarge(working.images) + finest
+        return Fused(images, stretch(_trust(working.shares, side), *size))
 
     def think(
         self,

@@ -172,10 +172,10 @@ def recognise(
         track that was put with the wrong person must not vouch for itself.
     unreadable : (N,)
         How far faces are too blurred to judge, 0..1: what a recogniser cannot read
-        (`render.afar.unreadable`), whatever their size and sharpness.
+        (`render.low_resolution.unreadable`), whatever their size and sharpness.
     blurred : (N,), optional
         How like the person a face is where it is too blurred to judge, compared with what is as
-        blurred (`render.afar`); as it is otherwise.
+        blurred (`render.low_resolution`); as it is otherwise.
     least : (N,), optional
         How like the person one must be; given where nobody said that it is.
     """
@@ -212,7 +212,7 @@ class Evidence:
     Parameters
     ----------
     shrunk : (N, 3)
-        How like itself each face stays when it is shrunk (`render.afar.shrunk_cosines`).
+        How like itself each face stays when it is shrunk (`render.low_resolution.shrunk_cosines`).
     seen : (N, 512)
         Unit embeddings that show who each face is: it and its track, or it alone.
     weights
@@ -319,7 +319,7 @@ def judge(
     gains : (N,), optional
         What references are expected to win (`expected_gain`); NaN where that is not known.
     shrunk : (N, 3), optional
-        How like itself each face stays when it is shrunk (`render.afar.shrunk_cosines`).
+        How like itself each face stays when it is shrunk (`render.low_resolution.shrunk_cosines`).
     clearer : (N,), optional
         `clearer_than_shrunk`; NaN where nothing is known of the person.
     drawn : (N,), optional

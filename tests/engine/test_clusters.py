@@ -7,16 +7,16 @@ import pytest
 from refrestore.config import EngineSettings, RuntimeSettings
 from refrestore.engine import cluster as clusters
 from refrestore.engine.cluster import Cluster, Node, joined
-from refrestore.engine.crew import Crew
+from refrestore.engine.recruits import Recruits
 from refrestore.errors import ClusterError, UsageError
 
 RUNTIME = RuntimeSettings(device="cpu")
 
 
-def crew(workers: int | None = None, threads: int | None = None) -> Crew:
+def recruits(workers: int | None = None, threads: int | None = None) -> Recruits:
     settings = EngineSettings(name="ray", workers=workers)
     runtime = RUNTIME.model_copy(update={"threads": threads})
-    return Crew(Cluster(None, "nowhere"), settings, runtime)
+    return Recruits(Cluster(None, "nowhere"), settings, runtime)
 
 
 NODES = [Node("a", "one", 8, 0), Node("b", "two", 3, 0), Node("c", "head", 0, 0)]
@@ -32,12 +32,12 @@ NODES = [Node("a", "one", 8, 0), Node("b", "two", 3, 0), Node("c", "head", 0, 0)
     ],
 )
 def test_workers_begin_on_every_machine_in_turn(workers, threads, expected) -> None:
-    assert "".join(node.key for node in crew(workers, threads)._vacancies(NODES)) == expected
+    assert "".join(node.key for node in recruits(workers, threads).vacancies(NODES, [])) == expected
 
 
 def test_a_cluster_that_lends_nothing() -> None:
     with pytest.raises(ClusterError, match="lends no CPU"):
-        crew()._tell_none(NODES[2:])
+        recruits().vacancies(NODES[2:], [])
 
 
 def test_nobody_answers() -> None:

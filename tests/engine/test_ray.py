@@ -323,4 +323,4 @@ def test_other_networks_are_refused(project, crew, tmp_path, monkeypatch) -> Non
     monkeypatch.setattr(Toolbox, "description", lambda self: {**right(self), "precision": "float8"})
     with pytest.raises(ModelError, match=r"precision \w+ instead of float8.* \(on .*\)\."):
         rendered(project, tmp_path / "out.mp4", engine=crew)
-    crew._refused.clear()
+    crew.recruits.refused.clear()

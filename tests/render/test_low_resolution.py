@@ -73,7 +73,7 @@ def far_and_noisy(image: ImageArray, seed: int, side: int = 20) -> ImageArray:
 
 def test_a_face_from_afar_is_most_like_its_person_from_afar(toolbox, people) -> None:
     plain = np.stack([one.centroid for one in people])
-    afar = np.stack([toolbox.afar(one) for one in people])
+    afar = np.stack([toolbox.low_resolution(one) for one in people])
     np.testing.assert_allclose(np.linalg.norm(afar, axis=1), 1, atol=1e-5)
     seen: FloatArray = np.concatenate(
         [
@@ -123,8 +123,8 @@ def test_of_two_unreadable_faces_the_one_like_the_person_is_taken(toolbox, peopl
 
 
 def test_it_is_computed_once_a_profile(toolbox, people) -> None:
-    assert toolbox.afar(people[0]) is toolbox.afar(people[0])
-    assert toolbox.without("guard").afar(people[0]) is not None
+    assert toolbox.low_resolution(people[0]) is toolbox.low_resolution(people[0])
+    assert toolbox.without("guard").low_resolution(people[0]) is not None
 
 
 def test_whose_photos_are_less_alike_is_found_more_easily() -> None:
