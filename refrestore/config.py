@@ -32,10 +32,16 @@ PackName = Literal["lite", "full", "teachers"]
 EngineName = Literal["local", "ray"]
 Deinterlace = Literal["auto", "off", "frame"]
 Denoise = Literal["off", "light", "strong"]
+PipeFormat = Literal["y4m", "nut"]
 Container = Literal["mkv", "mp4", "m4v", "mov", "webm", "mxf"]
 """As `media.containers.FORMATS` has them."""
 
 _RATE_SUFFIXES = {"k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
+_MOST_FPS = 1000
+
+_NTSC_SLACK = Fraction(1, 200)
+"""How far 23.976 and 29.97, as people write them, are from what they mean."""
 
 INSIGHTFACE_PACK = "~/.insightface/models/buffalo_l"
 """insightface's own place (model_zoo.get_model, app.FaceAnalysis)."""
@@ -69,6 +75,24 @@ def bits_per_second(text: str) -> int:
     if bits < 1:
         raise ValueError(f"{text!r} is no bit rate; write 8M, 2500k or bits per second")
     return bits
+
+
+def frames_per_second(text: str) -> Fraction:
+    """Return a frame rate: "25", "24000/1001", or "23.976", which means the same.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    try:
+        rate = Fraction(text.strip())
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= _MOST_FPS:
+        raise ValueError(f"{text!r} is no frame rate; write 25, 23.976 or 24000/1001")
+    ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+    return ntsc if rate.denominator > 1 and abs(rate - ntsc) < _NTSC_SLACK else rate
 
 
 def faces_at_a_time(text: str) -> int | Literal["auto"]:
@@ -250,6 +274,15 @@ class ScanSettings(Settings):
         ge=0,
         description="Which video stream, in a file that holds several (a multiplex).",
     )
+    fps: Annotated[Fraction | None, Typed(metavar="RATE", parse=frames_per_second)] = Field(
+        None,
+        description="Frames per second of numbered pictures (frames/%06d.png): 25 (default), "
+        "23.976.",
+    )
+
+    @field_serializer("fps")
+    def _rate_as_text(self, fps: Fraction | None) -> str | None:
+        return None if fps is None else str(fps)
 
 
 class EncoderSettings(Settings):
@@ -269,6 +302,9 @@ class EncoderSettings(Settings):
     pixel_format: Annotated[str | None, Typed("pix-fmt")] = Field(
         None, description="Output pixel format; default the source's."
     )
+    pictures: Annotated[str | None, INSIDE] = Field(
+        None, description="Names of numbered pictures to write in place of a film: %06d.png."
+    )
 
 
 class RenderSettings(Settings):
@@ -279,6 +315,11 @@ class RenderSettings(Settings):
     references: int = Field(5, ge=0, le=8, description="Close-ups used per face; 0 for none.")
     min_face: float = Field(16, ge=4, description="Smaller faces (pixels) are left alone.")
     unfocused: bool = Field(False, description="Restore faces out of focus behind nearer ones too.")
+    layer: bool = Field(
+        False,
+        description="Write the restored faces alone, with alpha, to be laid over the film: ProRes "
+        "4444 in .mov, FFV1 in .mkv, or pictures (layer/%06d.png).",
+    )
     start: Annotated[Moment | None, Typed(metavar="TIME", parse=parse_moment)] = Field(
         None,
         description="From the first frame on: seconds, h:mm:ss, a frame's number (123f, the first "
@@ -319,6 +360,8 @@ class RenderSettings(Settings):
 
     @model_validator(mode="after")
     def _background_enlarges(self) -> RenderSettings:
+        if self.background is not None and self.layer:
+            raise UsageError("--background repaints the whole frame, of which a --layer has none.")
         if self.background is not None and self.scale == 1:
             raise UsageError("--background enlarges the rest of the frame: give --scale 2 or 4.")
         return self

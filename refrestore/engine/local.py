@@ -22,10 +22,11 @@ from refrestore.config import (
 from refrestore.engine.crew import Crew, crew_of
 from refrestore.engine.task import Heard
 from refrestore.errors import kept_if_broken_off
+from refrestore.media.frame_files import output_of
 from refrestore.media.unchanged import Unchanged
 from refrestore.profiles import Profile
 from refrestore.project import Project
-from refrestore.render.frames import FrameWindow, passes_over
+from refrestore.render.frames import FrameSource, passes_over
 from refrestore.render.output_film import Notes, film_as_it_is, film_of
 from refrestore.render.recipe import FilmRecipe, prepare
 from refrestore.render.render import RenderResult, finish
@@ -112,7 +113,7 @@ class Local:
                 )
 
     def _looked_at(
-        self, recipe: FilmRecipe, segments: Sequence[Segment], frames: FrameWindow
+        self, recipe: FilmRecipe, segments: Sequence[Segment], frames: FrameSource
     ) -> AbstractContextManager[Iterator[_LookedSegment]]:
         ahead = self.toolbox.restorer.device.type == "cuda" if self.ahead is None else self.ahead
         if not ahead:
@@ -123,7 +124,7 @@ class Local:
         self,
         recipe: FilmRecipe,
         segments: Sequence[Segment],
-        frames: FrameWindow,
+        frames: FrameSource,
         check: Callable[[], None],
     ) -> Iterator[_LookedSegment]:
         """Yield a look at each segment; what `check` raises ends it."""
@@ -229,7 +230,8 @@ def render(
     project
         A scanned project.
     output
-        The video to write; its suffix chooses the container. The report is written beside it.
+        The video to write; its suffix chooses the container. Or the pattern of numbered pictures
+        (`restored/%06d.png`), in a folder that is new or empty. The report is written beside it.
     profiles
         Profiles whose references may be used, for the identities that are linked to them.
     lent
@@ -264,6 +266,7 @@ def render(
     """
     began = time.monotonic()
     settings, runtime = settings or RenderSettings(), runtime or RuntimeSettings()
+    output, encoder = output_of(output, encoder or EncoderSettings())
     report, said = progress or (lambda stage, done, total: None), Notes(announce)
 
     @cache
@@ -277,7 +280,7 @@ def render(
             held.folder,
             networks,
             settings=settings,
-            encoder=encoder or EncoderSettings(),
+            encoder=encoder,
             profiles=profiles,
             lent=lent,
             video=video,

@@ -12,6 +12,7 @@ import av
 
 from refrestore.config import EncoderSettings
 from refrestore.errors import DiskError, MediaError, UsageError
+from refrestore.media import frame_files
 from refrestore.media.codecs import (
     PROFILES,
     CodecProfile,
@@ -22,6 +23,7 @@ from refrestore.media.codecs import (
 from refrestore.media.colour import (
     FULL,
     LIMITED,
+    LUMA_WEIGHTS,
     UNSPECIFIED,
     ColorTags,
     is_rgb,
@@ -30,6 +32,7 @@ from refrestore.media.colour import (
 from refrestore.media.containers import enlarged_matrix, format_of
 from refrestore.media.encoder import INTERLACED_CODECS, Encoder
 from refrestore.media.failures import reason, writing
+from refrestore.media.layer import NOTE, check_alpha, layer_info, layer_settings
 from refrestore.media.preflight import Preflight, encoded_film
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter, open_segment
@@ -57,6 +60,7 @@ def resolve_encoder(
     scale: int,
     output: str | Path,
     work: Path | None = None,
+    layer: bool = False,
 ) -> Encoder:
     """Choose and try the encoder, and check everything that would stop the render later.
 
@@ -75,6 +79,8 @@ def resolve_encoder(
         Path of the output.
     work
         Folder for what is tried, on the output's disk; the output's own if there is none.
+    layer
+        Whether the output is a layer (`media.layer`): with alpha, and without the other streams.
 
     Raises
     ------
@@ -87,14 +93,20 @@ def resolve_encoder(
         The encoder does not work here, or the container cannot hold a stream.
     """
     output = Path(output)
-    container = format_of(output)
-    _check_place(output, info)
-    codec = find_codec(settings.codec)
+    pictures = settings.pictures
+    container = format_of(output) if pictures is None else frame_files.CONTAINER
+    _check_place(output, info, pictures)
+    if layer:
+        settings, info = layer_settings(settings, container), layer_info(info)
+    codec = find_codec(settings.codec if pictures is None else frame_files.picture_codec(settings))
     geometry = info.geometry.scaled(scale)
     pixel_format, note = choose_pixel_format(
         codec, info.pixel_format, settings.pixel_format, (geometry.width, geometry.height)
     )
     notes = [] if note is None else [note]
+    if layer:
+        check_alpha(pixel_format, codec.name)
+        notes = [NOTE.format(scaled="" if scale == 1 else f" enlarged {scale} times")]
     options, bitrate = codec_options(settings, codec, pixel_format)
     if info.hdr is not None:
         options = info.hdr.encoder_options(codec.name, options)
@@ -105,7 +117,7 @@ def resolve_encoder(
             f"The source is interlaced, which {codec.name} does not mark: players show both fields "
             "of a picture at once."
         )
-    color = _output_color(info, pixel_format, scale)
+    color = output_color(info, pixel_format, scale)
     encoder = Encoder(
         codec=codec.name,
         pixel_format=pixel_format,
@@ -119,15 +131,18 @@ def resolve_encoder(
         interlaced=info.interlaced,
         container=container,
         hdr=info.hdr,
+        pictures=pictures,
         notes=tuple(notes),
     )
-    encoder = _try(encoder, info, output, work)
+    encoder = _try(encoder, info, output, work, alone=layer)
     _check_room(encoder, info, output)
     return encoder
 
 
-def _try(encoder: Encoder, info: VideoInfo, output: Path, work: Path | None) -> Encoder:
-    """Encode a few dark pictures and try them in the container with the other streams."""
+def _try(
+    encoder: Encoder, info: VideoInfo, output: Path, work: Path | None, *, alone: bool
+) -> Encoder:
+    """Encode a few dark pictures and try them in the container, alone or with other streams."""
     with (
         writing(output),
         tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=work or output.parent) as folder,
@@ -146,10 +161,13 @@ def _try(encoder: Encoder, info: VideoInfo, output: Path, work: Path | None) -> 
                 f"{encoder.geometry.height} {encoder.pixel_format} here ({reason(cause)}); "
                 "try another --codec, --preset or --pix-fmt."
             ) from error
+        if encoder.pictures is not None:
+            lost = [] if alone else frame_files.losses(encoder, info)
+            return replace(encoder, notes=(*encoder.notes, *lost))
         with open_segment(path) as (_, stream):
             film = encoded_film(path, stream, info, encoder.container)
             said = f"encoded with {encoder.codec}"
-            return Preflight(info, film, said, Path(folder)).fitted(encoder)
+            return Preflight(info, film, said, Path(folder), alone=alone).fitted(encoder)
 
 
 def _trial_times(encoder: Encoder, info: VideoInfo) -> list[Fraction]:
@@ -166,10 +184,12 @@ def _black(encoder: Encoder) -> av.VideoFrame:
     return picture
 
 
-def _check_place(output: Path, info: VideoInfo) -> None:
-    if output.is_dir():
+def _check_place(output: Path, info: VideoInfo, pictures: str | None) -> None:
+    if pictures is not None:
+        frame_files.check_folder(output)
+    elif output.is_dir():
         raise UsageError(f"{output} is a folder; give the name of a file in it.")
-    same = output.exists() and output.samefile(info.path)
+    same = output.exists() and info.path.exists() and output.samefile(info.path)
     if same or output.resolve() == info.path.resolve():
         raise UsageError(f"The output {output} is the input; give it another name.")
     if not output.parent.is_dir():
@@ -201,7 +221,7 @@ def nominal_rate(rate: Fraction) -> Fraction:
     return limited
 
 
-def _output_color(info: VideoInfo, pixel_format: str, scale: int) -> ColorTags:
+def output_color(info: VideoInfo, pixel_format: str, scale: int) -> ColorTags:
     """Return the source's tags, made explicit where keeping silent would change the colours."""
     color = info.color
     was, becomes = (is_rgb(av.VideoFormat(name)) for name in (info.pixel_format, pixel_format))
@@ -209,7 +229,8 @@ def _output_color(info: VideoInfo, pixel_format: str, scale: int) -> ColorTags:
     if was and not becomes:
         return replace(color, matrix=matrix, range=LIMITED)
     if becomes:
-        return replace(color, matrix=0 if not was else color.matrix, range=FULL)
+        known = was and color.matrix not in LUMA_WEIGHTS  # RGB of a YUV film's layer has its tags
+        return replace(color, matrix=color.matrix if known else 0, range=FULL)
     if scale != 1 and color.matrix == UNSPECIFIED:
         color = replace(color, matrix=matrix)  # players guess the matrix from the height
     return color

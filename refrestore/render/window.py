@@ -21,13 +21,14 @@ import numpy as np
 
 from refrestore.faces.align import CROP_SIZE
 from refrestore.media.compose import compose
+from refrestore.media.layer import layer
 from refrestore.media.paste import Touched, bring_back
 from refrestore.media.reader import frame_bytes, queue_size
 from refrestore.media.segments import SegmentWriter
 from refrestore.media.unchanged import Unchanged
 from refrestore.render.background import Background
 from refrestore.render.face_table import FaceTable, gather
-from refrestore.render.frames import HELD_BYTES, FrameWindow, Passes, passes_of
+from refrestore.render.frames import HELD_BYTES, FrameSource, Passes, passes_of
 from refrestore.render.recipe import FilmRecipe, Recipe
 from refrestore.render.refine import Refined, Tools, refine
 from refrestore.render.report import SegmentRecord
@@ -135,7 +136,7 @@ def render_window(
 def look(
     recipe: Recipe,
     toolbox: Toolbox,
-    frames: FrameWindow,
+    frames: FrameSource,
     first: int,
     stop: int,
     *,
@@ -159,7 +160,7 @@ def look(
 def show(
     recipe: Recipe,
     toolbox: Toolbox,
-    frames: FrameWindow,
+    frames: FrameSource,
     looked: Looked,
     *,
     done: WindowDone | None = None,
@@ -177,7 +178,13 @@ def show(
     for batch in restore_segment(work, source, tools, done.account, scale=scale, witness=witness):
         own = [one for one in batch if looked.first <= one.frame.index < looked.stop]
         for begin in range(0, len(own), most):
-            yield from composed(own[begin : begin + most], toolbox.background, scale)
+            some = own[begin : begin + most]
+            if recipe.settings.layer:
+                yield from (
+                    Finished(one, layer(one.frame, one.patches, scale=scale)) for one in some
+                )
+            else:
+                yield from composed(some, toolbox.background, scale)
 
 
 def _tools(recipe: Recipe, toolbox: Toolbox, work: FaceTable) -> Tools:

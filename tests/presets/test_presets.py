@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -52,15 +53,21 @@ def test_what_ships_can_be_encoded(name, tmp_path) -> None:
 def test_each_option_reaches_its_settings() -> None:
     given = {
         "detect-every": 7, "deinterlace": "off", "denoise": "light", "video-stream": 1,
+        "fps": 23.976,
         "min-face": 20, "scale": 2, "strength": 0.5, "references": 3, "unfocused": True,
         "batch": 4, "background": "net.pth", "start": "12f", "end": 75.5, "codec": "av1",
         "crf": 20, "encoder-preset": "6", "pix-fmt": "yuv420p", "container": "mkv",
         "second-stage": "codeformer", "fidelity": 0.7, "accept-licence": "codeformer",
     }  # fmt: skip
-    assert set(given) == set(PLACES) - {"bitrate"}
+    assert set(given) == set(PLACES) - {"bitrate", "layer"}
     found = film_settings(given, "This")
     assert found.scan == ScanSettings(
-        detect_every=7, deinterlace="off", denoise="light", video_stream=1, min_face=20
+        detect_every=7,
+        deinterlace="off",
+        denoise="light",
+        video_stream=1,
+        min_face=20,
+        fps=Fraction(24000, 1001),
     )
     assert found.render.model_copy(update={"start": None, "end": None}) == RenderSettings(
         scale=2, strength=0.5, references=3, unfocused=True, batch=4, min_face=20,
@@ -71,12 +78,20 @@ def test_each_option_reaches_its_settings() -> None:
     assert found.render.end == 75.5
     assert found.encoder == EncoderSettings(codec="av1", crf=20, preset="6", pixel_format="yuv420p")
     assert found.container == "mkv"
+    assert film_settings({"layer": True}, "This").render.layer
     assert film_settings({"bitrate": "8M"}, "This").encoder.bitrate == 8_000_000
     assert film_settings({}, "This") == FilmSettings()
 
 
 def test_every_setting_of_a_film_has_an_option_or_is_inside() -> None:
-    inside = {"detect_size", "min_score", "identity_threshold", "max_references", "segment_seconds"}
+    inside = {
+        "detect_size",
+        "min_score",
+        "identity_threshold",
+        "max_references",
+        "segment_seconds",
+        "pictures",
+    }
     reached = {place[-1] for places in PLACES.values() for place in places}
     for model in (ScanSettings, RenderSettings, EncoderSettings):
         assert set(model.model_fields) - inside <= reached
@@ -97,9 +112,9 @@ def test_a_network_lies_beside_its_preset(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("scal = 2", "'scal', which no preset can have: is it scale?"),
+        ("scal = 2", "'scal', which is no option for films: is it scale?"),
         ("detect_every = 2", "is it detect-every?"),
-        ("threads = 4", "it can have container, scale, "),
+        ("threads = 4", "they are container, scale, "),
         ("scale = 3", "scale = 3, which is not allowed"),
         ("scale = true", "scale = 'True', which is not allowed"),
         ("crf = 99", "crf = 99, which is not allowed"),
@@ -110,7 +125,7 @@ def test_a_network_lies_beside_its_preset(tmp_path) -> None:
         ("start = 00:01:00", "start = "),
         ("crf = 20\nbitrate = 8000", "both crf and bitrate"),
         ("scale = ", "is no TOML"),
-        ("[render]\nscale = 2", "'render', which no preset can have"),
+        ("[render]\nscale = 2", "'render', which is no option for films"),
         ('background = "x.pth"', "--background enlarges"),
     ],
 )
