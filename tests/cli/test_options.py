@@ -103,7 +103,12 @@ def test_no_command_says_again_what_a_setting_says() -> None:
         for one in places(model)
     }
     # Of another film, or of a part: with other words on purpose.
-    own = {("compare.py", "--start"), ("compare.py", "--end"), ("evaluate.py", "--references")}
+    own = {
+        ("compare.py", "--start"),
+        ("compare.py", "--end"),
+        ("evaluate.py", "--references"),
+        ("evaluate.py", "--second-stage"),  # several of them
+    }
     said = [
         (path.name, node.args[0].value)
         for path in Path(refrestore.cli.__file__).parent.rglob("*.py")
