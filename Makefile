@@ -5,13 +5,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := .bootstrap/bin/uv
+TOOLS := .bootstrap/tools
 SHARED ?= ../shared
 TEST_JOBS ?= 2
 # --no-deps: the list is complete, and insightface's wish for plain onnxruntime must not be heard
 # (requirements/overrides.txt).
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes
 
-.PHONY: demo test test-cluster faults lint lint-page venv browser requirements clean
+.PHONY: demo test test-cluster faults lint lint-page docs dist dist-test matrix venv browser requirements clean
 
 demo: $(VENV)/.ready ## Restore a film the project makes itself
 	$(BIN)/refrestore demo
@@ -40,6 +41,28 @@ lint-page: ## Types of the review page
 	npm install --prefix build/page --no-save --no-package-lock --silent $(PAGE_TYPES)
 	build/page/node_modules/.bin/tsc --project refrestore/review/static
 
+docs: $(TOOLS)/.ready ## The site in build/site; every link is followed
+	$(TOOLS)/bin/mkdocs build --quiet --strict
+
+# Equal, whenever and by whomever they are built.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
+
+dist: $(VENV)/.ready $(TOOLS)/.ready ## Wheel and source archive in dist, built twice and compared
+	rm -rf dist build/again
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/python -m hatchling build -d dist
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/python -m hatchling build -d build/again
+	diff -r dist build/again
+	$(TOOLS)/bin/twine check --strict dist/*
+
+dist-test: dist ## The wheel in a clean environment outside the tree
+	$(BIN)/python -m tests.stranger dist/*.whl
+
+# Those that uv finds here or can bring; the others are named.
+PYTHONS ?= 3.10 3.11 3.12 3.13 3.14
+
+matrix: dist ## The same with every Python
+	$(BIN)/python -m tests.stranger dist/*.whl --python $(PYTHONS) --json build/matrix.json
+
 venv: $(VENV)/.ready ## The virtual environment
 
 $(UV): requirements/bootstrap.txt
@@ -50,6 +73,11 @@ $(VENV)/.ready: $(UV) requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
 	$(INSTALL) -r requirements/dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(TOOLS)/.ready: $(UV) requirements/tools.txt
+	@test -x $(TOOLS)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(TOOLS)
+	$(UV) pip install --quiet --python $(TOOLS)/bin/python --no-deps --require-hashes -r requirements/tools.txt
 	@touch $@
 
 # The official package's own network, against which ours is tested. basicsr, which it needs, does
@@ -66,8 +94,10 @@ browser: $(VENV)/.ready ## A Chromium for the browser tests
 requirements: $(UV) ## Pin anew
 	$(UV) pip compile -q requirements/bootstrap.in --universal --python-version 3.10 --generate-hashes --no-header -o requirements/bootstrap.txt
 	$(UV) pip compile -q pyproject.toml --extra gpu --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/run.txt
+	$(UV) pip compile -q pyproject.toml --extra cpu --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/without-torch.txt -o requirements/cpu.txt
 	$(UV) pip compile -q pyproject.toml --extra dev --extra gpu --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/dev.txt
 	$(UV) pip compile -q requirements/gfpgan.in --no-deps --universal --python-version 3.10 --generate-hashes --no-header -o requirements/gfpgan.txt
+	$(UV) pip compile -q requirements/tools.in --universal --python-version 3.10 --generate-hashes --no-header -o requirements/tools.txt
 
 clean: ## Everything that was made
 	rm -rf $(VENV) .bootstrap build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis demo

@@ -40,7 +40,6 @@ MODULES = {
     "safetensors": "safetensors",
     "scenedetect": "scenedetect",
     "scipy": "scipy",
-    "torchvision": "torchvision",
     "uvicorn": "uvicorn",
 }
 """Modules the main job imports, and the packages they come from."""

@@ -4,25 +4,51 @@ from __future__ import annotations
 
 import ast
 import email
+import importlib.util
+import os
+import re
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+
+import refrestore
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def build(folder):
+    from hatchling.builders.sdist import SdistBuilder
+    from hatchling.builders.wheel import WheelBuilder
+
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
+    (sdist,) = SdistBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
+    return Path(wheel), Path(sdist)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """Return the wheel and the source archive."""
-    from hatchling.builders.sdist import SdistBuilder
-    from hatchling.builders.wheel import WheelBuilder
+    return build(tmp_path_factory.mktemp("dist"))
 
-    folder = str(tmp_path_factory.mktemp("dist"))
-    (wheel,) = WheelBuilder(str(ROOT)).build(directory=folder, versions=["standard"])
-    (sdist,) = SdistBuilder(str(ROOT)).build(directory=folder, versions=["standard"])
-    return Path(wheel), Path(sdist)
+
+def test_whoever_builds_it_again_gets_the_same_bytes(built, tmp_path, monkeypatch):
+    times = {path: path.stat() for path in (ROOT / "README.md", ROOT / "refrestore/types.py")}
+    monkeypatch.setenv("TZ", "Pacific/Chatham")
+    umask = os.umask(0o077)
+    try:
+        for path, was in times.items():
+            os.utime(path, (was.st_atime, was.st_mtime - 1e6))
+        again = build(tmp_path)
+    finally:
+        os.umask(umask)
+        for path, was in times.items():
+            os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    for one, other in zip(built, again, strict=True):
+        assert one.name == other.name
+        assert one.read_bytes() == other.read_bytes(), one.name
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +70,52 @@ def test_licences_are_in_both(built, metadata):
     assert {"LICENSE", "NOTICE"} <= names
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Author"] == "refrestore maintainers"
+
+
+def test_version_is_written_once_and_told_everywhere(metadata):
+    assert metadata["Version"] == refrestore.__version__
+    assert "version" not in re.findall(r"^(\w+) = ", (ROOT / "pyproject.toml").read_text(), re.M)
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["version"] == refrestore.__version__
+    assert cited["license"] == metadata["License-Expression"]
+    assert cited["title"] == metadata["Name"]
+    assert {"cff-version", "message", "authors"} <= set(cited)
+
+
+def test_a_tag_is_released_with_its_section_of_the_changelog():
+    spec = importlib.util.spec_from_file_location("notes", ROOT / ".github/release_notes.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.package_version() == refrestore.__version__
+    changelog = "# Changelog\n\n## Unreleased\n\nx\n\n## 0.2.0\n\n* new\n\n## 0.1.0\n\nfirst\n"
+    assert module.notes("v0.2.0", changelog, "0.2.0") == "* new"
+    assert module.notes("v0.1.0", changelog, "0.1.0") == "first"
+    with pytest.raises(ValueError, match="v0.2.0 would be"):
+        module.notes("v0.1.0", changelog, "0.2.0")
+    with pytest.raises(ValueError, match="no section 0.3.0"):
+        module.notes("v0.3.0", changelog, "0.3.0")
+    assert module.notes("v0.1.0", (ROOT / "CHANGELOG.md").read_text(), "0.1.0")
+
+
+def pins(name):
+    """Return the pinned versions of a file, per package."""
+    found = {}
+    for package, version in re.findall(
+        r"^([\w.-]+)==(\S+)", (ROOT / "requirements" / name).read_text(), re.M
+    ):
+        found.setdefault(package, set()).add(version)
+    return found
+
+
+def test_with_and_without_a_gpu_the_same_versions_are_pinned():
+    cpu, run, dev = pins("cpu.txt"), pins("run.txt"), pins("dev.txt")
+    assert "torch" not in cpu
+    assert not [name for name in cpu if name.startswith(("nvidia", "triton"))]
+    assert "torchvision" not in {*cpu, *run}
+    assert {name: cpu[name] for name in cpu if name in run} == {
+        name: run[name] for name in cpu if name in run
+    }
+    assert all(versions <= dev[name] for name, versions in run.items())
 
 
 def test_notice_names_every_weight_and_every_vendored_library():
@@ -96,7 +168,8 @@ def imported(text):
 
 
 def test_extras_are_imported_where_they_may_be():
-    users = {module: [] for module in ("insightface", "facexlib", "gfpgan", "basicsr", "ray")}
+    extras = ("insightface", "facexlib", "gfpgan", "basicsr", "ray", "torchvision", "c2pa")
+    users = {module: [] for module in extras}
     for path in sorted((ROOT / "refrestore").rglob("*.py")):
         text = path.read_text()
         for module, paths in users.items():
@@ -107,6 +180,7 @@ def test_extras_are_imported_where_they_may_be():
         "facexlib": [],
         "gfpgan": [],
         "basicsr": [],
+        "torchvision": ["refrestore/evaluate/perceptual.py"],
         "ray": [
             "refrestore/engine/cluster.py",
             "refrestore/engine/recruits.py",
