@@ -175,6 +175,15 @@ def walk(wheel: Path, python: str, told: Callable[[str], None] = print) -> dict[
     return {"python": found, "machine": platform.machine(), "seconds": seconds}
 
 
+def tried(wheel: Path, python: str) -> dict[str, Any]:
+    """Return what `walk` does, or what failed."""
+    try:
+        return walk(wheel, python)
+    except FailedError as error:
+        print(f"{python}: {error}", file=sys.stderr)
+        return {"python": python, "failed": str(error).splitlines()[0]}
+
+
 def main() -> None:
     """Walk with each Python that is named."""
     parser = argparse.ArgumentParser(
@@ -184,17 +193,10 @@ def main() -> None:
     parser.add_argument("--python", nargs="+", default=[sys.executable], help="versions, for uv")
     parser.add_argument("--json", type=Path, help="where the seconds are written")
     arguments = parser.parse_args()
-    walked, failed = [], False
-    for python in arguments.python:
-        try:
-            walked.append(walk(arguments.wheel, python))
-        except FailedError as error:
-            walked.append({"python": python, "failed": str(error).splitlines()[0]})
-            failed = True
-            print(f"{python}: {error}", file=sys.stderr)
+    walked = [tried(arguments.wheel, python) for python in arguments.python]
     if arguments.json:
         arguments.json.write_text(json.dumps(walked, indent=2) + "\n", "utf-8")
-    raise SystemExit(failed)
+    raise SystemExit(any("failed" in one for one in walked))
 
 
 if __name__ == "__main__":

@@ -90,9 +90,9 @@ def test_a_tag_is_released_with_its_section_of_the_changelog():
     changelog = "# Changelog\n\n## Unreleased\n\nx\n\n## 0.2.0\n\n* new\n\n## 0.1.0\n\nfirst\n"
     assert module.notes("v0.2.0", changelog, "0.2.0") == "* new"
     assert module.notes("v0.1.0", changelog, "0.1.0") == "first"
-    with pytest.raises(ValueError, match="v0.2.0 would be"):
+    with pytest.raises(ValueError, match=r"v0\.2\.0 would be"):
         module.notes("v0.1.0", changelog, "0.2.0")
-    with pytest.raises(ValueError, match="no section 0.3.0"):
+    with pytest.raises(ValueError, match=r"no section 0\.3\.0"):
         module.notes("v0.3.0", changelog, "0.3.0")
     assert module.notes("v0.1.0", (ROOT / "CHANGELOG.md").read_text(), "0.1.0")
 
@@ -115,7 +115,8 @@ def test_with_and_without_a_gpu_the_same_versions_are_pinned():
     assert {name: cpu[name] for name in cpu if name in run} == {
         name: run[name] for name in cpu if name in run
     }
-    assert all(versions <= dev[name] for name, versions in run.items())
+    shared = {name for name in run if not name.startswith("nvidia")}
+    assert all(run[name] <= dev[name] for name in shared)
 
 
 def test_notice_names_every_weight_and_every_vendored_library():
