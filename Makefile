@@ -5,7 +5,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := .bootstrap/bin/uv
-TOOLS := .bootstrap/tools
 SHARED ?= ../shared
 TEST_JOBS ?= 2
 # --no-deps: the list is complete, and insightface's wish for plain onnxruntime must not be heard
@@ -41,18 +40,18 @@ lint-page: ## Types of the review page
 	npm install --prefix build/page --no-save --no-package-lock --silent $(PAGE_TYPES)
 	build/page/node_modules/.bin/tsc --project refrestore/review/static
 
-docs: $(TOOLS)/.ready ## The site in build/site; every link is followed
-	$(TOOLS)/bin/mkdocs build --quiet --strict
+docs: $(VENV)/.ready ## The site in build/site; a link that leads nowhere is an error
+	$(BIN)/python docs/site.py
 
 # Equal, whenever and by whomever they are built.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
 
-dist: $(VENV)/.ready $(TOOLS)/.ready ## Wheel and source archive in dist, built twice and compared
+dist: $(VENV)/.ready ## Wheel and source archive in dist, built twice and compared
 	rm -rf dist build/again
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/python -m hatchling build -d dist
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/python -m hatchling build -d build/again
 	diff -r dist build/again
-	$(TOOLS)/bin/twine check --strict dist/*
+	$(BIN)/twine check --strict dist/*
 
 dist-test: dist ## The wheel in a clean environment outside the tree
 	$(BIN)/python -m tests.stranger dist/*.whl
@@ -75,11 +74,6 @@ $(VENV)/.ready: $(UV) requirements/dev.txt pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(TOOLS)/.ready: $(UV) requirements/tools.txt
-	@test -x $(TOOLS)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(TOOLS)
-	$(UV) pip install --quiet --python $(TOOLS)/bin/python --no-deps --require-hashes -r requirements/tools.txt
-	@touch $@
-
 # The official package's own network, against which ours is tested. basicsr, which it needs, does
 # not build on every Python; where it does not, that one test says so and is skipped.
 $(VENV)/.gfpgan: $(VENV)/.ready requirements/gfpgan.txt
@@ -97,7 +91,6 @@ requirements: $(UV) ## Pin anew
 	$(UV) pip compile -q pyproject.toml --extra cpu --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/without-torch.txt -o requirements/cpu.txt
 	$(UV) pip compile -q pyproject.toml --extra dev --extra gpu --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/dev.txt
 	$(UV) pip compile -q requirements/gfpgan.in --no-deps --universal --python-version 3.10 --generate-hashes --no-header -o requirements/gfpgan.txt
-	$(UV) pip compile -q requirements/tools.in --universal --python-version 3.10 --generate-hashes --no-header -o requirements/tools.txt
 
 clean: ## Everything that was made
 	rm -rf $(VENV) .bootstrap build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis demo

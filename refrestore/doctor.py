@@ -33,7 +33,6 @@ OLDEST_PYTHON = (3, 10)
 MODULES = {
     "av": "av",
     "cv2": "opencv-python",
-    "faiss": "faiss-cpu",
     "fastapi": "fastapi",
     "numpy": "numpy",
     "onnx": "onnx",

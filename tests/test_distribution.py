@@ -181,6 +181,7 @@ def test_extras_are_imported_where_they_may_be():
         "facexlib": [],
         "gfpgan": [],
         "basicsr": [],
+        "c2pa": [],
         "torchvision": ["refrestore/evaluate/perceptual.py"],
         "ray": [
             "refrestore/engine/cluster.py",
