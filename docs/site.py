@@ -1,8 +1,8 @@
 """The tree's own documents as a site: `python docs/site.py [SITE]` (`make docs`).
 
-README.md is the first page, `docs/` the others, and what they link to elsewhere in the tree comes along
-under its own path, so every link leads where it leads in the tree. A warning is an error, and a link
-that leads nowhere is a warning.
+README.md is the first page, `docs/` the others, and what they link to elsewhere in the tree comes
+along under its own path, so every link leads where it leads in the tree. A warning is an error, and
+a link that leads nowhere is a warning.
 """
 
 from __future__ import annotations
@@ -83,13 +83,17 @@ def stage(source: Path) -> None:
         if path.endswith(".md"):
             pages.append(path.removesuffix(".md"))
             waiting.extend(linked(path))
-            text = (ROOT / path).read_text("utf-8")
-            target.write_text(LINK.sub(lambda link: _file(path, link[1]), text), "utf-8")
+            target.write_text(_as_page(path), "utf-8")
         else:
             shutil.copyfile(ROOT / path, target)
     _write_decisions(source)
     with (source / "index.md").open("a", encoding="utf-8") as front:
         front.write(_navigation({*pages, "docs/decisions/index"} - {"README"}))
+
+
+def _as_page(path: str) -> str:
+    """Return a page's text with links to files only."""
+    return LINK.sub(lambda link: _file(path, link[1]), (ROOT / path).read_text("utf-8"))
 
 
 def _file(page: str, link: str) -> str:

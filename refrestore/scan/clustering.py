@@ -202,7 +202,8 @@ def _nearest(embeddings: FloatArray, neighbours: int) -> list[list[int]]:
 
     matrix = torch.from_numpy(np.ascontiguousarray(embeddings, np.float32))
     count = min(neighbours + 1, len(matrix))
-    found = [(block @ matrix.T).topk(count).indices for block in matrix.split(_BLOCK)]
+    blocks = (matrix[first : first + _BLOCK] for first in range(0, len(matrix), _BLOCK))
+    found = [(block @ matrix.T).topk(count).indices for block in blocks]
     rows = torch.cat(found).tolist()
     return [[near for near in nearest if near != row] for row, nearest in enumerate(rows)]
 

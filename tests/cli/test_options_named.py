@@ -38,7 +38,9 @@ def commands(
 ) -> Iterator[tuple[tuple[str, ...], set[str]]]:
     """Yield the path and the options of each command."""
     command = command or typer.main.get_command(app)
-    options = {"--help"} | {one for param in command.params for one in param.opts}
+    options = {"--help"}
+    for param in command.params:
+        options |= {*param.opts, *param.secondary_opts}
     yield name, options
     for own, inner in inside(command):
         yield from commands(inner, (*name, own))
