@@ -60,7 +60,7 @@ dist-test: dist ## The wheel in a clean environment outside the tree
 PYTHONS ?= 3.10 3.11 3.12 3.13 3.14
 
 matrix: dist ## The same with every Python
-	$(BIN)/python -m tests.stranger dist/*.whl --python $(PYTHONS) --json build/matrix.json
+	$(BIN)/python -m tests.stranger dist/*.whl --short --python $(PYTHONS) --json build/matrix.json
 
 venv: $(VENV)/.ready ## The virtual environment
 

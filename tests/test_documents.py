@@ -45,9 +45,8 @@ def commands(path: Path) -> list[str]:
     found = []
     for block in blocks(path.read_text("utf-8")):
         text = "\n".join(block).replace("\\\n", " ")
-        for line in text.splitlines():
-            if (match := SHELL.match(line)) and not OUTPUT.match(line):
-                found.append(re.split(r"\s(?:&&|\||>|2>)\s", match[1])[0])
+        matches = (SHELL.match(line) for line in text.splitlines() if not OUTPUT.match(line))
+        found += [re.split(r"\s(?:&&|\||>|2>)\s", one[1])[0] for one in matches if one]
     return found
 
 
