@@ -356,8 +356,7 @@ class RenderSettings(Settings):
     )
     provenance: bool = Field(
         True,
-        description="Say in the output's comment, or a picture's XMP, that faces were restored, and "
-        "when.",
+        description="Say in the output's comment (a picture's XMP) when faces were restored.",
     )
     name_people: bool = Field(False, description="Say there whose faces they are, too.")
     c2pa_key: Annotated[Path | None, Typed(metavar="PEM")] = Field(

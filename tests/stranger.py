@@ -12,10 +12,10 @@ import json
 import os
 import platform
 import re
-import select
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -30,10 +30,10 @@ PATIENCE = 1200
 
 SHORT_FILM = """
 from pathlib import Path
-from refrestore.evaluate.demo import CameraMove, View, make_demo_film
+from refrestore.evaluate.demo import CameraMove, CameraView, make_demo_film
 make_demo_film(Path("demo/film.mp4"), moves=(
-    CameraMove(View(0.11, 0.37, 1.0), View(0.13, 0.38, 1.0), 0.44),
-    CameraMove(View(0.20, 0.33, 0.5), View(0.22, 0.33, 0.5), 0.44, far=True),
+    CameraMove(CameraView(0.11, 0.37, 1.0), CameraView(0.13, 0.38, 1.0), 0.44),
+    CameraMove(CameraView(0.20, 0.33, 0.5), CameraView(0.22, 0.33, 0.5), 0.44, far=True),
 ), size=(480, 360))
 """
 
@@ -133,9 +133,8 @@ class Stranger:
         """Open the review page as its printed address says."""
         command = [str(self.programs / "refrestore"), "review", "--no-browser", "--port", "0"]
         command += ["demo/restored.mp4.refrestore"]
-        with subprocess.Popen(
-            command, cwd=self.home, env=self.environment, stdout=subprocess.PIPE, text=True
-        ) as server:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+        with subprocess.Popen(command, cwd=self.home, env=self.environment, **pipes) as server:
             try:
                 page = _opened(_address(server))
             finally:
@@ -146,12 +145,14 @@ class Stranger:
 
 def _address(server: subprocess.Popen[str]) -> str:
     assert server.stdout is not None
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and server.poll() is None:
-        if select.select([server.stdout], [], [], 1)[0]:
-            found = re.search(r"http://\S+", server.stdout.readline())
-            if found:
+    patience = threading.Timer(PATIENCE, server.kill)
+    patience.start()
+    try:
+        for line in server.stdout:
+            if found := re.search(r"http://\S+", line):
                 return found[0]
+    finally:
+        patience.cancel()
     raise FailedError("`refrestore review` printed no address.")
 
 

@@ -7,6 +7,8 @@ import email
 import importlib.util
 import os
 import re
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -97,6 +99,47 @@ def test_a_tag_is_released_with_its_section_of_the_changelog():
     assert module.notes("v0.1.0", (ROOT / "CHANGELOG.md").read_text(), "0.1.0")
 
 
+def test_a_release_is_tried_before_it_is_published():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())
+    assert workflow[True] == {"push": {"tags": ["v*"]}}  # YAML reads `on` as true
+    steps = [step.get("run", "") for step in workflow["jobs"]["build"]["steps"]]
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
+    made = [step.removeprefix("make ") for step in steps if step.startswith("make ")]
+    assert {"test", "lint", "docs", "dist-test"} == set(made) <= set(targets)
+    assert any("release_notes.py" in step for step in steps)
+    assert workflow["jobs"]["publish"]["needs"] == "build"
+    assert "secrets." not in (ROOT / ".github/workflows/release.yml").read_text()
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda"])
+def test_container_files_are_sound_and_build_from_what_is_there(name):
+    path = ROOT / "containers" / f"{name}.Dockerfile"
+    text = path.read_text()
+    hadolint = Path(sys.executable).with_name("hadolint")
+    if hadolint.exists():
+        done = subprocess.run([hadolint, path], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+    for source in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.M):
+        for one in source.split():
+            assert one.startswith("dist/") or (ROOT / one).is_file(), one
+    assert not re.search(r"^(ARG|ENV) .*(TOKEN|SECRET|PASSWORD|KEY)", text, re.M)
+    last = text.rpartition("\nFROM ")[2]
+    assert "\nUSER 1000\n" in last
+    assert 'ENTRYPOINT ["refrestore"]' in last
+    ignored = (ROOT / ".dockerignore").read_text()
+    assert "!requirements/*.txt" in ignored
+    assert "!dist/*.whl" in ignored
+
+
+def test_the_container_for_processors_finds_the_pinned_torch():
+    text = (ROOT / "containers/cpu.Dockerfile").read_text()
+    script = re.search(r'sed -nE "(s/.+?/p)" /requirements/run.txt', text)[1]
+    pattern = re.fullmatch(r"s/(.+)/\\1/p", script)[1]
+    found = re.findall(pattern, (ROOT / "requirements/run.txt").read_text(), re.M)
+    assert len(found) == 1
+    assert found[0].removeprefix("torch==") in pins("run.txt")["torch"]
+
+
 def pins(name):
     """Return the pinned versions of a file, per package."""
     found = {}
@@ -181,7 +224,7 @@ def test_extras_are_imported_where_they_may_be():
         "facexlib": [],
         "gfpgan": [],
         "basicsr": [],
-        "c2pa": [],
+        "c2pa": ["refrestore/media/signing.py"],
         "torchvision": ["refrestore/evaluate/perceptual.py"],
         "ray": [
             "refrestore/engine/cluster.py",

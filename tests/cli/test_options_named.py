@@ -22,9 +22,10 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 OURS = re.compile(r"refrestore [^`\"'\n]*")
 
 ELSEWHERE = {
-    "--update-lite", "--force-reinstall", "--no-deps", "--query-gpu", "--format", "--head"
+    "--no-", "--update-lite", "--force-reinstall", "--no-deps", "--query-gpu", "--format", "--head"
 }  # fmt: skip
-"""Options of `python -m refrestore.models`, for who trains, of pip, of nvidia-smi and of Ray."""
+"""Begins names of what is switched off; options of `python -m refrestore.models`, for who trains,
+of pip, of nvidia-smi and of Ray."""
 
 
 def inside(command) -> Iterator[tuple[str, object]]:

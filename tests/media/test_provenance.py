@@ -14,7 +14,7 @@ import pytest
 from refrestore import __version__
 from refrestore.config import EncoderSettings, RenderSettings
 from refrestore.errors import UsageError
-from refrestore.media.encoder import resolve_encoder
+from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.join import join
 from refrestore.media.probe import probe
 from refrestore.media.provenance import SOURCE_TYPE, SPANS, Provenance, with_sentence
