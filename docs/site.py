@@ -28,6 +28,7 @@ NAVIGATION = {
         "docs/editors",
         "docs/cluster",
         "docs/gpu",
+        "docs/commands",
         "docs/second-stage",
         "docs/json",
     ],
