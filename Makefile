@@ -11,7 +11,7 @@ TEST_JOBS ?= 2
 # (requirements/overrides.txt).
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes
 
-.PHONY: demo test test-cluster faults lint lint-page venv browser requirements clean
+.PHONY: demo test test-cluster faults lint lint-page docs dist dist-test matrix venv browser requirements clean
 
 demo: $(VENV)/.ready ## Restore a film the project makes itself
 	$(BIN)/refrestore demo
@@ -40,6 +40,28 @@ lint-page: ## Types of the review page
 	npm install --prefix build/page --no-save --no-package-lock --silent $(PAGE_TYPES)
 	build/page/node_modules/.bin/tsc --project refrestore/review/static
 
+docs: $(VENV)/.ready ## The site in build/site; a link that leads nowhere is an error
+	$(BIN)/python docs/site.py
+
+# Equal, whenever and by whomever they are built.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
+
+dist: $(VENV)/.ready ## Wheel and source archive in dist, built twice and compared
+	rm -rf dist build/again
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/python -m hatchling build -d dist
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/python -m hatchling build -d build/again
+	diff -r dist build/again
+	$(BIN)/twine check --strict dist/*
+
+dist-test: dist ## The wheel in a clean environment outside the tree
+	$(BIN)/python -m tests.stranger dist/*.whl
+
+# Those that uv finds here or can bring; the others are named.
+PYTHONS ?= 3.10 3.11 3.12 3.13 3.14
+
+matrix: dist ## The same with every Python
+	$(BIN)/python -m tests.stranger dist/*.whl --short --python $(PYTHONS) --json build/matrix.json
+
 venv: $(VENV)/.ready ## The virtual environment
 
 $(UV): requirements/bootstrap.txt
@@ -66,6 +88,7 @@ browser: $(VENV)/.ready ## A Chromium for the browser tests
 requirements: $(UV) ## Pin anew
 	$(UV) pip compile -q requirements/bootstrap.in --universal --python-version 3.10 --generate-hashes --no-header -o requirements/bootstrap.txt
 	$(UV) pip compile -q pyproject.toml --extra gpu --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/run.txt
+	$(UV) pip compile -q pyproject.toml --extra cpu --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/without-torch.txt -o requirements/cpu.txt
 	$(UV) pip compile -q pyproject.toml --extra dev --extra gpu --universal --python-version 3.10 --generate-hashes --no-header --overrides requirements/overrides.txt -o requirements/dev.txt
 	$(UV) pip compile -q requirements/gfpgan.in --no-deps --universal --python-version 3.10 --generate-hashes --no-header -o requirements/gfpgan.txt
 

@@ -354,6 +354,15 @@ class RenderSettings(Settings):
         exclude=True,
         description="You keep to the licence of this second stage (a,b: several).",
     )
+    provenance: bool = Field(
+        True,
+        description="Say in the output's comment (a picture's XMP) when faces were restored.",
+    )
+    name_people: bool = Field(False, description="Say there whose faces they are, too.")
+    c2pa_key: Annotated[Path | None, Typed(metavar="PEM")] = Field(
+        None,
+        description="Sign the output (C2PA) with this key and the certificates in the same file.",
+    )
     segment_seconds: Annotated[float, INSIDE] = Field(
         10, gt=0, description="Longest segment between resumable points; cuts end one earlier."
     )
@@ -370,7 +379,14 @@ class RenderSettings(Settings):
     def _as_text(self, moment: Moment | None) -> str | None:
         return None if moment is None else str(moment)
 
-    @field_serializer("background", "second_stage")
+    @model_validator(mode="after")
+    def _nothing_is_said(self) -> RenderSettings:
+        if not self.provenance and (self.name_people or self.c2pa_key is not None):
+            other = "--name-people" if self.name_people else "--c2pa-key"
+            raise UsageError(f"--no-provenance says nothing, so {other} cannot be with it.")
+        return self
+
+    @field_serializer("background", "second_stage", "c2pa_key")
     def _name_only(self, file: Path | str | None) -> str | None:
         return file.name if isinstance(file, Path) else file  # reports name no folders
 

@@ -30,17 +30,18 @@ State = Literal["ok", "warning", "error"]
 
 OLDEST_PYTHON = (3, 10)
 
+TRIED = "Linux"
+"""The system that the tests run on."""
+
 MODULES = {
     "av": "av",
     "cv2": "opencv-python",
-    "faiss": "faiss-cpu",
     "fastapi": "fastapi",
     "numpy": "numpy",
     "onnx": "onnx",
     "safetensors": "safetensors",
     "scenedetect": "scenedetect",
     "scipy": "scipy",
-    "torchvision": "torchvision",
     "uvicorn": "uvicorn",
 }
 """Modules the main job imports, and the packages they come from."""
@@ -115,6 +116,11 @@ def _python(_: RuntimeSettings) -> Iterator[Check]:
     old = sys.version_info[:2] < OLDEST_PYTHON
     where = f"{platform.python_version()}, {platform.system()} {platform.machine()}"
     yield Check("python", "error" if old else "ok", where)
+    if platform.system() != TRIED:
+        detail = (
+            f"refrestore is tried on {TRIED}; for {platform.system()} its code was read, not run"
+        )
+        yield Check("system", "warning", detail)
 
 
 def _packages(_: RuntimeSettings) -> Iterator[Check]:

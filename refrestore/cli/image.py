@@ -15,6 +15,10 @@ from refrestore.render.person_words import greys, reason_words
 from . import options
 from .output import print_json, print_line
 
+RESTORED = options.Options(
+    ("scale", "strength", *options.STAGE_OPTIONS, "provenance", "name-people", "c2pa-key")
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the root."""
@@ -35,9 +39,7 @@ def image(
         bool, typer.Option("--no-references", help="Restore without references.")
     ] = False,
     *,
-    settings: Annotated[
-        RenderSettings, options.Options(("scale", "strength", *options.STAGE_OPTIONS))
-    ],
+    settings: Annotated[RenderSettings, RESTORED],
     runtime: options.RuntimeOptions,
     json: options.Json = False,
 ) -> None:

@@ -297,7 +297,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
         if parse is None and hasattr(rule, attribute)
     }
     about = typer.Option(
-        f"--{name}",
+        f"--{name}/--no-{name}" if field.default is True else f"--{name}",
         help=field.description,
         metavar=metavar,
         parser=None if parse is None else partial(_parsed, parse),

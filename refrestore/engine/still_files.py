@@ -8,11 +8,14 @@ from pathlib import Path
 
 from refrestore.config import RenderSettings, RuntimeSettings
 from refrestore.errors import MediaError, UsageError
+from refrestore.media.provenance import Provenance
+from refrestore.media.signing import SigningKey, sign
 from refrestore.media.stills import WRITTEN, pictures_in, read_picture, write_picture
 from refrestore.profiles import Profile
 from refrestore.render.still import PictureResult, restore_picture
 from refrestore.render.toolbox import open_toolbox
 from refrestore.restore.adapter import usable
+from refrestore.restore.guard import Choice
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ def restore_pictures(
         if target.exists() and photo.exists() and target.samefile(photo):
             raise UsageError(f"{photo} would be overwritten; choose another output.")
     settings, runtime = settings or RenderSettings(), runtime or RuntimeSettings()
+    key = None if settings.c2pa_key is None else SigningKey.read(settings.c2pa_key)
     toolbox = open_toolbox(runtime).equipped(settings, runtime)
     if profile is not None:
         profile = toolbox.fitted(profile)
@@ -76,7 +80,10 @@ def restore_pictures(
             _log.warning("%s", error)
             continue
         result = restore_picture(picture, toolbox, profile=profile, settings=settings)
-        write_picture(target, result.image)
+        done = _provenance(result, profile, settings)
+        write_picture(target, result.image, said=done)
+        if key is not None and done is not None:
+            sign(target, key, done, photo, work=target.parent)
         results.append((photo, target, result))
     if len(results) < len(photos):
         raise MediaError(
@@ -84,6 +91,17 @@ def restore_pictures(
             f"are in {output}."
         )
     return results
+
+
+def _provenance(
+    result: PictureResult, profile: Profile | None, settings: RenderSettings
+) -> Provenance | None:
+    """Return what a picture is to say of itself; None where it has nothing to say."""
+    restored = any(face["done"] != Choice.INPUT.value for face in result.summary())
+    if not settings.provenance or not restored:
+        return None
+    named = [] if profile is None or not settings.name_people else [profile.name]
+    return Provenance(people=named)
 
 
 def _name(photo: Path) -> str:

@@ -7,6 +7,7 @@ in the restoration.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -240,8 +241,14 @@ def open_judge(settings: RuntimeSettings) -> Judge:
     Raises
     ------
     ModelError
-        If the scorer is missing: without it nothing can be said of identity.
+        If the scorer is missing: without it nothing can be said of identity; or the
+        package torchvision is.
     """
+    if importlib.util.find_spec("torchvision") is None:
+        raise ModelError(
+            "evaluate needs the package torchvision, which is not installed here; "
+            "run: pip install 'refrestore[evaluate]'"
+        )
     store = ModelStore(settings)
     threads = settings.threads
     try:

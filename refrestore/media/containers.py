@@ -16,6 +16,7 @@ from refrestore.media.failures import reason
 from refrestore.media.files import libav_url
 from refrestore.media.matroska import PLACEHOLDER
 from refrestore.media.probe import VideoInfo
+from refrestore.media.provenance import with_sentence
 from refrestore.media.streams import StreamInfo, chapters_of
 from refrestore.media.timecode import TAG, without_timecode
 
@@ -83,6 +84,8 @@ class OutputFile:
         Indices of the streams to declare, when trying; default all that are not left out.
     timecode
         Of the first picture, or None.
+    comment
+        What the file says of itself, after what the source says.
     """
 
     def __init__(
@@ -96,9 +99,14 @@ class OutputFile:
         only: Sequence[int] | None = None,
         chapters: Sequence[dict[str, Any]] = (),
         timecode: str | None = None,
+        comment: str | None = None,
     ) -> None:
         tags = without_timecode(source.metadata)
         metadata = {key: each for key, each in tags.items() if key not in STALE_TAGS}
+        if comment is not None:
+            usual = "comment_restoration" if encoder.container == "mxf" else "comment"
+            key = next((key for key in metadata if key.lower() == usual), usual)
+            metadata[key] = with_sentence(metadata.get(key), comment)
         options = _muxer_options(encoder.container, metadata) | _movie_timescale(source, encoder)
         self.container = av.open(
             libav_url(target), "w", format=encoder.container, container_options=options

@@ -35,6 +35,7 @@ def join(
     start: Fraction | None = None,
     end: Fraction | None = None,
     work: Path | None = None,
+    comment: str | None = None,
 ) -> None:
     """Write the output: the segments' packets, and those of all other streams as they are.
 
@@ -56,6 +57,8 @@ def join(
         The range that the segments cover, if not all: times in seconds, `start <= time < end`.
     work
         Folder for what is not complete, on the output's disk; the output's own if there is none.
+    comment
+        What the output says of itself (`provenance.Provenance`).
 
     Raises
     ------
@@ -71,7 +74,8 @@ def join(
     )
     with open_segment(indices[0].path) as (_, film):
         packets = partial(film_packets, indices, timeline)
-        publish_joined(output, encoder, info, MuxedFilm(film, packets, timeline.span), work=work)
+        joined = MuxedFilm(film, packets, timeline.span, comment)
+        publish_joined(output, encoder, info, joined, work=work)
 
 
 def publish_joined(

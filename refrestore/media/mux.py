@@ -54,11 +54,14 @@ class MuxedFilm:
         Given the output's stream, yields packets with final times, in decoding order.
     span
         Of the source.
+    comment
+        What the file says of itself, after what the source says.
     """
 
     stream: av.VideoStream
     packets: Callable[[av.VideoStream], Iterator[Any]]
     span: Span
+    comment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ def mux(
             only=None if trial is None else trial.streams,
             chapters=clipped_chapters(source, span.shift or span.first, span.stop),
             timecode=_timecode(encoder, info, span),
+            comment=film.comment,
         )
         try:
             output.write_header()

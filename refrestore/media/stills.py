@@ -10,15 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from refrestore.errors import MediaError, UsageError
 from refrestore.file_names import readable_name
 from refrestore.media.failures import writing
 from refrestore.media.files import check_file, publish
+from refrestore.media.provenance import Provenance
 from refrestore.types import ImageArray
 
 MAX_PIXELS = 160_000_000
@@ -201,8 +202,17 @@ def decode_picture(content: bytes, *, formats: tuple[str, ...]) -> ImageArray:
         raise MediaError(f"The picture is damaged or truncated ({error}).") from error
 
 
-def write_picture(path: str | Path, rgb: ImageArray) -> None:
+def write_picture(path: str | Path, rgb: ImageArray, *, said: Provenance | None = None) -> None:
     """Write (H, W, 3) uint8 RGB as PNG, JPEG or WebP by suffix; complete or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    rgb
+        The picture.
+    said
+        What it says of itself, as XMP.
 
     Raises
     ------
@@ -220,11 +230,23 @@ def write_picture(path: str | Path, rgb: ImageArray) -> None:
     with writing(path):
         temporary = path.with_name(f".{path.name}.partial")
         try:
-            Image.fromarray(rgb).save(temporary, kind, **_QUALITY.get(kind, {}))
+            options = {**_QUALITY.get(kind, {}), **_xmp(kind, said)}
+            Image.fromarray(rgb).save(temporary, kind, **options)
             publish(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _xmp(kind: str, said: Provenance | None) -> dict[str, Any]:
+    """Return Pillow's options for what a picture says of itself."""
+    if said is None:
+        return {}
+    if kind != "PNG":
+        return {"xmp": said.xmp()}
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_itxt("XML:com.adobe.xmp", said.xmp().decode())
+    return {"pnginfo": chunks}
 
 
 class _TooLargeError(Exception):

@@ -142,9 +142,9 @@ def _parsed(name: str, text: str, folder: Path, whose: str) -> Preset:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{whose} is no TOML: {error}.") from error
-    for option in ("background", "second-stage"):
+    for option in ("background", "second-stage", "c2pa-key"):
         named = values.get(option)
-        if isinstance(named, str) and (option == "background" or stage_named(named) != named):
+        if isinstance(named, str) and (option != "second-stage" or stage_named(named) != named):
             values[option] = str(folder / named)
     film_settings(values, whose)
     first = text.lstrip().partition("\n")[0]

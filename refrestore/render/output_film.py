@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from refrestore.errors import MediaError, kept_if_broken_off
 from refrestore.media.copying import copy_film, resolve_copy
 from refrestore.media.encoder import Encoder
 from refrestore.media.frame_files import publish_pictures
 from refrestore.media.join import join
+from refrestore.media.provenance import Provenance
+from refrestore.media.signing import SigningKey, sign
 from refrestore.render.recipe import FilmRecipe
 from refrestore.render.report import SegmentRecord
 from refrestore.render.segment_folder import Segment, SegmentFolder
 from refrestore.types import Announce
+
+GAP = 1.0
+"""Seconds without a restored face that the output's comment passes over."""
 
 COPIED = "No face was restored; the film stream was copied, not encoded."
 
@@ -75,6 +82,7 @@ def film_of(
         if encoder is not None:
             return RenderedFilm(segments, records, encoder, copied=True)
     videos = [folder.video(segment) for segment in segments]
+    done = provenance_of(recipe, segments, records)
     with kept_if_broken_off(lambda: folder.kept(recipe.segments)):
         if recipe.encoder.pictures is not None:
             publish_pictures(
@@ -94,8 +102,49 @@ def film_of(
             start=recipe.part.start,
             end=recipe.part.end,
             work=folder.path,
+            comment=None if done is None else done.sentence,
         )
+        if done is not None and (key := recipe.settings.c2pa_key) is not None:
+            signing = SigningKey.read(key)
+            sign(recipe.output, signing, done, recipe.info.path, work=folder.path)
     return RenderedFilm(segments, records, recipe.encoder)
+
+
+def provenance_of(
+    recipe: FilmRecipe, segments: Sequence[Segment], records: Sequence[SegmentRecord]
+) -> Provenance | None:
+    """Return what the output is to say of itself; None where it has nothing to say."""
+    settings, background = recipe.settings, recipe.networks.get("background")
+    restored = {who for record in records for who in record.restored if record.restored[who]}
+    if not settings.provenance or not (restored or background):
+        return None
+    people = recipe.people.identities
+    return Provenance(
+        spans=_spans(recipe, segments, records),
+        people=[one.name for one in people if settings.name_people and one.id in restored],
+        background=None if background is None else background["file"],
+    )
+
+
+def _spans(
+    recipe: FilmRecipe, segments: Sequence[Segment], records: Sequence[SegmentRecord]
+) -> list[tuple[float, float]]:
+    """Return the seconds of the output in which somebody was restored whom the plan restores."""
+    found = [np.zeros(0, np.int64)]
+    for segment, record in zip(segments, records, strict=True):
+        for plan in recipe.plans:
+            if record.restored.get(plan.identity):
+                frames = plan.faces.frame[plan.strength > 0]
+                found.append(frames[(frames >= segment.first) & (frames < segment.stop)])
+    frames = np.unique(np.concatenate(found))
+    if not len(frames):
+        return []
+    begin = recipe.timeline.seconds_of(frames)
+    end = recipe.timeline.seconds_of(frames + 1)
+    zero = recipe.timeline.seconds(recipe.first)
+    ends = np.flatnonzero(begin[1:] - end[:-1] >= GAP)
+    firsts, lasts = begin[[0, *(ends + 1)]] - zero, end[[*ends, -1]] - zero
+    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
 class Notes:

@@ -20,6 +20,7 @@ from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.entries import Entries
 from refrestore.media.moments import FilmPart, film_length, frame_at, resolve_part
 from refrestore.media.probe import VideoInfo
+from refrestore.media.signing import SigningKey, check_signed_name
 from refrestore.profiles import Profile
 from refrestore.profiles.cosines import cosines
 from refrestore.project import Project
@@ -33,6 +34,9 @@ from refrestore.render.segment_folder import Segment, digest, split
 from refrestore.render.toolbox import Toolbox
 from refrestore.render.wanted import wanted_of
 from refrestore.types import Shot
+
+SAID = {"provenance", "name_people", "c2pa_key"}
+"""Settings that no frame depends on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +150,7 @@ class FilmRecipe(Recipe):
                 __version__,
                 [self.info.fingerprint, self.info.stream, self.info.treatment.filters],
                 [(shot.first, shot.stop) for shot in self.shots],
-                self.settings.model_dump(mode="json"),
+                self.settings.model_dump(mode="json", exclude=SAID),
                 repr(self.encoder),
                 self.networks,
                 content.hexdigest(),
@@ -272,6 +276,9 @@ def film_recipe(
         One of its kinds, with one sentence.
     """
     shots, entries = project.shots(), project.entries()
+    if settings.c2pa_key is not None:
+        check_signed_name(output, pictures=encoder.pictures is not None)
+        SigningKey.read(settings.c2pa_key)
     toolbox = open_networks()
     if toolbox.background is not None:
         toolbox.background.check(info)

@@ -9,6 +9,7 @@ from typing import Any
 
 from refrestore import __version__
 from refrestore.errors import kept_if_broken_off
+from refrestore.media.containers import FORMATS
 from refrestore.media.encoder import Encoder
 from refrestore.media.source import source_notes
 from refrestore.render.face_export import plans_within
@@ -137,6 +138,7 @@ def _notes(recipe: FilmRecipe, records: Sequence[SegmentRecord], *, copied: bool
             f"({background['architecture']}), as --background asked: outside the restored faces "
             "the pixels are that network's, not the source's."
         )
+    notes.extend(_unsaid(recipe, records, copied=copied))
     if (second := networks.get("second")) is not None:
         notes.append(
             f"What no close-up shows was drawn by {second['title']} ({second['file']}; licence: "
@@ -148,3 +150,17 @@ def _notes(recipe: FilmRecipe, records: Sequence[SegmentRecord], *, copied: bool
             "alone, and what no reference shows stays as soft as it was."
         )
     return notes
+
+
+def _unsaid(recipe: FilmRecipe, records: Sequence[SegmentRecord], *, copied: bool) -> list[str]:
+    """Return that the output does not say what was done to it, or is not signed, and why."""
+    changed = not copied and (
+        recipe.networks.get("background") is not None or any(record.faces for record in records)
+    )
+    if changed and not recipe.settings.provenance:
+        return ["The output does not say that it was restored, as --no-provenance asked."]
+    if changed and recipe.output.suffix.lower() not in FORMATS:
+        return ["Frames and pipes carry no comment: the output does not say that it was restored."]
+    if not changed and recipe.settings.c2pa_key is not None:
+        return ["The output is not signed: nothing was restored in it."]
+    return []

@@ -40,6 +40,17 @@ def test_healthy(run, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("system", ["Darwin", "Windows", "Linux"])
+def test_a_system_that_was_not_tried_is_said(system, monkeypatch):
+    monkeypatch.setattr(doctor.platform, "system", lambda: system)
+    checks = {check.name: check for check in doctor._python(RuntimeSettings())}
+    assert checks["python"].state == "ok"
+    assert ("system" in checks) == (system != "Linux")
+    if system != "Linux":
+        assert checks["system"].state == "warning"
+        assert system in checks["system"].detail
+
+
 def test_wrong_model_is_an_error(run, tmp_path):
     (tmp_path / "lite").mkdir()
     (tmp_path / "lite" / "detector.onnx").write_bytes(b"something else")

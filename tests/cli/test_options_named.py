@@ -22,9 +22,10 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 OURS = re.compile(r"refrestore [^`\"'\n]*")
 
 ELSEWHERE = {
-    "--update-lite", "--force-reinstall", "--no-deps", "--query-gpu", "--format", "--head"
+    "--no-", "--update-lite", "--force-reinstall", "--no-deps", "--query-gpu", "--format", "--head"
 }  # fmt: skip
-"""Options of `python -m refrestore.models`, for who trains, of pip, of nvidia-smi and of Ray."""
+"""Begins names of what is switched off; options of `python -m refrestore.models`, for who trains,
+of pip, of nvidia-smi and of Ray."""
 
 
 def inside(command) -> Iterator[tuple[str, object]]:
@@ -38,7 +39,9 @@ def commands(
 ) -> Iterator[tuple[tuple[str, ...], set[str]]]:
     """Yield the path and the options of each command."""
     command = command or typer.main.get_command(app)
-    options = {"--help"} | {one for param in command.params for one in param.opts}
+    options = {"--help"}
+    for param in command.params:
+        options |= {*param.opts, *param.secondary_opts}
     yield name, options
     for own, inner in inside(command):
         yield from commands(inner, (*name, own))

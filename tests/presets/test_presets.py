@@ -58,6 +58,7 @@ def test_each_option_reaches_its_settings() -> None:
         "batch": 4, "background": "net.pth", "start": "12f", "end": 75.5, "codec": "av1",
         "crf": 20, "encoder-preset": "6", "pix-fmt": "yuv420p", "container": "mkv",
         "second-stage": "codeformer", "fidelity": 0.7, "accept-licence": "codeformer",
+        "provenance": True, "name-people": True, "c2pa-key": "key.pem",
     }  # fmt: skip
     assert set(given) == set(PLACES) - {"bitrate", "layer"}
     found = film_settings(given, "This")
@@ -72,7 +73,8 @@ def test_each_option_reaches_its_settings() -> None:
     assert found.render.model_copy(update={"start": None, "end": None}) == RenderSettings(
         scale=2, strength=0.5, references=3, unfocused=True, batch=4, min_face=20,
         background=Path("net.pth"), second_stage="codeformer", fidelity=0.7,
-        accept_licence="codeformer",
+        accept_licence="codeformer", name_people=True,
+        c2pa_key=Path("key.pem"),
     )  # fmt: skip
     assert found.render.start == FrameNumber(12)
     assert found.render.end == 75.5
