@@ -36,6 +36,7 @@ TRIED = "Linux"
 MODULES = {
     "av": "av",
     "cv2": "opencv-python",
+    "faiss": "faiss-cpu",
     "fastapi": "fastapi",
     "numpy": "numpy",
     "onnx": "onnx",

@@ -15,9 +15,6 @@ from refrestore.types import DoubleArray, FloatArray, Track
 NEIGHBOURS = 32
 """Neighbours a track: an identity is found if each of its parts has another among them."""
 
-_BLOCK = 1024
-"""Rows compared with all at a time: 100,000 tracks are 0.4 GB then."""
-
 _MARGIN = 0.05
 """A weak track joins the most similar identity only if it is this much clearer than the next."""
 
@@ -109,7 +106,7 @@ def cluster_tracks(
     Agglomerative: the two groups whose average similarity is farthest above what groups of their
     sizes need join, over and over, until none is. The average is weighted by how far each embedding
     can be trusted; it is the dot product of two weighted sums, so no matrix of pairs is kept, and
-    only groups that are neighbours in the kNN graph (exact) are compared. Average linkage,
+    only groups that are neighbours in the kNN graph (faiss, exact) are compared. Average linkage,
     because single linkage chains strangers together through one blurred face. Weak tracks do not
     take part; each joins the identity it is clearly nearest to afterwards. Those that are left and
     that a person would call a face found provisional identities, by the same rule among themselves.
@@ -198,14 +195,15 @@ def _founded(
 
 def _nearest(embeddings: FloatArray, neighbours: int) -> list[list[int]]:
     """Return the rows nearest to each row by cosine, without itself."""
-    import torch
+    import faiss
 
-    matrix = torch.from_numpy(np.ascontiguousarray(embeddings, np.float32))
-    count = min(neighbours + 1, len(matrix))
-    blocks = (matrix[first : first + _BLOCK] for first in range(0, len(matrix), _BLOCK))
-    found = [(block @ matrix.T).topk(count).indices for block in blocks]
-    rows = torch.cat(found).tolist()
-    return [[near for near in nearest if near != row] for row, nearest in enumerate(rows)]
+    index = faiss.IndexFlatIP(embeddings.shape[1])
+    matrix = np.ascontiguousarray(embeddings, np.float32)
+    index.add(matrix)
+    _, rows = index.search(matrix, min(neighbours + 1, len(matrix)))
+    return [
+        [int(near) for near in found if near not in (-1, row)] for row, found in enumerate(rows)
+    ]
 
 
 def _merge(clusters: dict[int, _Growing], threshold: float) -> None:

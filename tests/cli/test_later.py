@@ -18,7 +18,7 @@ from refrestore.project import Project, VideoSource
 from refrestore.types import Geometry
 
 HEAVY = frozenset(
-    {"av", "cv2", "fastapi", "insightface", "jinja2", "matplotlib", "onnx", "onnxruntime"}
+    {"av", "cv2", "faiss", "fastapi", "insightface", "jinja2", "matplotlib", "onnx", "onnxruntime"}
     | {"PIL", "scenedetect", "scipy", "skimage", "spandrel", "torch", "torchvision", "uvicorn"}
 )
 """Packages that take a tenth of a second or more to load."""
