@@ -37,6 +37,11 @@ Container = Literal["mkv", "mp4", "m4v", "mov", "webm", "mxf"]
 
 _RATE_SUFFIXES = {"k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
+_MOST_FPS = 1000
+
+_NTSC_SLACK = Fraction(1, 200)
+"""How far 23.976 and 29.97, as people write them, are from what they mean."""
+
 INSIGHTFACE_PACK = "~/.insightface/models/buffalo_l"
 """insightface's own place (model_zoo.get_model, app.FaceAnalysis)."""
 
@@ -69,6 +74,24 @@ def bits_per_second(text: str) -> int:
     if bits < 1:
         raise ValueError(f"{text!r} is no bit rate; write 8M, 2500k or bits per second")
     return bits
+
+
+def frames_per_second(text: str) -> Fraction:
+    """Return a frame rate: "25", "24000/1001", or "23.976", which means the same.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    try:
+        rate = Fraction(text.strip())
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= _MOST_FPS:
+        raise ValueError(f"{text!r} is no frame rate; write 25, 23.976 or 24000/1001")
+    ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+    return ntsc if rate.denominator > 1 and abs(rate - ntsc) < _NTSC_SLACK else rate
 
 
 def faces_at_a_time(text: str) -> int | Literal["auto"]:
@@ -250,6 +273,15 @@ class ScanSettings(Settings):
         ge=0,
         description="Which video stream, in a file that holds several (a multiplex).",
     )
+    fps: Annotated[Fraction | None, Typed(metavar="RATE", parse=frames_per_second)] = Field(
+        None,
+        description="Frames per second of numbered pictures (frames/%06d.png): 25 (default), "
+        "23.976.",
+    )
+
+    @field_serializer("fps")
+    def _rate_as_text(self, fps: Fraction | None) -> str | None:
+        return None if fps is None else str(fps)
 
 
 class EncoderSettings(Settings):
@@ -268,6 +300,9 @@ class EncoderSettings(Settings):
     )
     pixel_format: Annotated[str | None, Typed("pix-fmt")] = Field(
         None, description="Output pixel format; default the source's."
+    )
+    pictures: Annotated[str | None, INSIDE] = Field(
+        None, description="Names of numbered pictures to write in place of a film: %06d.png."
     )
 
 

@@ -12,6 +12,7 @@ from refrestore.engine.destinations import PROJECT_SUFFIX, output_name
 from refrestore.errors import BatchError, UsageError
 from refrestore.file_names import readable_name
 from refrestore.media.files import check_file
+from refrestore.media.sequences import is_pattern, read_sequence
 from refrestore.presets import film_settings
 
 from .order import FilmToAdd, Order, check_apart
@@ -119,6 +120,9 @@ def films_below(folder: Path, output: Path) -> list[tuple[Path, Path]]:
 
 def _films_of(source: str, output: Path) -> list[tuple[Path, Path]]:
     path = Path(source).absolute()
+    if is_pattern(path):
+        read_sequence(path)
+        return [(path, Path())]
     if path.is_dir():
         if path == output:
             raise UsageError(

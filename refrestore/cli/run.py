@@ -36,9 +36,17 @@ def register(app: typer.Typer) -> None:
 
 @options.with_settings
 def run(
-    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Videos to restore.")],
+    videos: Annotated[
+        list[Path],
+        typer.Argument(metavar="VIDEO...", help="Videos, or numbered pictures: frames/%06d.png."),
+    ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Output video, or a folder for several.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Output video, or numbered pictures (new/%06d.png), or a folder for several.",
+        ),
     ],
     preset: options.PresetOption = None,
     profile: options.Profiles = None,
@@ -84,7 +92,10 @@ def run(
 @options.with_settings
 def render(
     project: options.ProjectFolder,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Output video.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Output video, or numbered pictures (new/%06d.png)."),
+    ],
     video: Annotated[
         Path | None, typer.Option("--video", help="The source, if it was moved.")
     ] = None,

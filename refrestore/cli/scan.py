@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 @options.with_settings
 def scan(
-    video: Annotated[Path, typer.Argument(help="Video to look through.")],
+    video: Annotated[Path, typer.Argument(help="Video, or numbered pictures: frames/%06d.png.")],
     project: options.ProjectFolder,
     preset: options.PresetOption = None,
     profile: options.Profiles = None,

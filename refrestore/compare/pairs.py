@@ -142,7 +142,7 @@ def presentation_times(info: VideoInfo) -> DoubleArray:
     """
     times: list[float] = []
     untimed = 0
-    with open_film(info.path) as container:
+    with open_film(info.path, info.fps) as container:
         stream = film_stream(container, info.path, info.stream)
         for packet in read_packets(container, [stream]):
             if packet.is_discard or not packet.size:

@@ -9,6 +9,7 @@ from pathlib import Path
 from refrestore.config import Container
 from refrestore.errors import UsageError
 from refrestore.media.containers import FORMATS
+from refrestore.media.sequences import is_pattern
 
 PROJECT_SUFFIX = ".refrestore"
 """A run's project folder is the output's name with this suffix, beside the output."""
@@ -34,7 +35,8 @@ def plan_outputs(
     Parameters
     ----------
     output
-        A file for one video; for several, or if it is a folder, a folder: names are kept, but for
+        A file for one video, or the pattern of numbered pictures, of which the plan has the folder;
+        for several, or if it is a folder, a folder: names are kept, but for
         containers that are not written (AVI, MPEG): those films become Matroska.
     project
         Project folder of the only video; by default beside its output.
@@ -46,8 +48,9 @@ def plan_outputs(
     UsageError
         If two outputs would have one name, or one project was named for several videos.
     """
-    if len(videos) == 1 and not output.is_dir():
-        outputs = [output]
+    pictures = is_pattern(output)
+    if len(videos) == 1 and (pictures or not output.is_dir()):
+        outputs = [output.parent if pictures else output]
     else:
         if output.suffix and not output.is_dir():
             raise UsageError(
@@ -68,6 +71,7 @@ def plan_outputs(
 
 def output_name(video: Path, container: Container | None = None) -> str:
     """Return what the restored video is called in a folder."""
+    stem = video.parent.name if is_pattern(video) else video.stem
     if container is not None:
-        return f"{video.stem}.{container}"
-    return video.name if video.suffix.lower() in FORMATS else f"{video.stem}.mkv"
+        return f"{stem}.{container}"
+    return video.name if video.suffix.lower() in FORMATS else f"{stem}.mkv"

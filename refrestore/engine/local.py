@@ -22,6 +22,7 @@ from refrestore.config import (
 from refrestore.engine.crew import Crew, crew_of
 from refrestore.engine.task import Heard
 from refrestore.errors import kept_if_broken_off
+from refrestore.media.frame_files import output_of
 from refrestore.media.unchanged import Unchanged
 from refrestore.profiles import Profile
 from refrestore.project import Project
@@ -229,7 +230,8 @@ def render(
     project
         A scanned project.
     output
-        The video to write; its suffix chooses the container. The report is written beside it.
+        The video to write; its suffix chooses the container. Or the pattern of numbered pictures
+        (`restored/%06d.png`), in a folder that is new or empty. The report is written beside it.
     profiles
         Profiles whose references may be used, for the identities that are linked to them.
     lent
@@ -264,6 +266,7 @@ def render(
     """
     began = time.monotonic()
     settings, runtime = settings or RenderSettings(), runtime or RuntimeSettings()
+    output, encoder = output_of(output, encoder or EncoderSettings())
     report, said = progress or (lambda stage, done, total: None), Notes(announce)
 
     @cache
@@ -277,7 +280,7 @@ def render(
             held.folder,
             networks,
             settings=settings,
-            encoder=encoder or EncoderSettings(),
+            encoder=encoder,
             profiles=profiles,
             lent=lent,
             video=video,

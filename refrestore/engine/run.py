@@ -24,6 +24,7 @@ from refrestore.engine.whole_scan import scan
 from refrestore.errors import Kept, UsageError, kept_if_broken_off
 from refrestore.faces.network_id import NetworkId
 from refrestore.media.encoder_choice import resolve_encoder
+from refrestore.media.frame_files import output_of
 from refrestore.media.moments import resolve_part
 from refrestore.media.probe import VideoInfo
 from refrestore.media.source import open_source, source_notes
@@ -86,6 +87,7 @@ def run(
     encoder = encoder or EncoderSettings()
     runtime = runtime or RuntimeSettings()
     plans = plan_outputs(videos, output, project, container)
+    output, encoder = output_of(output, encoder)
     if export is not None:
         check_export_folder(export.folder)
     if plans[0].output.parent != output.parent:

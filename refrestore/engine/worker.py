@@ -343,7 +343,7 @@ def sees(info: VideoInfo) -> bool:
     """Say whether a film lies here under its path, and is the same."""
     try:
         return fingerprint(info.path) == info.fingerprint
-    except OSError:
+    except (OSError, MediaError):
         return False
 
 
@@ -356,7 +356,7 @@ def film_here(info: VideoInfo, piece: bytes | None) -> Iterator[tuple[VideoInfo,
         if piece is None:
             yield info, folder
             return
-        path = folder / info.path.name
+        path = folder / (info.path.name if info.fps is None else "piece")
         try:
             path.write_bytes(piece)
         except OSError as error:

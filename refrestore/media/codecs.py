@@ -70,6 +70,10 @@ PROFILES: Mapping[str, CodecProfile] = {
     ),
     "prores_ks": CodecProfile(None, preset_option="profile", preset="hq", bits_per_pixel=1.0),
     "dnxhd": CodecProfile(None, preset_option="profile", preset="dnxhr_hq", bits_per_pixel=1.0),
+    "png": CodecProfile(None, preset_option=None, bits_per_pixel=4.0),
+    "tiff": CodecProfile(
+        None, preset_option=None, options={"compression_algo": "deflate"}, bits_per_pixel=4.0
+    ),
     "mpeg4": CodecProfile("qscale", 2, preset_option=None),
     "mpeg2video": CodecProfile("qscale", 2, preset_option=None),
     "h264_nvenc": _NVENC,

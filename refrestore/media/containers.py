@@ -60,8 +60,8 @@ def format_of(output: Path) -> str:
     name = FORMATS.get(output.suffix.lower())
     if name is None:
         raise UsageError(
-            f"{output} needs a name that ends in {', '.join(FORMATS)}; "
-            f"{output.suffix or 'no suffix'!r} is none of these."
+            f"{output} needs a name that ends in {', '.join(FORMATS)}, or for pictures one as "
+            f"%06d.png; {output.suffix or 'no suffix'!r} is none of these."
         )
     return name
 

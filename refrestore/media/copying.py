@@ -56,7 +56,7 @@ def resolve_copy(info: VideoInfo, output: Path, *, work: Path | None = None) -> 
     with (
         writing(output),
         tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=work or output.parent) as folder,
-        open_film(info.path) as source,
+        open_film(info.path, info.fps) as source,
     ):
         packets = partial(_packets, info, timeline, count=count)
         stream = film_stream(source, info.path, info.stream)
@@ -77,7 +77,7 @@ def copy_film(encoder: Encoder, info: VideoInfo, output: Path, *, work: Path | N
         The output cannot be written.
     """
     timeline = _timeline(info, encoder.container)
-    with open_film(info.path) as source:
+    with open_film(info.path, info.fps) as source:
         film = MuxedFilm(
             film_stream(source, info.path, info.stream),
             partial(_packets, info, timeline),
@@ -89,7 +89,7 @@ def copy_film(encoder: Encoder, info: VideoInfo, output: Path, *, work: Path | N
 def _timeline(info: VideoInfo, container: str) -> Timestamps:
     """Return the times of the film's packets, read without decoding."""
     ticks: list[int] = []
-    with open_film(info.path) as source:
+    with open_film(info.path, info.fps) as source:
         for packet in _film(source, info):
             if packet.pts is None or packet.is_discard:
                 raise MediaError(f"not every packet of {info.path} has a time of its own.")
@@ -106,7 +106,7 @@ def _unshown(info: VideoInfo) -> int:
 
     They show nothing, and a trial that had no others could not be read.
     """
-    with open_film(info.path) as source:
+    with open_film(info.path, info.fps) as source:
         return sum(1 for _ in takewhile(lambda one: not one.is_keyframe, _film(source, info)))
 
 
@@ -115,7 +115,7 @@ def _packets(
 ) -> Iterator[Any]:
     shift = round(timeline.span.shift / timeline.unit)
     following = timeline.following()
-    with open_film(info.path) as source:
+    with open_film(info.path, info.fps) as source:
         for position, packet in enumerate(islice(_film(source, info), count)):
             tick = packet.pts
             packet.duration = timeline.duration(tick, following)

@@ -65,6 +65,8 @@ class Encoder:
         Of the source's first picture, or None.
     hdr
         HDR10 metadata, or None.
+    pictures
+        Pattern of the names, where the output is numbered pictures.
     notes
         What is lost or changed, one sentence each, for the user to hear before the first frame.
     """
@@ -84,6 +86,7 @@ class Encoder:
     sounds: tuple[SoundPlan, ...] = ()
     timecode: str | None = None
     hdr: HdrMetadata | None = None
+    pictures: str | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def add_stream(self, container: av.container.OutputContainer) -> av.VideoStream:

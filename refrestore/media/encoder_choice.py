@@ -12,6 +12,7 @@ import av
 
 from refrestore.config import EncoderSettings
 from refrestore.errors import DiskError, MediaError, UsageError
+from refrestore.media import frame_files
 from refrestore.media.codecs import (
     PROFILES,
     CodecProfile,
@@ -87,9 +88,10 @@ def resolve_encoder(
         The encoder does not work here, or the container cannot hold a stream.
     """
     output = Path(output)
-    container = format_of(output)
-    _check_place(output, info)
-    codec = find_codec(settings.codec)
+    pictures = settings.pictures
+    container = format_of(output) if pictures is None else frame_files.CONTAINER
+    _check_place(output, info, pictures)
+    codec = find_codec(settings.codec if pictures is None else frame_files.picture_codec(settings))
     geometry = info.geometry.scaled(scale)
     pixel_format, note = choose_pixel_format(
         codec, info.pixel_format, settings.pixel_format, (geometry.width, geometry.height)
@@ -119,6 +121,7 @@ def resolve_encoder(
         interlaced=info.interlaced,
         container=container,
         hdr=info.hdr,
+        pictures=pictures,
         notes=tuple(notes),
     )
     encoder = _try(encoder, info, output, work)
@@ -146,6 +149,9 @@ def _try(encoder: Encoder, info: VideoInfo, output: Path, work: Path | None) -> 
                 f"{encoder.geometry.height} {encoder.pixel_format} here ({reason(cause)}); "
                 "try another --codec, --preset or --pix-fmt."
             ) from error
+        if encoder.pictures is not None:
+            lost = frame_files.losses(encoder, info)
+            return replace(encoder, notes=(*encoder.notes, *lost))
         with open_segment(path) as (_, stream):
             film = encoded_film(path, stream, info, encoder.container)
             said = f"encoded with {encoder.codec}"
@@ -166,10 +172,12 @@ def _black(encoder: Encoder) -> av.VideoFrame:
     return picture
 
 
-def _check_place(output: Path, info: VideoInfo) -> None:
-    if output.is_dir():
+def _check_place(output: Path, info: VideoInfo, pictures: str | None) -> None:
+    if pictures is not None:
+        frame_files.check_folder(output)
+    elif output.is_dir():
         raise UsageError(f"{output} is a folder; give the name of a file in it.")
-    same = output.exists() and output.samefile(info.path)
+    same = output.exists() and info.path.exists() and output.samefile(info.path)
     if same or output.resolve() == info.path.resolve():
         raise UsageError(f"The output {output} is the input; give it another name.")
     if not output.parent.is_dir():

@@ -110,7 +110,7 @@ def measure(info: VideoInfo) -> Combing:
     counted: Counter[str] = Counter()
     spots = _spots(info)
     count = PICTURES if len(spots) > 1 else SPOTS * PICTURES
-    with suppress(av.FFmpegError), open_film(info.path) as container:
+    with suppress(av.FFmpegError), open_film(info.path, info.fps) as container:
         stream = film_stream(container, info.path, info.stream)
         stream.thread_type = "AUTO"
         for start in spots:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -55,16 +55,15 @@ class HdrMetadata:
     def of(cls, picture: av.VideoFrame) -> HdrMetadata | None:
         """Return what a decoded picture says, None if nothing."""
         primaries = luminance = light = None
-        side_data: Any = picture.side_data  # the stub modules take it for a mapping of strings
-        for data in side_data:
+        for name, data in side_data_of(picture):
             content = bytes(data)
-            if data.type.name == "MASTERING_DISPLAY_METADATA":
+            if name == "MASTERING_DISPLAY_METADATA":
                 values = struct.unpack_from(f"={2 * _RATIONALS + 2}i", content)
                 pairs = zip(values[:-2:2], values[1:-2:2], strict=True)
                 known = [Fraction(top, bottom or 1) for top, bottom in pairs]
                 primaries = tuple(known[:8]) if values[-2] else None
                 luminance = (known[8], known[9]) if values[-1] else None
-            elif data.type.name == "CONTENT_LIGHT_LEVEL":
+            elif name == "CONTENT_LIGHT_LEVEL":
                 light = struct.unpack_from("=2I", content)
         if primaries is None and luminance is None and light is None:
             return None
@@ -105,5 +104,17 @@ class HdrMetadata:
 
 def shown_differently(picture: av.VideoFrame) -> frozenset[str]:
     """Return which side data of `NAMES` a decoded picture has."""
-    side_data: Any = picture.side_data
-    return frozenset(data.type.name for data in side_data) & NAMES.keys()
+    return frozenset(name for name, _ in side_data_of(picture)) & NAMES.keys()
+
+
+def side_data_of(picture: av.VideoFrame) -> Iterator[tuple[str, Any]]:
+    """Yield a picture's side data by libav's names.
+
+    Of a picture with a kind that PyAV has no name for (EXIF, in 18.1) it gives none at all.
+    """
+    try:
+        side_data: Any = picture.side_data  # the stub modules take it for a mapping of strings
+    except ValueError:
+        return
+    for data in side_data:
+        yield data.type.name, data

@@ -101,7 +101,7 @@ def mux(
         The container cannot hold that, or the file cannot be written.
     """
     span = film.span
-    with open_input(info.path) as source:
+    with open_input(info.path, fps=info.fps) as source:
         output = OutputFile(
             target,
             source,

@@ -69,7 +69,8 @@ def open_piece(info: VideoInfo, path: Path) -> VideoInfo:
     """
     with open_film(path) as piece:
         unit = film_stream(piece, path).time_base or info.time_base
-    return replace(info, path=path, stream=0, time_base=unit, fingerprint=fingerprint(path))
+    digest = fingerprint(path)
+    return replace(info, path=path, stream=0, time_base=unit, fingerprint=digest, fps=None)
 
 
 def _piece(
@@ -80,7 +81,7 @@ def _piece(
     name = next((one for word, one in FORMATS.items() if word in info.container), OTHER_FORMAT)
     given: list[tuple[Any, ...]] = []
     try:
-        with open_film(info.path) as source:
+        with open_film(info.path, info.fps) as source:
             stream = film_stream(source, info.path, info.stream)
             assert stream.time_base is not None
             if since is not None:

@@ -48,6 +48,7 @@ PLANAR_EQUIVALENTS: Mapping[str, str] = {
     "rgb48be": "gbrp16le",
     "rgba64le": "gbrap16le",
     "rgba64be": "gbrap16le",
+    "gray16be": "gray16le",
 }
 """Formats with interleaved samples and the planar one that holds the same samples."""
 

@@ -76,7 +76,7 @@ class Preflight:
         if encoder.container == "mxf":
             self._check_constant_rate(encoder)
         timecode = None if info.timecode is None else str(info.timecode)
-        with open_input(info.path) as source:
+        with open_input(info.path, fps=info.fps) as source:
             timecodes = [each.index for each in source.streams if is_timecode_track(each)]
             sounds = {
                 each.index: sound_plans(each, encoder.container)
@@ -118,7 +118,7 @@ class Preflight:
                 encoder, note = self._stream(encoder, stream, sounds.get(stream.index, []))
                 notes.append(note)
             gone = [each for each in others if each.index in encoder.left_out]
-            notes.append(_left_out(gone, encoder.container) if gone else None)
+            notes.append(left_out_words(gone, encoder.container) if gone else None)
             kept = [each.index for each in self._others(encoder)]
             refused = self._refusal(encoder, kept)
             if refused is not None:
@@ -206,23 +206,12 @@ class Preflight:
 
     def _check_constant_rate(self, encoder: Encoder) -> None:
         """Refuse a film whose times are not those of a constant rate."""
-        info, ticks = self._info, []
-        with open_input(info.path) as source:
-            stream = source.streams[info.stream]
-            for packet in read_packets(source, [stream]):
-                tick = packet.dts if packet.pts is None else packet.pts
-                if tick is not None and not packet.is_discard:
-                    ticks.append(tick * info.time_base)
-        times = sorted(ticks)
-        for place, time in enumerate(times):
-            if abs(time - times[0] - place / encoder.rate) > max(
-                info.time_base, 1 / (4 * encoder.rate)
-            ):
-                raise MediaError(
-                    f"{info.path} has a variable frame rate (its picture {place} is not at "
-                    f"{place} / {encoder.rate} seconds), which MXF cannot hold; give the output a "
-                    "name that ends in .mkv or .mov."
-                )
+        if (place := varying_picture(self._info, encoder.rate)) is not None:
+            raise MediaError(
+                f"{self._info.path} has a variable frame rate (its picture {place} is not at "
+                f"{place} / {encoder.rate} seconds), which MXF cannot hold; give the output a "
+                "name that ends in .mkv or .mov."
+            )
 
     def _lost(self, encoder: Encoder, timecode: str | None, track: bool) -> list[str]:
         """Read a trial of the film again and return a sentence on each thing that is not in it."""
@@ -269,7 +258,23 @@ def _may_be_lost(stream: StreamInfo) -> bool:
     return stream.kind in ("data", "unknown") or (stream.kind, stream.codec) == ("subtitle", "none")
 
 
-def _left_out(streams: Sequence[StreamInfo], container: str) -> str:
+def varying_picture(info: VideoInfo, rate: Fraction) -> int | None:
+    """Return the first picture whose time is not that of a constant rate, None if none is."""
+    ticks = []
+    with open_input(info.path, fps=info.fps) as source:
+        stream = source.streams[info.stream]
+        for packet in read_packets(source, [stream]):
+            tick = packet.dts if packet.pts is None else packet.pts
+            if tick is not None and not packet.is_discard:
+                ticks.append(tick * info.time_base)
+    times, slack = sorted(ticks), max(info.time_base, 1 / (4 * rate))
+    return next(
+        (place for place, time in enumerate(times) if abs(time - times[0] - place / rate) > slack),
+        None,
+    )
+
+
+def left_out_words(streams: Sequence[StreamInfo], container: str) -> str:
     """Return one sentence on streams that are left out: a broadcast has a dozen."""
     if len(streams) == 1:
         name = str(streams[0]).capitalize()
@@ -293,7 +298,7 @@ def encoded_film(
 def _converted(plan: SoundPlan, info: VideoInfo, encoder: Encoder) -> str | None:
     stream = info.streams[plan.index]
     if stream.codec == plan.codec and encoder.container == "mxf":
-        with open_input(info.path) as source:
+        with open_input(info.path, fps=info.fps) as source:
             known: Any = source.streams[plan.index]
             if known.codec_context.rate == plan.rate:
                 return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import struct
 import zipfile
@@ -16,11 +15,17 @@ from typing import Any, Literal
 
 import av
 
-from refrestore.errors import MediaError
-from refrestore.file_names import is_utf8, readable_name
+from refrestore.errors import MediaError, UsageError
 from refrestore.media.colour import FULL, ColorTags
 from refrestore.media.files import check_file, libav_url
-from refrestore.media.hdr import HdrMetadata, shown_differently
+from refrestore.media.hdr import HdrMetadata, shown_differently, side_data_of
+from refrestore.media.sequences import (
+    ASSUMED_RATE,
+    is_pattern,
+    libav_input,
+    read_sequence,
+    sequence_path,
+)
 from refrestore.media.streams import StreamInfo, chapters_of, is_cover, stream_infos
 from refrestore.media.timecode import timecode_in
 from refrestore.media.treatment import UNTREATED, Treatment
@@ -41,6 +46,13 @@ MAX_PIXELS = 35_651_584
 (6.3) allow, 8192 x 4352. A damaged header claims more, and each of the dozens of pictures that a
 decoder and its readers hold would take its size."""
 
+TURNED = {
+    90: (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30),
+    180: (-(1 << 16), 0, 0, 0, -(1 << 16), 0, 0, 0, 1 << 30),
+    270: (0, -(1 << 16), 0, 1 << 16, 0, 0, 0, 0, 1 << 30),
+}
+"""Display matrices by degrees clockwise, for pictures whose own cannot be read beside EXIF."""
+
 PROBE_PACKETS = 500
 """Packets read in search of a first picture."""
 
@@ -56,7 +68,7 @@ class VideoInfo:
     Parameters
     ----------
     path
-        The file.
+        The file, or the pattern of numbered pictures (`sequences`).
     container
         libav's name of the format, such as "mov,mp4,m4a,3gp,3g2,mj2".
     stream
@@ -100,6 +112,8 @@ class VideoInfo:
         What is done to every picture that is read (`source.py`); nothing, as probed.
     chosen
         `stream`, where it is not the one that is taken unasked.
+    fps
+        Frames per second at which numbered pictures are read; None for a file.
     """
 
     path: Path
@@ -126,6 +140,7 @@ class VideoInfo:
     side_data: frozenset[str] = frozenset()
     treatment: Treatment = UNTREATED
     chosen: int | None = None
+    fps: Fraction | None = None
 
     @property
     def films(self) -> tuple[StreamInfo, ...]:
@@ -142,24 +157,32 @@ class VideoInfo:
         return tuple(each.index for each in self.streams if own.isdisjoint(each.programmes))
 
 
-def probe(path: str | Path, stream: int | None = None) -> VideoInfo:
+def probe(path: str | Path, stream: int | None = None, fps: Fraction | None = None) -> VideoInfo:
     """Open a video and return what it holds; one picture is decoded for what only pictures tell.
 
     Parameters
     ----------
     path
-        The video.
+        The video; or numbered pictures, by their pattern or their folder.
     stream
         Index of the film stream, if it is not to be the one that libav takes for the best.
+    fps
+        Frames per second of numbered pictures, by default `ASSUMED_RATE`.
 
     Raises
     ------
     MediaError
         The file is missing, empty, not a video, or has no video stream, not the one that is asked
         for, or no picture.
+    UsageError
+        `fps` for a film that has times of its own.
     """
-    path = Path(path)
-    with open_film(path) as container:
+    path = sequence_path(Path(path))
+    pictures = is_pattern(path)
+    if fps is not None and not pictures:
+        raise UsageError(f"--fps is for numbered pictures; {path} has times of its own.")
+    fps = (fps or ASSUMED_RATE) if pictures else None
+    with open_film(path, fps) as container:
         film = film_stream(container, path, stream)
         picture = _first_picture(container, film, path)
         context = film.codec_context
@@ -170,7 +193,7 @@ def probe(path: str | Path, stream: int | None = None) -> VideoInfo:
         start = (film.start_time or 0) * time_base
         if picture.pts is not None:
             start = picture.pts * time_base
-        elif (counted := _counted_back(path, film.index, rate)) is not None:
+        elif (counted := _counted_back(path, fps, film.index, rate)) is not None:
             start = counted
         duration = _duration(container, film, start)
         frames = film.frames or (None if duration is None else max(1, round(duration * rate)))
@@ -203,26 +226,28 @@ def probe(path: str | Path, stream: int | None = None) -> VideoInfo:
             interlaced=bool(picture.interlaced_frame),
             streams=stream_infos(container, path),
             chapters=len(chapters_of(container)),
-            size=path.stat().st_size,
+            size=read_sequence(path).size if pictures else path.stat().st_size,
             fingerprint=fingerprint(path),
             timecode=_timecode(container, film, rate),
             hdr=HdrMetadata.of(picture),
             side_data=shown_differently(picture),
             chosen=None if film.index == _best(container, path)[1].index else film.index,
+            fps=fps,
         )
 
 
-def open_film(path: Path) -> av.container.InputContainer:
+def open_film(path: Path, fps: Fraction | None = None) -> av.container.InputContainer:
     """Open a file for reading its film, with no other times than the file itself tells.
 
     Times before 0 in Matroska libav leaves out, or fills in by guesses: rounded, or from 0 on.
+    Parameters as for `open_input`.
 
     Raises
     ------
     MediaError
         As `open_input`.
     """
-    container = open_input(path)
+    container = open_input(path, fps=fps)
     if "matroska" in container.format.name:
         starts = [each.start_time for each in container.streams.video if not is_cover(each)]
         if any(start is None or start < 0 for start in starts):
@@ -231,24 +256,31 @@ def open_film(path: Path) -> av.container.InputContainer:
     return container
 
 
-def open_input(path: Path, options: dict[str, str] | None = None) -> av.container.InputContainer:
+def open_input(
+    path: Path, options: dict[str, str] | None = None, *, fps: Fraction | None = None
+) -> av.container.InputContainer:
     """Open a file for reading, with options of libavformat's.
+
+    Parameters
+    ----------
+    fps
+        Frames per second of numbered pictures; None for a file.
 
     Raises
     ------
     MediaError
         It is missing, a folder, empty, or nothing that libav can read.
     """
-    if os.path.isdir(path) and is_utf8(path):
-        raise MediaError(
-            f"{readable_name(path)} is not a file: it is a folder; make a video of a film's single "
-            "frames first (ffmpeg -framerate 25 -i FOLDER/%04d.png -c:v ffv1 film.mkv), and "
-            "restore photos with `refrestore image`."
-        )
-    if check_file(path).st_size == 0:
+    url, demuxer = libav_url(path), None
+    if fps is not None:
+        url, options = libav_input(read_sequence(path), fps)
+        demuxer = "image2"
+    elif check_file(path).st_size == 0:
         raise MediaError(f"{path} is empty (0 bytes).")
     try:
-        return av.open(libav_url(path), "r", metadata_errors="replace", container_options=options)
+        return av.open(
+            url, "r", format=demuxer, metadata_errors="replace", container_options=options
+        )
     except PermissionError as error:
         raise MediaError(f"{path} may not be read: permission denied.") from error
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -295,6 +327,8 @@ def film_stream(
 
 def fingerprint(path: Path) -> str:
     """Return what identifies a file's content: its size and a digest of its two ends."""
+    if is_pattern(path):
+        return read_sequence(path).fingerprint()
     size = path.stat().st_size
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -334,18 +368,18 @@ def _first_picture(
     raise MediaError(f"{path} has a video stream, but no picture in it can be decoded.")
 
 
-def _counted_back(path: Path, index: int, rate: Fraction) -> Fraction | None:
+def _counted_back(path: Path, fps: Fraction | None, index: int, rate: Fraction) -> Fraction | None:
     """Return the first picture's time, counted back from the first that is known; None if none is.
 
     What pictures are given, and in which order, only the decoder says; but it is asked only if a
     packet promises a time (elementary streams have none at all).
     """
-    with open_film(path) as container:
+    with open_film(path, fps) as container:
         packets = islice(container.demux(film_stream(container, path, index)), UNTIMED_PACKETS)
         with suppress(av.FFmpegError):
             if all(packet.pts is None for packet in packets):
                 return None
-    with open_film(path) as container:
+    with open_film(path, fps) as container:
         stream = film_stream(container, path, index)
         stream.thread_type = "AUTO"
         time_base, untimed = stream.time_base or 1 / FALLBACK_RATE, 0
@@ -397,8 +431,7 @@ def _clockwise(counterclockwise: float) -> Literal[0, 90, 180, 270]:
 
 
 def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    side_data: Any = picture.side_data  # the stub modules take it for a mapping of strings
-    for data in side_data:
-        if data.type.name == "DISPLAYMATRIX":
+    for name, data in side_data_of(picture):
+        if name == "DISPLAYMATRIX":
             return struct.unpack("=9i", bytes(data)[:36])
-    return None
+    return TURNED.get(_clockwise(picture.rotation))

@@ -14,6 +14,7 @@ from typing import Any
 import av
 
 from refrestore.errors import MediaError
+from refrestore.media.colour import FULL
 from refrestore.media.filtering import Timed, treat
 from refrestore.media.probe import VideoInfo, film_stream, open_film, probe
 from refrestore.types import Frame, Geometry
@@ -173,6 +174,8 @@ class VideoReader:
         clock = _Clock(self.info)
         first, pictures = self._entered()
         for index, picture in enumerate(pictures, first):
+            if self.info.fps is not None and not picture.color_range:
+                picture.color_range = FULL  # TIFF's gray does not say it
             yield index, clock.time_of(picture), picture
 
     def _entered(self) -> tuple[int, Iterator[av.VideoFrame]]:
@@ -188,7 +191,10 @@ class VideoReader:
             self._wanted = index
             return 0, self._pictures()
         for margin in SEEK_MARGINS:
-            pictures = self._pictures(seek=time - margin, until=time)
+            since = time - margin
+            if self.info.fps is not None:
+                since = max(since, self.info.start)  # image2 knows no time before
+            pictures = self._pictures(seek=since, until=time)
             failures = self.decode_failures
             if (found := self._found(pictures, time, reach)) is not None:
                 self._wanted = index
@@ -224,7 +230,7 @@ class VideoReader:
 
         Nothing comes where that is later than `until`.
         """
-        with open_film(self._path) as container:
+        with open_film(self._path, self.info.fps) as container:
             stream = film_stream(container, self._path, self.info.stream)
             stream.thread_type = "AUTO"
             time_base = self.info.time_base

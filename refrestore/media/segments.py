@@ -23,7 +23,7 @@ from refrestore.media.matroska import PLACEHOLDER, write_hdr
 SEGMENT_FORMAT = "matroska"
 """Holds every codec but one; its ticks are milliseconds, which are used as the source's ticks."""
 
-OTHER_FORMATS = {"dnxhd": "mov"}
+OTHER_FORMATS = {"dnxhd": "mov", "png": "mov", "tiff": "mov"}
 """Encoders that Matroska has no name for, and what holds them; their pictures are all key ones."""
 
 SEGMENT_TICK = Fraction(1, 1000)

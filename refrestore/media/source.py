@@ -9,11 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from refrestore.config import Deinterlace, ScanSettings
-from refrestore.errors import UsageError
+from refrestore.errors import MediaError, UsageError
 from refrestore.media.fields import measure
 from refrestore.media.probe import VideoInfo, probe
+from refrestore.media.sequences import read_sequence
 from refrestore.media.streams import StreamInfo
 from refrestore.media.treatment import STRONG_BITS, Treatment
+
+GRAY_WITH_ALPHA = ("ya8", "ya16be", "ya16le")
 
 CUT_OFF = 1
 """Failures of a recording that begins or ends anywhere: its last packet is not whole."""
@@ -29,7 +32,14 @@ def open_source(path: str | Path, settings: ScanSettings) -> VideoInfo:
     UsageError
         Its pictures cannot be treated as asked.
     """
-    info = probe(path, settings.video_stream)
+    info = probe(path, settings.video_stream, settings.fps)
+    if info.fps is not None:
+        read_sequence(info.path).check_sizes()
+        if info.pixel_format in GRAY_WITH_ALPHA:
+            raise MediaError(
+                f"{info.path} is gray with alpha ({info.pixel_format}), which is not taken: save "
+                "the pictures as RGB with alpha, or as gray."
+            )
     if settings.denoise == "strong" and info.bit_depth > STRONG_BITS:
         raise UsageError(
             f"--denoise strong takes films of {STRONG_BITS} bits, and {path} has {info.bit_depth}: "
@@ -60,6 +70,11 @@ def source_notes(info: VideoInfo, asked: Deinterlace | None = None) -> list[str]
     """
     notes = []
     name, done = info.path.name, info.treatment
+    if asked is not None and info.fps is not None:
+        notes.append(
+            f"{info.path} is read as {info.frames} pictures at {float(info.fps):.6g} frames a "
+            "second; --fps takes another rate."
+        )
     if asked is not None and len(info.films) > 1:
         others = [_described(each) for each in info.films if each.index != info.stream]
         notes.append(

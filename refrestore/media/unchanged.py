@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from refrestore.errors import MediaError
 from refrestore.media.probe import VideoInfo, fingerprint
+from refrestore.media.sequences import file_facts
 
 
 class Unchanged:
@@ -40,17 +41,16 @@ class Unchanged:
         if self._facts() != self._known:
             raise self._changed()
 
-    def _facts(self) -> tuple[int, int]:
+    def _facts(self) -> object:
         try:
-            found = self._path.stat()
-        except OSError as error:
+            return file_facts(self._path)
+        except (OSError, MediaError) as error:
             raise self._gone() from error
-        return found.st_size, found.st_mtime_ns
 
     def _fingerprint(self) -> str:
         try:
             return fingerprint(self._path)
-        except OSError as error:
+        except (OSError, MediaError) as error:
             raise self._gone() from error
 
     def _changed(self) -> MediaError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from refrestore.media.probe import VideoInfo, probe
+from refrestore.media.sequences import is_pattern, sequence_path
 from refrestore.media.source import treated
 from refrestore.media.treatment import UNTREATED
 
@@ -27,7 +28,8 @@ def probed_film(project: Project, video: Path | None = None) -> VideoInfo:
         It is another video.
     """
     known = project.video
-    info = probe(video or known.path, known.stream)
+    path = sequence_path(video or known.path)
+    info = probe(path, known.stream, known.rate if is_pattern(path) else None)
     project.check_video(info.fingerprint, info.path)
     return info
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from refrestore.media.sequences import is_film
 from refrestore.types import Geometry
 
 from .damage import DamageError
@@ -104,7 +105,7 @@ def _unpack(said: dict[str, Any], folder: Path) -> VideoSource:
     relative = field(said, "relative", optional(text(_LONGEST_PATH)))
     if relative is not None:
         beside = os.path.normpath(folder / relative)
-        path = Path(beside) if os.path.exists(beside) else path
+        path = Path(beside) if is_film(Path(beside)) else path
     fingerprint = field(said, "fingerprint", text(_LONGEST_PATH))
     try:
         geometry = Geometry(

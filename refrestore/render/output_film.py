@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from refrestore.errors import MediaError, kept_if_broken_off
 from refrestore.media.copying import copy_film, resolve_copy
 from refrestore.media.encoder import Encoder
+from refrestore.media.frame_files import publish_pictures
 from refrestore.media.join import join
 from refrestore.render.recipe import FilmRecipe
 from refrestore.render.report import SegmentRecord
@@ -73,9 +74,20 @@ def film_of(
         encoder = _copied(recipe, folder, said)
         if encoder is not None:
             return RenderedFilm(segments, records, encoder, copied=True)
+    videos = [folder.video(segment) for segment in segments]
     with kept_if_broken_off(lambda: folder.kept(recipe.segments)):
+        if recipe.encoder.pictures is not None:
+            publish_pictures(
+                videos,
+                recipe.encoder,
+                recipe.info,
+                recipe.output,
+                first=segments[0].first,
+                work=folder.path,
+            )
+            return RenderedFilm(segments, records, recipe.encoder)
         join(
-            [folder.video(segment) for segment in segments],
+            videos,
             recipe.encoder,
             recipe.info,
             recipe.output,
@@ -122,7 +134,7 @@ def _copied(recipe: FilmRecipe, folder: SegmentFolder, said: Notes) -> Encoder |
     """
     settings, info, output = recipe.settings, recipe.info, recipe.output
     ranged = settings.start is not None or settings.end is not None
-    asked = recipe.asked.model_fields_set or info.treatment.filters
+    asked = recipe.asked.model_fields_set or info.treatment.filters or info.fps is not None
     if settings.scale != 1 or ranged or asked:
         return None
     try:

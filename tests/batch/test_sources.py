@@ -104,3 +104,14 @@ def test_a_film_counts_once_its_size_stands_still(tmp_path) -> None:
         assert "would both be written" in look()[0]
         os.remove(tapes / "a.avi")
         assert look() == []
+
+
+def test_numbered_pictures_are_one_film(tmp_path):
+    for number in range(3, 6):
+        (tmp_path / f"{number:04d}.png").write_bytes(b"picture")
+    order = Order((tmp_path / "out").absolute(), {"fps": 24}, 0)
+    (entry,) = entries_of([str(tmp_path / "%04d.png")], order)
+    assert entry.video == tmp_path / "%04d.png"
+    assert entry.output == tmp_path / "out" / f"{tmp_path.name}.mkv"
+    with pytest.raises(MediaError, match="There are no pictures"):
+        entries_of([str(tmp_path / "x%04d.png")], order)

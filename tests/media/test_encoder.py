@@ -113,7 +113,9 @@ def test_every_profile_here_encodes(videos, tmp_path):
     info = probe(videos("no_sound"))
     software = [name for name in PROFILES if name in video_encoders() and "_" not in name]
     for name in [*software, "prores_ks"]:
-        suffix = {"libvpx-vp9": ".webm", "prores_ks": ".mov"}.get(name, ".mkv")
+        suffix = {"libvpx-vp9": ".webm", "prores_ks": ".mov", "png": ".mov", "tiff": ".mov"}.get(
+            name, ".mkv"
+        )
         try:
             encoder = resolve_encoder(
                 EncoderSettings(codec=name), info, scale=4, output=tmp_path / f"o{suffix}"

@@ -15,7 +15,7 @@ from refrestore.config import EncoderSettings
 from refrestore.errors import MediaError
 from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.hdr import HdrMetadata
-from refrestore.media.preflight import _left_out
+from refrestore.media.preflight import left_out_words
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.streams import StreamInfo
@@ -418,10 +418,10 @@ def test_streams_that_are_left_out_are_one_sentence():
         StreamInfo(6, "data", "none"),
         StreamInfo(9, "subtitle", "none"),
     )
-    assert _left_out([one], "mp4") == (
+    assert left_out_words([one], "mp4") == (
         "Stream 4 (unknown, none) cannot be stored in mp4 and is left out."
     )
-    assert _left_out([one, two, text], "mp4") == (
+    assert left_out_words([one, two, text], "mp4") == (
         "Streams 4 (unknown, none), 6 (data, none) and 9 (subtitle, none) cannot be stored in mp4 "
         "and are left out."
     )

@@ -258,12 +258,12 @@ def test_pictures_larger_than_any_level_are_refused(tmp_path):
         probe(path)
 
 
-def test_frames_in_a_folder_or_an_archive_are_told_what_to_become(tmp_path):
+def test_photos_in_a_folder_and_frames_in_an_archive_are_told_what_to_become(tmp_path):
     (tmp_path / "frames").mkdir()
-    (tmp_path / "frames" / "0001.png").write_bytes(b"picture")
+    (tmp_path / "frames" / "portrait.png").write_bytes(b"picture")
     with zipfile.ZipFile(tmp_path / "frames.zip", "w") as archive:
-        archive.write(tmp_path / "frames" / "0001.png")
-    with pytest.raises(MediaError, match=r"is a folder; make a video .* `refrestore image`"):
+        archive.write(tmp_path / "frames" / "portrait.png")
+    with pytest.raises(MediaError, match=r"is a folder, without .* `refrestore image`"):
         probe(tmp_path / "frames")
     with pytest.raises(MediaError, match=r"frames\.zip is a zip archive.*: unpack it first"):
         probe(tmp_path / "frames.zip")

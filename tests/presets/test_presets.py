@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,7 @@ def test_what_ships_can_be_encoded(name, tmp_path) -> None:
 def test_each_option_reaches_its_settings() -> None:
     given = {
         "detect-every": 7, "deinterlace": "off", "denoise": "light", "video-stream": 1,
+        "fps": 23.976,
         "min-face": 20, "scale": 2, "strength": 0.5, "references": 3, "unfocused": True,
         "batch": 4, "background": "net.pth", "start": "12f", "end": 75.5, "codec": "av1",
         "crf": 20, "encoder-preset": "6", "pix-fmt": "yuv420p", "container": "mkv",
@@ -60,7 +62,12 @@ def test_each_option_reaches_its_settings() -> None:
     assert set(given) == set(PLACES) - {"bitrate"}
     found = film_settings(given, "This")
     assert found.scan == ScanSettings(
-        detect_every=7, deinterlace="off", denoise="light", video_stream=1, min_face=20
+        detect_every=7,
+        deinterlace="off",
+        denoise="light",
+        video_stream=1,
+        min_face=20,
+        fps=Fraction(24000, 1001),
     )
     assert found.render.model_copy(update={"start": None, "end": None}) == RenderSettings(
         scale=2, strength=0.5, references=3, unfocused=True, batch=4, min_face=20,
@@ -76,7 +83,14 @@ def test_each_option_reaches_its_settings() -> None:
 
 
 def test_every_setting_of_a_film_has_an_option_or_is_inside() -> None:
-    inside = {"detect_size", "min_score", "identity_threshold", "max_references", "segment_seconds"}
+    inside = {
+        "detect_size",
+        "min_score",
+        "identity_threshold",
+        "max_references",
+        "segment_seconds",
+        "pictures",
+    }
     reached = {place[-1] for places in PLACES.values() for place in places}
     for model in (ScanSettings, RenderSettings, EncoderSettings):
         assert set(model.model_fields) - inside <= reached
