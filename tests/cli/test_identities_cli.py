@@ -370,3 +370,14 @@ def test_there_must_be_a_project(tmp_path):
         assert isinstance(result.exception, RefrestoreError)
         assert "There is no project in" in str(result.exception)
     assert not (tmp_path / "none").exists()
+
+
+def test_lists_for_other_programs(run, folder, tmp_path):
+    table, edl = tmp_path / "who.csv", tmp_path / "who.edl"
+    said = run("timeline", "--csv", table, "--edl", edl)
+    assert said.stdout.split() == [str(edl), str(table)]
+    assert "counted from 00:00:00:00" in said.stderr  # this project's film is not there
+    assert table.read_text().startswith("person,name,")
+    assert edl.read_text().startswith("TITLE: ")
+    assert not (folder / "timeline.png").exists()
+    assert run.json("timeline", "--csv", table) == {"csv": str(table)}

@@ -23,6 +23,8 @@ from .shared import (
 )
 
 if TYPE_CHECKING:
+    from refrestore.moment import Timecode
+    from refrestore.project import Project
     from refrestore.project.suggestions import Suggestions
     from refrestore.types import Identity
 
@@ -175,18 +177,51 @@ def timeline(
     most: Annotated[
         int, typer.Option("--most", min=1, max=500, help="People at most, the longest seen.")
     ] = 40,
+    edl: Annotated[
+        Path | None,
+        typer.Option("--edl", metavar="FILE", help="Write an edit decision list (CMX 3600)."),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write a table of appearances.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """Draw who is on screen when."""
+    """Draw who is on screen when, or list it for other programs."""
+    from refrestore.media.files import write_file
+    from refrestore.project.appearances import appearances, as_csv, as_edl, too_many
     from refrestore.project.timeline_picture import write_timeline
 
-    path = output or project / TIMELINE
+    path = output or (None if edl or csv else project / TIMELINE)
     with open_project(project) as opened:
-        write_timeline(opened, path, most=most)
+        if path is not None:
+            write_timeline(opened, path, most=most)
+        if edl or csv:
+            begins = _timecode(opened)
+            if edl is not None:
+                write_file(edl, as_edl(opened, begins).encode(), make_folders=False)
+                if (note := too_many(appearances(opened))) is not None:
+                    print_note(note)
+            if csv is not None:
+                write_file(csv, as_csv(opened, begins).encode(), make_folders=False)
+    files = {"timeline": path, "edl": edl, "csv": csv}
     if json:
-        print_json({"timeline": str(path)})
-    else:
-        print_line(str(path))
+        print_json({kind: str(file) for kind, file in files.items() if file is not None})
+        return
+    for file in files.values():
+        if file is not None:
+            print_line(str(file))
+
+
+def _timecode(project: Project) -> Timecode | None:
+    """Return the timecode of the film's first frame; None where it has none, or is not there."""
+    from refrestore.errors import MediaError
+    from refrestore.project.film import probed_film
+
+    try:
+        return probed_film(project).timecode
+    except MediaError as error:
+        print_note(f"Timecodes are counted from 00:00:00:00, as the film cannot be asked: {error}")
+        return None
 
 
 def edits(project: options.ProjectFolder, json: options.Json = False) -> None:
