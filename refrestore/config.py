@@ -314,6 +314,11 @@ class RenderSettings(Settings):
     references: int = Field(5, ge=0, le=8, description="Close-ups used per face; 0 for none.")
     min_face: float = Field(16, ge=4, description="Smaller faces (pixels) are left alone.")
     unfocused: bool = Field(False, description="Restore faces out of focus behind nearer ones too.")
+    layer: bool = Field(
+        False,
+        description="Write the restored faces alone, with alpha, to be laid over the film: ProRes "
+        "4444 in .mov, FFV1 in .mkv, or pictures (layer/%06d.png).",
+    )
     start: Annotated[Moment | None, Typed(metavar="TIME", parse=parse_moment)] = Field(
         None,
         description="From the first frame on: seconds, h:mm:ss, a frame's number (123f, the first "
@@ -354,6 +359,8 @@ class RenderSettings(Settings):
 
     @model_validator(mode="after")
     def _background_enlarges(self) -> RenderSettings:
+        if self.background is not None and self.layer:
+            raise UsageError("--background repaints the whole frame, of which a --layer has none.")
         if self.background is not None and self.scale == 1:
             raise UsageError("--background enlarges the rest of the frame: give --scale 2 or 4.")
         return self

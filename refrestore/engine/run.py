@@ -200,7 +200,14 @@ def check_wishes(
         One of its kinds.
     """
     _check_part(plan, info, settings)
-    resolve_encoder(encoder, info, scale=settings.scale, output=plan.output, work=place.folder)
+    resolve_encoder(
+        encoder,
+        info,
+        scale=settings.scale,
+        output=plan.output,
+        work=place.folder,
+        layer=settings.layer,
+    )
     if background is not None:
         background.check(info)
 

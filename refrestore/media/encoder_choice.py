@@ -23,6 +23,7 @@ from refrestore.media.codecs import (
 from refrestore.media.colour import (
     FULL,
     LIMITED,
+    LUMA_WEIGHTS,
     UNSPECIFIED,
     ColorTags,
     is_rgb,
@@ -31,6 +32,7 @@ from refrestore.media.colour import (
 from refrestore.media.containers import enlarged_matrix, format_of
 from refrestore.media.encoder import INTERLACED_CODECS, Encoder
 from refrestore.media.failures import reason, writing
+from refrestore.media.layer import NOTE, check_alpha, layer_info, layer_settings
 from refrestore.media.preflight import Preflight, encoded_film
 from refrestore.media.probe import VideoInfo
 from refrestore.media.segments import SegmentWriter, open_segment
@@ -58,6 +60,7 @@ def resolve_encoder(
     scale: int,
     output: str | Path,
     work: Path | None = None,
+    layer: bool = False,
 ) -> Encoder:
     """Choose and try the encoder, and check everything that would stop the render later.
 
@@ -76,6 +79,8 @@ def resolve_encoder(
         Path of the output.
     work
         Folder for what is tried, on the output's disk; the output's own if there is none.
+    layer
+        Whether the output is a layer (`media.layer`): with alpha, and without the other streams.
 
     Raises
     ------
@@ -91,12 +96,17 @@ def resolve_encoder(
     pictures = settings.pictures
     container = format_of(output) if pictures is None else frame_files.CONTAINER
     _check_place(output, info, pictures)
+    if layer:
+        settings, info = layer_settings(settings, container), layer_info(info)
     codec = find_codec(settings.codec if pictures is None else frame_files.picture_codec(settings))
     geometry = info.geometry.scaled(scale)
     pixel_format, note = choose_pixel_format(
         codec, info.pixel_format, settings.pixel_format, (geometry.width, geometry.height)
     )
     notes = [] if note is None else [note]
+    if layer:
+        check_alpha(pixel_format, codec.name)
+        notes = [NOTE.format(scaled="" if scale == 1 else f" enlarged {scale} times")]
     options, bitrate = codec_options(settings, codec, pixel_format)
     if info.hdr is not None:
         options = info.hdr.encoder_options(codec.name, options)
@@ -124,13 +134,15 @@ def resolve_encoder(
         pictures=pictures,
         notes=tuple(notes),
     )
-    encoder = _try(encoder, info, output, work)
+    encoder = _try(encoder, info, output, work, alone=layer)
     _check_room(encoder, info, output)
     return encoder
 
 
-def _try(encoder: Encoder, info: VideoInfo, output: Path, work: Path | None) -> Encoder:
-    """Encode a few dark pictures and try them in the container with the other streams."""
+def _try(
+    encoder: Encoder, info: VideoInfo, output: Path, work: Path | None, *, alone: bool
+) -> Encoder:
+    """Encode a few dark pictures and try them in the container, alone or with other streams."""
     with (
         writing(output),
         tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=work or output.parent) as folder,
@@ -150,12 +162,12 @@ def _try(encoder: Encoder, info: VideoInfo, output: Path, work: Path | None) -> 
                 "try another --codec, --preset or --pix-fmt."
             ) from error
         if encoder.pictures is not None:
-            lost = frame_files.losses(encoder, info)
+            lost = [] if alone else frame_files.losses(encoder, info)
             return replace(encoder, notes=(*encoder.notes, *lost))
         with open_segment(path) as (_, stream):
             film = encoded_film(path, stream, info, encoder.container)
             said = f"encoded with {encoder.codec}"
-            return Preflight(info, film, said, Path(folder)).fitted(encoder)
+            return Preflight(info, film, said, Path(folder), alone=alone).fitted(encoder)
 
 
 def _trial_times(encoder: Encoder, info: VideoInfo) -> list[Fraction]:
@@ -217,7 +229,8 @@ def _output_color(info: VideoInfo, pixel_format: str, scale: int) -> ColorTags:
     if was and not becomes:
         return replace(color, matrix=matrix, range=LIMITED)
     if becomes:
-        return replace(color, matrix=0 if not was else color.matrix, range=FULL)
+        known = was and color.matrix not in LUMA_WEIGHTS  # RGB of a YUV film's layer has its tags
+        return replace(color, matrix=color.matrix if known else 0, range=FULL)
     if scale != 1 and color.matrix == UNSPECIFIED:
         color = replace(color, matrix=matrix)  # players guess the matrix from the height
     return color

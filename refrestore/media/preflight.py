@@ -57,9 +57,14 @@ class Preflight:
         What the film is called in sentences.
     folder
         For trials, which are removed.
+    alone
+        Whether all other streams are left out, as was asked.
     """
 
-    def __init__(self, info: VideoInfo, film: MuxedFilm, codec: str, folder: Path) -> None:
+    def __init__(
+        self, info: VideoInfo, film: MuxedFilm, codec: str, folder: Path, *, alone: bool = False
+    ) -> None:
+        self._alone = alone
         self._info, self._film, self._codec = info, film, codec
         self._path = folder / "trial"
 
@@ -86,9 +91,11 @@ class Preflight:
                 and each.index not in info.foreign
             }
         chapters = [each.index for each in info.streams if each.chapters]
-        encoder = replace(
-            encoder, timecode=timecode, left_out=(*timecodes, *chapters, *info.foreign)
-        )
+        left_out = (*timecodes, *chapters, *info.foreign)
+        if self._alone:
+            sounds = {}
+            left_out = tuple(each.index for each in info.streams if each.index != info.stream)
+        encoder = replace(encoder, timecode=timecode, left_out=left_out)
         refused = self._refusal(encoder, [])
         if refused is not None and timecode is not None:
             encoder = replace(encoder, timecode=None)

@@ -135,7 +135,7 @@ def _copied(recipe: FilmRecipe, folder: SegmentFolder, said: Notes) -> Encoder |
     settings, info, output = recipe.settings, recipe.info, recipe.output
     ranged = settings.start is not None or settings.end is not None
     asked = recipe.asked.model_fields_set or info.treatment.filters or info.fps is not None
-    if settings.scale != 1 or ranged or asked:
+    if settings.scale != 1 or settings.layer or ranged or asked:
         return None
     try:
         encoder = resolve_copy(info, output, work=folder.path)

@@ -233,7 +233,9 @@ def prepare(
     part = resolve_part(settings.start, settings.end, info, shots, entries)
     if export is not None:
         check_export_folder(export.folder)
-    resolved = resolve_encoder(encoder, info, scale=settings.scale, output=output, work=work)
+    resolved = resolve_encoder(
+        encoder, info, scale=settings.scale, output=output, work=work, layer=settings.layer
+    )
     toolbox = open_networks()
     if toolbox.background is not None:
         toolbox.background.check(info)

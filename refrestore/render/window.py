@@ -21,6 +21,7 @@ import numpy as np
 
 from refrestore.faces.align import CROP_SIZE
 from refrestore.media.compose import compose
+from refrestore.media.layer import layer
 from refrestore.media.paste import Touched, bring_back
 from refrestore.media.reader import frame_bytes, queue_size
 from refrestore.media.segments import SegmentWriter
@@ -177,7 +178,13 @@ def show(
     for batch in restore_segment(work, source, tools, done.account, scale=scale, witness=witness):
         own = [one for one in batch if looked.first <= one.frame.index < looked.stop]
         for begin in range(0, len(own), most):
-            yield from composed(own[begin : begin + most], toolbox.background, scale)
+            some = own[begin : begin + most]
+            if recipe.settings.layer:
+                yield from (
+                    Finished(one, layer(one.frame, one.patches, scale=scale)) for one in some
+                )
+            else:
+                yield from composed(some, toolbox.background, scale)
 
 
 def _tools(recipe: Recipe, toolbox: Toolbox, work: FaceTable) -> Tools:

@@ -59,7 +59,7 @@ def test_each_option_reaches_its_settings() -> None:
         "crf": 20, "encoder-preset": "6", "pix-fmt": "yuv420p", "container": "mkv",
         "second-stage": "codeformer", "fidelity": 0.7, "accept-licence": "codeformer",
     }  # fmt: skip
-    assert set(given) == set(PLACES) - {"bitrate"}
+    assert set(given) == set(PLACES) - {"bitrate", "layer"}
     found = film_settings(given, "This")
     assert found.scan == ScanSettings(
         detect_every=7,
@@ -78,6 +78,7 @@ def test_each_option_reaches_its_settings() -> None:
     assert found.render.end == 75.5
     assert found.encoder == EncoderSettings(codec="av1", crf=20, preset="6", pixel_format="yuv420p")
     assert found.container == "mkv"
+    assert film_settings({"layer": True}, "This").render.layer
     assert film_settings({"bitrate": "8M"}, "This").encoder.bitrate == 8_000_000
     assert film_settings({}, "This") == FilmSettings()
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from refrestore.cli import app
 from refrestore.config import EncoderSettings
 from refrestore.engine.local import render
+from refrestore.media.coding import read_region
 from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.frame_files import output_of, publish_pictures
 from refrestore.media.probe import probe
@@ -87,3 +88,31 @@ def test_a_film_becomes_the_frames_of_its_render(scanned, rendered, tmp_path) ->
             one = frame.picture.to_ndarray(format="rgb24").astype(int)
             other = picture.picture.to_ndarray(format="rgb24").astype(int)
             assert np.abs(one.mean(-1) - other.mean(-1)).mean() < 1.5
+
+
+def test_a_layer_over_the_film_is_the_render(scanned, rendered, tmp_path) -> None:
+    output = tmp_path / "layer" / "%d.png"
+    with Project.open(scanned.project) as opened:
+        result = render(opened, output, settings=SETTINGS.model_copy(update={"layer": True}))
+    assert result.summary["faces"] == rendered.summary["faces"]
+    worst, moved = [], []
+    with (
+        VideoReader(scanned.film) as film,
+        VideoReader(rendered.output) as restored,
+        VideoReader(output) as layers,
+    ):
+        for source, render_, top in zip(film, restored, layers, strict=True):
+            red, green, blue, alpha = np.moveaxis(top.picture.to_ndarray() / 255, 2, 0)
+            below, wanted = (
+                read_region(one.picture, 0, 0, one.picture.width, one.picture.height)
+                for one in (source, render_)
+            )
+            over = np.stack([red, green, blue], -1)
+            result_ = over * alpha[..., None] + below * (1 - alpha[..., None])
+            # In 4:2:0 the render's chroma is the mean of four pixels, so their luma is compared.
+            weights = np.array([0.299, 0.587, 0.114])
+            worst.append(np.abs((result_ - wanted) @ weights).max() * 255)
+            moved.append(np.abs((wanted - below) @ weights).max() * 255)
+    assert max(moved) > 15
+    assert max(worst) < 3.0
+    assert np.median(worst) < 1.6

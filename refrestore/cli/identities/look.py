@@ -215,7 +215,7 @@ def timeline(
 def _timecode(project: Project) -> Timecode | None:
     """Return the timecode of the film's first frame; None where it has none, or is not there."""
     from refrestore.errors import MediaError
-    from refrestore.project.film import probed_film
+    from refrestore.project.opened_film import probed_film
 
     try:
         return probed_film(project).timecode
