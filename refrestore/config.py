@@ -32,6 +32,7 @@ PackName = Literal["lite", "full", "teachers"]
 EngineName = Literal["local", "ray"]
 Deinterlace = Literal["auto", "off", "frame"]
 Denoise = Literal["off", "light", "strong"]
+PipeFormat = Literal["y4m", "nut"]
 Container = Literal["mkv", "mp4", "m4v", "mov", "webm", "mxf"]
 """As `media.containers.FORMATS` has them."""
 

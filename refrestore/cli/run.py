@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from refrestore.config import (
-    RenderSettings,
-)
+from refrestore.config import PipeFormat, RenderSettings
+from refrestore.errors import UsageError
 from refrestore.plain_text import counted
 from refrestore.render.person_words import UNSEEN, sentences
 
@@ -94,10 +93,22 @@ def render(
     project: options.ProjectFolder,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="Output video, or numbered pictures (new/%06d.png)."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Output video, or numbered pictures (new/%06d.png), or - for a pipe.",
+        ),
     ],
-    video: Annotated[
-        Path | None, typer.Option("--video", help="The source, if it was moved.")
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[VIDEO]", help="The source, if it was moved; - if it comes through a pipe."
+        ),
+    ] = None,
+    video: Annotated[Path | None, typer.Option("--video", help="The same as VIDEO.")] = None,
+    pipe: Annotated[
+        PipeFormat | None,
+        typer.Option("--pipe", help="With -o -: y4m (default), or nut, which keeps times."),
     ] = None,
     preset: options.PresetOption = None,
     *,
@@ -110,6 +121,29 @@ def render(
     json: options.Json = False,
 ) -> None:
     """Pass 2: restore a scanned and reviewed project; goes on where it was stopped."""
+    if source is not None and video is not None:
+        raise UsageError("VIDEO and --video are the same: give one of them.")
+    video = video or source
+    again = f"refrestore identities link ID NAME -p {project}, and render again"
+    if str(output) == "-" or str(video) == "-":
+        from .piped import render_into_pipe
+
+        if json or export is not None or engine.name != "local":
+            raise UsageError("--json, --export-faces and --engine ray are not for pipes.")
+        render_into_pipe(
+            project,
+            output,
+            video,
+            pipe,
+            progress,
+            lambda result, report: _tell(result, report, again),
+            settings=settings,
+            encoder=encoder,
+            runtime=runtime,
+        )
+        return
+    if pipe is not None:
+        raise UsageError("--pipe says what goes into a pipe: give -o - with it.")
     from refrestore.engine.local import render as render_project
     from refrestore.project import Project
 
@@ -131,7 +165,7 @@ def render(
     if json:
         print_json(_result(result))
         return
-    _tell(result, report, f"refrestore identities link ID NAME -p {project}, and render again")
+    _tell(result, report, again)
 
 
 @options.with_settings

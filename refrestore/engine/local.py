@@ -26,7 +26,7 @@ from refrestore.media.frame_files import output_of
 from refrestore.media.unchanged import Unchanged
 from refrestore.profiles import Profile
 from refrestore.project import Project
-from refrestore.render.frames import FrameWindow, passes_over
+from refrestore.render.frames import FrameSource, passes_over
 from refrestore.render.output_film import Notes, film_as_it_is, film_of
 from refrestore.render.recipe import FilmRecipe, prepare
 from refrestore.render.render import RenderResult, finish
@@ -113,7 +113,7 @@ class Local:
                 )
 
     def _looked_at(
-        self, recipe: FilmRecipe, segments: Sequence[Segment], frames: FrameWindow
+        self, recipe: FilmRecipe, segments: Sequence[Segment], frames: FrameSource
     ) -> AbstractContextManager[Iterator[_LookedSegment]]:
         ahead = self.toolbox.restorer.device.type == "cuda" if self.ahead is None else self.ahead
         if not ahead:
@@ -124,7 +124,7 @@ class Local:
         self,
         recipe: FilmRecipe,
         segments: Sequence[Segment],
-        frames: FrameWindow,
+        frames: FrameSource,
         check: Callable[[], None],
     ) -> Iterator[_LookedSegment]:
         """Yield a look at each segment; what `check` raises ends it."""

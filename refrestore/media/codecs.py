@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import av
@@ -242,13 +242,19 @@ def choose_pixel_format(
     if source in formats or not formats:
         losses = losses_between(source, source, codec.name)
         return source, f"Encoder {codec.name} keeps {source} in part: {losses}." if losses else None
-    nearest = min(formats.values(), key=lambda each: _distance(av.VideoFormat(source), each))
-    losses = losses_between(source, nearest.name, codec.name)
+    nearest = nearest_format(source, formats)
+    losses = losses_between(source, nearest, codec.name)
     if not losses and source in (each.name for each in codec.video_formats or []):
         losses = "not every player shows that"  # the size's fault
-    return nearest.name, losses and (
-        f"Encoder {codec.name} does not take {shown}; {nearest.name} is encoded instead: {losses}."
+    return nearest, losses and (
+        f"Encoder {codec.name} does not take {shown}; {nearest} is encoded instead: {losses}."
     )
+
+
+def nearest_format(source: str, names: Iterable[str]) -> str:
+    """Return the pixel format that keeps most of another, and wastes least."""
+    have = av.VideoFormat(source)
+    return min(names, key=lambda name: _distance(have, av.VideoFormat(name)))
 
 
 def losses_between(source: str, target: str, codec: str) -> str | None:

@@ -117,7 +117,7 @@ def resolve_encoder(
             f"The source is interlaced, which {codec.name} does not mark: players show both fields "
             "of a picture at once."
         )
-    color = _output_color(info, pixel_format, scale)
+    color = output_color(info, pixel_format, scale)
     encoder = Encoder(
         codec=codec.name,
         pixel_format=pixel_format,
@@ -221,7 +221,7 @@ def nominal_rate(rate: Fraction) -> Fraction:
     return limited
 
 
-def _output_color(info: VideoInfo, pixel_format: str, scale: int) -> ColorTags:
+def output_color(info: VideoInfo, pixel_format: str, scale: int) -> ColorTags:
     """Return the source's tags, made explicit where keeping silent would change the colours."""
     color = info.color
     was, becomes = (is_rgb(av.VideoFormat(name)) for name in (info.pixel_format, pixel_format))

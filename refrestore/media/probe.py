@@ -7,7 +7,7 @@ import re
 import struct
 import zipfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -185,55 +185,83 @@ def probe(path: str | Path, stream: int | None = None, fps: Fraction | None = No
     with open_film(path, fps) as container:
         film = film_stream(container, path, stream)
         picture = _first_picture(container, film, path)
-        context = film.codec_context
-        rate = film.average_rate or film.guessed_rate or FALLBACK_RATE
-        if rate > MAX_RATE and film.guessed_rate:
-            rate = film.guessed_rate
-        time_base = film.time_base or 1 / FALLBACK_RATE
+        rate, time_base = _rate(film), film.time_base or 1 / FALLBACK_RATE
         start = (film.start_time or 0) * time_base
         if picture.pts is not None:
             start = picture.pts * time_base
         elif (counted := _counted_back(path, fps, film.index, rate)) is not None:
             start = counted
-        duration = _duration(container, film, start)
-        frames = film.frames or (None if duration is None else max(1, round(duration * rate)))
-        full = picture.format.name.startswith("yuvj")
-        return VideoInfo(
-            path=path,
-            container=container.format.name,
-            stream=film.index,
-            geometry=Geometry(
-                picture.width,
-                picture.height,
-                film.sample_aspect_ratio or Fraction(1),
-                _clockwise(picture.rotation),
-            ),
-            display_matrix=_display_matrix(picture),
-            codec=context.name,
-            pixel_format=picture.format.name,
-            bit_depth=bit_depth(picture.format),
-            time_base=time_base,
-            start=start,
-            duration=duration,
-            average_rate=rate,
-            frames=frames,
-            color=ColorTags(
-                int(context.color_primaries),
-                int(context.color_trc),
-                int(picture.colorspace),
-                FULL if full else int(picture.color_range),
-            ),
-            interlaced=bool(picture.interlaced_frame),
-            streams=stream_infos(container, path),
-            chapters=len(chapters_of(container)),
+        return replace(
+            video_info(container, film, picture, path, start=start),
             size=read_sequence(path).size if pictures else path.stat().st_size,
             fingerprint=fingerprint(path),
-            timecode=_timecode(container, film, rate),
-            hdr=HdrMetadata.of(picture),
-            side_data=shown_differently(picture),
-            chosen=None if film.index == _best(container, path)[1].index else film.index,
             fps=fps,
         )
+
+
+def video_info(
+    container: av.container.InputContainer,
+    film: av.VideoStream,
+    picture: av.VideoFrame,
+    path: Path,
+    *,
+    start: Fraction,
+) -> VideoInfo:
+    """Return what an open film says, without the size and the fingerprint of its file.
+
+    Parameters
+    ----------
+    picture
+        Its first.
+    path
+        What it is called.
+    start
+        Presentation time of the first picture, seconds.
+    """
+    context, rate = film.codec_context, _rate(film)
+    duration = _duration(container, film, start)
+    full = picture.format.name.startswith("yuvj")
+    return VideoInfo(
+        path=path,
+        container=container.format.name,
+        stream=film.index,
+        geometry=Geometry(
+            picture.width,
+            picture.height,
+            film.sample_aspect_ratio or Fraction(1),
+            _clockwise(picture.rotation),
+        ),
+        display_matrix=_display_matrix(picture),
+        codec=context.name,
+        pixel_format=picture.format.name,
+        bit_depth=bit_depth(picture.format),
+        time_base=film.time_base or 1 / FALLBACK_RATE,
+        start=start,
+        duration=duration,
+        average_rate=rate,
+        frames=film.frames or (None if duration is None else max(1, round(duration * rate))),
+        color=ColorTags(
+            int(context.color_primaries),
+            int(context.color_trc),
+            int(picture.colorspace),
+            FULL if full else int(picture.color_range),
+        ),
+        interlaced=bool(picture.interlaced_frame),
+        streams=stream_infos(container, path),
+        chapters=len(chapters_of(container)),
+        size=0,
+        fingerprint="",
+        timecode=_timecode(container, film, rate),
+        hdr=HdrMetadata.of(picture),
+        side_data=shown_differently(picture),
+        chosen=None if film.index == _best(container, path)[1].index else film.index,
+    )
+
+
+def _rate(film: av.VideoStream) -> Fraction:
+    """Return a film's frames per second."""
+    rate = film.average_rate or film.guessed_rate or FALLBACK_RATE
+    return film.guessed_rate if rate > MAX_RATE and film.guessed_rate else rate
 
 
 def open_film(path: Path, fps: Fraction | None = None) -> av.container.InputContainer:

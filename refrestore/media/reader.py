@@ -171,7 +171,7 @@ class VideoReader:
             raise MediaError(f"{self._path} has a video stream, but no frame of it can be decoded.")
 
     def _timed(self) -> Iterator[Timed]:
-        clock = _Clock(self.info)
+        clock = FrameClock(self.info)
         first, pictures = self._entered()
         for index, picture in enumerate(pictures, first):
             if self.info.fps is not None and not picture.color_range:
@@ -316,7 +316,7 @@ def read_packets(
                 failed()
 
 
-class _Clock:
+class FrameClock:
     """Gives every picture its time, each after the one before.
 
     Pictures without a timestamp follow the last that has one at the frame rate; before the first

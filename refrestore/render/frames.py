@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from refrestore.media.entries import Entries
 from refrestore.media.probe import VideoInfo
@@ -121,6 +121,47 @@ class FrameWindow:
                 "beginning, which takes the longer the later the frames are that are wanted."
             )
         self._entered_at = 0
+
+
+class FrameSource(Protocol):
+    """Gives stretches of a film's frames."""
+
+    def between(self, first: int, stop: int) -> Iterator[Frame]:
+        """Yield frames `first <= frame < stop`."""
+
+
+class HeldFrames:
+    """Gives stretches of frames that come only once, and holds them until they are let go.
+
+    Parameters
+    ----------
+    frames
+        From the film's first on.
+    """
+
+    def __init__(self, frames: Iterator[Frame]) -> None:
+        self._frames, self._held = frames, deque[Frame]()
+        self._least = self._next = 0
+
+    def between(self, first: int, stop: int) -> Iterator[Frame]:
+        """Yield frames `first <= frame < stop`; they are as few as there are."""
+        yield from [frame for frame in self._held if first <= frame.index < stop]
+        while self._next < stop and (frame := next(self._frames, None)) is not None:
+            self._next = frame.index + 1
+            if frame.index >= self._least:
+                self._held.append(frame)
+            if frame.index >= first:
+                yield frame
+
+    def let_go(self, before: int) -> None:
+        """Forget the frames before one: they are not asked for any more."""
+        self._least = before
+        while self._held and self._held[0].index < before:
+            self._held.popleft()
+
+    def over(self) -> bool:
+        """Return whether no further frame comes; one that does is lost."""
+        return next(self._frames, None) is None
 
 
 class Passes(NamedTuple):

@@ -229,13 +229,49 @@ def prepare(
         One of its kinds, with one sentence.
     """
     info = project_film(project, video)
-    shots, entries = project.shots(), project.entries()
-    part = resolve_part(settings.start, settings.end, info, shots, entries)
+    part = resolve_part(settings.start, settings.end, info, project.shots(), project.entries())
     if export is not None:
         check_export_folder(export.folder)
     resolved = resolve_encoder(
         encoder, info, scale=settings.scale, output=output, work=work, layer=settings.layer
     )
+    return film_recipe(
+        project,
+        info,
+        part,
+        resolved,
+        open_networks,
+        output=output,
+        settings=settings,
+        asked=encoder,
+        profiles=profiles,
+        lent=lent,
+        export=export,
+    )
+
+
+def film_recipe(
+    project: Project,
+    info: VideoInfo,
+    part: FilmPart,
+    encoder: Encoder,
+    open_networks: Callable[[], Toolbox],
+    *,
+    output: Path,
+    settings: RenderSettings,
+    asked: EncoderSettings,
+    profiles: Iterable[Profile] = (),
+    lent: Mapping[int, Profile] | None = None,
+    export: ExportSettings | None = None,
+) -> FilmRecipe:
+    """Return the recipe for an output whose film and encoder are known.
+
+    Raises
+    ------
+    RefrestoreError
+        One of its kinds, with one sentence.
+    """
+    shots, entries = project.shots(), project.entries()
     toolbox = open_networks()
     if toolbox.background is not None:
         toolbox.background.check(info)
@@ -256,8 +292,8 @@ def prepare(
         stop=stop,
         part=part,
         output=output,
-        asked=encoder,
-        encoder=resolved,
+        asked=asked,
+        encoder=encoder,
         export=None if export is None else FaceExport(shown, export.every, zero=info.start),
         export_folder=None if export is None else export.folder,
         wanted=wanted_of(project, people, shown),

@@ -41,12 +41,18 @@ class RenderResult:
 
 
 def finish(
-    recipe: FilmRecipe, film: RenderedFilm, folder: SegmentFolder, said: Notes, wall_seconds: float
+    recipe: FilmRecipe,
+    film: RenderedFilm,
+    folder: SegmentFolder | None,
+    said: Notes,
+    wall_seconds: float,
 ) -> RenderResult:
     """Write the report and the exported faces beside a film, and remove its segments.
 
     Parameters
     ----------
+    folder
+        Of the segments, if any were kept.
     said
         What the user was told before the first frame.
     wall_seconds
@@ -83,6 +89,8 @@ def finish(
     json_path = output.with_name(f"{output.stem}.report.json")
     page = output.with_name(f"{output.stem}.report.html")
     write_report(report, json_path, page)
+    if folder is None:
+        return RenderResult(output, json_path, page, report)
     if recipe.export is not None and recipe.export_folder is not None:
         with kept_if_broken_off(lambda: folder.kept(recipe.segments)):
             publish_faces(

@@ -28,7 +28,7 @@ from refrestore.media.segments import SegmentWriter
 from refrestore.media.unchanged import Unchanged
 from refrestore.render.background import Background
 from refrestore.render.face_table import FaceTable, gather
-from refrestore.render.frames import HELD_BYTES, FrameWindow, Passes, passes_of
+from refrestore.render.frames import HELD_BYTES, FrameSource, Passes, passes_of
 from refrestore.render.recipe import FilmRecipe, Recipe
 from refrestore.render.refine import Refined, Tools, refine
 from refrestore.render.report import SegmentRecord
@@ -136,7 +136,7 @@ def render_window(
 def look(
     recipe: Recipe,
     toolbox: Toolbox,
-    frames: FrameWindow,
+    frames: FrameSource,
     first: int,
     stop: int,
     *,
@@ -160,7 +160,7 @@ def look(
 def show(
     recipe: Recipe,
     toolbox: Toolbox,
-    frames: FrameWindow,
+    frames: FrameSource,
     looked: Looked,
     *,
     done: WindowDone | None = None,
