@@ -18,6 +18,9 @@ REQUIRE_SHARED = os.environ.get("REFRESTORE_REQUIRE_SHARED") == "1"
 # second thread gives. Before anything imports torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Nobody's own settings (`refrestore.toml`) count here.
+os.environ["XDG_CONFIG_HOME"] = str(ROOT / "build" / "no-settings")
+
 # Dozens of processes are started here. Where none may keep what it compiles, each compiles torch
 # anew, which takes longer than most tests; it is kept apart from the sources.
 if sys.dont_write_bytecode:

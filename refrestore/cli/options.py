@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +33,7 @@ from refrestore.config import (
     setting,
 )
 
+from .output import print_note
 from .progress import ProgressMode
 
 if TYPE_CHECKING:
@@ -52,18 +55,72 @@ Profiles = Annotated[
 
 
 def _take_preset(context: typer.Context, name: str | None) -> str | None:
-    """Let a preset's values be the defaults of this command's options, as if they were typed."""
-    if name is None or context.resilient_parsing:
-        return name
-    from refrestore.presets import load_preset
-
-    own = {option: param.name for param in context.command.params for option in param.opts}
-    context.default_map = {
-        own[f"--{option}"]: _as_typed(value)
-        for option, value in load_preset(name).values.items()
-        if f"--{option}" in own
-    }
+    """Let what presets say be the defaults of this command's options, as if they were typed."""
+    if not context.resilient_parsing:
+        context.default_map = _Defaults(context, name)
     return name
+
+
+class _Defaults(dict[str, Any]):
+    """What files and a preset say of a command's options, read when the first is asked for.
+
+    What was typed is looked at before what was not: by then it is known where the film is.
+    """
+
+    def __init__(self, context: typer.Context, preset: str | None) -> None:
+        super().__init__()
+        self._context, self._preset = context, preset
+        self._own = {one: param.name for param in context.command.params for one in param.opts}
+        self._overruled: set[str] = set()
+        self._read = False
+
+    def overrule(self, option: str) -> None:
+        """Forget what is said of an option; by its name in the command's function."""
+        self._overruled.add(option)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return what is said of an option of a film's, or the default."""
+        from refrestore.presets import PLACES
+
+        if not self._read and name in map(_key, PLACES):
+            self._read = True
+            self._fill()
+        return super().get(name, default)
+
+    def _fill(self) -> None:
+        from refrestore.presets import load_preset, standing_settings, together
+
+        standing = standing_settings(_film_folders(self._context.params))
+        typed = [] if self._preset is None else [load_preset(self._preset)]
+        for option, value in together([*standing, *typed]).items():
+            name = self._own.get(f"--{option}")
+            if name is not None and name not in self._overruled:
+                self[name] = _as_typed(value)
+        for one in standing:
+            taken = [option for option in one.values if f"--{option}" in self._own]
+            if taken:
+                _say(self._context, f"Of {one.name}: {', '.join(taken)}.")
+
+
+def _film_folders(params: Mapping[str, Any]) -> list[Path]:
+    """Return where the films of a command lie, as far as it says."""
+    films = [*(params.get("videos") or ()), params.get("video"), params.get("source")]
+    films = [one for one in films if one is not None and str(one) != "-"]
+    if not films and "videos" not in params and params.get("project") is not None:
+        from refrestore.errors import RefrestoreError
+        from refrestore.project import Project
+
+        with suppress(RefrestoreError), Project.open(params["project"]) as project:
+            films = [project.video.path]
+    return [film if film.is_dir() else film.parent for film in films]
+
+
+def _say(context: typer.Context, note: str) -> None:
+    """Say a sentence before there is a reporter."""
+    if context.params.get("progress") == "jsonl":
+        typer.echo(json.dumps({"note": note}), err=True)
+    else:
+        print_note(note)
 
 
 def _as_typed(value: Any) -> Any:
@@ -83,8 +140,8 @@ def _overrules(option: str, other: str) -> Callable[[typer.Context, Any], Any]:
     """
 
     def overrule(context: typer.Context, value: Any) -> Any:
-        if context.default_map and is_typed(context, option):
-            context.default_map.pop(other, None)
+        if isinstance(context.default_map, _Defaults) and is_typed(context, option):
+            context.default_map.overrule(other)
         return value
 
     return overrule

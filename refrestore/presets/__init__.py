@@ -5,19 +5,23 @@
     min-face = 20
 
 What a preset says is what somebody could have typed: it passes the same models, and what is typed
-beside it counts more.
+beside it counts more. Presets are named (`--preset`), or found: `refrestore.toml` in the user's
+folder and beside the film.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_config_path
 from pydantic import ValidationError
 
 from refrestore.config import FilmSettings, how_typed, nested, places, setting, stage_named
@@ -31,6 +35,9 @@ else:  # pragma: no cover
     import tomli as tomllib
 
 SUFFIX = ".toml"
+
+SETTINGS_FILE = "refrestore.toml"
+"""A preset that nobody names: in the user's folder of settings, or beside a film."""
 
 MOST_BYTES = 100_000
 """Of a preset; those that ship have some two hundred."""
@@ -76,20 +83,70 @@ def load_preset(name: str) -> Preset:
     UsageError
         There is none, or it says something that no option takes.
     """
+    whose = f"The preset {readable_name(name)}"
     if name in preset_names():
         text = resources.files(__name__).joinpath(name + SUFFIX).read_text("utf-8")
-        folder = Path()
-    else:
-        text, folder = _read(name), Path(name).absolute().parent
+        return _parsed(name, text, Path(), whose)
+    try:
+        text = _read(Path(name), whose)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"There is no preset {readable_name(name)}: name a TOML file, or "
+            f"{', '.join(preset_names())} (an encoder's own preset is --encoder-preset)."
+        ) from error
+    return _parsed(name, text, Path(name).absolute().parent, whose)
+
+
+def standing_settings(folders: Iterable[Path]) -> list[Preset]:
+    """Return what stands in files named `SETTINGS_FILE`: the user's, then the one beside the films.
+
+    Parameters
+    ----------
+    folders
+        In which the films lie.
+
+    Raises
+    ------
+    UsageError
+        One of them says something that no option takes, or the films have several.
+    """
+    beside = {folder.absolute() / SETTINGS_FILE for folder in folders}
+    found = [one for one in sorted(beside) if os.path.lexists(one)]
+    if found and len(beside) > 1:
+        raise UsageError(
+            f"The films lie in several folders, and {found[0]} is for those of one: name the films "
+            "of each folder by themselves."
+        )
+    own = user_config_path("refrestore") / SETTINGS_FILE
+    standing = []
+    for file in (own, *found):
+        whose = f"The settings file {readable_name(file)}"
+        with suppress(FileNotFoundError):
+            standing.append(_parsed(str(file), _read(file, whose), file.parent, whose))
+    return standing
+
+
+def together(presets: Sequence[Preset]) -> dict[str, Any]:
+    """Return what presets say, of which the later count more."""
+    values: dict[str, Any] = {}
+    for preset in presets:
+        for one, other in (("crf", "bitrate"), ("bitrate", "crf")):
+            if one in preset.values:
+                values.pop(other, None)
+        values.update(preset.values)
+    return values
+
+
+def _parsed(name: str, text: str, folder: Path, whose: str) -> Preset:
     try:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"The preset {readable_name(name)} is no TOML: {error}.") from error
+        raise UsageError(f"{whose} is no TOML: {error}.") from error
     for option in ("background", "second-stage"):
         named = values.get(option)
         if isinstance(named, str) and (option == "background" or stage_named(named) != named):
             values[option] = str(folder / named)
-    film_settings(values, f"The preset {readable_name(name)}")
+    film_settings(values, whose)
     first = text.lstrip().partition("\n")[0]
     return Preset(name, first.lstrip("# ") if first.startswith("#") else "", values)
 
@@ -142,21 +199,16 @@ def _as_typed(option: str, value: Any) -> Any:
 def _instead(option: str) -> str:
     near = difflib.get_close_matches(option.replace("_", "-").strip("-"), PLACES, n=1, cutoff=0.75)
     if near:
-        return f"which no preset can have: is it {near[0]}?"
-    return f"which no preset can have; it can have {', '.join(PLACES)}."
+        return f"which is no option for films: is it {near[0]}?"
+    return f"which is no option for films; they are {', '.join(PLACES)}."
 
 
-def _read(name: str) -> str:
-    path = Path(name)
+def _read(path: Path, whose: str) -> str:
     try:
         return read_plain(path, MOST_BYTES).decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"There is no preset {readable_name(name)}: name a TOML file, or "
-            f"{', '.join(preset_names())} (an encoder's own preset is --encoder-preset)."
-        ) from error
+    except FileNotFoundError:
+        raise
     except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"The preset {readable_name(name)} cannot be read: {reason}.") from error
+        raise UsageError(f"{whose} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"The preset {readable_name(name)} is not text in UTF-8.") from error
+        raise UsageError(f"{whose} is not text in UTF-8.") from error

@@ -112,9 +112,9 @@ def test_a_network_lies_beside_its_preset(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("scal = 2", "'scal', which no preset can have: is it scale?"),
+        ("scal = 2", "'scal', which is no option for films: is it scale?"),
         ("detect_every = 2", "is it detect-every?"),
-        ("threads = 4", "it can have container, scale, "),
+        ("threads = 4", "they are container, scale, "),
         ("scale = 3", "scale = 3, which is not allowed"),
         ("scale = true", "scale = 'True', which is not allowed"),
         ("crf = 99", "crf = 99, which is not allowed"),
@@ -125,7 +125,7 @@ def test_a_network_lies_beside_its_preset(tmp_path) -> None:
         ("start = 00:01:00", "start = "),
         ("crf = 20\nbitrate = 8000", "both crf and bitrate"),
         ("scale = ", "is no TOML"),
-        ("[render]\nscale = 2", "'render', which no preset can have"),
+        ("[render]\nscale = 2", "'render', which is no option for films"),
         ('background = "x.pth"', "--background enlarges"),
     ],
 )
