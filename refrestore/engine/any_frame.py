@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -14,7 +13,6 @@ from refrestore.config import RenderSettings, RuntimeSettings
 from refrestore.profiles import Profile
 from refrestore.project import Project
 from refrestore.project.opened_film import project_film
-from refrestore.render.background import open_background
 from refrestore.render.frames import passes_of
 from refrestore.render.people import gather_people
 from refrestore.render.recipe import read_recipe
@@ -70,9 +68,8 @@ class AnyFrame:
         toolbox: Toolbox | None = None,
     ) -> None:
         settings, runtime = settings or RenderSettings(), runtime or RuntimeSettings()
-        background = open_background(settings, runtime)
         opened = toolbox or open_toolbox(runtime)
-        self._toolbox = replace(opened, background=background)
+        self._toolbox = opened.equipped(settings, runtime)
         self.info = project_film(project, video)
         people = gather_people(project, list(profiles), eyes=opened.eyes, fusion=opened.fusion)
         self._recipe = read_recipe(project, self.info, self._toolbox, people, settings)

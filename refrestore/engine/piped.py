@@ -21,7 +21,6 @@ from refrestore.media.unchanged import Unchanged
 from refrestore.profiles import Profile
 from refrestore.project import Project
 from refrestore.project.opened_film import as_scanned, project_film
-from refrestore.render.background import open_background
 from refrestore.render.frames import FrameSource, HeldFrames, passes_over
 from refrestore.render.output_film import Notes, RenderedFilm
 from refrestore.render.recipe import FilmRecipe, film_recipe
@@ -97,9 +96,7 @@ def render_piped(
     resolved = pipe_encoder(
         encoder or EncoderSettings(), info, kind, scale=settings.scale, layer=settings.layer
     )
-    networks = replace(
-        toolbox or open_toolbox(runtime), background=open_background(settings, runtime)
-    )
+    networks = (toolbox or open_toolbox(runtime)).equipped(settings, runtime)
     recipe = film_recipe(
         project,
         info,
