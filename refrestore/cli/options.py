@@ -32,6 +32,8 @@ from refrestore.config import (
     profiles_directory,
     setting,
 )
+from refrestore.errors import UsageError
+from refrestore.file_names import readable_name
 
 from .output import print_note
 from .progress import ProgressMode
@@ -289,7 +291,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     typed, kind = how_typed(field), field.annotation
     metavar, parse = typed.metavar, typed.parse
     if get_origin(kind) is Literal and not isinstance(get_args(kind)[0], str):
-        metavar, parse = "|".join(map(str, get_args(kind))), partial(_one_of, get_args(kind))
+        metavar, parse = "|".join(map(str, get_args(kind))), partial(_one_of, name, get_args(kind))
     bounds = {
         bound: getattr(rule, attribute)
         for rule in field.metadata
@@ -313,11 +315,13 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     )
 
 
-def _one_of(allowed: tuple[Any, ...], text: str) -> Any:
+def _one_of(name: str, allowed: tuple[Any, ...], text: str) -> Any:
     for one in allowed:
         if text == str(one):
             return one
-    raise ValueError(f"{text!r} is none of {', '.join(map(str, allowed))}")
+    few = ", ".join(map(str, allowed))
+    given = readable_name(text)
+    raise UsageError(f"The value {given} of --{name} is not allowed: it is one of {few}.")
 
 
 def _parsed(parse: Callable[[str], object], typed: object) -> object:

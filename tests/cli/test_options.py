@@ -22,6 +22,7 @@ from refrestore.config import (
     Typed,
     places,
 )
+from refrestore.errors import UsageError
 
 
 class Tint(Settings):
@@ -65,13 +66,15 @@ def test_a_field_is_an_option() -> None:
     assert made[0].model_fields_set == set()
     for words, reason in (
         (("--hue", "1.5"), "--hue"),
-        (("--times", "3"), "none of 1, 2"),
         (("--tint-depth", "7"), "invalid literal"),
         (("--secret", "1"), "No such option"),
     ):
         refused = run(*words)
         assert refused.exit_code == 2
         assert reason in refused.output
+    refused = run("--times", "3").exception
+    assert isinstance(refused, UsageError)
+    assert str(refused) == "The value 3 of --times is not allowed: it is one of 1, 2."
 
 
 def test_only_some_of_the_options_and_settings_that_may_be_missing() -> None:

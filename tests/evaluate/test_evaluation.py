@@ -142,8 +142,11 @@ def test_switches(album, stills, runtime, tmp_path) -> None:
     assert str(STANDIN) not in result.json.read_text()
     (condition,) = table.conditions
     keys = {row.key for row in table.rows_of(condition)}
-    behind, fused = (table.mean(key, condition, "psnr") for key in ("ours-gfpgan", "ours-none"))
-    assert behind != fused
+    alone, given = (table.mean(key, condition, "psnr") for key in ("gfpgan", "input"))
+    assert alone != given
+    # Behind ours it is shown where that makes nobody less like themselves: perhaps nowhere.
+    behind, fused = (table.mean(key, condition, "identity") for key in ("ours-gfpgan", "ours-none"))
+    assert behind >= fused - 0.002
     assert {"gfpgan", "ours-right-gfpgan"} <= keys
     assert {"references-1", "references-8", "no-mask", "no-guard", "no-energy"} <= keys
     assert "wrong-no-guard" in keys
