@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from refrestore.cli import app
+from refrestore.errors import UsageError
 from refrestore.presets import preset_names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,7 +84,7 @@ def parse(words: list[str]) -> None:
 def test_there_are_commands() -> None:
     assert len(ALL) > 80
     assert len({place for place, _ in ALL}) > 8
-    with pytest.raises(RefusedError):
+    with pytest.raises(UsageError):
         parse(["render", "-o", "out.mp4", "-p", "film.project", "--scale", "big"])
     with pytest.raises(RefusedError):
         parse(["render", "-o", "out.mp4", "-p", "film.project", "--magic"])
