@@ -8,7 +8,7 @@ import signal
 from typing import ClassVar
 
 from .campaign import SENTENCE, FaultClass, Trial, complaint, first, leftovers
-from .zygote import Child
+from .zygote import Child, Ended
 
 SECONDS = {"scan": 1.5, "render": 6.0, "run": 7.0, "review": 1.0}
 """Within which the signal comes: about what the command takes on the campaign's film."""
@@ -47,7 +47,7 @@ class Signals(FaultClass):
         left = leftovers(trial.folder, trial.temporary)
         left += [path.name for path in trial.temporary.iterdir()]
         left += [path.name for path in trial.folder.glob(".out.mkv.*") if _passing(path.name)]
-        if ended.status == 0 and name != "review":
+        if name != "review" and (ended.status == 0 or _finished(ended, number)):
             trial.count("ended before the signal")
             return f"left behind: {left}" if left else None
         return first(
@@ -72,6 +72,11 @@ def _started(trial: Trial, name: str) -> Child:
     if name == "render":
         return trial.command("render", "-p", "project", "-o", "out.mkv", "--threads", "1")
     return trial.command("review", "project", "--port", "0", "--no-browser")
+
+
+def _finished(ended: Ended, number: int) -> bool:
+    """Say whether its result was out, and the interpreter alone was still to end."""
+    return ended.status == -number and bool(ended.out.strip()) and not ended.err.strip()
 
 
 def _passing(name: str) -> bool:
