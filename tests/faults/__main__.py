@@ -44,6 +44,8 @@ def main() -> int:
     report = Report(options.seed, _round(options))
     if options.go_on:
         report = Report.going_on(options.json, options.seed, _round(options))
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="refrestore-faults-", dir=options.folder))
     chosen = [one for one in CLASSES if not options.only or one.name in options.only]
     with Campaign(folder, options.seed, workers=options.workers, keep=options.keep) as campaign:
