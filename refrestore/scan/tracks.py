@@ -154,10 +154,10 @@ def _is_face(part: Followed) -> bool:
 
 
 def _one_person_each(part: Followed) -> list[Followed]:
-    """Divide a track that changed over to another person where two faces crossed.
+    """Divide a track that changed over to another person, where two faces crossed.
 
     It did if its clear embeddings before some frame and those after agree among themselves and
-    not with each other.
+    not with each other. Each part may have changed over once more.
     """
     samples = sorted(part.best.samples, key=lambda sample: sample.frame)
     samples = [sample for sample in samples if sample.quality >= _CLEAR_QUALITY]
@@ -172,7 +172,8 @@ def _one_person_each(part: Followed) -> list[Followed]:
     if not divisions or min(divisions)[0] > _TWO_PEOPLE:
         return [part]
     cut = min(divisions)[1]
-    return list(part.divided((samples[cut - 1].frame + samples[cut].frame + 1) // 2))
+    halves = part.divided((samples[cut - 1].frame + samples[cut].frame + 1) // 2)
+    return [one for half in halves for one in _one_person_each(half)]
 
 
 def _agreement(samples: list[EmbeddingSample], mean: FloatArray) -> float:

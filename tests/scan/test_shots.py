@@ -49,3 +49,18 @@ def test_endless_shot_is_divided(monkeypatch):
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_very_short_videos(count):
     assert cuts_of(scene(9, count)) == []
+
+
+@pytest.mark.parametrize("noise", [0, 3])
+def test_a_cut_between_two_people_before_one_wall_is_found(noise):
+    """A sixth of the picture changes, and the noise of a tape changes the wall's hue."""
+    rng = np.random.default_rng(10)
+    frames = np.full((40, 120, 200, 3), (150.0, 170.0, 160.0))
+    for first, seed in ((0, 11), (20, 12)):
+        person = np.kron(
+            np.random.default_rng(seed).integers(0, 256, (5, 5, 3)), np.ones((13, 13, 1))
+        )
+        frames[first : first + 20, 40:105, 80:145] = person
+    noisy = (frames + rng.normal(0, noise, frames.shape)).clip(0, 255).astype(np.uint8)
+    assert cuts_of(list(noisy)) == [20]
+    assert cuts_of(list(noisy[:20])) == []

@@ -96,6 +96,18 @@ def test_a_track_that_changes_over_to_another_person_is_divided():
     assert [face.frame for face in late.candidates] == [80]
 
 
+def test_a_track_of_three_people_is_divided_twice():
+    part = followed(1, 0, 120)
+    part.best.samples = [
+        EmbeddingSample(frame, 0.5, unit(1 + frame // 40)) for frame in range(0, 120, 10)
+    ]
+    assert [(one.track.first, one.track.stop) for one in finish([part])] == [
+        (0, 35),
+        (35, 75),
+        (75, 120),
+    ]
+
+
 def test_one_odd_embedding_does_not_divide_a_track():
     part = followed(1, 0, 100)
     part.best.samples = [
