@@ -101,6 +101,7 @@ def embeddings(
     recogniser
         Sees what was drawn.
     """
+    torch.set_num_threads(1)  # docs/decisions/005
     waiting = sorted(todo, key=lambda one: one.stop)
     last = {one.track: number for number, one in enumerate(waiting)}
     cut: dict[int, dict[int, Tensor]] = {number: {} for number in range(len(waiting))}

@@ -62,7 +62,7 @@ def keep_best(best: Best, models: FaceModels, image: ImageArray, face: Faces) ->
     image : (H, W, 3) uint8
         RGB picture in display pixels.
     face
-        A table of one described face.
+        A table of one described face; an embedding that is in it, and is not NaN, is taken.
     """
     assert face.landmarks is not None
     assert face.pose is not None
@@ -79,7 +79,10 @@ def keep_best(best: Best, models: FaceModels, image: ImageArray, face: Faces) ->
     wants_close_up = close and best.wants_candidate(quality, look, openness)
     if not (wants_close_up or best.wants_sample(quality)):
         return
-    embedding = models.recogniser.embed_faces(image, face.keypoints)[0]
+    if face.embedding is not None and np.isfinite(face.embedding[0, 0]):
+        embedding = face.embedding[0]
+    else:
+        embedding = models.recogniser.embed_faces(image, face.keypoints)[0]
     best.add_sample(EmbeddingSample(int(face.frame[0]), quality, embedding))
     if wants_close_up:
         matrix = similarity(face.keypoints, FFHQ_TEMPLATE)

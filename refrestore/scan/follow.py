@@ -26,7 +26,7 @@ from refrestore.scan.cut_close_ups import keep_best
 from refrestore.scan.followed import Followed, FollowedFrame, moved
 from refrestore.scan.frame_forms import FrameForms
 from refrestore.scan.smoothing import interpolate
-from refrestore.types import DoubleArray, Faces, FloatArray
+from refrestore.types import EMBEDDING_SIZE, DoubleArray, Faces, FloatArray
 
 UNSEEN_SECONDS = 1.0
 """A face the detector misses this long has gone; what the mesh followed since is dropped."""
@@ -91,7 +91,7 @@ class Follower:
         between, picture = self._pending[:-1], self._pending[-1]
         self._pending = []
         found = self._detect(picture)
-        matches = self._match(picture, found)
+        matches, found = self._match(picture, found)
         motion = self._motion(found, matches)
         self._fill(between, found, matches)
         matched = {int(row) for row in matches.tracks}
@@ -116,9 +116,10 @@ class Follower:
         found = found[found.size >= self._settings.min_face]
         return self._models.describe(picture.display, found, embed=False) if len(found) else found
 
-    def _match(self, picture: FrameForms, found: Faces) -> Matches:
+    def _match(self, picture: FrameForms, found: Faces) -> tuple[Matches, Faces]:
+        """Return whose detections are, and these, with the embeddings of those looked at for it."""
         if not len(found) or not self._live:
-            return Matches(np.zeros(0, np.int64), np.zeros(0, np.int64))
+            return Matches(np.zeros(0, np.int64), np.zeros(0, np.int64)), found
         boxes = np.stack([track.rows[-1].box for track in self._live])
         cost = geometry_cost(boxes, found.box)
         alike = np.full(cost.shape, np.nan)
@@ -132,7 +133,10 @@ class Follower:
             returned = _likeness(gone, seen)
             returned[absent[:, detections] >= FORBIDDEN] = np.nan
             alike[:, detections] = without_returned(alike[:, detections], returned)
-        return assign(cost, alike)
+            embeddings = np.full((len(found), EMBEDDING_SIZE), np.nan, np.float32)
+            embeddings[detections] = seen
+            found = found.with_columns(embedding=embeddings)
+        return assign(cost, alike), found
 
     def _motion(self, found: Faces, matches: Matches) -> float:
         """Return the largest movement of a matched face since the last detection, face sizes."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from refrestore.errors import ProjectError, RefrestoreError
 from refrestore.media.files import disk_error
 from refrestore.project.folder import SPOOL
 from refrestore.scan.samples import Candidate, CloseUpCrop
+from refrestore.storage.images import decode_image, encode_png
 from refrestore.types import Reference
 
 
@@ -72,11 +72,7 @@ class Spool:
         assert candidate.close_up is not None
         self._count += 1
         file = Path(self._directory.name) / f"{self._count:07d}.npz"
-        # A fast lossless PNG: half the bytes of the plain array.
-        done, png = cv2.imencode(
-            ".png", candidate.close_up.image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1]
-        )
-        assert done
+        png = np.frombuffer(encode_png(candidate.close_up.image), np.uint8)
         content = io.BytesIO()
         np.savez(content, png=png, landmarks=candidate.close_up.landmarks)
         try:
@@ -96,9 +92,9 @@ class Spool:
         """
         try:
             with np.load(spooled.file, allow_pickle=False) as content:
-                picture = cv2.imdecode(content["png"], cv2.IMREAD_COLOR)
+                picture = decode_image(content["png"].tobytes())
                 assert picture is not None
-                return CloseUpCrop(np.ascontiguousarray(picture[..., ::-1]), content["landmarks"])
+                return CloseUpCrop(picture, content["landmarks"])
         except OSError as error:
             raise _gone(spooled.file.parent.parent) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
@@ -16,7 +17,7 @@ from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import Kept, kept_if_broken_off
 from refrestore.faces.analyser import FaceModels, load_face_models
 from refrestore.media.probe import VideoInfo
-from refrestore.media.reader import VideoReader
+from refrestore.media.reader import VideoReader, queue_size
 from refrestore.media.source import damage_notes, open_source, source_notes
 from refrestore.media.unchanged import Unchanged
 from refrestore.models.pack import load_face_pack
@@ -24,6 +25,7 @@ from refrestore.project.pooling import pool_tracks
 from refrestore.project.project import Project
 from refrestore.project.scanning import ScanWriter
 from refrestore.project.video import VideoSource
+from refrestore.scan.alongside import FollowedAlongside
 from refrestore.scan.blurred import TrackMoment, embeddings, known_better, moments
 from refrestore.scan.clustering import Constraints, cluster_tracks, cooccurring
 from refrestore.scan.frame_forms import FrameForms
@@ -179,10 +181,11 @@ def scan_into(
     follows the faces; by default this process.
     """
     source, progress = Unchanged(info), progress or _silent
-    following = (
-        FollowedHere(info, models, settings) if follow is None else follow(info, settings, progress)
-    )
-    with Spool(folder) as spool, VideoReader(info.path, info=info) as reader:
+    with (
+        Spool(folder) as spool,
+        VideoReader(info.path, info=info) as reader,
+        _followed_by(follow, info, models, settings, progress) as following,
+    ):
         run = _Scan(
             writer,
             info,
@@ -208,6 +211,20 @@ def scan_into(
             detections=run.detections,
             decode_failures=reader.decode_failures,
         )
+
+
+def _followed_by(
+    follow: FollowOf | None,
+    info: VideoInfo,
+    models: FaceModels,
+    settings: ScanSettings,
+    progress: Progress,
+) -> AbstractContextManager[Following]:
+    """Return who follows: by default a thread of this process."""
+    if follow is not None:
+        return nullcontext(follow(info, settings, progress))
+    here = FollowedHere(info, models, settings)
+    return FollowedAlongside(here, queue_size(info.geometry, info.bit_depth))
 
 
 class _Scan:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
-from scipy.ndimage import median_filter
-from scipy.signal import savgol_filter
+from scipy.ndimage import convolve1d, median_filter
 
 from refrestore.types import DoubleArray, Faces, FloatArray
 
@@ -53,7 +52,21 @@ def smooth(values: DoubleArray, rate: Fraction, *, scale: float) -> DoubleArray:
     clean = _without_outliers(values, scale)
     if window <= _ORDER + 1:
         return clean
-    steady: DoubleArray = savgol_filter(clean, window, _ORDER, axis=0, mode="interp")
+    return _savitzky_golay(clean, window)
+
+
+def _savitzky_golay(values: DoubleArray, window: int) -> DoubleArray:
+    """Return what `scipy.signal.savgol_filter` does, which takes a second to import.
+
+    Each value becomes that of the parabola through the window around it; of the first and the last
+    window all values do.
+    """
+    half = window // 2
+    powers = np.vander(np.arange(window) - half, _ORDER + 1, increasing=True)
+    fitted = powers @ np.linalg.pinv(powers)  # a window's values to its parabola's
+    steady: DoubleArray = convolve1d(values, fitted[half][::-1], axis=0, mode="nearest")
+    steady[:half] = fitted[:half] @ values[:window]
+    steady[-half:] = fitted[-half:] @ values[-window:]
     return steady
 
 

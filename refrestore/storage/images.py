@@ -16,8 +16,10 @@ from refrestore.types import ImageArray
 THUMBNAIL_QUALITY = 88
 """JPEG quality of thumbnails: they are looked at, never restored from."""
 
-PNG_COMPRESSION = 3
-"""zlib level of reference crops; higher levels save 2 % and take five times as long."""
+PNG_COMPRESSION = 1
+"""zlib level of crops. With Paeth's filter on every row and runs of equal bytes only (`_encode`) a
+crop of 512 px has 217 kB after 9 ms; as OpenCV does it by itself 241 kB after 20 ms at level 3, and
+260 kB after 12 ms at 1 (16 close-ups of four people)."""
 
 
 def encode_png(image: ImageArray) -> bytes:
@@ -82,7 +84,14 @@ def _encode(kind: Literal[".png", ".jpg"], image: ImageArray) -> bytes:
     import cv2
 
     options = {
-        ".png": [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION],
+        ".png": [
+            cv2.IMWRITE_PNG_COMPRESSION,
+            PNG_COMPRESSION,
+            cv2.IMWRITE_PNG_FILTER,
+            cv2.IMWRITE_PNG_FILTER_PAETH,
+            cv2.IMWRITE_PNG_STRATEGY,
+            cv2.IMWRITE_PNG_STRATEGY_RLE,
+        ],
         ".jpg": [cv2.IMWRITE_JPEG_QUALITY, THUMBNAIL_QUALITY],
     }[kind]
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:

@@ -50,3 +50,15 @@ def test_short_tracks(count):
     steady = smooth_track(faces, RATE)
     np.testing.assert_allclose(steady.box, faces.box, atol=1e-4)
     np.testing.assert_allclose(steady.keypoints, faces.keypoints, atol=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(5, 80), st.integers(0, 2**32 - 1), st.sampled_from((24, 30, 60)))
+def test_it_is_scipys_filter(count, seed, rate):
+    from scipy.signal import savgol_filter
+
+    values = np.random.default_rng(seed).normal(300, 1, (count, 3))
+    window = min(2 * round(rate * 0.3 / 2) + 1, count)
+    window -= 1 - window % 2
+    steady = smooth(values, Fraction(rate), scale=1e6)  # nothing is an outlier
+    np.testing.assert_allclose(steady, savgol_filter(values, window, 2, axis=0), atol=1e-9)
