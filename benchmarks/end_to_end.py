@@ -1,11 +1,14 @@
 """Speed of each stage and peak memory, on a given film.
 
     python benchmarks/end_to_end.py FILM --json benchmarks/end_to_end.json
+    python benchmarks/end_to_end.py FILM --engine ray
 
 Each stage runs in a process of its own, so that its peak memory is its own. `memory` compares 15
 seconds of the film (every fourth picture of the part named with --part) with the same four times
-over: that it hardly grows is the claim. Frames per second are those of a machine whose load from
-other work is written beside them; what can be compared, `scan_cost.py` compares in one run.
+over: that it hardly grows is the claim. With --engine ray nothing else is measured, and it is the
+memory of the process that asks; two workers do the work. Frames per second are those of a machine
+whose load from other work is written beside them; what can be compared, `scan_cost.py` compares in
+one run.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from datetime import date
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +41,7 @@ EVERY = 4
 SECONDS = 15
 
 
-def decode(film: Path, work: Path) -> dict[str, float]:
+def decode(film: Path, work: Path, *, ray: bool = False) -> dict[str, float]:
     from refrestore.media.reader import VideoReader
 
     began = time.perf_counter()
@@ -46,12 +50,23 @@ def decode(film: Path, work: Path) -> dict[str, float]:
     return {"frames": frames, "frames_per_second": frames / (time.perf_counter() - began)}
 
 
-def scan(film: Path, work: Path) -> dict[str, float]:
-    from refrestore.config import RuntimeSettings, ScanSettings
-    from refrestore.scan.scan import scan as scan_video
+def engine_and_runtime(ray: bool) -> dict[str, Any]:
+    """Return who works: this process on all cores, or two workers of one thread each."""
+    from refrestore.config import EngineSettings, RuntimeSettings
+
+    if not ray:
+        return {"runtime": RuntimeSettings()}
+    runtime = RuntimeSettings(device="cpu", threads=1)
+    return {"runtime": runtime, "engine": EngineSettings(name="ray", workers=2)}
+
+
+def scan(film: Path, work: Path, *, ray: bool = False) -> dict[str, float]:
+    from refrestore.config import ScanSettings
+    from refrestore.engine.whole_scan import scan as scan_video
 
     began = time.perf_counter()
-    found = scan_video(film, work / "project", settings=ScanSettings(), runtime=RuntimeSettings())
+    asked = engine_and_runtime(ray)
+    found = scan_video(film, work / "project", settings=ScanSettings(), **asked)
     seconds = time.perf_counter() - began
     return {
         "frames": found.frames,
@@ -61,13 +76,13 @@ def scan(film: Path, work: Path) -> dict[str, float]:
     }
 
 
-def render(film: Path, work: Path) -> dict[str, float]:
+def render(film: Path, work: Path, *, ray: bool = False) -> dict[str, float]:
     from refrestore.engine.local import render as render_project
     from refrestore.project import Project
 
     began = time.perf_counter()
     with Project.open(work / "project") as project:
-        made = render_project(project, work / "out.mp4").summary
+        made = render_project(project, work / "out.mp4", **engine_and_runtime(ray)).summary
     seconds = time.perf_counter() - began
     return {
         "frames": made["frames"],
@@ -77,7 +92,7 @@ def render(film: Path, work: Path) -> dict[str, float]:
     }
 
 
-def restore(film: Path, work: Path) -> dict[str, float]:
+def restore(film: Path, work: Path, *, ray: bool = False) -> dict[str, float]:
     """Restore aligned 512-px faces from five references each; landmarks are given."""
     import torch
 
@@ -136,9 +151,10 @@ def repeated(film: Path, target: Path, start: Fraction, times: int) -> None:
     write_pictures(target, pictures(), rate=rate, options={"crf": "16", "preset": "veryfast"})
 
 
-def measured(stage: str, film: Path, work: Path) -> dict[str, float]:
+def measured(stage: str, film: Path, work: Path, engine: str) -> dict[str, float]:
     """Run a stage in a process of its own."""
     command = [sys.executable, __file__, str(film), "--stage", stage, "--work", str(work)]
+    command += ["--engine", engine]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     result: dict[str, float] = json.loads(said.splitlines()[-1])
     return result
@@ -149,29 +165,32 @@ def main() -> None:
     parser.add_argument("film", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--part", type=Fraction, default=Fraction(21))
+    parser.add_argument("--engine", choices=("local", "ray"), default="local")
     parser.add_argument("--stage", choices=STAGES)
     parser.add_argument("--work", type=Path)
     options = parser.parse_args()
     if options.stage:
-        result = STAGES[options.stage](options.film, options.work)
+        result = STAGES[options.stage](options.film, options.work, ray=options.engine == "ray")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps({**{k: round(v, 2) for k, v in result.items()}, "peak_mib": round(peak)}))
         return
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        stages = {stage: measured(stage, options.film, work) for stage in STAGES}
+        alone = () if options.engine == "ray" else STAGES
+        stages = {stage: measured(stage, options.film, work, "local") for stage in alone}
         memory: dict[str, dict[str, float]] = {}
         for times in (1, 4):
             place = work / str(times)
             place.mkdir()
             repeated(options.film, place / "film.mp4", options.part, times)
             memory[f"{SECONDS * times}_seconds"] = {
-                stage: measured(stage, place / "film.mp4", place)["peak_mib"]
+                stage: measured(stage, place / "film.mp4", place, options.engine)["peak_mib"]
                 for stage in ("scan", "render")
             }
+    asked = "" if options.engine == "local" else f" --engine {options.engine}"
     report = {
-        "command": f"python benchmarks/end_to_end.py FILM  # {options.film.name}",
+        "command": f"python benchmarks/end_to_end.py FILM{asked}  # {options.film.name}",
         "date": date.today().isoformat(),
         "machine": {
             "processor": platform.machine(),

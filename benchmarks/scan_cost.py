@@ -20,10 +20,14 @@ from pathlib import Path
 import numpy as np
 
 from refrestore.config import RuntimeSettings, ScanSettings
+from refrestore.faces.analyser import load_face_models
 from refrestore.media.pixels import display_rgb
+from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import VideoReader
+from refrestore.models import load_face_pack
 from refrestore.project import Project
-from refrestore.scan.scan import scan
+from refrestore.scan.scan import FollowOf, Progress, scan
+from refrestore.scan.spans import FollowedHere
 
 FILES = ("scrfd_2.5g_kps.onnx", "edgeface_xs.fp32.onnx")
 STAGES = {
@@ -56,6 +60,16 @@ def analyse(film: Path, models: Path) -> tuple[float, int, int]:
         return time.perf_counter() - start, frames, faces
 
 
+def following_here(runtime: RuntimeSettings) -> FollowOf:
+    """Return what follows in the thread that is profiled, and not beside it."""
+
+    def follow(info: VideoInfo, settings: ScanSettings, progress: Progress) -> FollowedHere:
+        models = load_face_models(load_face_pack(runtime), "cpu", min_score=settings.min_score)
+        return FollowedHere(info, models, settings)
+
+    return follow
+
+
 def scanned(film: Path, models: Path, profile: bool = False) -> tuple[float, int, dict[str, float]]:
     """Return seconds, faces and each stage's share of the time (where profiled)."""
     runtime = RuntimeSettings(pack="teachers", models_dir=models, device="cpu")
@@ -65,7 +79,8 @@ def scanned(film: Path, models: Path, profile: bool = False) -> tuple[float, int
         start = time.perf_counter()
         if profile:
             watch.enable()
-        scan(film, Path(folder) / "project", settings=ScanSettings(), runtime=runtime)
+        here = following_here(runtime) if profile else None
+        scan(film, Path(folder) / "project", settings=ScanSettings(), runtime=runtime, follow=here)
         watch.disable()
         seconds = time.perf_counter() - start
         if profile:
