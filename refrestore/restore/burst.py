@@ -22,7 +22,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from refrestore.media.tensors import sent
 from refrestore.restore.flow import flow
-from refrestore.restore.light import luma_of, shrunk, stretch
+from refrestore.restore.light import averaged, luma_of, shrunk, stretch
 from refrestore.restore.steady import CELLS, at_side
 from refrestore.restore.warp import warp
 from refrestore.types import DoubleArray, FloatArray
@@ -143,7 +143,7 @@ def measured(faces: Tensor, near: Sequence[Sequence[Tensor]]) -> Burst:
     window = sent(torch.from_numpy(_window()), faces.device)
     for placed, weight in laid:
         noise = noise + spectra((placed - images) * weight)
-        cells = F.interpolate(weight, size=SPECTRUM_SIDE, mode="area")[:, 0]
+        cells = averaged(weight, SPECTRUM_SIDE)[:, 0]
         number = number + (cells * window).sum((1, 2)) / window.sum()
     noise = noise / (number * (number - 1).clamp(min=1))[:, None]
     return Burst(images, spectra(images), noise, number)
@@ -207,7 +207,7 @@ def spectra(images: Tensor) -> Tensor:
     images : (B, 3, S, S)
         Crops, or what two crops differ by.
     """
-    luma = F.interpolate(luma_of(images)[:, None], size=SPECTRUM_SIDE, mode="area")[:, 0].float()
+    luma = averaged(luma_of(images)[:, None], SPECTRUM_SIDE)[:, 0].float()
     window, bins = (sent(torch.from_numpy(one), luma.device) for one in (_window(), _bins()))
     luma = (luma - (luma * window).sum((1, 2), keepdim=True) / window.sum()) * window
     power: Tensor = torch.fft.fft2(luma).abs().square().flatten(1) @ bins

@@ -12,14 +12,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch.nn import functional as F  # noqa: N812
 
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_bands import missing_octaves
 from refrestore.restore.hull_mask import eye_masks, grown, hull_mask
-from refrestore.restore.light import as_tinted, collapse, luma_of, pyramid
+from refrestore.restore.light import as_tinted, averaged, collapse, luma_of, pyramid
 from refrestore.restore.mask import FaceMask
 from refrestore.restore.second.stage import SecondStage, redrawn
 from refrestore.restore.select import select
@@ -116,7 +115,7 @@ def hull_cells(landmarks: torch.Tensor, size: int = 512) -> torch.Tensor:
     """
     points = (grown(landmarks) + 0.5) * (HULL_SIDE / size) - 0.5
     mask = hull_mask(points, HULL_SIDE, HULL_FEATHER)
-    return F.interpolate(mask[:, None], size=size // HULL_CELL, mode="area")
+    return averaged(mask[:, None], size // HULL_CELL)
 
 
 class Restorer:
