@@ -7,7 +7,15 @@ import math
 import torch
 
 from refrestore.restore.blocks import CELL, attended, by_face, raised, resized
-from refrestore.restore.light import collapse, luma_of, match_light, pyramid, shrunk
+from refrestore.restore.light import (
+    collapse,
+    light_gain,
+    lit,
+    luma_of,
+    match_light,
+    pyramid,
+    shrunk,
+)
 from refrestore.restore.register import register
 from refrestore.restore.warp import warp
 
@@ -44,7 +52,7 @@ def aligned(
     hull: torch.Tensor,
     *,
     side: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Warp references onto faces, correct the mesh's error, match the light.
 
     Parameters
@@ -55,7 +63,8 @@ def aligned(
     Returns
     -------
     tuple
-        The references, (B, K, 3, T, T), and where each lies, (B, K, 2, g, g).
+        The references, (B, K, 3, T, T), where each lies, (B, K, 2, g, g), and what their light was
+        multiplied by, (B, K, 3, 4, 4) of a whole crop.
     """
     batch, grid = len(faces), offsets.shape[-1]
     cell = max(1, round(side / WORKING / REGISTERED))
@@ -73,8 +82,9 @@ def aligned(
         moved = register(shrunk(small_face, half), cells, valid, where)
     field = (offsets + (resized(moved, grid) * cell)[:, None]).flatten(0, 1)
     warped = by_face(warp(pictures, field, size=faces.shape[-2:], cubic=side < FULL), batch)
-    matched = match_light(warped, faces, block=light)
-    return matched * (valid > 0)[:, :, None, None, None], by_face(field, batch)
+    gain = light_gain(warped, faces, block=light)
+    there = (valid > 0)[:, :, None, None, None]
+    return warped * lit(gain * there, *faces.shape[-2:]), by_face(field, batch), gain
 
 
 @torch.no_grad()

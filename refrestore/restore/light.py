@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.restore.resize import nobody
+from refrestore.restore.resize import Window, nobody
 from refrestore.types import FloatArray
 
 LUMA = (0.299, 0.587, 0.114)
@@ -45,7 +45,7 @@ def luma_of(images: torch.Tensor) -> torch.Tensor:
 
 
 def match_light(
-    references: torch.Tensor, target: torch.Tensor, *, block: int = LIGHT_BLOCK, unit: float = 1.0
+    references: torch.Tensor, target: torch.Tensor, *, block: int = LIGHT_BLOCK
 ) -> torch.Tensor:
     """Give references the target's light and colour, multiplicatively.
 
@@ -60,42 +60,57 @@ def match_light(
         The degraded face, RGB 0..1; H and W multiples of `block`.
     block
         Pixels per cell of the light map.
-    unit
-        What to multiply `references` by to have 0..1 (1 / 255 for bytes).
 
     Returns
     -------
     (B, K, 3, H, W)
         Matched references, dtype of `references`; may slightly leave 0..1.
     """
-    faces, count, channels, height, width = references.shape
+    return references * lit(light_gain(references, target, block=block), *references.shape[-2:])
+
+
+def light_gain(
+    references: torch.Tensor, target: torch.Tensor, *, block: int = LIGHT_BLOCK
+) -> torch.Tensor:
+    """Return what `match_light` multiplies by, (B, K, 3, H / block, W / block)."""
     wanted = shrunk(target, block)[:, None]
-    flat = references.reshape(faces * count, channels, height, width)
-    present = shrunk(flat, block).reshape(faces, count, channels, *wanted.shape[-2:]) * unit
-    gain = ((wanted + DARKEST) / (present + DARKEST)).clamp(*GAIN_LIMITS) * unit
-    return (flat * stretch(gain.flatten(0, 1), height, width)).reshape(references.shape)
+    present = shrunk(references.flatten(0, 1), block)
+    present = present.reshape(*references.shape[:3], *wanted.shape[-2:])
+    return ((wanted + DARKEST) / (present + DARKEST)).clamp(*GAIN_LIMITS)
 
 
-def stretch(maps: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def lit(gain: torch.Tensor, height: int, width: int, within: Window | None = None) -> torch.Tensor:
+    """Return a light map (B, K, 3, h, w) for pictures of a size, or for a window of them."""
+    wide = stretch(gain.flatten(0, 1), height, width, within)
+    return wide.reshape(*gain.shape[:3], *wide.shape[-2:])
+
+
+def stretch(
+    maps: torch.Tensor, height: int, width: int, within: Window | None = None
+) -> torch.Tensor:
     """Enlarge (N, C, h, w) bilinearly, as `interpolate` with align_corners=False does.
+
+    All of it, or a window of what it becomes.
 
     On a CPU by OpenCV, two to seven times as fast, or where that is slower or a gradient is wanted
     as two products of matrices.
     """
     rows, columns = maps.shape[-2:]
+    seen = (..., *(within or (slice(height), slice(width))))
     if (rows, columns) == (height, width):
-        return maps
+        return maps[seen]
     if maps.device.type != "cpu":
-        return F.interpolate(maps, size=(height, width), mode="bilinear", align_corners=False)
+        wide = F.interpolate(maps, size=(height, width), mode="bilinear", align_corners=False)
+        return wide[seen]
     if _opencv_reads(maps) and height < LARGE * rows:
         larger = torch.empty(*maps.shape[:2], height, width)
         pairs = zip(maps.flatten(0, 1).numpy(), larger.flatten(0, 1).numpy(), strict=True)
         for plane, target in pairs:
             cv2.resize(plane, (width, height), dst=target, interpolation=cv2.INTER_LINEAR)
-        return larger
+        return larger[seen]
     down, across = (
-        torch.from_numpy(_spread(*ends)).to(maps.dtype)
-        for ends in ((rows, height), (columns, width))
+        torch.from_numpy(_spread(*ends)[lines]).to(maps.dtype)
+        for *ends, lines in ((rows, height, seen[1]), (columns, width, seen[2]))
     )
     with torch.autocast("cpu", enabled=False):  # it would compute positions in bf16
         return down @ maps @ across.T

@@ -15,11 +15,13 @@ import torch
 
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
+from refrestore.restore.composite import mesh_boxes
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_bands import missing_octaves
 from refrestore.restore.hull_mask import eye_masks, grown, hull_mask
 from refrestore.restore.light import as_tinted, averaged, collapse, luma_of, pyramid
 from refrestore.restore.mask import FaceMask
+from refrestore.restore.resize import Window, square_of
 from refrestore.restore.second.stage import SecondStage, redrawn
 from refrestore.restore.select import select
 from refrestore.restore.warp import displacement
@@ -224,7 +226,10 @@ class Restorer:
                 picked, weight = chosen[part, :number], weights[part, :number]
                 given = _Given(own, picked, weight, alone[part], shares[part])
                 at = torch.from_numpy(part).to(self.device)
-                image, trust = self._restore_alike(networks[part[0]], faces[at], meshes[at], given)
+                hulls = square_of(mesh_boxes(landmarks[part], size), size, HULL_CELL)
+                image, trust = self._restore_alike(
+                    networks[part[0]], faces[at], meshes[at], given, hulls=hulls
+                )
                 if fused is not None:
                     fused[at] = image
                     image = self._invent(image, trust, meshes[at], given.invented)
@@ -292,6 +297,8 @@ class Restorer:
         faces: torch.Tensor,
         meshes: torch.Tensor,
         given: _Given,
+        *,
+        hulls: Window,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Restore faces that have the same number of references and the same network."""
         batch, count = given.rows.shape
@@ -309,7 +316,7 @@ class Restorer:
             pictures = faces.new_zeros((batch, 0, 3, size, size))
             offsets = faces.new_zeros((batch, 0, 2, 1, 1))
             weights = faces.new_zeros((batch, 0))
-        fused = network(faces, pictures, offsets, weights, hull_cells(meshes, size))
+        fused = network(faces, pictures, offsets, weights, hull_cells(meshes, size), within=hulls)
         images = fused.images.clamp(0, 1)
         if not count:
             alone = torch.from_numpy(given.alone).to(self.device)[:, None, None, None]

@@ -227,10 +227,12 @@ def warp(
     device = images.device
     x = torch.arange(0.5, columns, device=device).mul_(2 / width).sub_(1)
     y = torch.arange(0.5, rows, device=device).mul_(2 / height).sub_(1)
-    # A plane of x and one of y: the sampler reads them as they are.
     unit = torch.tensor([2 / width, 2 / height], device=device)[:, None, None]
-    still = torch.stack([x.expand(rows, -1), y[:, None].expand(-1, columns)])
-    grid = torch.addcmul(still, stretch(offsets.float(), rows, columns), unit).permute(0, 2, 3, 1)
+    grid = stretch(offsets.float(), rows, columns) * unit
+    grid[:, 0] += x
+    grid[:, 1] += y[:, None]
+    # A plane of x and one of y: the sampler reads them as they are.
+    grid = grid.permute(0, 2, 3, 1)
     mode = "bicubic" if cubic else "bilinear"
     return F.grid_sample(
         images.float(), grid, mode=mode, padding_mode="border", align_corners=False
