@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.restore.light import luma_of, shrunk, stretch
+from refrestore.restore.light import filtered, luma_of, shrunk, stretch
 
 CELL = 4
 """Pixels of the working picture per cell of the feature maps: 8 of the 512-px crop."""
@@ -125,12 +125,7 @@ def without_cells(images: torch.Tensor) -> torch.Tensor:
     What is drawn in cells shows them (a grid of 8 crop pixels on blurred eyes) where no detail
     hides it. The filter's response is zero at their period and its harmonic.
     """
-    taps = torch.tensor([1, 2, 2, 2, 1], dtype=images.dtype, device=images.device) / 8
-    reach = len(taps) // 2
-    flat = F.pad(images, (reach,) * 4, mode="replicate").flatten(0, 1)[:, None]
-    with torch.autocast(images.device.type, enabled=False):  # it would return bf16 for float32
-        rows = F.conv2d(flat, taps[None, None, None])
-        return F.conv2d(rows, taps[None, None, :, None]).reshape(images.shape)
+    return filtered(images, torch.tensor([1.0, 2, 2, 2, 1]) / 8, border="replicate")
 
 
 def moments(pairs: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -22,7 +22,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from refrestore.media.tensors import sent
 from refrestore.restore.flow import flow
-from refrestore.restore.light import averaged, luma_of, shrunk, stretch
+from refrestore.restore.light import averaged, filtered, luma_of, shrunk, stretch
 from refrestore.restore.steady import CELLS, at_side
 from refrestore.restore.warp import warp
 from refrestore.types import DoubleArray, FloatArray
@@ -191,11 +191,8 @@ def _soft(faces: Tensor) -> Tensor:
     """Return what the flow is found on, (B, s, s) uint8."""
     small = shrunk(luma_of(faces)[:, None], faces.shape[-1] // FLOW_SIDE)
     radius = int(3 * SOFT)
-    at = torch.arange(-radius, radius + 1, device=faces.device)
-    kernel = torch.exp(-0.5 * (at / SOFT) ** 2)
-    kernel = (kernel / kernel.sum()).to(faces.dtype)
-    small = F.pad(small, [radius] * 4, mode="reflect")
-    small = F.conv2d(F.conv2d(small, kernel[None, None, None]), kernel[None, None, :, None])
+    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / SOFT) ** 2)
+    small = filtered(small, taps / taps.sum(), border="reflect")
     return (small[:, 0] * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 

@@ -20,7 +20,15 @@ from refrestore.restore.burst import RINGS, SECTORS, spectra
 from refrestore.restore.composite import head_masks
 from refrestore.restore.flow import flow
 from refrestore.restore.hull_mask import grown, hull_mask
-from refrestore.restore.light import as_tinted, averaged, luma_of, match_light, shrunk, stretch
+from refrestore.restore.light import (
+    as_tinted,
+    averaged,
+    filtered,
+    luma_of,
+    match_light,
+    shrunk,
+    stretch,
+)
 from refrestore.restore.warp import warp
 
 GROWTH, EDGE = 2.0, 0.15
@@ -232,6 +240,5 @@ def _bytes(planes: Tensor) -> Tensor:
 
 def _mean(planes: Tensor, reach: int) -> Tensor:
     """Return the mean of so many cells to each side, (B, C, h, w); beyond the border it goes on."""
-    taps = torch.full((1, 1, 1, 2 * reach + 1), 1 / (2 * reach + 1), device=planes.device)
-    flat = F.pad(planes.flatten(0, 1)[:, None], [reach] * 4, mode="replicate")
-    return F.conv2d(F.conv2d(flat, taps), taps.mT).reshape(planes.shape)
+    window = 2 * reach + 1
+    return filtered(planes, torch.full((window,), 1 / window), border="replicate")

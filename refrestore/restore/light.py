@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from refrestore.media.tensors import sent
 from refrestore.restore.resize import Window, nobody
 from refrestore.types import FloatArray
 
@@ -32,6 +34,9 @@ TINT_CELLS = 32
 
 GAIN_LIMITS = (0.45, 2.2)
 """Beyond these a reference's own noise and compression would show."""
+
+Border: TypeAlias = Literal["replicate", "reflect"]
+_BORDERS = {"replicate": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT_101}
 
 LARGE = 16
 """Factor from which maps are enlarged as products of matrices: OpenCV is slower there."""
@@ -149,6 +154,25 @@ def shrunk(images: torch.Tensor, factor: int) -> torch.Tensor:
         lines, left = cv2.resize(lines, size, interpolation=cv2.INTER_AREA), left // step
     height, width = (length // factor for length in images.shape[-2:])
     return torch.from_numpy(lines).view(*images.shape[:2], height, width)
+
+
+def filtered(images: torch.Tensor, taps: torch.Tensor, *, border: Border) -> torch.Tensor:
+    """Filter (N, C, H, W) along rows and columns by an odd number of taps on the CPU.
+
+    Beyond the border its pixels go on ("replicate") or are mirrored about it ("reflect").
+    """
+    reach = len(taps) // 2
+    if _opencv_reads(images):
+        result, kernel = torch.empty(images.shape), taps.numpy()
+        pairs = zip(images.flatten(0, 1).numpy(), result.flatten(0, 1).numpy(), strict=True)
+        for plane, target in pairs:
+            cv2.sepFilter2D(plane, -1, kernel, kernel, dst=target, borderType=_BORDERS[border])
+        return result
+    weights = sent(taps, images.device).to(images.dtype)
+    flat = F.pad(images, [reach] * 4, mode=border).flatten(0, 1)[:, None]
+    with torch.autocast(images.device.type, enabled=False):  # it would return bf16 for float32
+        rows = F.conv2d(flat, weights[None, None, None])
+        return F.conv2d(rows, weights[None, None, :, None]).reshape(images.shape)
 
 
 def averaged(images: torch.Tensor, side: int) -> torch.Tensor:
