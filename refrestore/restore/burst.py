@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.media.tensors import sent
+from refrestore.media.tensors import sent, stacked
 from refrestore.restore.flow import flow
 from refrestore.restore.light import averaged, filtered, luma_of, shrunk, stretch
 from refrestore.restore.steady import CELLS, at_side
@@ -175,7 +175,7 @@ def _slots(faces: Tensor, near: Sequence[Sequence[Tensor]]) -> tuple[list[Tensor
     """Return K times (B, 3, S, S), and (K, B): 1 where there is a face, 0 where one stands in."""
     count, side = max(map(len, near), default=0), faces.shape[-1]
     slots = [
-        torch.stack(
+        stacked(
             [
                 at_side(others[slot], side) if slot < len(others) else face
                 for face, others in zip(faces, near, strict=True)

@@ -159,7 +159,7 @@ class FusionNetwork(nn.Module):
         hull : (B, 1, S / 8, S / 8) float32
             How much of each cell is inside the mesh hull, 0..1.
         within
-            Square window of whole cells of eight crop pixels, with one cell or more around all
+            Window of whole cells of eight crop pixels, with one cell or more around all
             that is inside a hull: where the finest octave is looked for in references. Default
             all of the crop, which gives the same but for how far the hull's rim is raised.
         """
@@ -233,7 +233,7 @@ class FusionNetwork(nn.Module):
             corner = field.new_tensor([within[1].start, within[0].start])[:, None, None]
             warped = warp(pictures, field + corner, size=size, cubic=side < FULL)
             light = working.light * units[:, :, None, None, None]
-            matched = by_face(warped, len(own)) * lit(light, side, side, within)
+            matched = by_face(warped, len(own)).mul_(lit(light, side, side, within))
             attention = working.attention[_part(working.attention, within, side)][:, :, 0]
             mean = attended(matched, attention)
             theirs = mean - enlarge(shrunk(mean, WORKING))
@@ -342,7 +342,7 @@ class FusionNetwork(nn.Module):
     def draw(self, seen: Mixture) -> WorkingFaces:
         """Add to the mixture what mixing cannot do: the last step of `think`."""
         drawn, detail = self._decode(seen)
-        shown = resized(_trust(seen.shares, seen.side), drawn.shape[-1])
+        shown = resized(_trust(seen.shares, seen.side), drawn.shape[-2:])
         images = seen.fused + torch.lerp(without_cells(drawn), drawn, shown)
         return WorkingFaces(
             images, seen.field, seen.light, seen.attention, seen.shares, seen.gains, detail

@@ -37,13 +37,13 @@ def window_of(boxes: IntArray, factors: DoubleArray | float, margin: int, most: 
     return slice(low[1], high[1]), slice(low[0], high[0])
 
 
-def square_of(boxes: IntArray, side: int, cell: int) -> Window:
-    """Return a square window of whole cells around all boxes (N, 4) and `cell` pixels more."""
+def cells_around(boxes: IntArray, side: int, cell: int) -> Window:
+    """Return the window of whole cells around all boxes (N, 4) and `cell` pixels more."""
     rows, columns = window_of(boxes, 1, cell, side)
-    ends = [(one.start // cell, -(-one.stop // cell)) for one in (rows, columns)]
-    long = max(stop - start for start, stop in ends)
-    starts = [cell * max(0, min(start, side // cell - long)) for start, _ in ends]
-    return slice(starts[0], starts[0] + cell * long), slice(starts[1], starts[1] + cell * long)
+    down, across = (
+        slice(one.start // cell * cell, -(-one.stop // cell) * cell) for one in (rows, columns)
+    )
+    return down, across
 
 
 def resized(images: Tensor, own: IntArray, wanted: IntArray, *, antialias: bool = False) -> Tensor:

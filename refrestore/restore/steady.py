@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.media.tensors import parts
+from refrestore.media.tensors import parts, stacked
 from refrestore.restore.flow import flow
 from refrestore.restore.light import luma_of, shrunk, stretch
 from refrestore.restore.warp import warp
@@ -165,7 +165,7 @@ def _average(
     mine = shrunk(total[:, :3], cell)
     sum_of_weights = torch.ones_like(total[:, :1])
     for others, motion, in_time in zip(slots, motions, weights_in_time, strict=True):
-        picture = torch.stack([other.layers[:, rows, columns] for other in others])
+        picture = stacked([other.layers[:, rows, columns] for other in others])
         placed = warp(picture, motion)
         apart = (shrunk(placed[:, :3], cell) - mine).abs().mean(1, keepdim=True)
         weight = torch.exp(-((apart / AGREEMENT) ** 2)) * in_time[:, None, None, None]

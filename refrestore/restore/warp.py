@@ -228,7 +228,7 @@ def warp(
     x = torch.arange(0.5, columns, device=device).mul_(2 / width).sub_(1)
     y = torch.arange(0.5, rows, device=device).mul_(2 / height).sub_(1)
     unit = torch.tensor([2 / width, 2 / height], device=device)[:, None, None]
-    grid = stretch(offsets.float(), rows, columns) * unit
+    grid = stretch(offsets.float() * unit, rows, columns)
     grid[:, 0] += x
     grid[:, 1] += y[:, None]
     # A plane of x and one of y: the sampler reads them as they are.

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from refrestore.restore.resize import resized, resized_window, square_of, window_of
+from refrestore.restore.resize import cells_around, resized, resized_window, window_of
 
 IMAGES = torch.rand((3, 2, 64, 64), generator=torch.Generator().manual_seed(0))
 
@@ -59,15 +59,15 @@ def test_windows_hold_all_boxes_that_are_not_empty() -> None:
 
 
 @pytest.mark.parametrize(
-    ("box", "square"),
+    ("box", "window"),
     [
-        ([70, 90, 150, 200], (80, 208, 56, 184)),
-        ([0, 100, 40, 240], (88, 248, 0, 160)),
+        ([70, 90, 150, 200], (80, 208, 56, 160)),
+        ([0, 100, 40, 240], (88, 248, 0, 48)),
         ([5, 3, 250, 251], (0, 256, 0, 256)),
     ],
 )
-def test_a_square_of_whole_cells_is_around_every_box(
-    box: list[int], square: tuple[int, int, int, int]
+def test_whole_cells_are_around_every_box(
+    box: list[int], window: tuple[int, int, int, int]
 ) -> None:
-    rows, columns = square_of(np.array([box]), 256, 8)
-    assert (rows.start, rows.stop, columns.start, columns.stop) == square
+    rows, columns = cells_around(np.array([box]), 256, 8)
+    assert (rows.start, rows.stop, columns.start, columns.stop) == window
