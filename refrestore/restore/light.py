@@ -136,7 +136,7 @@ def _opencv_reads(images: torch.Tensor) -> bool:
 
 
 def shrunk(images: torch.Tensor, factor: int) -> torch.Tensor:
-    """Average blocks of `factor` x `factor` pixels of (N, C, H, W).
+    """Average blocks of `factor` x `factor` pixels of (N, C, H, W), H and W multiples of it.
 
     On a CPU by OpenCV, halved again and again where it can be: a fifteenth of the time that
     `avg_pool2d` takes to halve, a third for a factor of 8.
