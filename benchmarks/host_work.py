@@ -150,7 +150,7 @@ def work_of(frames: int, side: int, shown: float) -> FaceTable:
     own = np.ones(count, bool)
     sharp = np.zeros((count, burst.TERMS), np.float32)
     whose = who.astype(np.int64)
-    return FaceTable(faces, whose, ones, own, sides, to_crop, ones, landmarks, ones, sharp)
+    return FaceTable(faces, whose, ones, own, sides, to_crop, ones, landmarks, ones, sharp, ones)
 
 
 def measure(side: int, batch: int) -> dict[str, float]:

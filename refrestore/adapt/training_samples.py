@@ -173,7 +173,7 @@ class SampleMaker:
                 ),
             )
         kept = {one.name: getattr(seen, one.name) for one in fields(Mixture)}
-        for name in ("field", "attention"):  # not needed, and of any number of references
+        for name in ("field", "light", "attention"):  # not needed, and of any number of references
             kept[name] = kept[name][..., :0].flatten(1)
         matrices = torch.from_numpy(to_recogniser(mesh)).to(self.device)
         return TrainingSample(Mixture(**kept), crop_of(truth).to(self.device), matrices)

@@ -19,7 +19,7 @@ from torch import Tensor
 from refrestore.media.coding import UNIT_RGB, Coding
 from refrestore.media.planes import planar, plane_views
 from refrestore.sampling import Cut, cut, invert
-from refrestore.types import DoubleArray, FloatArray
+from refrestore.types import DoubleArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,6 +258,24 @@ def parts(count: int, device: torch.device) -> Iterator[slice]:
     size = 1 if device.type == "cpu" else max(1, count)
     for start in range(0, count, size):
         yield slice(start, min(count, start + size))
+
+
+def at(rows: IntArray, device: torch.device) -> slice | Tensor:
+    """Return an index of rows of a tensor on a device: of one alone a slice, which copies nothing.
+
+    Parameters
+    ----------
+    rows : (N,)
+        Ascending or not; on the host.
+    """
+    if len(rows) == 1:
+        return slice(int(rows[0]), int(rows[0]) + 1)
+    return sent(torch.from_numpy(rows), device)
+
+
+def stacked(planes: Sequence[Tensor]) -> Tensor:
+    """Stack tensors to be read: one alone is only looked at, not copied."""
+    return planes[0][None] if len(planes) == 1 else torch.stack(list(planes))
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:

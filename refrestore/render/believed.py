@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from refrestore.media.tensors import sent
+from refrestore.media.tensors import parts, sent
 from refrestore.restore import burst
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.hull_mask import eye_masks
@@ -66,12 +66,17 @@ def put_right(
     """
     weights = np.ones(len(banks), np.float32) if guided is None else guided
     weights = (weights * [bool(used) for used in made.used]).astype(np.float32)
-    device, eyes = images.device, None
-    if weights.any():
-        meshes = sent(torch.from_numpy(np.asarray(landmarks, np.float32)), device)
-        eyes = eye_masks(meshes, images.shape[-1])
-        eyes *= sent(torch.from_numpy(weights), device)[:, None, None]
-    return burst.agreeing(made.images, images, blur, errors(made, banks, guided), eyes)
+    device, wrong = images.device, errors(made, banks, guided)
+    meshes = sent(torch.from_numpy(np.asarray(landmarks, np.float32)), device)
+    right = []
+    for part in parts(len(images), device):
+        eyes = None
+        if weights[part].any():
+            eyes = eye_masks(meshes[part], images.shape[-1])
+            eyes *= sent(torch.from_numpy(weights[part]), device)[:, None, None]
+        given = images[part], blur[part], wrong[part], eyes
+        right.append(burst.agreeing(made.images[part], *given))
+    return torch.cat(right)
 
 
 def errors(

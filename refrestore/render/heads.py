@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from refrestore.media.tensors import parts, sent
+from refrestore.media.tensors import at, parts, sent
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.composite import HEAD_GROWTH, head_masks, in_head, mesh_boxes
 from refrestore.restore.head import GROWTH, from_references
@@ -79,16 +79,16 @@ def in_heads(
 
     def draw(part: IntArray) -> None:
         with torch.inference_mode():  # holds for one thread only
-            at = sent(torch.from_numpy(part), device)
+            rows = at(part, device)
             best = [_best(banks[face], done.used[face], side, device) for face in part.tolist()]
             pictures, theirs = (torch.cat(one) for one in zip(*best, strict=True))
             shown, agreed = from_references(
-                faces[at], done.images[at], meshes[at], pictures.float() / 255, theirs
+                faces[rows], done.images[rows], meshes[rows], pictures.float() / 255, theirs
             )
             agreed = agreed * sent(torch.from_numpy(guided[part]), device)[:, None, None]
             if own[part].any():
-                shown, agreed = in_head(shown, agreed, faces[at], masks[at])
-            heads[at], masks[at] = shown, agreed
+                shown, agreed = in_head(shown, agreed, faces[rows], masks[rows])
+            heads[rows], masks[rows] = shown, agreed
 
     restorer.each(draw, [helped[one] for one in parts(len(helped), device)])
     images, both = in_head(done.images, done.masks, heads, masks)

@@ -13,7 +13,7 @@ from torch import Tensor
 from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE
 from refrestore.media.patch import Patch
 from refrestore.media.reader import frame_bytes
-from refrestore.media.tensors import FrameTensor, crops, parts, sent
+from refrestore.media.tensors import FrameTensor, at, crops, parts
 from refrestore.render.around import Around
 from refrestore.render.believed import for_references, put_right
 from refrestore.render.crops import bytes_of, enlarged, to_uint8
@@ -243,11 +243,11 @@ class _SegmentRestorer:
 
         def draw(part: IntArray) -> None:
             with torch.inference_mode():  # holds for one thread only
-                at = sent(torch.from_numpy(part), before.device)
-                faces = before[at]
+                index = at(part, before.device)
+                faces = before[index]
                 images = burst.together(faces, [near[place] for place in part])
-                drawn[at] = burst.sharpened(faces, images, batch.blur[part])
-                seen[at] = images
+                drawn[index] = burst.sharpened(faces, images, batch.blur[part])
+                seen[index] = images
 
         several = [blurred[one] for one in parts(len(blurred), before.device)]
         self._tools.restorer.each(draw, several)

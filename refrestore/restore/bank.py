@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from refrestore.errors import UsageError
+from refrestore.media.tensors import at
 from refrestore.types import DENSE_LANDMARKS, EMBEDDING_SIZE, FloatArray, IntArray, Reference
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ class BankTensors:
 
     def rows(self, rows: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return pictures and meshes of some rows."""
-        at = torch.from_numpy(rows).to(self.images.device)
-        return self.images[at], self.meshes[at]
+        index = at(rows, self.images.device)
+        return self.images[index], self.meshes[index]
 
 
 @dataclass(frozen=True, eq=False)

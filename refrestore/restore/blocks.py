@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.restore.light import luma_of, shrunk, stretch
+from refrestore.restore.light import filtered, luma_of, shrunk, stretch
 
 CELL = 4
 """Pixels of the working picture per cell of the feature maps: 8 of the 512-px crop."""
@@ -71,8 +72,7 @@ def folded(images: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
 
 def attended(pictures: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
     """Sum (B, K, 3, s, s) weighted by (B, K, h, w); a loop, since einsum would reorder copies."""
-    size = pictures.shape[-1]
-    weights = resized(attention, size)
+    weights = resized(attention, pictures.shape[-2:])
     total = pictures[:, 0] * weights[:, :1]
     for index in range(1, pictures.shape[1]):
         total = torch.addcmul(total, pictures[:, index], weights[:, index, None])
@@ -100,23 +100,22 @@ def raised(
     """
     if octave >= len(RAISED):
         return band
-    side = attention.shape[-1]
+    size = attention.shape[-2:]
     with torch.no_grad():
-        theirs = resized(bands.square(), side).reshape(attention.shape)
+        theirs = resized(bands.square(), size).reshape(attention.shape)
         wanted = (theirs * attention).sum(1, keepdim=True)
-        left = resized(luma_of(band).square()[:, None], side)
+        left = resized(luma_of(band).square()[:, None], size)
         factor = ((wanted + FLAT) / (left + FLAT)).clamp(1, MOST_RAISED**2) ** (RAISED[octave] / 2)
-        factor = resized(factor, band.shape[-1])
+        factor = resized(factor, band.shape[-2:])
     return band * factor
 
 
-def resized(maps: torch.Tensor, size: int) -> torch.Tensor:
-    """Bring square maps to `size` pixels a side: bilinear up, mean down."""
-    if size == maps.shape[-1]:
-        return maps
-    if size < maps.shape[-1]:
-        return shrunk(maps, maps.shape[-1] // size)
-    return stretch(maps, size, size)
+def resized(maps: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Bring maps to as many rows and columns: bilinear up, mean down."""
+    height, width = size
+    if width < maps.shape[-1]:
+        return shrunk(maps, maps.shape[-1] // width)
+    return stretch(maps, height, width)
 
 
 def without_cells(images: torch.Tensor) -> torch.Tensor:
@@ -125,12 +124,7 @@ def without_cells(images: torch.Tensor) -> torch.Tensor:
     What is drawn in cells shows them (a grid of 8 crop pixels on blurred eyes) where no detail
     hides it. The filter's response is zero at their period and its harmonic.
     """
-    taps = torch.tensor([1, 2, 2, 2, 1], dtype=images.dtype, device=images.device) / 8
-    reach = len(taps) // 2
-    flat = F.pad(images, (reach,) * 4, mode="replicate").flatten(0, 1)[:, None]
-    with torch.autocast(images.device.type, enabled=False):  # it would return bf16 for float32
-        rows = F.conv2d(flat, taps[None, None, None])
-        return F.conv2d(rows, taps[None, None, :, None]).reshape(images.shape)
+    return filtered(images, torch.tensor([1.0, 2, 2, 2, 1]) / 8, border="replicate")
 
 
 def moments(pairs: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.media.tensors import sent
+from refrestore.media.tensors import sent, stacked
 from refrestore.restore.flow import flow
-from refrestore.restore.light import luma_of, shrunk, stretch
+from refrestore.restore.light import averaged, filtered, luma_of, shrunk, stretch
 from refrestore.restore.steady import CELLS, at_side
 from refrestore.restore.warp import warp
 from refrestore.types import DoubleArray, FloatArray
@@ -143,7 +143,7 @@ def measured(faces: Tensor, near: Sequence[Sequence[Tensor]]) -> Burst:
     window = sent(torch.from_numpy(_window()), faces.device)
     for placed, weight in laid:
         noise = noise + spectra((placed - images) * weight)
-        cells = F.interpolate(weight, size=SPECTRUM_SIDE, mode="area")[:, 0]
+        cells = averaged(weight, SPECTRUM_SIDE)[:, 0]
         number = number + (cells * window).sum((1, 2)) / window.sum()
     noise = noise / (number * (number - 1).clamp(min=1))[:, None]
     return Burst(images, spectra(images), noise, number)
@@ -175,7 +175,7 @@ def _slots(faces: Tensor, near: Sequence[Sequence[Tensor]]) -> tuple[list[Tensor
     """Return K times (B, 3, S, S), and (K, B): 1 where there is a face, 0 where one stands in."""
     count, side = max(map(len, near), default=0), faces.shape[-1]
     slots = [
-        torch.stack(
+        stacked(
             [
                 at_side(others[slot], side) if slot < len(others) else face
                 for face, others in zip(faces, near, strict=True)
@@ -191,11 +191,8 @@ def _soft(faces: Tensor) -> Tensor:
     """Return what the flow is found on, (B, s, s) uint8."""
     small = shrunk(luma_of(faces)[:, None], faces.shape[-1] // FLOW_SIDE)
     radius = int(3 * SOFT)
-    at = torch.arange(-radius, radius + 1, device=faces.device)
-    kernel = torch.exp(-0.5 * (at / SOFT) ** 2)
-    kernel = (kernel / kernel.sum()).to(faces.dtype)
-    small = F.pad(small, [radius] * 4, mode="reflect")
-    small = F.conv2d(F.conv2d(small, kernel[None, None, None]), kernel[None, None, :, None])
+    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / SOFT) ** 2)
+    small = filtered(small, taps / taps.sum(), border="reflect")
     return (small[:, 0] * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
@@ -207,7 +204,7 @@ def spectra(images: Tensor) -> Tensor:
     images : (B, 3, S, S)
         Crops, or what two crops differ by.
     """
-    luma = F.interpolate(luma_of(images)[:, None], size=SPECTRUM_SIDE, mode="area")[:, 0].float()
+    luma = averaged(luma_of(images)[:, None], SPECTRUM_SIDE)[:, 0].float()
     window, bins = (sent(torch.from_numpy(one), luma.device) for one in (_window(), _bins()))
     luma = (luma - (luma * window).sum((1, 2), keepdim=True) / window.sum()) * window
     power: Tensor = torch.fft.fft2(luma).abs().square().flatten(1) @ bins

@@ -57,11 +57,12 @@ from refrestore.restore.fusion_bands import (
 from refrestore.restore.fusion_types import Fused, FusionConfig, Mixture, WorkingFaces
 from refrestore.restore.light import (
     enlarge,
+    lit,
     luma_of,
-    match_light,
     shrunk,
     stretch,
 )
+from refrestore.restore.resize import Window
 from refrestore.restore.warp import warp
 from refrestore.restore.weights import load_weights, save_weights
 
@@ -140,6 +141,8 @@ class FusionNetwork(nn.Module):
         offsets: torch.Tensor,
         valid: torch.Tensor,
         hull: torch.Tensor,
+        *,
+        within: Window | None = None,
     ) -> Fused:
         """Restore B faces.
 
@@ -155,45 +158,101 @@ class FusionNetwork(nn.Module):
             How much each reference counts, 0..1; 0 where a face has fewer than K.
         hull : (B, 1, S / 8, S / 8) float32
             How much of each cell is inside the mesh hull, 0..1.
+        within
+            Window of whole cells of eight crop pixels, with one cell or more around all
+            that is inside a hull: where the finest octave is looked for in references. Default
+            all of the crop, which gives the same but for how far the hull's rim is raised.
         """
         # Bytes stay 0..255 until the light is matched: one pass over all pixels less.
         pictures = references.flatten(0, 1).float()
         unit = 1 / 255 if references.dtype == torch.uint8 else 1.0
         side, size = faces.shape[-1], faces.shape[-2:]
-        missing = missing_octaves(side)
         small = shrunk(faces, WORKING)
         little = shrunk(pictures, WORKING).mul_(unit) if len(pictures) else pictures
         little = little.reshape(*references.shape[:3], *small.shape[-2:])
         own = faces - enlarge(small)
+        all_of_it = slice(0, side), slice(0, side)
+        within = within or all_of_it
+        seen = (..., *within)
         edge = None
-        if missing and references.shape[1]:
-            nearest = references[:, 0].float() * unit
-            theirs = nearest - enlarge(little[:, 0])
-            edge = strength_of(own, theirs, hull)
+        if missing_octaves(side) and references.shape[1]:
+            nearest = references[:, 0][seen].float() * unit
+            theirs = nearest - enlarge(little[:, 0][_part(little, within, side)])
+            edge = strength_of(own[seen], theirs, hull[_part(hull, within, side)])
         working = self.think(small, little, offsets / WORKING, valid, hull, side=side, edge=edge)
-        slot = max(0, missing - 1)
-        shares, gains = working.shares[:, slot, None], working.gains[:, :, slot, None]
-        finest = own * stretch(gains[:, 1], *size)
+        slot = max(0, missing_octaves(side) - 1)
+        finest = own * stretch(working.gains[:, 1, slot, None], *size)
+        # Outside the hull it is the face's own.
+        units = (valid > 0) * unit
+        inside = self._finest(
+            own[seen],
+            finest[seen],
+            pictures,
+            working,
+            units=units,
+            hull=hull,
+            within=within,
+            side=side,
+        )
+        if within == all_of_it:
+            finest = inside
+        else:
+            finest[seen] = inside
+        images = enlarge(working.images) + finest
+        return Fused(images, stretch(_trust(working.shares, side), *size))
+
+    def _finest(
+        self,
+        own: torch.Tensor,
+        kept: torch.Tensor,
+        pictures: torch.Tensor,
+        working: WorkingFaces,
+        *,
+        units: torch.Tensor,
+        hull: torch.Tensor,
+        within: Window,
+        side: int,
+    ) -> torch.Tensor:
+        """Return the finest octave of windows, (B, 3, n, n).
+
+        Parameters
+        ----------
+        own, kept : (B, 3, n, n)
+            Of the faces, as it is and as much as is kept where references show nothing.
+        pictures : (B * K, 3, S, S)
+            Whole references.
+        units : (B, K)
+            What to multiply them by to have 0..1; 0 where there is none.
+        hull, within, side
+            As in `forward`; of the crops.
+        """
+        missing, size = missing_octaves(side), own.shape[-2:]
         theirs = torch.zeros_like(own)
-        if references.shape[1]:
-            field = working.field.flatten(0, 1) * WORKING
-            warped = warp(pictures, field, size=size, cubic=side < FULL)
-            matched = match_light(by_face(warped, len(faces)), faces, block=side // 4, unit=unit)
-            mean = attended(matched, working.attention[:, :, 0])
-            theirs = (mean - enlarge(shrunk(mean, WORKING))) * _any(valid)
+        if len(pictures):
+            field = working.field[_part(working.field, within, side)].flatten(0, 1) * WORKING
+            corner = field.new_tensor([within[1].start, within[0].start])[:, None, None]
+            warped = warp(pictures, field + corner, size=size, cubic=side < FULL)
+            light = working.light * units[:, :, None, None, None]
+            matched = by_face(warped, len(own)).mul_(lit(light, side, side, within))
+            attention = working.attention[_part(working.attention, within, side)][:, :, 0]
+            mean = attended(matched, attention)
+            theirs = mean - enlarge(shrunk(mean, WORKING))
             if self.raises:
                 lumas = luma_of(matched.flatten(0, 1))[:, None]
                 each = lumas - enlarge(shrunk(lumas, WORKING))
-                theirs = raised(theirs, each, working.attention[:, :, 0], missing)
-            finest = torch.lerp(
-                finest, theirs * stretch(gains[:, 0], *size), stretch(shares, *size)
+                theirs = raised(theirs, each, attention, missing)
+            slot = max(0, missing - 1)
+            cells = _part(working.shares, within, side)
+            gain, share = (
+                working.gains[:, 0, slot, None][cells],
+                working.shares[:, slot, None][cells],
             )
+            kept = torch.lerp(kept, theirs * stretch(gain, *size), stretch(share, *size))
         if missing and self.several:
             # Outside the hull it has learnt little, and draws a grid.
-            drawn = self._finish(own, theirs, working.detail)
-            finest = finest + drawn * stretch(hull, *size)
-        images = enlarge(working.images) + finest
-        return Fused(images, stretch(_trust(working.shares, side), *size))
+            drawn = self._finish(own, theirs, working.detail[_part(working.detail, within, side)])
+            kept = kept + drawn * stretch(hull[_part(hull, within, side)], *size)
+        return kept
 
     def think(
         self,
@@ -245,7 +304,7 @@ class FusionNetwork(nn.Module):
         seen = self.see_face(cells)
         field = offsets
         if count:
-            references, field = aligned(faces, references, offsets, valid, hull, side=side)
+            references, field, light = aligned(faces, references, offsets, valid, hull, side=side)
             pairs = self._encode(seen, references)
             mean, spread = moments(pairs, valid)
             strength = strengths(
@@ -256,6 +315,7 @@ class FusionNetwork(nn.Module):
             pairs = seen.new_zeros((len(faces), 0, *seen.shape[1:]))
             mean = spread = torch.zeros_like(seen)
             strength = faces.new_zeros((len(faces), self.config.bands, 1, 1))
+            light = faces.new_zeros((len(faces), 0, 3, 1, 1))
         number = (valid > 0).float().sum(1)[:, None, None, None] / 5
         extra = torch.cat([number, strength], 1).expand(-1, -1, *hull.shape[-2:])
         extra = torch.cat([hull, extra], 1).to(seen.dtype)
@@ -277,14 +337,16 @@ class FusionNetwork(nn.Module):
             missing=missing,
             raises=self.raises,
         )
-        return Mixture(faces, hull, trunk, fused, field, attention, shares, gains, side)
+        return Mixture(faces, hull, trunk, fused, field, light, attention, shares, gains, side)
 
     def draw(self, seen: Mixture) -> WorkingFaces:
         """Add to the mixture what mixing cannot do: the last step of `think`."""
         drawn, detail = self._decode(seen)
-        shown = resized(_trust(seen.shares, seen.side), drawn.shape[-1])
+        shown = resized(_trust(seen.shares, seen.side), drawn.shape[-2:])
         images = seen.fused + torch.lerp(without_cells(drawn), drawn, shown)
-        return WorkingFaces(images, seen.field, seen.attention, seen.shares, seen.gains, detail)
+        return WorkingFaces(
+            images, seen.field, seen.light, seen.attention, seen.shares, seen.gains, detail
+        )
 
     def _encode(self, seen: torch.Tensor, references: torch.Tensor) -> torch.Tensor:
         batch, count = references.shape[:2]
@@ -368,6 +430,12 @@ def _trust(shares: torch.Tensor, side: int) -> torch.Tensor:
     """Return what references have of the finest octaves a crop of a side has, (B, 1, h, w)."""
     first = max(0, missing_octaves(side) - 1)
     return shares[:, first : first + FINE_BANDS].mean(1, keepdim=True)
+
+
+def _part(maps: torch.Tensor, within: Window, side: int) -> tuple[Any, ...]:
+    """Return the index of a window of crops of a side in maps of whole crops (..., h, w)."""
+    pitch = side // maps.shape[-1]
+    return (..., *(slice(one.start // pitch, one.stop // pitch) for one in within))
 
 
 def _any(valid: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,15 @@ import math
 import torch
 
 from refrestore.restore.blocks import CELL, attended, by_face, raised, resized
-from refrestore.restore.light import collapse, luma_of, match_light, pyramid, shrunk
+from refrestore.restore.light import (
+    collapse,
+    light_gain,
+    lit,
+    luma_of,
+    match_light,
+    pyramid,
+    shrunk,
+)
 from refrestore.restore.register import register
 from refrestore.restore.warp import warp
 
@@ -44,7 +52,7 @@ def aligned(
     hull: torch.Tensor,
     *,
     side: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Warp references onto faces, correct the mesh's error, match the light.
 
     Parameters
@@ -55,7 +63,8 @@ def aligned(
     Returns
     -------
     tuple
-        The references, (B, K, 3, T, T), and where each lies, (B, K, 2, g, g).
+        The references, (B, K, 3, T, T), where each lies, (B, K, 2, g, g), and what their light was
+        multiplied by, (B, K, 3, 4, 4) of a whole crop.
     """
     batch, grid = len(faces), offsets.shape[-1]
     cell = max(1, round(side / WORKING / REGISTERED))
@@ -68,13 +77,15 @@ def aligned(
     placed = match_light(by_face(rough, batch), small_face, block=light // reduced)
     half = cell // reduced
     cells = by_face(shrunk(placed.flatten(0, 1), half), batch)
-    where = resized(hull, cells.shape[-1])
+    where = resized(hull, cells.shape[-2:])
     with torch.autocast(faces.device.type, enabled=False):
         moved = register(shrunk(small_face, half), cells, valid, where)
-    field = (offsets + (resized(moved, grid) * cell)[:, None]).flatten(0, 1)
+    field = (offsets + (resized(moved, (grid, grid)) * cell)[:, None]).flatten(0, 1)
     warped = by_face(warp(pictures, field, size=faces.shape[-2:], cubic=side < FULL), batch)
-    matched = match_light(warped, faces, block=light)
-    return matched * (valid > 0)[:, :, None, None, None], by_face(field, batch)
+    gain = light_gain(warped, faces, block=light)
+    there = (valid > 0)[:, :, None, None, None]
+    warped.mul_(lit(gain * there, *faces.shape[-2:]))
+    return warped, by_face(field, batch), gain
 
 
 @torch.no_grad()
@@ -104,7 +115,7 @@ def strength_of(own: torch.Tensor, theirs: torch.Tensor, hull: torch.Tensor) -> 
 
     Logarithm of the ratio inside, (B,): 0 for a sharp face, far below for a blurred one.
     """
-    where = resized(hull, own.shape[-1])
+    where = resized(hull, own.shape[-2:])
     area = where.sum((1, 2, 3)).clamp(min=1e-3) * own.shape[1]
     one, other = (
         ((band.square() * where).sum((1, 2, 3)) / area).sqrt() + FAINT for band in (own, theirs)
@@ -141,8 +152,8 @@ def mixed(
         theirs += pyramid(coarse, bands - missing - FINE_BANDS)[0]
     mixed = []
     for level, (mine, their) in enumerate(zip(own, theirs, strict=True), missing):
-        share = resized(shares[:, level, None], mine.shape[-1])
-        ours = mine * resized(gains[:, 1, level, None], mine.shape[-1])
-        detail = their * resized(gains[:, 0, level, None], mine.shape[-1])
+        share = resized(shares[:, level, None], mine.shape[-2:])
+        ours = mine * resized(gains[:, 1, level, None], mine.shape[-2:])
+        detail = their * resized(gains[:, 0, level, None], mine.shape[-2:])
         mixed.append(torch.lerp(ours, detail, share))
     return collapse(mixed, rest)

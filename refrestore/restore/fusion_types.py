@@ -73,6 +73,8 @@ class WorkingFaces:
         Restored faces.
     field : (B, K, 2, g, g) float32
         Where each reference lies, working pixels, on the grid of the offsets given.
+    light : (B, K, 3, l, l)
+        What each reference is multiplied by to have the face's light, from `light.light_gain`.
     attention : (B, K, 2, T / 4, T / 4)
         Softmax over the references, for the fine and for the coarse bands.
     shares : (B, bands, T / 4, T / 4)
@@ -85,6 +87,7 @@ class WorkingFaces:
 
     images: torch.Tensor
     field: torch.Tensor
+    light: torch.Tensor
     attention: torch.Tensor
     shares: torch.Tensor
     gains: torch.Tensor
@@ -105,7 +108,7 @@ class Mixture:
         What faces and references say together.
     fused : (B, 3, T, T) float32
         The mixture.
-    field, attention, shares, gains
+    field, light, attention, shares, gains
         As in `WorkingFaces`.
     side
         Of the crops.
@@ -116,6 +119,7 @@ class Mixture:
     trunk: torch.Tensor
     fused: torch.Tensor
     field: torch.Tensor
+    light: torch.Tensor
     attention: torch.Tensor
     shares: torch.Tensor
     gains: torch.Tensor

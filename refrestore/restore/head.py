@@ -20,7 +20,15 @@ from refrestore.restore.burst import RINGS, SECTORS, spectra
 from refrestore.restore.composite import head_masks
 from refrestore.restore.flow import flow
 from refrestore.restore.hull_mask import grown, hull_mask
-from refrestore.restore.light import as_tinted, luma_of, match_light, shrunk
+from refrestore.restore.light import (
+    as_tinted,
+    averaged,
+    filtered,
+    luma_of,
+    match_light,
+    shrunk,
+    stretch,
+)
 from refrestore.restore.warp import warp
 
 GROWTH, EDGE = 2.0, 0.15
@@ -98,12 +106,12 @@ def from_references(
     placed = warp(pictures, offsets, cubic=True).clamp_(0, 1)
     placed = match_light(placed[:, None], faces, block=side // LIGHT_CELLS)[:, 0]
     other = blurred(_fine(placed), sigma)
-    detail = (placed - faces) - _wide(other - mine, side)
+    detail = (placed - faces) - stretch(other - mine, side, side)
     heads = as_tinted((faces + detail).clamp_(0, 1), faces)
     agreed = agreement(mine, other, moved / side) * _within(offsets, side)
     share = ((_mean(agreed, NEAR) - LEAST) / (MOST - LEAST)).clamp(0, 1)
     share = share * _of_the_same_day(share, meshes, side)
-    return heads, _wide(share, side)[:, 0] * head_masks(meshes, side, GROWTH, EDGE)
+    return heads, stretch(share, side, side)[:, 0] * head_masks(meshes, side, GROWTH, EDGE)
 
 
 def lost(faces: Tensor, restored: Tensor) -> Tensor:
@@ -223,15 +231,7 @@ def blurred(images: Tensor, sigma: Tensor) -> Tensor:
 
 def _fine(images: Tensor) -> Tensor:
     """Return crops (B, C, S, S) at `FINE` cells a side."""
-    side = images.shape[-1]
-    if side % FINE:
-        return F.interpolate(images, size=FINE, mode="area")
-    return shrunk(images, side // FINE)
-
-
-def _wide(cells: Tensor, side: int) -> Tensor:
-    """Return cells on the pixels of a crop (for such small factors faster than `stretch`)."""
-    return F.interpolate(cells, size=side, mode="bilinear", align_corners=False)
+    return averaged(images, FINE)
 
 
 def _bytes(planes: Tensor) -> Tensor:
@@ -240,6 +240,5 @@ def _bytes(planes: Tensor) -> Tensor:
 
 def _mean(planes: Tensor, reach: int) -> Tensor:
     """Return the mean of so many cells to each side, (B, C, h, w); beyond the border it goes on."""
-    taps = torch.full((1, 1, 1, 2 * reach + 1), 1 / (2 * reach + 1), device=planes.device)
-    flat = F.pad(planes.flatten(0, 1)[:, None], [reach] * 4, mode="replicate")
-    return F.conv2d(F.conv2d(flat, taps), taps.mT).reshape(planes.shape)
+    window = 2 * reach + 1
+    return filtered(planes, torch.full((window,), 1 / window), border="replicate")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-from torch.nn import functional as F  # noqa: N812  the field's name for it
+
+from refrestore.restore.light import stretch
 
 FEATHER = 0.06
 """Default width of the soft edge over the crop's side: about a third of an eye's width in an
@@ -63,7 +64,7 @@ def hull_mask(landmarks: torch.Tensor, size: int, feather: float | None = None) 
     step = next(s for s in (4, 2, 1) if s == 1 or (size % s == 0 and s * CELLS_OF_EDGE <= width))
     depth = _depth(landmarks, size // step, step)
     if step > 1:
-        depth = F.interpolate(depth[:, None], size=(size, size), mode="bilinear")[:, 0]
+        depth = stretch(depth[:, None], size, size)[:, 0]
     ramp = depth.add_(EDGE).div_(width).clamp_(0, 1)
     square = ramp.square()
     return ramp.mul_(-2).add_(3).mul_(square)

@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812  the field's name for it
 from torch import Tensor, nn
 
 from refrestore.restore.hull_mask import hull_mask
+from refrestore.restore.light import averaged, stretch
 from refrestore.restore.weights import load_weights, save_weights
 
 MASK_SIZE = 128
@@ -57,13 +58,6 @@ class FaceMask(Protocol):
         landmarks : (B, 468, 2) float32
             Dense landmarks in pixels of these.
         """
-
-
-def shrunk(faces: Tensor, size: int) -> Tensor:
-    """Return faces (B, 3, S, S) at a smaller side, averaged over areas."""
-    if faces.shape[-1] % size == 0:
-        return F.avg_pool2d(faces, faces.shape[-1] // size)
-    return F.interpolate(faces, size=size, mode="area")
 
 
 def hull_input(landmarks: Tensor, side: int) -> Tensor:
@@ -203,7 +197,7 @@ class LearntMask:
         hull : (B, 1, 128, 128) float32
             `hull_input` of their meshes.
         """
-        small = shrunk(faces.to(self.device), MASK_SIZE)
+        small = averaged(faces.to(self.device), MASK_SIZE)
         logits: Tensor = self.network(small, hull.to(self.device))
         return logits.sigmoid()
 
@@ -217,8 +211,7 @@ class LearntMask:
         probability = torch.lerp(beyond, probability, hull)
         size = faces.shape[-1]
         # Enlarged before it is stretched: the edge stays a curve and not a staircase.
-        wide = F.interpolate(probability, size=(size, size), mode="bilinear", align_corners=False)
-        return certain(wide[:, 0])
+        return certain(stretch(probability, size, size)[:, 0])
 
 
 def save_mask(network: MaskNetwork, path: Path) -> None:

@@ -12,10 +12,14 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from refrestore.restore.light import shrunk, stretch
+from refrestore.restore.warp import warp
 
 STEPS = 6
 SMOOTHING = (3, 3, 2, 2, 1, 1)
 """Passes of a 3 x 3 box before each step: coarse to fine."""
+
+ALIKE = 2
+"""Passes of it before it is asked whether the motion made the two more alike."""
 
 BACKGROUND = 8
 """Cells a side of the blocks whose mean is taken off first: light goes, features stay."""
@@ -69,9 +73,13 @@ def register(
     v = ((y - middle_y) / radius).expand(batch, height, width)
     motion = target.new_zeros((batch, 4))
     limits = target.new_tensor([FURTHEST, FURTHEST, LARGEST * radius, LARGEST * radius])
+    smooth = [torch.stack([target, source], 1)]
+    for _ in range(max(SMOOTHING)):
+        smooth.append(F.avg_pool2d(smooth[-1], 3, 1, 1, count_include_pad=False))
+    goals = [_normal(pair[:, 0], where) for pair in smooth]
     for passes in SMOOTHING:
-        goal = _normal(_smooth(target, passes), where)
-        moved = _normal(_sample(_smooth(source, passes), _flow(motion, u, v)), where)
+        goal = goals[passes]
+        moved = _normal(warp(smooth[passes][:, 1:], _flow(motion, u, v))[:, 0], where)
         slope_x, slope_y = _slopes(moved)
         columns = torch.stack(
             [slope_x, slope_y, slope_x * u + slope_y * v, slope_y * u - slope_x * v], 1
@@ -84,10 +92,14 @@ def register(
         # The prior pulls the whole motion towards none, not only the step.
         step = torch.linalg.solve(normal + torch.diag_embed(prior), right - prior * motion)
         motion = torch.maximum(torch.minimum(motion + step, limits), -limits)
-    before = _alike(target, source, where)
-    after = _alike(target, _sample(source, _flow(motion, u, v)), where)
+    found = _flow(motion, u, v)
+    placed = _smooth(warp(source[:, None], found)[:, 0])
+    before, after = (
+        (goals[ALIKE] * _normal(one, where) * where).sum((1, 2))
+        for one in (smooth[ALIKE][:, 1], placed)
+    )
     better = ((after > before) & (valid > 0).any(1))[:, None, None, None]
-    return _flow(motion, u, v) * better
+    return found * better
 
 
 def _features(images: torch.Tensor) -> torch.Tensor:
@@ -96,8 +108,8 @@ def _features(images: torch.Tensor) -> torch.Tensor:
     return images - around
 
 
-def _smooth(images: torch.Tensor, passes: int) -> torch.Tensor:
-    for _ in range(passes):
+def _smooth(images: torch.Tensor) -> torch.Tensor:
+    for _ in range(ALIKE):
         images = F.avg_pool2d(images[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
     return images
 
@@ -106,11 +118,6 @@ def _normal(images: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
     centred = images - (images * where).sum((1, 2), keepdim=True)
     spread = (centred.square() * where).sum((1, 2), keepdim=True).sqrt()
     return centred / (spread + 1e-4)
-
-
-def _alike(one: torch.Tensor, other: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    first, second = (_normal(_smooth(images, 2), where) for images in (one, other))
-    return (first * second * where).sum((1, 2))
 
 
 def _slopes(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -125,13 +132,3 @@ def _flow(motion: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tenso
     """Displacement (B, 2, h, w) in cells of shift, scale and turn (B, 4)."""
     shift_x, shift_y, scale, turn = (value[:, None, None] for value in motion.unbind(1))
     return torch.stack([shift_x + scale * u - turn * v, shift_y + scale * v + turn * u], 1)
-
-
-def _sample(images: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    height, width = images.shape[-2:]
-    x = torch.arange(width, dtype=images.dtype, device=images.device) + 0.5
-    y = torch.arange(height, dtype=images.dtype, device=images.device) + 0.5
-    grid = torch.stack(
-        [(flow[:, 0] + x) * (2 / width) - 1, (flow[:, 1] + y[:, None]) * (2 / height) - 1], -1
-    )
-    return F.grid_sample(images[:, None], grid, padding_mode="border", align_corners=False)[:, 0]

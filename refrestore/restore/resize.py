@@ -37,6 +37,15 @@ def window_of(boxes: IntArray, factors: DoubleArray | float, margin: int, most: 
     return slice(low[1], high[1]), slice(low[0], high[0])
 
 
+def cells_around(boxes: IntArray, side: int, cell: int) -> Window:
+    """Return the window of whole cells around all boxes (N, 4) and `cell` pixels more."""
+    rows, columns = window_of(boxes, 1, cell, side)
+    down, across = (
+        slice(one.start // cell * cell, -(-one.stop // cell) * cell) for one in (rows, columns)
+    )
+    return down, across
+
+
 def resized(images: Tensor, own: IntArray, wanted: IntArray, *, antialias: bool = False) -> Tensor:
     """Resize each picture of a batch from a side of its own to another, bilinear.
 

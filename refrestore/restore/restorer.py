@@ -12,15 +12,17 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch.nn import functional as F  # noqa: N812
 
+from refrestore.media.tensors import at, stacked
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
+from refrestore.restore.composite import mesh_boxes
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_bands import missing_octaves
 from refrestore.restore.hull_mask import eye_masks, grown, hull_mask
-from refrestore.restore.light import as_tinted, collapse, luma_of, pyramid
+from refrestore.restore.light import as_tinted, averaged, collapse, luma_of, pyramid
 from refrestore.restore.mask import FaceMask
+from refrestore.restore.resize import Window, cells_around
 from refrestore.restore.second.stage import SecondStage, redrawn
 from refrestore.restore.select import select
 from refrestore.restore.warp import displacement
@@ -116,7 +118,7 @@ def hull_cells(landmarks: torch.Tensor, size: int = 512) -> torch.Tensor:
     """
     points = (grown(landmarks) + 0.5) * (HULL_SIDE / size) - 0.5
     mask = hull_mask(points, HULL_SIDE, HULL_FEATHER)
-    return F.interpolate(mask[:, None], size=size // HULL_CELL, mode="area")
+    return averaged(mask[:, None], size // HULL_CELL)
 
 
 class Restorer:
@@ -224,14 +226,18 @@ class Restorer:
                 own, number = [banks[row] for row in part], counts[part[0]]
                 picked, weight = chosen[part, :number], weights[part, :number]
                 given = _Given(own, picked, weight, alone[part], shares[part])
-                at = torch.from_numpy(part).to(self.device)
-                image, trust = self._restore_alike(networks[part[0]], faces[at], meshes[at], given)
+                rows = at(part, self.device)
+                face, mesh = faces[rows], meshes[rows]
+                hulls = cells_around(mesh_boxes(landmarks[part], size), size, HULL_CELL)
+                image, trust = self._restore_alike(
+                    networks[part[0]], face, mesh, given, hulls=hulls
+                )
                 if fused is not None:
-                    fused[at] = image
-                    image = self._invent(image, trust, meshes[at], given.invented)
-                images[at], confidence[at] = image, trust[:, 0]
+                    fused[rows] = image
+                    image = self._invent(image, trust, mesh, given.invented)
+                images[rows], confidence[rows] = image, trust[:, 0]
                 if self.mask is not None:
-                    masks[at] = masks[at] * self.mask.visible(faces[at], meshes[at])
+                    masks[rows] = masks[rows] * self.mask.visible(face, mesh)
 
         self.each(restore_part, parts)
         images = as_tinted(images, faces)
@@ -293,6 +299,8 @@ class Restorer:
         faces: torch.Tensor,
         meshes: torch.Tensor,
         given: _Given,
+        *,
+        hulls: Window,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Restore faces that have the same number of references and the same network."""
         batch, count = given.rows.shape
@@ -303,14 +311,14 @@ class Restorer:
                 for bank, rows in zip(given.banks, given.rows, strict=True)
                 if bank is not None
             ]
-            pictures, theirs = (torch.stack(part) for part in zip(*chosen, strict=True))
+            pictures, theirs = (stacked(part) for part in zip(*chosen, strict=True))
             offsets = displacement(meshes, theirs, size)
             weights = torch.from_numpy(given.weights).to(self.device)
         else:
             pictures = faces.new_zeros((batch, 0, 3, size, size))
             offsets = faces.new_zeros((batch, 0, 2, 1, 1))
             weights = faces.new_zeros((batch, 0))
-        fused = network(faces, pictures, offsets, weights, hull_cells(meshes, size))
+        fused = network(faces, pictures, offsets, weights, hull_cells(meshes, size), within=hulls)
         images = fused.images.clamp(0, 1)
         if not count:
             alone = torch.from_numpy(given.alone).to(self.device)[:, None, None, None]

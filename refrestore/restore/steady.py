@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.media.tensors import parts
+from refrestore.media.tensors import parts, stacked
 from refrestore.restore.flow import flow
-from refrestore.restore.light import luma_of, stretch
+from refrestore.restore.light import luma_of, shrunk, stretch
 from refrestore.restore.warp import warp
 from refrestore.types import FloatArray, IntArray
 
@@ -101,7 +101,7 @@ def greys(faces: Tensor) -> Tensor:
     """Return what flow is found on, (N, s, s) uint8, of faces (N, 3 or more, S, S), RGB 0..1."""
     stride = _stride(faces.shape[-1])
     luma = luma_of(faces)
-    small = F.avg_pool2d(luma[:, None], stride)[:, 0] if stride > 1 else luma
+    small = shrunk(luma[:, None], stride)[:, 0]
     return (small * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
@@ -162,12 +162,12 @@ def _average(
     )
     motions = motion.mul_(stride).view(len(slots), len(faces), *motion.shape[1:])
     total = layers[:, :, rows, columns].clone()
-    mine = F.avg_pool2d(total[:, :3], cell)
+    mine = shrunk(total[:, :3], cell)
     sum_of_weights = torch.ones_like(total[:, :1])
     for others, motion, in_time in zip(slots, motions, weights_in_time, strict=True):
-        picture = torch.stack([other.layers[:, rows, columns] for other in others])
+        picture = stacked([other.layers[:, rows, columns] for other in others])
         placed = warp(picture, motion)
-        apart = (F.avg_pool2d(placed[:, :3], cell) - mine).abs().mean(1, keepdim=True)
+        apart = (shrunk(placed[:, :3], cell) - mine).abs().mean(1, keepdim=True)
         weight = torch.exp(-((apart / AGREEMENT) ** 2)) * in_time[:, None, None, None]
         weight = stretch(weight, *total.shape[-2:])
         total.addcmul_(placed, weight)

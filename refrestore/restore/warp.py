@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
+from refrestore.restore.light import enlarge, stretch
 from refrestore.types import FloatArray, IntArray
 
 STRIDE = 4
@@ -193,8 +194,7 @@ def _filled(field: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
     share = F.avg_pool2d(known, 2)
     smaller = F.avg_pool2d(field, 2).div_(share.clamp(min=0.25))
     smaller = _filled(smaller, share.ceil())
-    around = F.interpolate(smaller, scale_factor=2, mode="bilinear", align_corners=False)
-    return torch.addcmul(field, around, 1 - known)
+    return torch.addcmul(field, enlarge(smaller), 1 - known)
 
 
 def warp(
@@ -224,18 +224,15 @@ def warp(
     """
     height, width = images.shape[-2:]
     rows, columns = size or (height, width)
-    dense = offsets.float()
-    if dense.shape[-2:] != (rows, columns):
-        dense = F.interpolate(dense, size=(rows, columns), mode="bilinear", align_corners=False)
-    x = torch.arange(columns, device=images.device, dtype=torch.float32)
-    y = torch.arange(rows, device=images.device, dtype=torch.float32)
-    grid = torch.stack(
-        [
-            (dense[:, 0] + (x[None, None] + 0.5)) * (2 / width) - 1,
-            (dense[:, 1] + (y[None, :, None] + 0.5)) * (2 / height) - 1,
-        ],
-        dim=-1,
-    )
+    device = images.device
+    x = torch.arange(0.5, columns, device=device).mul_(2 / width).sub_(1)
+    y = torch.arange(0.5, rows, device=device).mul_(2 / height).sub_(1)
+    unit = torch.tensor([2 / width, 2 / height], device=device)[:, None, None]
+    grid = stretch(offsets.float() * unit, rows, columns)
+    grid[:, 0] += x
+    grid[:, 1] += y[:, None]
+    # A plane of x and one of y: the sampler reads them as they are.
+    grid = grid.permute(0, 2, 3, 1)
     mode = "bicubic" if cubic else "bilinear"
     return F.grid_sample(
         images.float(), grid, mode=mode, padding_mode="border", align_corners=False

@@ -9,7 +9,7 @@ from refrestore.restore.blocks import RAISED
 from refrestore.restore.fusion import FusionNetwork, load_fusion, save_fusion
 from refrestore.restore.fusion_bands import missing_octaves, strength_of
 from refrestore.restore.fusion_types import FusionConfig
-from refrestore.restore.light import collapse, enlarge, match_light, pyramid, stretch
+from refrestore.restore.light import collapse, enlarge, lit, pyramid, stretch
 from refrestore.restore.sides import SIDES
 from refrestore.restore.warp import warp
 
@@ -67,7 +67,7 @@ def test_untrained_it_is_the_frequency_split(side):
     result = plain(faces, references, offsets * 0, valid, hull)
     field = inner.field.flatten(0, 1) * 2
     warped = warp(references.flatten(0, 1), field, size=faces.shape[-2:], cubic=True)
-    matched = match_light(warped.reshape(references.shape), faces, block=side // 4)
+    matched = warped.reshape(references.shape) * lit(inner.light, side, side)
     small, little = F.avg_pool2d(faces, 2), F.avg_pool2d(matched.mean(1), 2)
     missing = missing_octaves(side)
     shares = inner.shares.mean((2, 3))[..., None, None, None].unbind(1)[max(0, missing - 1) :]
@@ -75,6 +75,21 @@ def test_untrained_it_is_the_frequency_split(side):
     assert torch.allclose(result.images - enlarge(inner.images), finest, atol=1e-5)
     # The network warps at half the resolution, this test at the full one.
     assert F.l1_loss(inner.images, split(small, little, shares[missing:], missing)) < 0.02
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("side", SIDES)
+def test_the_finest_octave_is_looked_for_around_the_hull_alone(side):
+    faces, references, offsets, valid, hull = inputs(count=3, side=side)
+    hull[:] = 0
+    hull[:, :, 9:21, 12:20] = torch.rand(2, 1, 12, 8, generator=torch.Generator().manual_seed(0))
+    whole = network(trained=True)(faces, references, offsets, valid, hull)
+    within = slice(64, 176), slice(88, 168)
+    part = network(trained=True)(faces, references, offsets, valid, hull, within=within)
+    apart = (part.images - whole.images).abs()
+    assert float(apart.max()) < 0.005
+    assert float(apart.mean()) < 1e-5
+    assert torch.allclose(part.confidence, whole.confidence, atol=1e-6)
 
 
 def split(faces, references, shares, missing):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from refrestore.restore.resize import resized, resized_window, window_of
+from refrestore.restore.resize import cells_around, resized, resized_window, window_of
 
 IMAGES = torch.rand((3, 2, 64, 64), generator=torch.Generator().manual_seed(0))
 
@@ -56,3 +56,18 @@ def test_windows_hold_all_boxes_that_are_not_empty() -> None:
     assert window_of(boxes, 1, 2, 45) == (slice(6, 45), slice(8, 33))
     assert window_of(boxes, np.array([0.5, 1, 1]), 0, 64) == (slice(8, 40), slice(5, 31))
     assert window_of(boxes[1:2], 1, 2, 45) == (slice(0, 0), slice(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("box", "window"),
+    [
+        ([70, 90, 150, 200], (80, 208, 56, 160)),
+        ([0, 100, 40, 240], (88, 248, 0, 48)),
+        ([5, 3, 250, 251], (0, 256, 0, 256)),
+    ],
+)
+def test_whole_cells_are_around_every_box(
+    box: list[int], window: tuple[int, int, int, int]
+) -> None:
+    rows, columns = cells_around(np.array([box]), 256, 8)
+    assert (rows.start, rows.stop, columns.start, columns.stop) == window
