@@ -343,7 +343,7 @@ class RenderSettings(Settings):
     ] = Field(
         None,
         description="Restorer of faces behind the references, for what none of them shows: gfpgan, "
-        "codeformer, or a file of it or of RestoreFormer, GPEN, DFDNet (.pth, .safetensors) or "
+        "codeformer, restoreformer, gpen, or a file of these, of DFDNet (.pth, .safetensors) or of "
         "another (.onnx); default the pack's.",
     )
     fidelity: float | None = Field(
