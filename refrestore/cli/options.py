@@ -24,16 +24,18 @@ from refrestore.config import (
     RenderSettings,
     RuntimeSettings,
     ScanSettings,
+    profiles_directory,
+)
+from refrestore.errors import UsageError
+from refrestore.file_names import readable_name
+from refrestore.typed_settings import (
     SettingPath,
     Settings,
     how_typed,
     nested,
     places,
-    profiles_directory,
     setting,
 )
-from refrestore.errors import UsageError
-from refrestore.file_names import readable_name
 
 from .output import print_note
 from .progress import ProgressMode

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, field_serializer
 
-from refrestore.config import INSIDE, Settings, Typed, stage_named
+from refrestore.config import stage_named
+from refrestore.typed_settings import INSIDE, Settings, Typed
 
 
 def _known(degradation: str) -> str:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from refrestore.config import RenderSettings, RuntimeSettings, Settings, Typed, profiles_directory
+from refrestore.config import RenderSettings, RuntimeSettings, profiles_directory
+from refrestore.typed_settings import Settings, Typed
 
 LOOPBACK = "127.0.0.1"
 
