@@ -14,6 +14,7 @@ ROOT = Path(refrestore.__file__).parent
 FLOORS = {
     "errors": 0,
     "moment": 0,  # imports nothing
+    "typed_settings": 0,
     "plain_file": 0,
     "plain_text": 0,
     "file_names": 0,

@@ -25,6 +25,15 @@ OneName = Annotated[
 ]
 
 
+Digest = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIGEST",
+        help="Digest that you trust, of one file of which the list says that it needs one.",
+    ),
+]
+
+
 def _as_json(status: FileStatus) -> dict[str, object]:
     file = status.file
     return {
@@ -34,11 +43,17 @@ def _as_json(status: FileStatus) -> dict[str, object]:
         "present": status.state == "present",
         "state": status.state,
         "bytes": file.bytes,
+        "sha256": file.sha256,
         "licence": file.licence,
         "url": file.url,
         "path": None if status.path is None else str(status.path),
         "about": file.about,
     }
+
+
+def _state(status: FileStatus) -> str:
+    needs = status.file.unconfirmed and status.state != "present"
+    return f"{status.state}, needs --sha256" if needs else status.state
 
 
 def _size(count: int | None) -> str:
@@ -61,7 +76,7 @@ def list_files(*, runtime: options.ModelsDir, json: options.Json = False) -> Non
                 status.file.name,
                 ",".join(status.file.packs) or "-",
                 status.file.role,
-                status.state,
+                _state(status),
                 _size(status.file.bytes),
                 status.file.licence,
             )
@@ -75,6 +90,7 @@ def list_files(*, runtime: options.ModelsDir, json: options.Json = False) -> Non
 def fetch(
     names: Names,
     *,
+    sha256: Digest = None,
     runtime: options.ModelsDir,
     progress: options.Progress = "auto",
     json: options.Json = False,
@@ -85,7 +101,7 @@ def fetch(
     """
     store = ModelStore(runtime)
     with progress_reporter(progress) as report:
-        paths = store.fetch(names, report, print_note)
+        paths = store.fetch(names, report, print_note, sha256)
     if json:
         print_json({"files": [{"name": path.name, "path": str(path)} for path in paths]})
         return

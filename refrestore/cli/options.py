@@ -24,16 +24,18 @@ from refrestore.config import (
     RenderSettings,
     RuntimeSettings,
     ScanSettings,
+    profiles_directory,
+)
+from refrestore.errors import UsageError
+from refrestore.file_names import readable_name
+from refrestore.typed_settings import (
     SettingPath,
     Settings,
     how_typed,
     nested,
     places,
-    profiles_directory,
     setting,
 )
-from refrestore.errors import UsageError
-from refrestore.file_names import readable_name
 
 from .output import print_note
 from .progress import ProgressMode
@@ -288,7 +290,7 @@ def _key(option: str) -> str:
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     """Return the parameter of a command that is an option for a setting."""
-    typed, kind = how_typed(field), field.annotation
+    typed, (kind, several) = how_typed(field), _of_each(field.annotation)
     metavar, parse = typed.metavar, typed.parse
     if get_origin(kind) is Literal and not isinstance(get_args(kind)[0], str):
         metavar, parse = "|".join(map(str, get_args(kind))), partial(_one_of, name, get_args(kind))
@@ -309,10 +311,22 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     # What must be there is asked for by the settings, where one of them is.
     default = None if field.is_required() else field.default
     # Typer takes no union of two kinds; what is parsed here is of any.
-    taken = Any if parse is not None else kind if default is not None else Optional[kind]  # noqa: UP045
+    taken: Any = Any if parse is not None else kind
+    if several:
+        taken, default = list[taken], list(default or ())
+    elif default is None and parse is None:
+        taken = Optional[taken]  # noqa: UP045
     return inspect.Parameter(
         _key(name), KEYWORD, default=default, annotation=Annotated[taken, about]
     )
+
+
+def _of_each(kind: Any) -> tuple[Any, bool]:
+    """Return what is typed each time, and whether an option may be repeated."""
+    if get_origin(kind) is not tuple:
+        return kind, False
+    one = get_args(kind)[0]
+    return (get_args(one)[0] if get_origin(one) is Annotated else one), True
 
 
 def _one_of(name: str, allowed: tuple[Any, ...], text: str) -> Any:

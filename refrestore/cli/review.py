@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from refrestore.errors import Stopped, UsageError
+from refrestore.review.review_settings import PageSettings, ReviewSettings
 
 from . import options
 from .output import print_line, print_note
@@ -32,16 +33,6 @@ def review(
             metavar="PROJECT|QUEUE", help="Project folder, or the queue of `refrestore batch`."
         ),
     ],
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port; 0 takes any that is free.")
-    ] = 8765,
-    host: Annotated[
-        str,
-        typer.Option("--host", help="Address to listen on; the default is for this machine only."),
-    ] = "127.0.0.1",
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Print the address only.")
-    ] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Default output; renders go to its folder."),
@@ -50,12 +41,12 @@ def review(
         Path | None, typer.Option("--video", help="The source, if it was moved.")
     ] = None,
     *,
+    page: Annotated[PageSettings, options.Options()],
     render: options.StageOptions,
     runtime: options.RuntimeOptions,
 ) -> None:
     """Look at the people of a project in the browser, correct them, preview and render."""
     try:
-        from refrestore.review.review_settings import ReviewSettings
         from refrestore.review.server import serve
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("fastapi", "uvicorn", "starlette"):
@@ -66,13 +57,11 @@ def review(
         ) from error
     settings = ReviewSettings(
         project=project,
-        host=host,
-        port=port,
         render=render,
         runtime=runtime,
         output=output,
         video=video,
-        open_browser=not no_browser,
+        **dict(page),
     )
     wishes = lines_typed(sys.stdin.fileno()) if sys.stdin and sys.stdin.isatty() else None
     try:

@@ -11,7 +11,8 @@ import numpy as np
 
 from refrestore.errors import MediaError, UsageError
 from refrestore.media.moments import resolve_part
-from refrestore.media.probe import VideoInfo, film_stream, open_film, probe
+from refrestore.media.open_film import film_stream, open_film
+from refrestore.media.probe import VideoInfo, probe
 from refrestore.media.reader import VideoReader, read_packets
 from refrestore.moment import Moment
 from refrestore.plain_text import counted

@@ -86,7 +86,7 @@ def evaluate(
     Raises
     ------
     UsageError
-        If there is nobody to evaluate on.
+        If there is nobody to evaluate on, or no references are to be used.
     ModelError
         If a network is missing: the restorer's, or the independent recogniser.
     """
@@ -95,6 +95,8 @@ def evaluate(
     began = time.monotonic()
     if not settings.stills and not settings.clips:
         raise UsageError("There is nothing to evaluate on: give folders of photos or of clips.")
+    if not render_settings.references:
+        raise UsageError("References are what is evaluated: give --references 1 to 8.")
     if output.exists() and not output.is_dir():
         raise UsageError(f"{output} is a file; name a folder for the results.")
     names, most = settings.people, settings.most_people

@@ -7,12 +7,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, field_serializer
 
-from refrestore.config import Settings
-
-from .degrade import DEGRADATIONS
+from refrestore.config import stage_named
+from refrestore.typed_settings import INSIDE, Settings, Typed
 
 
 def _known(degradation: str) -> str:
+    from .degrade import DEGRADATIONS  # a command line that asks for none is not to wait for it
+
     if degradation not in DEGRADATIONS:
         raise ValueError(f"it is none of {', '.join(DEGRADATIONS)}")
     return degradation
@@ -24,30 +25,46 @@ DegradationName = Annotated[str, AfterValidator(_known)]
 class EvaluationSettings(Settings):
     """What to evaluate on, and how much of it."""
 
-    stills: tuple[Path, ...] = Field((), description="Folders with one folder of photos a person.")
-    clips: tuple[Path, ...] = Field((), description="Folders with talking heads, or single clips.")
+    stills: tuple[Path, ...] = Field(
+        (), description="Folder that holds a folder of photos a person; repeatable."
+    )
+    clips: tuple[Path, ...] = Field(
+        (), description="Folder with clips of talking heads, or a clip; repeatable."
+    )
     people: tuple[str, ...] = Field(
-        (), description="Only these: names of folders of photos, or of clips without suffix."
+        (), description="Only this folder of photos or clip (without suffix); repeatable."
     )
-    degradations: tuple[DegradationName, ...] = Field(
-        ("moderate", "severe"), description="Degradations of stills."
+    degradations: Annotated[tuple[DegradationName, ...], Typed("degradation")] = Field(
+        ("moderate", "severe"),
+        description="Of stills, as moderate or 24px (another word lists all); repeatable.",
     )
-    most_people: int | None = Field(None, ge=1, description="People taken at most of each kind.")
-    photos: int = Field(6, ge=1, description="Photos degraded and restored of each person.")
-    album: int = Field(24, ge=2, description="Photos read of each person.")
-    near_seconds: float = Field(1.6, gt=0, description="Length of a near shot of the film.")
-    far_seconds: float = Field(1.2, gt=0, description="Length of a far shot of the film.")
-    look_every: int = Field(
+    most_people: Annotated[int | None, INSIDE] = Field(
+        None, ge=1, description="People taken at most of each kind."
+    )
+    photos: int = Field(6, ge=1, description="Photos restored of each person.")
+    album: Annotated[int, INSIDE] = Field(24, ge=2, description="Photos read of each person.")
+    near_seconds: Annotated[float, INSIDE] = Field(
+        1.6, gt=0, description="Length of a near shot of the film."
+    )
+    far_seconds: Annotated[float, INSIDE] = Field(
+        1.2, gt=0, description="Length of a far shot of the film."
+    )
+    look_every: Annotated[int, INSIDE] = Field(
         5, ge=1, description="Frames of a film between those whose single pictures are scored."
     )
     seed: int = Field(0, ge=0, description="Of the degradations.")
     tapes: bool = Field(
-        False, description="Put the people on tapes, and restore them from photos that are not."
+        False,
+        description="Put these people on tapes, and restore them from photos that are not.",
     )
-    second_stages: tuple[Path | str, ...] = Field(
-        (), description="Second stages, by name or file: alone, and behind our fusion."
+    second_stages: Annotated[
+        tuple[Path | str, ...], Typed("second-stage", metavar="NAME|FILE", parse=stage_named)
+    ] = Field(
+        (),
+        description="A restorer as for render: alone, as its own tool runs it, and behind ours; "
+        "repeatable.",
     )
-    switches: bool = Field(False, description="Add a row for each part of the restorer left out.")
+    switches: bool = Field(False, description="A row more for each part of the restorer left out.")
 
     @field_serializer("second_stages")
     def _files_by_name(self, stages: tuple[Path | str, ...]) -> list[str]:

@@ -19,8 +19,9 @@ from refrestore.media.encoder_choice import nominal_rate
 from refrestore.media.failures import writing
 from refrestore.media.join import Timestamps, publish_joined
 from refrestore.media.mux import MuxedFilm
+from refrestore.media.open_film import film_stream, open_film
 from refrestore.media.preflight import TRIAL_PACKETS, Preflight
-from refrestore.media.probe import VideoInfo, film_stream, open_film
+from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import read_packets
 from refrestore.media.segments import SegmentIndex
 

@@ -18,8 +18,9 @@ from itertools import islice, pairwise
 import av
 import numpy as np
 
+from refrestore.media.open_film import film_stream, open_film
 from refrestore.media.planes import planar, plane_views
-from refrestore.media.probe import VideoInfo, film_stream, open_film
+from refrestore.media.probe import VideoInfo
 from refrestore.types import FloatArray
 
 SPOTS, PICTURES = 6, 9

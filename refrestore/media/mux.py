@@ -13,7 +13,8 @@ import av
 
 from refrestore.media.containers import OutputFile, clipped_chapters
 from refrestore.media.encoder import Encoder
-from refrestore.media.probe import VideoInfo, open_input
+from refrestore.media.open_film import open_input
+from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import read_packets
 from refrestore.media.sound import SoundConverter
 from refrestore.media.streams import is_cover

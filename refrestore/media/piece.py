@@ -19,7 +19,8 @@ import av
 from refrestore.errors import MediaError
 from refrestore.media.entries import Entries
 from refrestore.media.failures import reason
-from refrestore.media.probe import VideoInfo, film_stream, fingerprint, open_film
+from refrestore.media.open_film import film_stream, open_film
+from refrestore.media.probe import VideoInfo, fingerprint
 from refrestore.media.reader import SEEK_MARGINS, read_packets
 
 FORMATS = {"matroska": "matroska", "mov": "mov", "mpegts": "mpegts"}

@@ -22,7 +22,8 @@ from refrestore.media.encoder_choice import nominal_rate, output_color
 from refrestore.media.failures import reason
 from refrestore.media.filtering import Timed, treat
 from refrestore.media.layer import check_alpha, layer_info
-from refrestore.media.probe import VideoInfo, film_stream, video_info
+from refrestore.media.open_film import film_stream
+from refrestore.media.probe import VideoInfo, video_info
 from refrestore.media.reader import FrameClock
 from refrestore.types import Frame, Geometry
 

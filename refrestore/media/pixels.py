@@ -28,16 +28,6 @@ def plain_rgb(frame: Frame) -> ImageArray:
     return _array(frame, "rgb24", {"interpolation": BILINEAR})
 
 
-def rgb_deep(frame: Frame) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Return the picture as (H, W, 3) RGB on the storage grid without loss of depth.
-
-    uint8 for 8-bit sources; for deeper ones uint16, white is 65535.
-    """
-    # Not rgb48le: swscale 9 overflows where it writes that from 4:2:0 with two vertical taps.
-    name = "rgb24" if bit_depth(frame.picture.format) <= 8 else "gbrp16le"
-    return _array(frame, name, {"interpolation": BILINEAR | EXACT})
-
-
 def display_rgb(frame: Frame, *, height: int | None = None) -> ImageArray:
     """Return the picture as a viewer sees it: square pixels, upright, uint8 RGB.
 

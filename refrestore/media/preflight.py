@@ -27,7 +27,8 @@ from refrestore.media.hdr import NAMES
 from refrestore.media.join import Timestamps, film_packets
 from refrestore.media.matroska import write_sample_aspect
 from refrestore.media.mux import MuxedFilm, Trial, mux
-from refrestore.media.probe import VideoInfo, open_input, probe
+from refrestore.media.open_film import open_input
+from refrestore.media.probe import VideoInfo, probe
 from refrestore.media.reader import read_packets
 from refrestore.media.segments import SegmentIndex
 from refrestore.media.sound import SoundPlan, sound_plans

@@ -16,7 +16,8 @@ import av
 from refrestore.errors import MediaError
 from refrestore.media.colour import FULL
 from refrestore.media.filtering import Timed, treat
-from refrestore.media.probe import VideoInfo, film_stream, open_film, probe
+from refrestore.media.open_film import film_stream, open_film
+from refrestore.media.probe import VideoInfo, probe
 from refrestore.types import Frame, Geometry
 
 MAX_READ_ERRORS = 100

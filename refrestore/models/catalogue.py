@@ -39,7 +39,8 @@ class ModelFile(BaseModel):
     url
         Where it is published, or None if it is not downloaded by itself.
     bytes, sha256
-        Exact length and digest (lower-case hex). A file without a digest is never loaded.
+        Exact length and digest (lower-case hex). A file without a digest is never loaded, unless a
+        user vouches for one (`ModelStore.fetch`).
     licence
         As its publisher states it.
     about
@@ -75,6 +76,11 @@ class ModelFile(BaseModel):
     def trained_here(self) -> bool:
         """Whether the file is committed with the project."""
         return self.folder == LITE_FOLDER
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether it can be downloaded, but its digest is a user's word."""
+        return self.url is not None and self.sha256 is None
 
 
 @dataclass(frozen=True)

@@ -128,8 +128,8 @@ class Download:
             if not self._is_right():
                 self._discard()
                 raise ModelError(
-                    f"{self.url} gave a file of another digest than the catalogue's; it was "
-                    "deleted, so try again later or from another network."
+                    f"{self.url} gave a file of another digest than the one it should have; it "
+                    "was deleted, so try again later or from another network."
                 )
             self.partial.replace(self.target)
             self._notes.unlink(missing_ok=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,8 @@ from refrestore.config import (
     models_directories,
     tree_directory,
 )
-from refrestore.errors import ModelError
+from refrestore.errors import DiskError, ModelError, UsageError
+from refrestore.file_names import readable_name
 from refrestore.plain_file import is_plain
 from refrestore.types import ProgressCallback
 
@@ -27,6 +29,11 @@ from .download import Download, extract_member
 
 DIGEST_EVERY_TIME = 32 << 20
 """Files below this many bytes are digested at each use; larger ones once per size and time."""
+
+VOUCHED = ".sha256"
+"""Ends the name of the note beside a file whose digest a user vouches for (as of `sha256sum`)."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 FileState = Literal["present", "missing", "wrong digest", "no digest"]
 
@@ -55,7 +62,7 @@ class ModelStore:
     Notes
     -----
     A folder serves a catalogue name directly or in its sub-folder `lite`. A file is used only if
-    its digest is the catalogue's.
+    its digest is the catalogue's or, where that has none, the one that a user vouched for.
     """
 
     def __init__(self, settings: RuntimeSettings, catalogue: Catalogue | None = None) -> None:
@@ -107,6 +114,10 @@ class ModelStore:
                 f"{status.path} is not the {name} of the catalogue (its SHA-256 differs) and is "
                 f"not used; {advice}."
             )
+        if status.state == "no digest" and status.file.unconfirmed:
+            raise ModelError(
+                f"{status.path} is not used without a digest{_then_fetch(status.file)}."
+            )
         if status.state == "no digest":
             raise ModelError(
                 f"The catalogue has no digest of {status.path}, so it is not used; after a "
@@ -134,10 +145,11 @@ class ModelStore:
         path = self.find(name)
         if path is None:
             return FileStatus(file, None, "missing")
-        if file.sha256 is None:
-            return FileStatus(file, path, "no digest")
         try:
-            same = self._digests.of(path, fresh=thorough) == file.sha256
+            wanted = _vouched(path) if file.unconfirmed else file.sha256
+            if wanted is None:
+                return FileStatus(file, path, "no digest")
+            same = self._digests.of(path, fresh=thorough) == wanted
         except OSError as error:
             raise ModelError(
                 f"{path} cannot be read ({error.strerror}); repair it, or name another folder with "
@@ -158,6 +170,7 @@ class ModelStore:
         names: Iterable[str],
         progress: ProgressCallback | None = None,
         announce: Callable[[str], None] = _log.info,
+        sha256: str | None = None,
     ) -> list[Path]:
         """Make files present: download, or take out of an archive, what is not there yet.
 
@@ -169,6 +182,9 @@ class ModelStore:
             Called with file name, bytes present, bytes in all.
         announce
             Called with one line before each connection: what, from where, its licence.
+        sha256
+            Digest that the user vouches for, of one file of which the catalogue has none. It is
+            noted beside the file.
 
         Returns
         -------
@@ -179,9 +195,22 @@ class ModelStore:
         Raises
         ------
         ModelError
-            If a file has no download and is nowhere, or as `Download.run` says.
+            If a file has no download and is nowhere, its digest is neither known nor given, or as
+            `Download.run` says.
+        UsageError
+            If what is given is no digest, or not for one file that needs it.
+        DiskError
+            If something cannot be written.
         """
         files = self.catalogue.select(list(names))
+        if sha256 is not None:
+            return [self._fetch_vouched(_the_one(files), _digest(sha256), progress, announce)]
+        for file in files:
+            if file.unconfirmed and self.verify(file.name).state != "present":
+                raise ModelError(
+                    f"No two public sources confirm a digest of {file.name}: fetch it by itself, "
+                    "with the digest that you trust after --sha256."
+                )
         archives = dict.fromkeys(file.archive for file in files if file.archive is not None)
         passing = [name for name in archives if self.find(name) is None]
         paths = [self._fetch(file, progress, announce) for file in files]
@@ -204,9 +233,26 @@ class ModelStore:
             announce(f"{file.name}: from {archive} [licence: {file.licence}]")
             extract_member(archive, file.member, target, file.sha256)
         elif file.url is not None:
-            size = "size unknown" if file.bytes is None else f"{file.bytes / 1e6:.1f} MB"
-            announce(f"{file.name}: {size} from {file.url} [licence: {file.licence}]")
-            Download(file.url, target, file.bytes, file.sha256).run(progress)
+            _download(file, file.sha256, target, progress, announce)
+        return self.locate(file.name)
+
+    def _fetch_vouched(
+        self,
+        file: ModelFile,
+        sha256: str,
+        progress: ProgressCallback | None,
+        announce: Callable[[str], None],
+    ) -> Path:
+        """Make a file present whose digest is a user's word, and note that word beside it."""
+        path = self.find(file.name)
+        if path is None or self._digests.of(path) != sha256:
+            path = self.download_directory / file.folder / file.name
+            _download(file, sha256, path, progress, announce)
+        note = path.with_name(path.name + VOUCHED)
+        try:
+            note.write_text(f"{sha256}  {path.name}\n", "utf-8")
+        except OSError as error:
+            raise DiskError(f"{note} cannot be written: {error.strerror}.") from error
         return self.locate(file.name)
 
     def _archive_needed(self, archive: str) -> bool:
@@ -261,7 +307,47 @@ def _working_tree() -> Path | None:
     return root if (root / "pyproject.toml").is_file() else None
 
 
+def _download(
+    file: ModelFile,
+    sha256: str,
+    target: Path,
+    progress: ProgressCallback | None,
+    announce: Callable[[str], None],
+) -> None:
+    assert file.url is not None
+    size = "size unknown" if file.bytes is None else f"{file.bytes / 1e6:.1f} MB"
+    announce(f"{file.name}: {size} from {file.url} [licence: {file.licence}]")
+    Download(file.url, target, file.bytes, sha256).run(progress)
+
+
+def _the_one(files: Sequence[ModelFile]) -> ModelFile:
+    """Return the file that a user vouches for."""
+    known = next((file for file in files if not file.unconfirmed), None)
+    if known is not None:
+        raise UsageError(f"--sha256 is not for {known.name}: the catalogue knows its digest.")
+    if len(files) != 1:
+        raise UsageError("--sha256 is the digest of one file: fetch one at a time.")
+    return files[0]
+
+
+def _digest(text: str) -> str:
+    if not _DIGEST.fullmatch(text.lower()):
+        raise UsageError(f"{readable_name(text)} is no SHA-256: that is 64 hexadecimal digits.")
+    return text.lower()
+
+
+def _vouched(path: Path) -> str | None:
+    """Return the digest that a user vouched for, from beside a file."""
+    note = path.with_name(path.name + VOUCHED)
+    if not is_plain(note):
+        return None
+    found = _DIGEST.match(note.read_text("ascii", errors="replace"))
+    return found[0] if found else None
+
+
 def _then_fetch(file: ModelFile) -> str:
+    if file.unconfirmed:
+        return f"; run: refrestore models fetch {file.name} --sha256 DIGEST"
     if file.url is not None or file.archive is not None:
         what = file.packs[0] if file.packs else file.name
         return f"; run: refrestore models fetch {what}"

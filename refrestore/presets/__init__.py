@@ -24,10 +24,11 @@ from typing import Any
 from platformdirs import user_config_path
 from pydantic import ValidationError
 
-from refrestore.config import FilmSettings, how_typed, nested, places, setting, stage_named
+from refrestore.config import FilmSettings, stage_named
 from refrestore.errors import UsageError
 from refrestore.file_names import readable_name
 from refrestore.plain_file import read_plain
+from refrestore.typed_settings import how_typed, nested, places, setting
 
 if sys.version_info >= (3, 11):
     import tomllib

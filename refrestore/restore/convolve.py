@@ -10,7 +10,8 @@ nine tenths of its peak already: only fewer products help. Both ways are exact b
 
 As faces are done one by one here, a style is multiplied into the weights, not into the maps.
 
-Elsewhere (CUDA, bfloat16, training) it is one call of the library's convolution.
+Elsewhere (CUDA, bfloat16, training) it is the library's convolution: one call for all faces, but in
+bfloat16 on a CPU a call a face where there is a style, which the weights carry there too.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def convolve(
     suits = (
         height >= _LEAST_SIDE and height % _TILE == 0 and min(weight.shape[:2]) >= _LEAST_CHANNELS
     )
-    if not (suits and _is_plain(x, weight, style)):
+    if not (suits and _infers(x, weight, style, torch.float32)):
         return _by_library(x, weight, bias, style)
     return _by_tiles(x, weight, bias, style)
 
@@ -103,7 +104,7 @@ def convolve_enlarged(
     -------
     (B, O, 2 H, 2 W)
     """
-    if not (x.shape[2] >= _LEAST_SIDE // 2 and _is_plain(x, weight, style)):
+    if not (x.shape[2] >= _LEAST_SIDE // 2 and _infers(x, weight, style, torch.float32)):
         return _by_library(x, weight, bias, style, enlarge=True)
     return _before_enlarging(x, weight, bias, style)
 
@@ -116,7 +117,18 @@ def _by_library(
     *,
     enlarge: bool = False,
 ) -> Tensor:
-    """Convolve all faces by one call of the library."""
+    """Convolve all faces by one call of the library, or styled ones by a call each."""
+    if (
+        style is not None
+        and x.shape[2] >= _LEAST_SIDE
+        and _infers(x, weight, style, torch.bfloat16)
+    ):
+        seen = resize(x, 2) if enlarge else x
+        faces = [
+            functional.conv2d(seen[i : i + 1], _laid_out(style.of(i, weight)), bias, padding=1)
+            for i in range(len(x))
+        ]
+        return torch.cat(faces)
     if style is not None:
         x = x * style.inputs[:, :, None, None]
     if enlarge:
@@ -128,11 +140,11 @@ def _by_library(
     return out * gain if bias is None else torch.addcmul(bias[:, None, None], out, gain)
 
 
-def _is_plain(x: Tensor, weight: Tensor, style: Modulation | None) -> bool:
-    """Tell whether this is inference in float32 on a CPU, where both ways are measured faster."""
+def _infers(x: Tensor, weight: Tensor, style: Modulation | None, dtype: torch.dtype) -> bool:
+    """Tell whether this is inference in a precision on a CPU, for which it was measured."""
     given = (x, weight, *(style or ()))
     learns = torch.is_grad_enabled() and any(one.requires_grad for one in given)
-    return x.device.type == "cpu" and x.dtype == torch.float32 and not learns
+    return x.device.type == "cpu" and x.dtype == dtype and not learns
 
 
 def _by_tiles(x: Tensor, weight: Tensor, bias: Tensor | None, style: Modulation | None) -> Tensor:
@@ -222,9 +234,8 @@ def _before_enlarging(
 def _spread_kernels(weight: Tensor) -> list[tuple[int, int, Tensor]]:
     """Return what falls on even and on odd places of an enlarged picture with zeros between."""
     falls = (slice(1, 2), slice(0, 3, 2))
-    last = torch.channels_last
     return [
-        (top, left, weight[:, :, falls[top], falls[left]].contiguous(memory_format=last))
+        (top, left, _laid_out(weight[:, :, falls[top], falls[left]]))
         for top, left in product((0, 1), repeat=2)
     ]
 
@@ -243,6 +254,10 @@ def _mend_edges(x: Tensor, weight: Tensor, result: Tensor) -> None:
             for tap in range(3):
                 beyond = taps[:, :, tap] @ line[:, tap : line.shape[1] - 2 + tap]
                 result.select(axis, -1 if far else 0).sub_(beyond)
+
+
+def _laid_out(weight: Tensor) -> Tensor:
+    return weight.contiguous(memory_format=torch.channels_last)
 
 
 def _empty(*shape: int) -> Tensor:

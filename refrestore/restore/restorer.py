@@ -370,7 +370,10 @@ def combine(
     bands, rest = pyramid(generated - faces, octaves)
     change = collapse(bands, torch.zeros_like(rest))
     if eyes is not None:
-        change = torch.lerp(change, luma_of(change)[:, None].expand_as(change), eyes)
+        # No channel may be cut off at black or white by itself: that would be a colour.
+        least, most = -faces.amin(1, keepdim=True), 1 - faces.amax(1, keepdim=True)
+        brighter = luma_of(change)[:, None].clamp(least, most)
+        change = torch.lerp(change, brighter.expand_as(change), eyes)
     return (faces + (1 - confidence) * change).clamp(0, 1)
 
 

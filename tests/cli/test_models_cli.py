@@ -14,8 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from refrestore.cli.models import app
+from refrestore.config import RuntimeSettings
 from refrestore.errors import ModelError
 from refrestore.models import catalogue
+from refrestore.models.stages import installed
 
 NET = b"weights" * 1000
 
@@ -55,12 +57,17 @@ def url():
 @pytest.fixture
 def run(tmp_path, monkeypatch, url):
     """Return what runs a command on two files: one downloadable, one that is not."""
+    return _runner(tmp_path, monkeypatch, url)
+
+
+def _runner(tmp_path, monkeypatch, url, more=""):
     facts = {"size": len(NET), "digest": hashlib.sha256(NET).hexdigest()}
     project = tmp_path / "project"
     project.mkdir()
     (project / "catalogue.toml").write_text(
         ENTRY.format(name="net.pth", pack="far", more=f'url = "{url}"', **facts)
         + ENTRY.format(name="here.onnx", pack="near", more="", **facts)
+        + more
     )
     monkeypatch.setattr(catalogue, "tree_directory", lambda _: project)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -110,6 +117,27 @@ def test_fetch_of_what_cannot_be_had(run, name, message):
     result = run("fetch", name)
     assert isinstance(result.exception, ModelError)
     assert message in str(result.exception)
+
+
+def test_what_needs_a_digest_says_so_and_takes_it(tmp_path, monkeypatch, url):
+    free = f'''[[file]]
+name = "RestoreFormer++.ckpt"
+packs = []
+role = "second stage"
+licence = "MIT"
+url = "{url}"
+'''
+    run = _runner(tmp_path, monkeypatch, url, free)
+    assert "missing, needs --sha256" in run("list").stdout
+    assert json.loads(run("list", "--json").stdout)["models"][2]["sha256"] is None
+    assert isinstance(run("fetch", "RestoreFormer++.ckpt").exception, ModelError)
+    digest = hashlib.sha256(NET).hexdigest()
+    result = run("fetch", "RestoreFormer++.ckpt", "--sha256", digest)
+    assert result.exit_code == 0, result.output
+    path = tmp_path / "models/RestoreFormer++.ckpt"
+    assert result.stdout.strip() == str(path)
+    assert "needs --sha256" not in run("list").stdout
+    assert [one.name for one in installed(RuntimeSettings())] == [path.name]
 
 
 def test_verify(run, tmp_path):

@@ -12,17 +12,9 @@ from typer.testing import CliRunner
 
 import refrestore.cli
 from refrestore.cli import options
-from refrestore.config import (
-    INSIDE,
-    EngineSettings,
-    ExportSettings,
-    FilmSettings,
-    RuntimeSettings,
-    Settings,
-    Typed,
-    places,
-)
+from refrestore.config import EngineSettings, ExportSettings, FilmSettings, RuntimeSettings
 from refrestore.errors import UsageError
+from refrestore.typed_settings import INSIDE, Settings, Typed, places
 
 
 class Tint(Settings):

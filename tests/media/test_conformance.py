@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from refrestore.media.pixels import display_rgb, rgb, rgb_deep
+from refrestore.media.pixels import display_rgb, rgb
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 
@@ -82,10 +82,6 @@ def test_pictures_as_arrays(videos, kind):
     storage = rgb(frame)
     assert storage.shape == (geometry.height, geometry.width, 3)
     assert storage.dtype == np.uint8
-    deep = rgb_deep(frame)
-    assert deep.dtype == (np.uint8 if reader.info.bit_depth == 8 else np.uint16)
-    shallow = deep.astype(float) / (1 if deep.dtype == np.uint8 else 257)
-    assert np.abs(shallow - storage).max() < 2
     assert np.array_equal(storage, rgb(frame))
     width, height = geometry.display_size
     assert display_rgb(frame).shape == (height, width, 3)

@@ -9,6 +9,7 @@ import pytest
 
 from refrestore.errors import ModelError
 from refrestore.models.catalogue import Catalogue, file_digest, update_lite
+from refrestore.models.stages import kind_of
 
 ENTRY = """
 [[file]]
@@ -42,8 +43,18 @@ def test_the_projects_own():
         assert file.licence
         assert file.about
         assert file.url is None or file.url.startswith("https://")
-        assert file.url is None or file.bytes is not None
-        assert file.sha256 is not None or file.trained_here
+        assert file.url is None or file.bytes is not None or file.unconfirmed
+        assert file.sha256 is not None or file.trained_here or file.unconfirmed
+
+
+def test_each_second_stage_is_fetched_by_its_name():
+    catalogue = Catalogue.load()
+    for kind in ("gfpgan", "codeformer", "restoreformer", "gpen"):
+        (file,) = catalogue.select([kind])
+        assert kind_of(file) == kind
+        assert file.url is not None
+        assert not file.unconfirmed
+    assert catalogue["RestoreFormer++.ckpt"].unconfirmed
 
 
 @pytest.mark.shared

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from refrestore.config import RuntimeSettings
-from refrestore.errors import ModelError
+from refrestore.errors import ModelError, UsageError
 from refrestore.models import model_store as store_module
 from refrestore.models.catalogue import Catalogue
 from refrestore.models.model_store import ModelStore
@@ -88,6 +88,53 @@ def test_wrong_digest_is_never_used(make_store, tmp_path, entry):
         store.locate("net.onnx")
     path.write_bytes(NET)
     assert store.locate("net.onnx") == path
+
+
+@pytest.fixture
+def unconfirmed(server, entry):
+    """Return an entry that can be downloaded and of whose digest nobody else is sure."""
+    whole = entry("free.ckpt", server.behaviour.body, url=server.url, role="second stage")
+    return whole.model_copy(update={"sha256": None, "bytes": None}), whole.sha256
+
+
+def test_a_digest_that_the_user_vouches_for(make_store, unconfirmed, tmp_path, server, entry):
+    file, digest = unconfirmed
+    store = make_store(file, entry("known.pth", NET, url=server.url))
+    with pytest.raises(ModelError, match=r"two public sources .*free\.ckpt.*--sha256"):
+        store.fetch(["known.pth", "free.ckpt"])
+    for given, names, said in (
+        ("abc", ["free.ckpt"], "abc is no SHA-256"),
+        (digest, ["known.pth"], "not for known.pth"),
+        (digest, ["free.ckpt", "known.pth"], "not for known.pth"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            store.fetch(names, sha256=given)
+    assert server.behaviour.requests == []
+    with pytest.raises(ModelError, match="another digest than the one it should have"):
+        store.fetch(["free.ckpt"], sha256="0" * 64)
+    assert list((tmp_path / "models").iterdir()) == []
+
+    (path,) = store.fetch(["free.ckpt"], sha256=digest.upper())
+    assert store.verify("free.ckpt", thorough=True).state == "present"
+    note = path.with_name("free.ckpt.sha256")
+    assert note.read_text() == f"{digest}  free.ckpt\n"
+    assert make_store(file).fetch(["free.ckpt"]) == [path]
+    path.write_bytes(NET)
+    assert store.verify("free.ckpt").state == "wrong digest"
+    note.write_text("damaged")
+    with pytest.raises(ModelError, match=r"not used without a digest; run: .*free\.ckpt --sha256"):
+        store.locate("free.ckpt")
+
+
+def test_a_file_that_the_user_has_is_vouched_for_without_a_download(
+    make_store, unconfirmed, tmp_path, server
+):
+    file, digest = unconfirmed
+    path = _put(tmp_path / "models", "free.ckpt", server.behaviour.body)
+    store = make_store(file)
+    assert store.verify("free.ckpt").state == "no digest"
+    assert store.fetch(["free.ckpt"], sha256=digest) == [path]
+    assert server.behaviour.requests == []
 
 
 def test_file_without_a_digest_is_never_used(make_store, tmp_path, entry):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,15 +16,22 @@ from hypothesis import strategies as st
 from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
 from refrestore.engine.local import render
 from refrestore.errors import ModelError, UsageError
+from refrestore.evaluate.demo import portrait_photo
 from refrestore.evaluate.rows import film_pictures
+from refrestore.media.stills import write_picture
 from refrestore.project import Project
 from refrestore.render import invention
+from refrestore.render.crops import from_uint8
 from refrestore.render.invention import AMOUNTS, ideals, likeness, most, tried
 from refrestore.render.second import Second
 from refrestore.render.still import restore_picture
 from refrestore.render.toolbox import open_toolbox
+from refrestore.restore.bank import ReferenceBank
+from refrestore.restore.hull_mask import eye_masks
+from refrestore.restore.light import luma_of
 from refrestore.restore.restorer import Restored
 from refrestore.restore.second.stage import Descriptor, PlainStage
+from refrestore.scan.photos import faces_of_pictures
 
 STANDIN = Path(__file__).resolve().parents[2] / "models/standin/gfpgan_standin.safetensors"
 
@@ -96,6 +104,37 @@ def test_a_picture_never_loses_likeness_to_a_second_stage(toolbox, shared):
     assert np.array_equal(ruined.image, alone.image)
     same = restore_picture(picture, behind(toolbox, lambda faces: faces))
     assert np.abs(same.image.astype(int) - alone.image).max() <= 3
+
+
+def painted(faces):
+    """Draw black and white, red on the left and green on the right."""
+    strong = torch.sign(faces.mean(1, keepdim=True) - faces.roll(5, -1).mean(1, keepdim=True))
+    left = torch.arange(faces.shape[-1]) < faces.shape[-1] // 2
+    return torch.where(left, strong * torch.tensor([1, -1, -1])[:, None, None], strong * 0.9)
+
+
+def test_eyes_keep_the_close_ups_colour_whatever_is_drawn(toolbox, tmp_path):
+    write_picture(tmp_path / "photo.png", portrait_photo())
+    (reference,) = faces_of_pictures([tmp_path / "photo.png"], toolbox.models).references
+    crop = cv2.resize(cv2.resize(reference.image, (48, 48)), (512, 512))
+    given, places = from_uint8(crop[None]), reference.landmarks[None].astype(np.float32)
+    eyes = eye_masks(torch.from_numpy(places), 512) >= 1
+
+    def colour(images):
+        return images - luma_of(images)[:, None]
+
+    for bank in (ReferenceBank.from_references([reference]), None):
+        made = behind(toolbox, painted).restorer.restore(given, places, [bank])
+        moved = (colour(made.images) - colour(made.fused)).abs().amax(1)
+        assert float(moved[eyes].max()) < 1e-4
+        assert float((made.images - made.fused).abs().amax(1)[eyes].max()) > 0.05
+        assert float(moved[~eyes].max()) > 0.1  # it would have painted them
+        close = colour(from_uint8(reference.image[None]))
+        before, after = (
+            float((colour(one) - close).abs().amax(1)[eyes].mean())
+            for one in (made.fused, made.images)
+        )
+        assert after < before + 1e-4
 
 
 def test_a_render_says_what_was_invented_and_by_whom(scanned, tmp_path, toolbox):

@@ -105,6 +105,18 @@ def test_a_style_is_the_weights_of_a_face(side, biased):
         close(work(x, weight, bias, style), torch.cat(faces))
 
 
+@torch.inference_mode()
+def test_in_bfloat16_a_style_is_in_the_weights_of_larger_maps():
+    x, weight, bias = (one.bfloat16() for one in given(2, 16, 16, 32))
+    style = Modulation(*(one.bfloat16() for one in styled(2, 16, 16)))
+    for work, side in ((convolve, 32), (convolve, 16), (convolve_enlarged, 32)):
+        made = work(x[..., :side, :side], weight, bias, style)
+        exact = Modulation(*(one.float() for one in style))
+        wanted = work(x.float()[..., :side, :side], weight.float(), bias.float(), exact)
+        assert made.dtype == torch.bfloat16
+        assert (made.float() - wanted).abs().mean() < 0.01 * wanted.std()
+
+
 def test_gradients_flow_to_a_style():
     x, weight, bias = given(1, 64, 64, 32)
     style = styled(1, 64, 64)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
 
-from refrestore.config import RenderSettings
-from refrestore.models import Catalogue
+from refrestore.config import RenderSettings, RuntimeSettings
+from refrestore.models import Catalogue, ModelStore
 from refrestore.review import routes_jobs
 from refrestore.review.routes_jobs import _second_stage
 from refrestore.review.schemas import RenderRequest
@@ -44,6 +45,17 @@ def test_what_is_installed_is_offered_with_its_licence(serve, scanned, both):
         ("codeformer.pth", True, True),
     ]
     assert "no commercial use" in said["stages"][1]["licence"]
+
+
+def test_a_file_that_the_user_vouched_for_is_offered(serve, scanned, tmp_path, monkeypatch):
+    (tmp_path / "RestoreFormer++.ckpt").write_bytes(b"weights")
+    monkeypatch.setenv("REFRESTORE_MODELS", str(tmp_path))
+    page = serve(scanned.project)
+    assert page.get("renders/stages")["stages"] == []
+    digest = hashlib.sha256(b"weights").hexdigest()
+    ModelStore(RuntimeSettings()).fetch(["RestoreFormer++.ckpt"], sha256=digest)
+    (stage,) = page.get("renders/stages")["stages"]
+    assert (stage["name"], stage["licence"]) == ("RestoreFormer++.ckpt", "Apache-2.0")
 
 
 def test_what_was_chosen_becomes_settings(serve, scanned, both):
