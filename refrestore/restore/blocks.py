@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -13,6 +14,9 @@ from refrestore.restore.light import filtered, luma_of, shrunk, stretch
 
 CELL = 4
 """Pixels of the working picture per cell of the feature maps: 8 of the 512-px crop."""
+
+AROUND = tuple(math.exp(-0.5 * (step / 3) ** 2) for step in range(-5, 6))
+"""Weights of the cells around a cell in which its pattern is looked for, a row of them."""
 
 RAISED = (1.0, 0.7, 0.5)
 """How far the octaves of a whole crop are raised, finest first, as exponents of the full factor.
@@ -125,6 +129,24 @@ def without_cells(images: torch.Tensor) -> torch.Tensor:
     hides it. The filter's response is zero at their period and its harmonic.
     """
     return filtered(images, torch.tensor([1.0, 2, 2, 2, 1]) / 8, border="replicate")
+
+
+def cell_pattern(images: torch.Tensor, pitch: int) -> torch.Tensor:
+    """Return what drawn octaves (N, C, S, S) have alike in one cell after the other, as large.
+
+    A network that draws from cells leaves a grid of them on smooth skin. What a place of a cell has
+    is averaged over the same place of the cells around: faces do not repeat from cell to cell.
+
+    Parameters
+    ----------
+    pitch
+        Pixels from cell to cell, of which S is a multiple.
+    """
+    places = F.pixel_unshuffle(images, pitch)
+    alike = filtered(places, torch.tensor(AROUND) / sum(AROUND), border="replicate")
+    by_place = alike.unflatten(1, (images.shape[1], pitch**2))
+    by_place = by_place - by_place.mean(2, keepdim=True)
+    return F.pixel_shuffle(by_place.flatten(1, 2), pitch)
 
 
 def moments(pairs: torch.Tensor, valid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

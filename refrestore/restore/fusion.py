@@ -36,6 +36,7 @@ from refrestore.restore.blocks import (
     Residual,
     attended,
     by_face,
+    cell_pattern,
     fed,
     folded,
     moments,
@@ -409,7 +410,8 @@ class FusionNetwork(nn.Module):
         pictures = torch.cat([F.pixel_unshuffle(fused, 2), F.pixel_unshuffle(faces, 2)], 1)
         half = self.fine(torch.cat([F.relu(half), fed(pictures, self.fine)], 1))
         half = F.relu(half + self.finest(F.relu(half)))
-        return F.pixel_shuffle(self.residual(half).float(), 2), half
+        drawn = F.pixel_shuffle(self.residual(half).float(), 2)
+        return drawn - cell_pattern(drawn - without_cells(drawn), CELL), half
 
     def _finish(
         self, own: torch.Tensor, theirs: torch.Tensor, detail: torch.Tensor
@@ -417,7 +419,8 @@ class FusionNetwork(nn.Module):
         """Return what is drawn on the crop's finest octave, (B, 3, S, S)."""
         octaves = torch.cat([F.pixel_unshuffle(one, 2) for one in (own, theirs)], 1)
         seen = torch.cat([fed(octaves, self.finish), F.pixel_shuffle(detail, 2)], 1)
-        return F.pixel_shuffle(self.finished(F.relu(self.finish(seen))).float(), 2)
+        drawn = F.pixel_shuffle(self.finished(F.relu(self.finish(seen))).float(), 2)
+        return drawn - cell_pattern(drawn, WORKING * CELL)
 
 
 def _told(side: int, like: torch.Tensor) -> torch.Tensor:
