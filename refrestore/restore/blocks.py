@@ -144,7 +144,7 @@ def cell_pattern(images: torch.Tensor, pitch: int) -> torch.Tensor:
     """
     places = F.pixel_unshuffle(images, pitch)
     alike = filtered(places, torch.tensor(AROUND) / sum(AROUND), border="replicate")
-    by_place = alike.unflatten(1, (images.shape[1], pitch**2))
+    by_place = alike.reshape(len(alike), -1, pitch**2, *alike.shape[2:])
     by_place = by_place - by_place.mean(2, keepdim=True)
     return F.pixel_shuffle(by_place.flatten(1, 2), pitch)
 
