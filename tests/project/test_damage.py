@@ -22,7 +22,7 @@ from refrestore.project.suggestions import suggest
 from refrestore.types import Shot
 
 SEED = 13
-CHANGES = 60
+CHANGES = 150
 
 PEOPLE = {1: (0, 14, 100.0), 2: (7, 20, 400.0), 3: (300, 308, 100.0)}
 
