@@ -114,9 +114,8 @@ def measure(name: str, work: Path, scratch: Path) -> float:
         return timed(lambda: scanned(work / "film.mp4", folder))
     if name == "job":
         project = scanned(work / "film.mp4", scratch / "project")
-        here = find_spec("refrestore.engine.local")
-        home = import_module("refrestore.engine.local" if here else "refrestore.render.render")
-        return timed(lambda: home.render(project, scratch / f"out-{os.getpid()}.mp4"))
+        render = named("refrestore", "engine.local.render", "render.render.render")
+        return timed(lambda: render(project, scratch / f"out-{os.getpid()}.mp4"))
     project = scanned(work / "hour.mp4", scratch / "hour")
     previewer = Previewer(project)
     assert previewer.toolbox
@@ -128,12 +127,18 @@ def stage(project: Any, *, near: bool) -> float:
     from refrestore.config import RenderSettings, RuntimeSettings
     from refrestore.media.probe import probe
     from refrestore.media.reader import VideoReader
-    from refrestore.render.face_table import gather
     from refrestore.render.people import gather_people
     from refrestore.render.refine import Tools, refine
-    from refrestore.render.restore_segment import restore_segment
-    from refrestore.render.segment_result import Account
     from refrestore.render.toolbox import open_toolbox
+
+    gather, restore_segment, account = (
+        named("refrestore.render", *names)
+        for names in (
+            ("face_table.gather", "work.gather"),
+            ("restore_segment.restore_segment", "paint.paint"),
+            ("segment_result.Account", "painted.Account"),
+        )
+    )
 
     toolbox = open_toolbox(RuntimeSettings(threads=1)).without("guard")
     settings = RenderSettings()
@@ -158,7 +163,7 @@ def stage(project: Any, *, near: bool) -> float:
 
     def all_of_it() -> None:
         faces = 0
-        for painted in restore_segment(refined, frames, tools, Account(), scale=1):
+        for painted in restore_segment(refined, frames, tools, account(), scale=1):
             of_batch = painted if isinstance(painted, list) else [painted]
             faces += sum(len(one.patches) for one in of_batch)
         if faces != STAGE_FRAMES:
@@ -194,6 +199,14 @@ def face_plan(project: Any, people: Any, *, near: bool) -> Any:
             given["reasons"] = [None] * faces
         return TrackPlan(**given)
     raise SystemExit("the film has no such face")
+
+
+def named(room: str, *names: str) -> Any:
+    """Return what one of the names `room.what` says: older trees called some things otherwise."""
+    for module, what in (name.rsplit(".", 1) for name in names):
+        if find_spec(f"{room}.{module}"):
+            return getattr(import_module(f"{room}.{module}"), what)
+    raise SystemExit(f"{room} has none of {', '.join(names)}")
 
 
 def parameters(of: Callable[..., Any]) -> list[str]:
