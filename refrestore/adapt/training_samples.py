@@ -152,7 +152,7 @@ class SampleMaker:
         """Let the network look at a spoilt crop beside the references that suit it."""
         found = self.landmarker.dense(face[None])[0]
         light = light_of(_planes(face))
-        (chosen,), _ = select(bank, found, light, DEFAULT_REFERENCES, exclude=[hidden])
+        (chosen,) = select(bank, found, light, DEFAULT_REFERENCES, exclude=[hidden])
         chosen = chosen[chosen >= 0]
         meshes = torch.from_numpy(bank.landmarks[chosen])[None]
         offsets = displacement(torch.from_numpy(found), meshes, face.shape[0])

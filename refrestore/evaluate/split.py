@@ -47,7 +47,7 @@ def frequency_split(
     light = light_of(planes)
     for face, bank in enumerate(banks):
         one = slice(face, face + 1)
-        rows = select(bank, landmarks[one], light[one], REFERENCES)[0][0]
+        rows = select(bank, landmarks[one], light[one], REFERENCES)[0]
         rows = rows[rows >= 0]
         if not len(rows):
             result[face] = crops[face]

@@ -7,7 +7,7 @@ while no picture is held back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -124,6 +124,15 @@ class Tools:
         """Return the references to restore an identity from, or None."""
         bank = self.banks.get(identity) if self.references else None
         return bank if bank is not None and len(bank) else None
+
+    def hidden(
+        self, work: FaceTable, banks: Sequence[ReferenceBank | None]
+    ) -> list[Collection[int]]:
+        """Return per face the rows of its bank that it is not restored from."""
+        return [
+            () if bank is None else self.rivals.hidden(bank, int(track), int(frame))
+            for bank, track, frame in zip(banks, work.track, work.faces.frame, strict=True)
+        ]
 
 
 def refine(work: FaceTable, frames: Iterable[Frame], geometry: Geometry, tools: Tools) -> Refined:
@@ -276,9 +285,7 @@ def _look(
         for_references(pictures, drawn, banks, blur),
         landmarks,
         banks,
-        exclude=[
-            _of_frame(bank, int(frame)) for bank, frame in zip(banks, work.faces.frame, strict=True)
-        ],
+        exclude=tools.hidden(work, banks),
         references=max(1, tools.references),
         drawn=share,
     )
@@ -296,10 +303,6 @@ def _look(
     return _RecognisedFaces(rows, as_input, unreferenced, restored, shrunk, smaller[-1], blur)
 
 
-def _of_frame(bank: ReferenceBank | None, frame: int) -> list[int]:
-    return [] if bank is None else bank.rows_of_frame(frame)
-
-
 def _judge(
     whole: FaceTable, batches: Sequence[_RecognisedFaces], tools: Tools
 ) -> list[GuardSample]:
@@ -310,9 +313,9 @@ def _judge(
     work = whole.select(seen.rows)
     frames = work.faces.frame
     banks = [tools.bank_of(int(identity)) for identity in work.identity]
-    excluded = [_of_frame(bank, int(frame)) for bank, frame in zip(banks, frames, strict=True)]
+    excluded = tools.hidden(work, banks)
     centroids = [
-        None if bank is None else bank.centroid_without(rows)
+        None if bank is None else bank.centroid_without(list(rows))
         for bank, rows in zip(banks, excluded, strict=True)
     ]
     witnesses = [

@@ -375,17 +375,13 @@ def _restore(
     """Restore a batch, with references, without, or between the two as the guard decided."""
     banks = [tools.bank_of(int(identity)) for identity in batch.identity]
     guided = np.where([bank is None for bank in banks], 0, batch.guided)
-    excluded = [
-        [] if bank is None else bank.rows_of_frame(int(frame))
-        for bank, frame in zip(banks, batch.faces.frame, strict=True)
-    ]
     share = burst.share(batch.blur)
     lent = [bank if weight > 0 else None for bank, weight in zip(banks, guided, strict=True)]
     first = tools.restorer.restore(
         for_references(before, drawn, lent, batch.blur),
         batch.landmarks,
         lent,
-        exclude=excluded,
+        exclude=tools.hidden(batch, banks),
         references=max(1, tools.references),
         drawn=share,
         invented=batch.invented,

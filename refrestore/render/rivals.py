@@ -13,7 +13,7 @@ from refrestore.project import Project
 from refrestore.project.apart import differ
 from refrestore.project.presence import meeting
 from refrestore.project.suggestions import likely_impurities, likely_merges
-from refrestore.restore.bank import ReferenceBank
+from refrestore.restore.bank import PHOTO, ReferenceBank
 from refrestore.types import EMBEDDING_SIZE, FloatArray, Identity, IntArray, Track
 
 Pair = tuple[int, int]
@@ -32,6 +32,12 @@ ASTRAY_WEIGHT = 0.1
 STRANGERS = 0.5
 """People whose close-ups are less alike than this share of what one person's are (lite: 0.14 of
 0.28) are strangers, whatever their tracks say: those may have been given to them."""
+
+
+UNLIKE, LEAST_ALIKE = 0.6, 3
+"""Close-ups of the film whose cosine to a track is less than this share of the most similar one's
+are not used for it, where so many others are left: of another day, of another look, or of another
+person who was taken for this one (docs/decisions/047)."""
 
 
 def _nobody() -> FloatArray:
@@ -81,6 +87,25 @@ class Rivals:
     def frames_of(self, track: int, frame: int) -> Pair:
         """Return a track's frames, half open; of one that is not known only this one."""
         return self.spans.get(track, (frame, frame + 1))
+
+    def hidden(self, bank: ReferenceBank, track: int, frame: int) -> list[int]:
+        """Return the rows of a person's bank that a face is not restored from.
+
+        Its own frame's, and close-ups that are plainly less like its track than others are. What
+        was taken from the track itself is always like it, and photos are the user's word.
+        """
+        own = bank.rows_of_frame(frame)
+        mean = self.means.get(track)
+        if mean is None:
+            return own
+        alike = bank.embeddings @ mean
+        first, stop = self.frames_of(track, frame)
+        others = (bank.frames != PHOTO) & ((bank.frames < first) | (bank.frames >= stop))
+        most = alike[others].max(initial=0)
+        unlike = others & (alike < UNLIKE * most)
+        if len(bank) - np.count_nonzero(unlike) < LEAST_ALIKE:
+            return own
+        return sorted({*own, *np.flatnonzero(unlike).tolist()})
 
     def of(self, identity: int) -> FloatArray:
         """Return the centroids (N, 512) of those who are somebody else than an identity."""

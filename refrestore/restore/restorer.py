@@ -97,13 +97,12 @@ class Restored:
 class _Given:
     """What faces are restored from.
 
-    Per face its bank, the rows of it to use, (B, K), how much each counts, (B, K), and, (B,), how
-    much of the network's work is taken where there are none, and of the second stage's.
+    Per face its bank, the rows of it to use, (B, K), and, (B,), how much of the network's work is
+    taken where there are none, and of the second stage's.
     """
 
     banks: Sequence[ReferenceBank | None]
     rows: IntArray
-    weights: FloatArray
     alone: FloatArray
     invented: FloatArray
 
@@ -203,7 +202,7 @@ class Restorer:
         faces = crops.to(self.device)
         faces = faces.float() / 255 if faces.dtype == torch.uint8 else faces.float()
         size = faces.shape[-1]
-        chosen, weights = _choose(faces, landmarks, banks, references, exclude)
+        chosen = _choose(faces, landmarks, banks, references, exclude)
         meshes = torch.from_numpy(np.asarray(landmarks, np.float32)).to(self.device)
         masks = hull_mask(grown(meshes), size)
         images = torch.empty_like(faces)
@@ -224,8 +223,7 @@ class Restorer:
         def restore_part(part: IntArray) -> None:
             with torch.inference_mode():  # holds for one thread only
                 own, number = [banks[row] for row in part], counts[part[0]]
-                picked, weight = chosen[part, :number], weights[part, :number]
-                given = _Given(own, picked, weight, alone[part], shares[part])
+                given = _Given(own, chosen[part, :number], alone[part], shares[part])
                 rows = at(part, self.device)
                 face, mesh = faces[rows], meshes[rows]
                 hulls = cells_around(mesh_boxes(landmarks[part], size), size, HULL_CELL)
@@ -313,12 +311,11 @@ class Restorer:
             ]
             pictures, theirs = (stacked(part) for part in zip(*chosen, strict=True))
             offsets = displacement(meshes, theirs, size)
-            weights = torch.from_numpy(given.weights).to(self.device)
         else:
             pictures = faces.new_zeros((batch, 0, 3, size, size))
             offsets = faces.new_zeros((batch, 0, 2, 1, 1))
-            weights = faces.new_zeros((batch, 0))
-        fused = network(faces, pictures, offsets, weights, hull_cells(meshes, size), within=hulls)
+        used = faces.new_ones((batch, count))
+        fused = network(faces, pictures, offsets, used, hull_cells(meshes, size), within=hulls)
         images = fused.images.clamp(0, 1)
         if not count:
             alone = torch.from_numpy(given.alone).to(self.device)[:, None, None, None]
@@ -391,15 +388,12 @@ def _choose(
     banks: Sequence[ReferenceBank | None],
     count: int,
     exclude: Sequence[Collection[int] | None] | None,
-) -> tuple[IntArray, FloatArray]:
-    """Return rows of each face's bank, (B, count), -1 where there are no more, and weights."""
+) -> IntArray:
+    """Return rows of each face's bank, (B, count), -1 where there are no more."""
     chosen = np.full((len(faces), count), -1, np.int64)
-    weights = np.zeros((len(faces), count), np.float32)
     light = light_of(faces)
     for bank in {id(bank): bank for bank in banks if bank is not None}.values():
         rows = [row for row, other in enumerate(banks) if other is bank]
         without = None if exclude is None else [exclude[row] for row in rows]
-        chosen[rows], weights[rows] = select(
-            bank, landmarks[rows], light[rows], count, exclude=without
-        )
-    return chosen, weights
+        chosen[rows] = select(bank, landmarks[rows], light[rows], count, exclude=without)
+    return chosen

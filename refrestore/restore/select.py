@@ -1,4 +1,4 @@
-"""Which references suit a face: nearest in pose, mouth, eyes and light, and sharp."""
+"""Which references suit a face: near in pose, mouth, eyes and light, sharp, and not all alike."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ EYELIDS = (
 EXPRESSION_WEIGHT = 4.0
 """Weight of a lip or eyelid point; the rest of the mesh, which says the pose, counts 1 a point."""
 
-LIGHT_WEIGHT = 0.02
+LIGHT_WEIGHT = 0.05
 """Mesh distances are about 0.02 (same pose) to 0.25 (profile against frontal); light differs by
-about 0.1 to 1, so it decides only between references of a like pose."""
+about 0.1 to 1, so it decides between references of a like pose."""
 
 QUALITY_WEIGHT = 0.03
 SOFT_SIZE = 256.0
 """References whose face had fewer pixels than this are counted as further away, in proportion."""
 
 
-FADE = 0.02
-"""A reference counts in full if the first that was not chosen is this much further away: it fades
-out as a face turns, before the other takes its place, and nothing pops."""
+APART, FAR_APART = 1.0, 0.06
+"""What a reference gains by its mesh's distance to the nearest one that was chosen before it, and
+the distance from which on it gains no more. Five frames of one moment show one mouth and one noise:
+their mean is no better than one of them (docs/decisions/047)."""
 
 
 def normalised_meshes(landmarks: FloatArray) -> FloatArray:
@@ -80,8 +81,10 @@ def select(
     count: int,
     *,
     exclude: Sequence[Collection[int] | None] | None = None,
-) -> tuple[IntArray, FloatArray]:
+) -> IntArray:
     """Choose the references for each of B faces of the bank's person.
+
+    The nearest first, then again and again the one that is near and unlike those chosen.
 
     Parameters
     ----------
@@ -99,29 +102,27 @@ def select(
 
     Returns
     -------
-    rows : (B, count) int64
-        Of the bank, best first; -1 where there are no more.
-    weights : (B, count) float32
-        How much each counts, the best 1; 0 where there are no more.
+    (B, count) int64
+        Rows of the bank, best first; -1 where there are no more.
     """
     faces = len(landmarks)
     chosen = np.full((faces, count), -1, np.int64)
-    weights = np.zeros((faces, count), np.float32)
     if not len(bank) or not faces or not count:
-        return chosen, weights
+        return chosen
     cost = mesh_distances(landmarks, bank.landmarks)
     cost += LIGHT_WEIGHT * np.sqrt(((light[:, None] - bank.light[None]) ** 2).mean(axis=2))
     cost += QUALITY_WEIGHT * (1 - bank.quality + np.maximum(0, 1 - bank.native_size / SOFT_SIZE))
     for face, rows in enumerate(exclude or ()):
         if rows:
             cost[face, list(rows)] = np.inf
-    order = np.argsort(cost, axis=1, kind="stable")[:, : count + 1]
-    ranked = np.take_along_axis(cost, order, axis=1)
-    allowed = np.isfinite(ranked)[:, :count]
-    found = allowed.shape[1]
-    chosen[:, :found] = np.where(allowed, order[:, :count], -1)
-    next_best = ranked[:, count:] if ranked.shape[1] > count else np.full((faces, 1), np.inf)
-    ahead = np.where(allowed, next_best - np.where(allowed, ranked[:, :count], 0), 0)
-    full = np.clip(ahead, 1e-6, FADE)
-    weights[:, :found] = np.where(allowed, full / full[:, :1], 0)
-    return chosen, weights
+    gains = APART * np.minimum(mesh_distances(bank.landmarks, bank.landmarks), FAR_APART)
+    for face, own in enumerate(cost):
+        gain = np.full(len(bank), APART * FAR_APART, np.float32)
+        for place in range(min(count, len(bank))):
+            best = int(np.argmin(own - gain))
+            if not np.isfinite(own[best]):
+                break
+            chosen[face, place] = best
+            own[best] = np.inf
+            gain = np.minimum(gain, gains[best])
+    return chosen

@@ -15,13 +15,16 @@ from refrestore.faces.align import (
 from refrestore.faces.analyser import FaceModels
 from refrestore.faces.eyes import eye_openness
 from refrestore.faces.pose import mouth_opening
-from refrestore.scan.samples import Best, Candidate, CloseUpCrop, EmbeddingSample, Thumbnail, traits
+from refrestore.scan.samples import (
+    Best,
+    Candidate,
+    CloseUpCrop,
+    EmbeddingSample,
+    Thumbnail,
+    shows_enough,
+    traits,
+)
 from refrestore.types import DoubleArray, Faces, FloatArray, ImageArray
-
-MIN_CANDIDATE_SIZE = 48.0
-"""Face size in display pixels from which a close-up is worth keeping at all."""
-
-MIN_CANDIDATE_SHARPNESS = 0.25
 
 THUMBNAIL_SIZE = 128
 """Side in pixels of the picture that shows a track to people."""
@@ -109,11 +112,7 @@ def _is_close(image: ImageArray, face: Faces) -> bool:
     assert face.sharpness is not None
     limits = np.array(image.shape[1::-1]) - 1
     inside = ((face.landmarks[0] >= 0) & (face.landmarks[0] <= limits)).all(1).mean()
-    return bool(
-        face.size[0] >= MIN_CANDIDATE_SIZE
-        and face.sharpness[0] >= MIN_CANDIDATE_SHARPNESS
-        and inside >= _INSIDE
-    )
+    return bool(shows_enough(face.size[0], face.sharpness[0]) and inside >= _INSIDE)
 
 
 def _look(image: ImageArray, face: Faces) -> FloatArray:

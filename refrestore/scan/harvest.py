@@ -10,23 +10,14 @@ from numpy.typing import NDArray
 
 from refrestore.faces.eyes import SHUT, open_level
 from refrestore.faces.quality import pose_term
-from refrestore.scan.samples import SHUT_WORTH, Candidate, novelty
+from refrestore.scan.samples import SHUT_WORTH, Candidate, novelty, shows_enough
 from refrestore.types import FloatArray
 
-MIN_SIZE = 64.0
-"""Face size in display pixels below which a face shows nothing a restorer could use."""
-
-MIN_SHARPNESS = 0.2
-"""A photograph enlarged twofold has 0.7, one blurred by two pixels 0.2."""
-
-MIN_DETAIL = 48.0
-"""Least size x sharpness, about the pixels of a sharp face that would show as much: a soft face of
-250 px is a close-up for one seen at 30, a soft one of 100 px is not."""
-
-ENOUGH, WORTH_HAVING = 5, 0.5
+ENOUGH, WORTH_HAVING = 12, 0.5
 """References that are taken however alike they look, if they show at least this share of the
-sharpest one's detail: the mean of several drops each one's own expression and noise. What shows
-less is flawed."""
+sharpest one's detail: of more of them those suit a face better that are chosen for it, and the mean
+of several drops each one's own expression and noise (docs/decisions/047). What shows less is
+flawed."""
 
 MIN_QUALITY = 0.05
 """Below this the face is turned away, covered or lost in the dark."""
@@ -225,9 +216,7 @@ class _Pool:
 
 def _is_usable(face: Candidate, centroid: FloatArray) -> bool:
     return (
-        face.native_size >= MIN_SIZE
-        and face.sharpness >= MIN_SHARPNESS
-        and _detail(face) >= MIN_DETAIL
+        shows_enough(face.native_size, face.sharpness)
         and face.quality >= MIN_QUALITY
         and float(face.embedding @ centroid) >= MIN_SIMILARITY
     )

@@ -17,7 +17,7 @@ from refrestore.media.regions import Box
 from refrestore.media.stills import read_picture
 from refrestore.project.anchors import overlaps
 from refrestore.scan.cut_close_ups import cut_close_up
-from refrestore.scan.harvest import MIN_SIZE
+from refrestore.scan.samples import MIN_SIZE
 from refrestore.types import DoubleArray, Faces, ImageArray, Reference
 
 CLEARLY_LARGEST = 1.5

@@ -13,7 +13,14 @@ from refrestore.types import DoubleArray, FloatArray, ImageArray, IntArray
 EMBEDDINGS = 12
 """Embeddings kept a track; its mean hardly moves beyond (insightface's PrivateFrame uses 5)."""
 
-FEWEST_CANDIDATES = 4
+MIN_SIZE = 64.0
+"""Face size in display pixels below which a face shows nothing a restorer could use."""
+
+MIN_DETAIL = 48.0
+"""Least size x sharpness, about the pixels of a sharp face that would show as much: a soft face of
+250 px is a close-up for one seen at 30, a soft one of 100 px is not."""
+
+FEWEST_CANDIDATES = 8
 MOST_CANDIDATES = 16
 FACES_PER_CANDIDATE = 8
 """Crops kept a track for references: one more for every so many usable faces seen (some seconds),
@@ -113,6 +120,11 @@ class Candidate:
     openness: float = float("nan")
     open_level: float = float("nan")
     frames: int = 1
+
+
+def shows_enough(size: float, sharpness: float) -> bool:
+    """Say whether a face, its size in display pixels, shows what restores a blurred one."""
+    return bool(size >= MIN_SIZE and size * sharpness >= MIN_DETAIL)
 
 
 def traits(pose: FloatArray, mouth: float, light: float) -> FloatArray:

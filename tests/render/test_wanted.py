@@ -10,7 +10,7 @@ from refrestore.faces.quality import resolved_size
 from refrestore.project import Project, VideoSource
 from refrestore.render.need import CLEARLY_SHARPER, UNJUDGED_SHARPNESS
 from refrestore.render.wanted import SMALLEST_PHOTO, all_wanted, is_bare, looking, photos_wanted
-from refrestore.scan.harvest import MIN_SIZE
+from refrestore.scan.samples import MIN_SIZE
 from refrestore.types import Faces, Geometry, Reference, Track
 
 FRAMES = 20

@@ -10,8 +10,8 @@ from refrestore.faces.analyser import load_face_models
 from refrestore.faces.quality import resolved_size
 from refrestore.models.pack import load_face_pack
 from refrestore.render.need import CLEARLY_SHARPER, UNJUDGED_SHARPNESS
-from refrestore.scan.harvest import MIN_SIZE
 from refrestore.scan.photos import MIN_RESOLVED, MIN_VISIBLE_QUALITY, faces_of_pictures, flaw
+from refrestore.scan.samples import MIN_SIZE
 from refrestore.types import Faces
 
 

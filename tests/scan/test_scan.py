@@ -12,7 +12,7 @@ from refrestore.media.simple import write_pictures
 from refrestore.project.folder import SPOOL
 from refrestore.project.project import Project
 from refrestore.scan.contact_sheet import contact_sheet
-from refrestore.scan.harvest import MIN_SHARPNESS, MIN_SIZE
+from refrestore.scan.samples import shows_enough
 from refrestore.scan.scan import scan
 
 pytestmark = pytest.mark.shared
@@ -104,8 +104,7 @@ def test_references_are_large_sharp_and_aligned(scanned):
         ]
         assert references
         for reference in references:
-            assert reference.native_size >= MIN_SIZE
-            assert reference.sharpness >= MIN_SHARPNESS
+            assert shows_enough(reference.native_size, reference.sharpness)
             assert "lab.mp4 at" in reference.source
             offset = mesh_keypoints(reference.landmarks[None])[0] - FFHQ_TEMPLATE
             assert np.linalg.norm(offset, axis=1).mean() < 25

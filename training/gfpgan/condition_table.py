@@ -80,7 +80,7 @@ class Table:
     def fuse(self, face: np.ndarray, bank: ReferenceBank, without: range) -> Face:
         given = torch.from_numpy(face).permute(2, 0, 1)[None].float() / 255
         mesh = self.landmarker.dense(face[None])[0]
-        used = select(bank, mesh, light_of(given), DEFAULT_REFERENCES, exclude=[without])[0]
+        used = select(bank, mesh, light_of(given), DEFAULT_REFERENCES, exclude=[without])
         used = used[used >= 0]
         pictures = bank.images[torch.from_numpy(used)][None]
         meshes = bank.landmarks[used]
