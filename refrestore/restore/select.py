@@ -18,19 +18,19 @@ EYELIDS = (
 EXPRESSION_WEIGHT = 4.0
 """Weight of a lip or eyelid point; the rest of the mesh, which says the pose, counts 1 a point."""
 
-LIGHT_WEIGHT = 0.05
+LIGHT_WEIGHT = 0.02
 """Mesh distances are about 0.02 (same pose) to 0.25 (profile against frontal); light differs by
-about 0.1 to 1, so it decides between references of a like pose."""
+about 0.1 to 1, so it decides only between references of a like pose."""
 
 QUALITY_WEIGHT = 0.03
 SOFT_SIZE = 256.0
 """References whose face had fewer pixels than this are counted as further away, in proportion."""
 
 
-APART, FAR_APART = 1.0, 0.06
-"""What a reference gains by its mesh's distance to the nearest one that was chosen before it, and
-the distance from which on it gains no more. Five frames of one moment show one mouth and one noise:
-their mean is no better than one of them (docs/decisions/047)."""
+APART, FAR_APART = 2.0, 0.06
+"""What a reference gains for each unit that its mesh is away from the nearest chosen before it, and
+how far away is enough. Five frames of one moment show one mouth and one noise: their mean is no
+better than one of them (docs/decisions/047)."""
 
 
 def normalised_meshes(landmarks: FloatArray) -> FloatArray:

@@ -22,7 +22,7 @@ from refrestore.render.face_table import FaceTable
 from refrestore.render.people import gather_people
 from refrestore.render.refine import GUARD_EVERY, GuardSample, Tools, _along_tracks, _weights
 from refrestore.render.rivals import Rivals, find_astray
-from refrestore.restore.bank import ReferenceBank
+from refrestore.restore.bank import PHOTO, ReferenceBank
 from refrestore.restore.guard import Belief, Choice, Judgement, Reason
 from refrestore.scan.scan import scan
 from refrestore.types import Faces, Identity, Track
@@ -201,6 +201,31 @@ def test_who_a_face_is_is_seen_better_over_its_track():
     assert seen[0] @ faces[3] == pytest.approx(0.5**0.5)
     assert np.array_equal(seen[1], faces[1])  # of a track that nothing is known of, the face alone
     assert np.array_equal(faces, np.eye(4, 512))
+
+
+def test_close_ups_of_another_look_are_hidden_where_enough_others_are_alike():
+    eye = np.eye(512, dtype=np.float32)
+    like, unlike = unit(0.9, 0.436), unit(0.4, 0, 0.9165)
+    rows = [like, like, like, unlike, unlike, unlike]
+    bank = replace(
+        bank_of(eye[0]),
+        **{
+            name: np.repeat(getattr(bank_of(eye[0]), name), len(rows), axis=0)
+            for name in ("landmarks", "pose", "quality", "native_size", "light")
+        },
+        images=bank_of(eye[0]).images.repeat(len(rows), 1, 1, 1),
+        embeddings=np.stack(rows),
+        frames=np.array([10, 20, 30, 40, PHOTO, 500]),
+    )
+    rivals = Rivals(means={7: eye[0]}, spans={7: (490, 600)})
+    assert rivals.hidden(bank, 7, 500) == [3, 5]  # 4 is a photo, 5 its own frame
+    assert rivals.hidden(bank, 7, 510) == [3]  # 5 is its own track's
+    assert rivals.hidden(bank, 8, 20) == [1]  # nothing is known of this track
+    few = replace(rivals, means={7: eye[2]})  # like the others, of which 3 are left
+    assert few.hidden(bank, 7, 501) == [0, 1, 2]
+    alone = replace(bank, embeddings=np.stack([unlike, *[like] * 5]))
+    alone = replace(alone, frames=np.arange(6))
+    assert few.hidden(alone, 7, 501) == []  # there would be too few left
 
 
 def test_rivals_of_a_person():

@@ -113,11 +113,11 @@ def test_of_like_poses_the_sharper_and_better_lit_one():
     assert select(bank, points[None], bank.light[:1], 1).tolist() == [[2]]
 
 
-def test_of_one_moment_one_reference_and_another_moment_before_its_twin():
+def test_what_shows_the_other_side_comes_before_the_nearest_ones_twin():
     target = mesh(0)
-    mouths = [target.copy() for _ in range(4)]
-    for points, opened in zip(mouths, (0.0, 0.5, 1.0, 25.0), strict=True):
-        points[list(INNER_LIPS)] += [0, opened]
-    bank = ReferenceBank.from_references([reference(0, landmarks=points) for points in mouths])
-    assert mesh_distances(target[None], bank.landmarks).argsort()[0].tolist() == [0, 1, 2, 3]
-    assert select(bank, target[None], bank.light[:1], 3)[0].tolist() == [0, 3, 2]
+    opened = [target.copy() for _ in range(4)]
+    for points, by in zip(opened, (-9, -8.5, -8, 12), strict=True):
+        points[list(INNER_LIPS)] += [0, by]
+    bank = ReferenceBank.from_references([reference(0, landmarks=points) for points in opened])
+    assert mesh_distances(target[None], bank.landmarks).argsort()[0].tolist() == [2, 1, 0, 3]
+    assert select(bank, target[None], bank.light[:1], 2)[0].tolist() == [2, 3]
