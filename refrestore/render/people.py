@@ -26,7 +26,7 @@ CLEAR_WEIGHT = 0.5
 """A track embedding that can be trusted this much is clear enough to contradict the user."""
 
 
-LEAST_DETAIL, ENOUGH = 0.4, 2
+LEAST_DETAIL, ENOUGH = 0.5, 2
 """Share of the best reference's detail (native size x sharpness) that another must show, if at
 least so many do."""
 

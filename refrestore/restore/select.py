@@ -27,7 +27,7 @@ SOFT_SIZE = 256.0
 """References whose face had fewer pixels than this are counted as further away, in proportion."""
 
 
-APART, FAR_APART = 2.0, 0.06
+APART, FAR_APART = 1.0, 0.06
 """What a reference gains for each unit that its mesh is away from the nearest chosen before it, and
 how far away is enough. Five frames of one moment show one mouth and one noise: their mean is no
 better than one of them (docs/decisions/047)."""

@@ -13,7 +13,7 @@ from refrestore.faces.quality import pose_term
 from refrestore.scan.samples import SHUT_WORTH, Candidate, novelty, shows_enough
 from refrestore.types import FloatArray
 
-ENOUGH, WORTH_HAVING = 12, 0.4
+ENOUGH, WORTH_HAVING = 12, 0.5
 """References that are taken however alike they look, if they show at least this share of the
 sharpest one's detail: of more of them those suit a face better that are chosen for it, and the mean
 of several drops each one's own expression and noise (docs/decisions/047). What shows less is

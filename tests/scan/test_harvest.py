@@ -35,7 +35,7 @@ def close_up(yaw=0.0, quality=0.6, *, alike=0.8, openness=0.5, level=0.5, **othe
         "traits": traits(pose, 0.0, 0.5),
         "sharpness": 0.9,
         "quality": quality,
-        "native_size": 240.0,
+        "native_size": 120.0,
         "openness": openness,
         "open_level": level,
     }
@@ -64,7 +64,7 @@ def test_small_blurred_and_strange_faces_are_refused():
 
 FLAWS = {
     "mid-blink": {"openness": 0.2},
-    "far less sharp": {"sharpness": 0.34},
+    "far less sharp": {"sharpness": 0.44},
 }
 
 
