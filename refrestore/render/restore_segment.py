@@ -15,7 +15,7 @@ from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE
 from refrestore.media.patch import Patch
 from refrestore.media.reader import frame_bytes
 from refrestore.media.tensors import FrameTensor, at, crops, parts, stacked
-from refrestore.render.around import Around
+from refrestore.render.around import Around, FacesAround
 from refrestore.render.believed import for_references, put_right
 from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.face_table import FaceTable
@@ -225,8 +225,8 @@ class _SegmentRestorer:
     def _restore_rows(self, rows: IntArray) -> None:
         """Restore a batch of one side."""
         batch = self._work.select(rows)
-        before, near = self._around.of(rows)
-        drawn, seen = self._drawn(batch, before, near)
+        around = self._around.of(rows)
+        before, (drawn, seen) = around.faces, self._drawn(batch, around)
         done = _restore(batch, before, drawn, self._tools)
         side = before.shape[-1]
         shutters = shutters_of(
@@ -265,21 +265,18 @@ class _SegmentRestorer:
                 used=tuple(done.used[place]),
             )
 
-    def _drawn(
-        self, batch: FaceTable, before: Tensor, near: Sequence[Sequence[Tensor]]
-    ) -> tuple[Tensor, Tensor]:
+    def _drawn(self, batch: FaceTable, around: FacesAround) -> tuple[Tensor, Tensor]:
         """Return blurred faces drawn from the frames around them, and as these show them.
 
         The others as they are.
         """
-        blurred = np.flatnonzero(burst.share(batch.blur) > 0)
+        before, blurred = around.faces, np.flatnonzero(burst.share(batch.blur) > 0)
         if not len(blurred):
             return before, before
-        drawn, seen = before.clone(), before.clone()
-        index = at(blurred, before.device)
-        faces = before[index]
-        seen[index] = burst.together(faces, [near[place] for place in blurred])
-        drawn[index] = burst.sharpened(faces, seen[index], batch.blur[blurred])
+        seen, drawn, rows = before.clone(), before.clone(), at(blurred, before.device)
+        near, soft = ([one[place] for place in blurred] for one in (around.near, around.soft))
+        seen[rows] = burst.together(before[rows], near, soft)
+        drawn[rows] = burst.sharpened(before[rows], seen[rows], batch.blur[blurred])
         return drawn, seen
 
     def _painted(self, frames: Sequence[Frame]) -> list[RestoredFrame]:
