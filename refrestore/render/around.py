@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor, stack
+from torch import Tensor
 
+from refrestore.media.tensors import stacked
 from refrestore.render.face_table import FaceTable
 from refrestore.restore import burst
 from refrestore.restore.steady import at_side
@@ -87,7 +88,7 @@ class Around:
             [other for other in self._near.get(row, []) if other in self._crops]
             for row in rows.tolist()
         ]
-        faces, side = stack([self._crops[row] for row in rows.tolist()]), self._work.side
+        faces, side = stacked([self._crops[row] for row in rows.tolist()]), self._work.side
         soft = [
             [self._softened(one, side[row]) for one in (row, *others)] if row in self._near else []
             for row, others in zip(rows.tolist(), near, strict=True)
@@ -95,6 +96,7 @@ class Around:
         return FacesAround(faces, [[self._crops[row] for row in others] for others in near], soft)
 
     def _softened(self, row: int, side: int) -> Tensor:
+        """Return what the flow of a row's crop is found on, beside crops of a side."""
         if self._work.side[row] == side:
             return self._soft[row]
         return burst.softened(at_side(self._crops[row], int(side))[None])[0]

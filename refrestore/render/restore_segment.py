@@ -275,8 +275,9 @@ class _SegmentRestorer:
             return before, before
         seen, drawn, rows = before.clone(), before.clone(), at(blurred, before.device)
         near, soft = ([one[place] for place in blurred] for one in (around.near, around.soft))
-        seen[rows] = burst.together(before[rows], near, soft)
-        drawn[rows] = burst.sharpened(before[rows], seen[rows], batch.blur[blurred])
+        images = burst.together(before[rows], near, soft)
+        drawn[rows] = burst.sharpened(before[rows], images, batch.blur[blurred])
+        seen[rows] = images
         return drawn, seen
 
     def _painted(self, frames: Sequence[Frame]) -> list[RestoredFrame]:
