@@ -70,6 +70,9 @@ def put_right(
     meshes = sent(torch.from_numpy(np.asarray(landmarks, np.float32)), device)
     right = []
     for part in parts(len(images), device):
+        if not burst.share(blur[part]).any():
+            right.append(made.images[part])
+            continue
         eyes = None
         if weights[part].any():
             eyes = eye_masks(meshes[part], images.shape[-1])

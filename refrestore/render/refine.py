@@ -21,7 +21,7 @@ from refrestore.faces.landmarker import MESH_SIZE
 from refrestore.media.tensors import FrameTensor, crops
 from refrestore.profiles.cosines import Cosines, cosines
 from refrestore.render import invention
-from refrestore.render.around import Around
+from refrestore.render.around import Around, FacesAround
 from refrestore.render.believed import for_references, put_right
 from refrestore.render.crops import arcface_crops, bytes_of, storage_to_square
 from refrestore.render.face_table import FaceTable
@@ -170,7 +170,7 @@ def refine(work: FaceTable, frames: Iterable[Frame], geometry: Geometry, tools: 
         look()
         for _, rows in work.by_side(around.take(last)):
             faces = work.select(rows).refined(raw[rows])
-            seen.append(_look(faces, rows, *around.of(rows), tools))
+            seen.append(_look(faces, rows, around.of(rows), tools))
         around.forget()
 
     for frame in frames:
@@ -266,17 +266,17 @@ class _RecognisedFaces(NamedTuple):
 def _look(
     work: FaceTable,
     rows: IntArray,
-    pictures: torch.Tensor,
-    around: Sequence[Sequence[torch.Tensor]],
+    around: FacesAround,
     tools: Tools,
 ) -> _RecognisedFaces:
     """Restore the sampled faces with and without references, and embed all three."""
+    pictures = around.faces
     landmarks, drawn, images = work.landmarks, pictures, pictures
     blur = np.zeros((len(rows), burst.TERMS), np.float32)
     if tools.switches.burst:
-        seen = burst.measured(pictures, around)
+        seen = burst.measured(*around)
         blur = seen.blur()
-        blur[[len(others) < burst.FEWEST for others in around]] = 0
+        blur[[len(others) < burst.FEWEST for others in around.near]] = 0
         images, drawn = seen.images, burst.sharpened(pictures, seen.images, blur)
     banks = [tools.bank_of(int(identity)) for identity in work.identity]
     share = burst.share(blur)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,8 +14,8 @@ from torch import Tensor
 from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE
 from refrestore.media.patch import Patch
 from refrestore.media.reader import frame_bytes
-from refrestore.media.tensors import FrameTensor, at, crops, parts
-from refrestore.render.around import Around
+from refrestore.media.tensors import FrameTensor, at, crops, parts, stacked
+from refrestore.render.around import Around, FacesAround
 from refrestore.render.believed import for_references, put_right
 from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.face_table import FaceTable
@@ -33,7 +34,7 @@ from refrestore.restore.camera import (
 from refrestore.restore.composite import differences, mesh_boxes, shared
 from refrestore.restore.restorer import Restored
 from refrestore.restore.steady import REACH, RestoredFace, greys, steadied
-from refrestore.types import FloatArray, Frame, IntArray
+from refrestore.types import FloatArray, Frame, Geometry, IntArray
 
 MOST_FRAMES_HELD = 32
 """Frames that may wait for a batch to fill: bounds memory where faces are rare. A GPU's batches are
@@ -125,13 +126,34 @@ def _motion(work: FaceTable) -> FloatArray:
     return motion
 
 
+class _Finished(NamedTuple):
+    """Faces of one side as they are pasted.
+
+    Parameters
+    ----------
+    before, after : (B, 3, S, S)
+        RGB 0..1.
+    masks : (B, S, S)
+        Where they show, 0..1.
+    patches
+        What is added to their pictures; None where that is nothing.
+    """
+
+    before: Tensor
+    after: Tensor
+    masks: Tensor
+    patches: list[Patch | None]
+
+
 class _SegmentRestorer:
     """Holds frames until their faces fill a batch and their neighbours are restored."""
 
     def __init__(
         self, work: FaceTable, tools: Tools, account: Account, scale: int, witness: Witness | None
     ) -> None:
-        self._work, self._tools, self._account, self._scale = work, tools, account, scale
+        self._work, self._account, self._scale = work, account, scale
+        self._each, self._device = tools.restorer.each, tools.restorer.device
+        self._tools = replace(tools, restorer=tools.restorer.alone)
         self._witness = witness
         self._shown = examples(work)
         self._neighbours = _neighbours(work)
@@ -155,12 +177,12 @@ class _SegmentRestorer:
         """Take a frame, and send it on its way if it has faces."""
         rows = self._work.rows_of_frame(frame.index)
         rows = rows[self._around.wanted[rows]]
-        if not self._frames and self._tools.restorer.device.type == "cuda":
+        if not self._frames and self._device.type == "cuda":
             self._most = max(MOST_FRAMES_HELD, HELD_BYTES // frame_bytes(frame.geometry, 16))
         self._frames.append(frame)
         if not len(rows):
             return
-        picture = FrameTensor.of(frame.picture).to(self._tools.restorer.device)
+        picture = FrameTensor.of(frame.picture).to(self._device)
         self._held.append((rows, picture))
 
     def flush(self, *, last: bool = False) -> list[RestoredFrame]:
@@ -170,12 +192,14 @@ class _SegmentRestorer:
         seen = self._frames[-1].index
         if self._held:
             of = {int(row): picture for rows, picture in self._held for row in rows}
-            for side, rows in self._work.by_side(np.array(list(of), np.int64)):
-                pictures = [of[row] for row in rows.tolist()]
-                self._around.add(rows, crops(pictures, self._work.to_crop[rows], side))
+            self._each(lambda rows: self._cut(rows, of), self._apart(np.array(list(of), np.int64)))
             self._held = []
-        for _, rows in self._work.by_side(self._around.take(None if last else seen)):
-            self._restore_rows(rows)
+        rows = self._around.take(None if last else seen)
+        self._each(self._restore_rows, self._apart(rows))
+        for row in rows[self._work.own[rows]].tolist():
+            if used := self._moments[row].used:
+                identity = int(self._work.identity[row])
+                self._account.used.setdefault(identity, Counter()).update(used)
         self._around.forget()
         ready = []
         while self._frames and (last or self._frames[0].index + REACH + self._around.ahead <= seen):
@@ -187,13 +211,23 @@ class _SegmentRestorer:
             del self._moments[row]
         return painted
 
+    def _apart(self, rows: IntArray) -> list[IntArray]:
+        """Return rows of one side that are worked on together: on a CPU each face by itself."""
+        sides = self._work.by_side(rows)
+        return [own[part] for _, own in sides for part in parts(len(own), self._device)]
+
+    def _cut(self, rows: IntArray, of: Mapping[int, FrameTensor]) -> None:
+        """Cut faces of one side out of their pictures."""
+        pictures, side = [of[row] for row in rows.tolist()], int(self._work.side[rows[0]])
+        self._around.add(rows, crops(pictures, self._work.to_crop[rows], side))
+
     @torch.inference_mode()
     def _restore_rows(self, rows: IntArray) -> None:
         """Restore a batch of one side."""
         batch = self._work.select(rows)
-        before, near = self._around.of(rows)
-        drawn, seen = self._drawn(batch, before, near)
-        done = _restore(batch, before, drawn, self._tools, self._account)
+        around = self._around.of(rows)
+        before, (drawn, seen) = around.faces, self._drawn(batch, around)
+        done = _restore(batch, before, drawn, self._tools)
         side = before.shape[-1]
         shutters = shutters_of(
             done.images,
@@ -231,26 +265,19 @@ class _SegmentRestorer:
                 used=tuple(done.used[place]),
             )
 
-    def _drawn(
-        self, batch: FaceTable, before: Tensor, near: Sequence[Sequence[Tensor]]
-    ) -> tuple[Tensor, Tensor]:
+    def _drawn(self, batch: FaceTable, around: FacesAround) -> tuple[Tensor, Tensor]:
         """Return blurred faces drawn from the frames around them, and as these show them.
 
         The others as they are.
         """
-        blurred = np.flatnonzero(burst.share(batch.blur) > 0)
-        drawn, seen = before.clone(), before.clone()
-
-        def draw(part: IntArray) -> None:
-            with torch.inference_mode():  # holds for one thread only
-                index = at(part, before.device)
-                faces = before[index]
-                images = burst.together(faces, [near[place] for place in part])
-                drawn[index] = burst.sharpened(faces, images, batch.blur[part])
-                seen[index] = images
-
-        several = [blurred[one] for one in parts(len(blurred), before.device)]
-        self._tools.restorer.each(draw, several)
+        before, blurred = around.faces, np.flatnonzero(burst.share(batch.blur) > 0)
+        if not len(blurred):
+            return before, before
+        seen, drawn, rows = before.clone(), before.clone(), at(blurred, before.device)
+        near, soft = ([one[place] for place in blurred] for one in (around.near, around.soft))
+        images = burst.together(before[rows], near, soft)
+        drawn[rows] = burst.sharpened(before[rows], images, batch.blur[blurred])
+        seen[rows] = images
         return drawn, seen
 
     def _painted(self, frames: Sequence[Frame]) -> list[RestoredFrame]:
@@ -260,17 +287,19 @@ class _SegmentRestorer:
             for frame in frames
         ]
         rows = np.array([row for of_frame in own for row in of_frame], np.int64)
-        patches: dict[int, Patch] = {}
-        for _, alike in self._work.by_side(rows):
-            patches.update(self._finished(alike, {frame.index: frame for frame in frames}))
+        apart, patches = self._apart(rows), dict[int, Patch]()
+        sizes = [frame.geometry.scaled(self._scale) for frame in frames[:1]]
+        finished = self._each(lambda rows: self._finished(rows, sizes[0]), apart)
+        for alike, done in zip(apart, finished, strict=True):
+            patches.update(self._told(alike, {frame.index: frame for frame in frames}, done))
         return [
             RestoredFrame(frame, shared([patches[row] for row in of_frame if row in patches]))
             for frame, of_frame in zip(frames, own, strict=True)
         ]
 
     @torch.inference_mode()
-    def _finished(self, rows: IntArray, frames: Mapping[int, Frame]) -> dict[int, Patch]:
-        """Return the patches of faces of one side: steadied, and as their frames were filmed."""
+    def _finished(self, rows: IntArray, grid: Geometry) -> _Finished:
+        """Return faces of one side steadied, and as their frames were filmed."""
         work, switches = self._work.select(rows), self._tools.switches
         faces = [self._moments[row] for row in rows.tolist()]
         near = [
@@ -279,7 +308,7 @@ class _SegmentRestorer:
         ]
         layers, boxes = steadied(faces, near if switches.steadied else [[]] * len(faces))
         before, restored, masks = (
-            torch.stack([one.before for one in faces]),
+            stacked([one.before for one in faces]),
             layers[:, :3],
             layers[:, 3],
         )
@@ -293,7 +322,6 @@ class _SegmentRestorer:
                 sides=native_sides(work.to_crop, before.shape[-1]),
                 boxes=boxes,
             )
-        geometry = next(iter(frames.values())).geometry.scaled(self._scale)
         made = differences(
             restored,
             before,
@@ -301,31 +329,36 @@ class _SegmentRestorer:
             work.strength,
             enlarged(work.to_crop, self._scale),
             boxes=boxes,
-            picture_size=(geometry.width, geometry.height),
+            picture_size=(grid.width, grid.height),
         )
-        changes = [one.change if one else masks.new_zeros(()) for one in made]
+        return _Finished(before, restored, masks, made)
+
+    @torch.inference_mode()
+    def _told(
+        self, rows: IntArray, frames: Mapping[int, Frame], done: _Finished
+    ) -> dict[int, Patch]:
+        """Return the patches of faces that are finished, and tell of them."""
+        work, made = self._work.select(rows), done.patches
+        changes = [one.change if one else done.masks.new_zeros(()) for one in made]
         behind = self._tools.restorer.second is not None
-        for identity, face, weight, change, invented in zip(
-            work.identity.tolist(), faces, work.guided, changes, work.invented, strict=True
+        for row, identity, weight, change, invented in zip(
+            rows.tolist(), work.identity.tolist(), work.guided, changes, work.invented, strict=True
         ):
-            referenced = bool(face.used) and float(weight) > 0
+            referenced = bool(self._moments[row].used) and float(weight) > 0
             drawn = float(invented) if behind else 0.0
             self._account.changed.append(Changed(identity, referenced, change, drawn))
-        self._show(rows, frames, before, restored, masks, changes=changes)
+        self._show(rows, frames, done, changes)
         return {row: patch for row, patch in zip(rows.tolist(), made, strict=True) if patch}
 
     def _show(
         self,
         rows: IntArray,
         frames: Mapping[int, Frame],
-        before: Tensor,
-        after: Tensor,
-        masks: Tensor,
-        *,
+        done: _Finished,
         changes: Sequence[Tensor],
     ) -> None:
         """Keep faces for the report, and show them to the witness, if they want them."""
-        work = self._work
+        work, (before, after, masks, _) = self._work, done
         for place, row in enumerate(rows.tolist()):
             track, frame = int(work.track[row]), frames[int(work.faces.frame[row])]
             told = self._witness is not None and self._witness.wants(track, frame.index)
@@ -369,9 +402,7 @@ def _shutters(faces: Sequence[RestoredFace], near: Sequence[Sequence[RestoredFac
     return torch.stack([torch.stack(row) for row in known])
 
 
-def _restore(
-    batch: FaceTable, before: Tensor, drawn: Tensor, tools: Tools, account: Account
-) -> Restored:
+def _restore(batch: FaceTable, before: Tensor, drawn: Tensor, tools: Tools) -> Restored:
     """Restore a batch, with references, without, or between the two as the guard decided."""
     banks = [tools.bank_of(int(identity)) for identity in batch.identity]
     guided = np.where([bank is None for bank in banks], 0, batch.guided)
@@ -386,11 +417,6 @@ def _restore(
         drawn=share,
         invented=batch.invented,
     )
-    for identity, weight, used, own in zip(
-        batch.identity, guided, first.used, batch.own, strict=True
-    ):
-        if weight > 0 and own:
-            account.used.setdefault(int(identity), Counter()).update(used)
     images = first.images
     mixed = np.flatnonzero((guided > 0) & (guided < 1))
     if len(mixed):

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
+import cv2
 import torch
 
 from refrestore.config import RenderSettings, RuntimeSettings
@@ -214,7 +215,9 @@ def open_toolbox(settings: RuntimeSettings) -> Toolbox:
     dtype = torch_dtype(device)
     threads = settings.threads or available_cpus()
     if device.type == "cpu":
-        torch.set_num_threads(1)  # the restorer works on several faces instead (Restorer.workers)
+        # The restorer works on several faces instead (Restorer.workers).
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
     models = load_face_models(pack, settings.device, threads=threads)
     fusion = load_fusion(pack.fusion, device, dtype)
     second = None if pack.second is None else opened(pack.second, Asked(device, dtype))

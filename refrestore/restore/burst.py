@@ -118,16 +118,24 @@ class Burst:
         return blur_of(*(one.cpu().numpy() for one in (self.power, self.noise, self.count)))
 
 
-def together(faces: Tensor, near: Sequence[Sequence[Tensor]]) -> Tensor:
+def together(
+    faces: Tensor,
+    near: Sequence[Sequence[Tensor]],
+    soft: Sequence[Sequence[Tensor]] | None = None,
+) -> Tensor:
     """Lay frames of the same face over each other and average them where they agree.
 
     Parameters and result as for `measured`, without what is measured.
     """
-    images, _ = _laid(faces, near)
+    images, _ = _laid(faces, near, soft)
     return images
 
 
-def measured(faces: Tensor, near: Sequence[Sequence[Tensor]]) -> Burst:
+def measured(
+    faces: Tensor,
+    near: Sequence[Sequence[Tensor]],
+    soft: Sequence[Sequence[Tensor]] | None = None,
+) -> Burst:
     """Do so, and measure how much of them is noise.
 
     Parameters
@@ -137,8 +145,10 @@ def measured(faces: Tensor, near: Sequence[Sequence[Tensor]]) -> Burst:
     near
         Of each, the same face at other times, (3, s, s), in crops of any side. Where there is none
         nothing can be told of noise: it has none.
+    soft
+        `softened` of each and of those near it, in this order, where it was made before.
     """
-    images, laid = _laid(faces, near)
+    images, laid = _laid(faces, near, soft)
     noise, number = spectra(faces - images), torch.ones(len(faces), device=faces.device)
     window = sent(torch.from_numpy(_window()), faces.device)
     for placed, weight in laid:
@@ -150,16 +160,25 @@ def measured(faces: Tensor, near: Sequence[Sequence[Tensor]]) -> Burst:
 
 
 def _laid(
-    faces: Tensor, near: Sequence[Sequence[Tensor]]
+    faces: Tensor,
+    near: Sequence[Sequence[Tensor]],
+    soft: Sequence[Sequence[Tensor]] | None,
 ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     """Return the mean of faces and what agrees of others; these laid over them, and weights."""
     side = faces.shape[-1]
     others, there = _slots(faces, near)
-    this, mine = _soft(faces), shrunk(faces, side // CELLS)
+    mine = shrunk(faces, side // CELLS)
+    if soft is None:
+        this, *smaller = (softened(one) for one in (faces, *others))
+    else:
+        this, *smaller = (
+            stacked([own[min(slot, len(own) - 1)] for own in soft])
+            for slot in range(1 + len(others))
+        )
     total, weights = faces.clone(), torch.ones_like(faces[:, :1])
     laid = []
-    for other, counts in zip(others, there, strict=True):
-        motion = flow(this, _soft(other))
+    for other, small, counts in zip(others, smaller, there, strict=True):
+        motion = flow(this, small)
         motion = stretch(motion * (side / FLOW_SIDE), side, side)
         placed = warp(other, motion)
         apart = (shrunk(placed, side // CELLS) - mine).abs().mean(1, keepdim=True)
@@ -187,8 +206,8 @@ def _slots(faces: Tensor, near: Sequence[Sequence[Tensor]]) -> tuple[list[Tensor
     return slots, sent(torch.from_numpy(there.reshape(count, len(faces))), faces.device)
 
 
-def _soft(faces: Tensor) -> Tensor:
-    """Return what the flow is found on, (B, s, s) uint8."""
+def softened(faces: Tensor) -> Tensor:
+    """Return what the flow of crops (B, 3, S, S) is found on, (B, s, s) uint8."""
     small = shrunk(luma_of(faces)[:, None], faces.shape[-1] // FLOW_SIDE)
     radius = int(3 * SOFT)
     taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / SOFT) ** 2)

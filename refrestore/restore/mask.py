@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from refrestore.restore.hull_mask import hull_mask
 from refrestore.restore.light import averaged, stretch
+from refrestore.restore.resize import nobody
 from refrestore.restore.weights import load_weights, save_weights
 
 MASK_SIZE = 128
@@ -76,6 +77,8 @@ def without_doubts(probability: Tensor, hull: Tensor) -> Tensor:
     """Return probabilities (B, 1, s, s) with 1 where only a doubt speaks against the face."""
     covered = (probability < COVERED)[:, 0]
     plainly = ((probability < PLAINLY) & (hull > COVERED)).flatten(1)
+    if nobody(plainly):
+        return torch.ones_like(probability)
     labels = _parts(covered)
     count = labels.new_zeros((len(labels), labels.shape[1] + 1))
     count.scatter_add_(1, labels, plainly.long())

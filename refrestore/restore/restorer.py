@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -55,6 +54,7 @@ stays the input's."""
 
 
 Part = TypeVar("Part")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,14 +243,24 @@ class Restorer:
         used = [[int(row) for row in rows if row >= 0] for rows in chosen]
         return Restored(images, masks, confidence, used, fused)
 
-    def each(self, do: Callable[[Part], None], parts: Iterable[Part]) -> None:
-        """Do something for each part of a batch: on a CPU side by side."""
+    def each(self, do: Callable[[Part], Made], parts: Iterable[Part]) -> list[Made]:
+        """Do something for each part of a batch, on a CPU side by side; return what it made.
 
-        def do_one(part: Part) -> None:
+        What is done so may not wait for others: it has the restorer `alone`.
+        """
+
+        def do_one(part: Part) -> Made:
             self._check()
-            do(part)
+            return do(part)
 
-        deque(self._pool.map(do_one, parts) if self._pool else map(do_one, parts), 0)
+        return list(self._pool.map(do_one, parts) if self._pool else map(do_one, parts))
+
+    @property
+    def alone(self) -> Restorer:
+        """The same networks for one who works in a thread of `each`: all is done in that."""
+        other = copy(self)
+        other._pool = None
+        return other
 
     def heeding(self, check: Callable[[], None]) -> Restorer:
         """Return the same networks; what `check` raises before a part of a batch ends the batch."""

@@ -88,6 +88,27 @@ def test_the_report_says_what_was_done(rendered) -> None:
     assert not list(rendered.output.parent.glob(".*refrestore"))
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_change_nothing(scanned, rendered, tmp_path, threads) -> None:
+    with Project.open(scanned.project) as opened:
+        result = render(
+            opened,
+            tmp_path / "out.mkv",
+            encoder=LOSSLESS,
+            settings=SETTINGS,
+            runtime=RuntimeSettings(threads=threads),
+        )
+    for one, other in zip(planes_of(rendered.output), planes_of(result.output), strict=True):
+        for plane, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(plane, same)
+    reports = [json.loads(one.report.read_text()) for one in (rendered, result)]
+    assert reports[0]["identities"] == reports[1]["identities"]
+    pictures = [one.page.read_text().split("data:image/jpeg;base64,") for one in (rendered, result)]
+    assert [one.split('"')[0] for one in pictures[0][1:]] == [
+        one.split('"')[0] for one in pictures[1][1:]
+    ]
+
+
 def test_ignored_people_leave_every_sample_as_it_was(scanned, project, tmp_path) -> None:
     for identity in project.identities():
         project.set_state(identity.id, "ignore")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import chain
 from typing import Any
@@ -21,7 +22,7 @@ from refrestore.render.segment_result import Account, RestoredFrame
 from refrestore.render.switches import Switches
 from refrestore.render.window import composed
 from refrestore.restore.burst import TERMS
-from refrestore.restore.restorer import Restored
+from refrestore.restore.restorer import Restored, Restorer
 from refrestore.types import Faces, Frame, Geometry
 
 SIZE = (240, 180)
@@ -69,9 +70,11 @@ class Sharpener:
     """A restorer that needs no weights; it is told the sides of its batches."""
 
     second = None
+    each, alone, _check = Restorer.each, Restorer.alone, staticmethod(lambda: None)
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu", workers: int = 0) -> None:
         self.device = torch.device(device)
+        self._pool = ThreadPoolExecutor(workers) if workers else None
         self.batches: list[tuple[int, ...]] = []
 
     def restore(self, crops: torch.Tensor, landmarks: Any, banks: Any, **_: Any) -> Restored:
@@ -86,21 +89,17 @@ class Sharpener:
         masks = (ramp[:, None] * ramp).expand(len(crops), -1, -1).contiguous()
         return Restored(images, masks, masks, [[] for _ in banks])
 
-    def each(self, do: Any, parts: Any) -> None:
-        for part in parts:
-            do(part)
-
 
 class Seeing(Sharpener):
     """Remembers the faces of 192 px that it was given, in order."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.faces = torch.zeros(0, 3, 192, 192)
+        self.faces: list[torch.Tensor] = []
 
     def restore(self, crops: torch.Tensor, landmarks: Any, banks: Any, **_: Any) -> Restored:
         if crops.shape[-1] == 192:
-            self.faces = torch.cat([self.faces, crops])
+            self.faces.append(crops)
         return super().restore(crops, landmarks, banks)
 
 
@@ -115,13 +114,13 @@ MIXED = ((128,) * 5 + (192,) * 4, (192,) * FRAMES)
 
 
 @pytest.mark.parametrize("blur", [0.0, 0.01])
-def test_batches_are_of_one_side_and_change_nothing(blur: float) -> None:
+def test_batches_and_threads_change_nothing(blur: float) -> None:
     work, account = work_of(MIXED, blur), Account()
-    whole, single = Sharpener(), Sharpener()
+    whole = Sharpener(workers=3)
     once = painted(work, 8, whole, account)
-    again = painted(work, 1, single, Account())
+    again = painted(work, 1, Sharpener(), Account())
     assert {shape[-1] for shape in whole.batches} == {128, 192}
-    assert len(single.batches) > len(whole.batches)
+    assert {shape[0] for shape in whole.batches} == {1}  # of a CPU's cache
     assert [one.frame.index for one in once] == list(range(FRAMES))
     for one, other in zip(once, again, strict=True):
         assert len(one.patches) == len(other.patches) == (2 if 0 < one.frame.index < 8 else 0)
@@ -160,8 +159,9 @@ def test_a_blurred_face_is_drawn_from_the_frames_around_it() -> None:
     plain, drawn = Seeing(), Seeing()
     painted(work_of(MIXED), 4, plain, Account())
     painted(work_of(MIXED, 0.01), 4, drawn, Account())
-    assert plain.faces.shape == drawn.faces.shape
-    apart = (plain.faces - drawn.faces).abs().mean((1, 2, 3))
+    before, after = (torch.cat(one.faces) for one in (plain, drawn))
+    assert before.shape == after.shape
+    apart = (before - after).abs().mean((1, 2, 3))
     assert float(apart.min()) > 0.002
 
 
@@ -169,7 +169,10 @@ def test_a_blurred_face_is_drawn_from_the_frames_around_it() -> None:
 def test_a_gpu_is_not_waited_for(blur: float, fake_cuda: Any) -> None:
     """From restored batches to patches: nothing comes back, and nothing is asked of it."""
     account = Account()
-    made = painted(work_of(MIXED, blur), 12, Sharpener("cuda"), account)
+    restorer = Sharpener("cuda")
+    made = painted(work_of(MIXED, blur), 12, restorer, account)
+    assert {shape[-1] for shape in restorer.batches} == {128, 192}, "each batch of one side"
+    assert max(shape[0] for shape in restorer.batches) > 4
     patches = [patch for one in made for patch in one.patches]
     assert len(patches) == 2 * (FRAMES - 2)
     assert {patch.delta.device.type for patch in patches} == {"cuda"}

@@ -230,3 +230,13 @@ def test_of_a_face_drawn_from_its_frames_the_network_redraws_half(faces):
     half = crops[1] + UNREFERENCED * (whole[1] - crops[1])
     assert torch.allclose(both[1], half, atol=1e-5)
     assert float((both[1] - whole[1]).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_done_side_by_side_comes_in_order_and_may_be_in_parts(workers):
+    restorer = Restorer(network(), workers=workers)
+
+    def parts(number):
+        return restorer.alone.each(lambda part: number * part, range(3))
+
+    assert restorer.each(parts, range(9)) == [[0, number, 2 * number] for number in range(9)]
