@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Nobody's own settings (`refrestore.toml`) count here.
 os.environ["XDG_CONFIG_HOME"] = str(ROOT / "build" / "no-settings")
+
+# What tests write lies in memory where there is room for it: SQLite alone waits for a disk tens of
+# thousands of times. What a kill leaves is the same.
+MEMORY, ROOM = Path("/dev/shm"), 6 << 30
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # Dozens of processes are started here. Where none may keep what it compiles, each compiles torch
 # anew, which takes longer than most tests; it is kept apart from the sources.
