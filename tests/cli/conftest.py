@@ -50,6 +50,11 @@ class Command:
     stderr: Path
     forge: Forge
 
+    @property
+    def ended(self) -> bool:
+        """Whether its end was waited for."""
+        return self.pid not in self.forge.running
+
     def send(self, number: int) -> None:
         os.kill(self.pid, number)
 
