@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -56,6 +57,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("shared"):
             item.add_marker(reason)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage in what tests make only, and not in all that was imported."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,10 @@ import pytest
 import refrestore
 
 SERVER = """
-import json, os, sys
+import gc, json, os, sys
 import refrestore.cli, refrestore.cli.run
 import refrestore.engine.run, refrestore.compare.compare, refrestore.review.server
+gc.freeze()  # or each child looks through all of it as it ends, and copies it
 for line in sys.stdin:
     asked = json.loads(line)
     if "wait" in asked:

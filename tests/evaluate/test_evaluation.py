@@ -99,7 +99,7 @@ def test_tapes(runtime, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(tape_trials, "TAPES", {"worn tape": tape_trials.TAPES["worn tape"]})
     for name, part in (("anna", WOMAN), ("ben", MAN)):
         variants(part, tmp_path / "people" / name, 4, light=0.1)
-    settings = EvaluationSettings(stills=(tmp_path / "people",), tapes=True, far_seconds=0.3)
+    settings = EvaluationSettings(stills=(tmp_path / "people",), tapes=True, far_seconds=0.5)
     result = evaluate(tmp_path / "out", settings, runtime=runtime)
     table = result.table
     condition = "tapes, worn tape"
