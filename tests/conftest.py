@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Nobody's own settings (`refrestore.toml`) count here.
 os.environ["XDG_CONFIG_HOME"] = str(ROOT / "build" / "no-settings")
+
+# What tests write lies in memory where there is room for it: SQLite alone waits for a disk tens of
+# thousands of times. What a kill leaves is the same.
+MEMORY, ROOM = Path("/dev/shm"), 6 << 30
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # Dozens of processes are started here. Where none may keep what it compiles, each compiles torch
 # anew, which takes longer than most tests; it is kept apart from the sources.
@@ -49,6 +57,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("shared"):
             item.add_marker(reason)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage in what tests make only, and not in all that was imported."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

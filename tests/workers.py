@@ -9,9 +9,14 @@ ONE_UNIT = ("tests/browser", "tests/render")
 
 LONGEST = (
     "tests/faults/",
-    "tests/browser/",
     "tests/evaluate/test_evaluation.py",
+    "tests/browser/",
+    "tests/render/",
     "tests/engine/test_ray.py",
+    "tests/scan/",
+    "tests/review/",
+    "tests/cli/",
+    "tests/adapt/test_tune.py",
 )
 """Begun first, so that no worker is left with one of them at the end."""
 

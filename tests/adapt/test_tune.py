@@ -224,7 +224,7 @@ def test_a_profile_is_tuned_or_as_it_was(tmp_path):
         "Anna",
         store=store,
         runtime=runtime,
-        minutes=0.3,
+        minutes=0.1,
         progress=lambda *event: told.append(event),
     )
     assert {stage for stage, _, _ in told} >= {"tune"}

@@ -18,9 +18,10 @@ import pytest
 import refrestore
 
 SERVER = """
-import json, os, sys
+import gc, json, os, sys
 import refrestore.cli, refrestore.cli.run
 import refrestore.engine.run, refrestore.compare.compare, refrestore.review.server
+gc.freeze()  # or each child looks through all of it as it ends, and copies it
 for line in sys.stdin:
     asked = json.loads(line)
     if "wait" in asked:
@@ -49,6 +50,11 @@ class Command:
     stdout: Path
     stderr: Path
     forge: Forge
+
+    @property
+    def ended(self) -> bool:
+        """Whether its end was waited for."""
+        return self.pid not in self.forge.running
 
     def send(self, number: int) -> None:
         os.kill(self.pid, number)

@@ -27,42 +27,56 @@ def project(tmp_path):
     return folder
 
 
-def command(tmp_path, *arguments):
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
-    words = ["review", *arguments, "--no-browser", "--profiles-dir", tmp_path / "profiles"]
-    return [sys.executable, "-m", "refrestore", *map(str, words)], environment
+HERE = """
+import os
+os.environ["XDG_STATE_HOME"] = "state"
+"""
 
 
-@contextmanager
-def running(tmp_path, *arguments):
-    """Yield the address and the process; stop it as Ctrl-C does."""
-    words, environment = command(tmp_path, *arguments)
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        try:
-            url = process.stdout.readline().strip()
-            assert "/?token=" in url, process.stderr.read()
-            yield url, process
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
+@pytest.fixture
+def start(commands, tmp_path):
+    """Return what starts the command in the test's folder."""
+
+    def start(*arguments):
+        words = ("review", *arguments, "--no-browser", "--profiles-dir", tmp_path / "profiles")
+        return commands.start(*words, folder=tmp_path, first=HERE)
+
+    return start
 
 
-def refused(tmp_path, *arguments):
-    words, environment = command(tmp_path, *arguments)
-    done = subprocess.run(
-        words, capture_output=True, text=True, env=environment, timeout=120, check=False
-    )
-    assert done.returncode != 0
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("refrestore: ")
-    return line
+@pytest.fixture
+def running(start):
+    """Return what gives the address and the command; it is stopped as Ctrl-C does."""
+
+    @contextmanager
+    def running(*arguments):
+        one = start(*arguments)
+        one.until(lambda: one.stdout.read_text().endswith("\n"))
+        url = one.stdout.read_text().strip()
+        assert "/?token=" in url
+        yield url, one
+        if not one.ended:
+            one.send(signal.SIGINT)
+            one.wait()
+
+    return running
 
 
-def test_it_prints_an_address_that_works_once_and_ends_on_ctrl_c(tmp_path, project):
-    with running(tmp_path, project, "--port", "0") as (url, process):
+@pytest.fixture
+def refused(start):
+    def refused(*arguments):
+        one = start(*arguments)
+        assert one.wait() > 0
+        assert one.stdout.read_text() == ""
+        (line,) = one.stderr.read_text().splitlines()
+        assert line.startswith("refrestore: ")
+        return line
+
+    return refused
+
+
+def test_it_prints_an_address_that_works_once_and_ends_on_ctrl_c(running, project):
+    with running(project, "--port", "0") as (url, one):
         assert url.startswith("http://127.0.0.1:")
         base, token = url.split("/?token=")
         with httpx.Client(base_url=base) as http:
@@ -70,46 +84,46 @@ def test_it_prints_an_address_that_works_once_and_ends_on_ctrl_c(tmp_path, proje
             assert http.get("/api/project").json()["scan"] is None
             assert http.get("/api/identities").json()["identities"] == []
         assert httpx.get(url).status_code == 403
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
-        said = process.stdout.read() + process.stderr.read()
+        one.send(signal.SIGINT)
+        assert one.wait() in (0, 130, -signal.SIGINT)
+    assert token not in one.stdout.read_text().removeprefix(url)
+    said = one.stderr.read_text()
     assert token not in said
     assert "Traceback" not in said
-    assert process.returncode in (0, 130, -signal.SIGINT)
 
 
-def test_a_new_start_lets_nobody_in_who_was_let_in_before(tmp_path, project):
-    with running(tmp_path, project, "--port", "0") as (url, _), httpx.Client() as http:
+def test_a_new_start_lets_nobody_in_who_was_let_in_before(running, project):
+    with running(project, "--port", "0") as (url, _), httpx.Client() as http:
         http.get(url)
         jar = dict(http.cookies)
     base = url.split("/?")[0]
-    with running(tmp_path, project, "--port", base.rsplit(":", 1)[1]) as (again, _):
+    with running(project, "--port", base.rsplit(":", 1)[1]) as (again, _):
         assert again != url
         assert httpx.get(f"{base}/api/version", cookies=jar).status_code == 401
         assert httpx.get(url).status_code == 403
 
 
-def test_a_port_that_is_taken_is_named(tmp_path, project):
+def test_a_port_that_is_taken_is_named(refused, project):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert f"port {port}" in refused(tmp_path, project, "--port", port)
+        assert f"port {port}" in refused(project, "--port", port)
 
 
-def test_what_is_no_project_or_address_is_refused(tmp_path, project):
-    assert "There is no project" in refused(tmp_path, tmp_path / "nothing")
-    assert "Cannot listen" in refused(tmp_path, project, "--host", "192.0.2.1", "--port", "0")
+def test_what_is_no_project_or_address_is_refused(refused, tmp_path, project):
+    assert "There is no project" in refused(tmp_path / "nothing")
+    assert "Cannot listen" in refused(project, "--host", "192.0.2.1", "--port", "0")
 
 
-def test_it_warns_where_others_can_reach_it_and_asks_them_for_the_token(tmp_path, project):
-    with running(tmp_path, project, "--port", "0", "--host", "0.0.0.0") as (url, process):
+def test_it_warns_where_others_can_reach_it_and_asks_them_for_the_token(running, project):
+    with running(project, "--port", "0", "--host", "0.0.0.0") as (url, one):
         base = url.split("/?")[0]
         assert httpx.get(f"{base}/api/version").status_code == 401
         assert httpx.get(f"{base}/?token=x").status_code == 403
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
-        assert "Anybody who can reach 0.0.0.0" in process.stderr.read()
+        one.send(signal.SIGINT)
+        one.wait()
+        assert "Anybody who can reach 0.0.0.0" in one.stderr.read_text()
 
 
 @pytest.mark.parametrize("missing", ["fastapi", "uvicorn"])
@@ -122,16 +136,19 @@ def test_without_the_extra_it_says_what_to_install(tmp_path, project, missing):
         f"            raise ModuleNotFoundError('gone', name={missing!r})\n"
         "sys.meta_path.insert(0, Gone())\n"
     )
-    words, environment = command(tmp_path, project)
-    environment["PYTHONPATH"] = str(tmp_path)
     done = subprocess.run(
-        words, capture_output=True, text=True, env=environment, timeout=120, check=False
+        [sys.executable, "-m", "refrestore", "review", project, "--no-browser"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 2
     assert done.stderr.strip().endswith("pip install 'refrestore[review]'.")
 
 
-def test_a_strength_is_said_and_taken_back(tmp_path):
+def test_a_strength_is_said_and_taken_back(commands, tmp_path):
     from refrestore.config import ScanSettings
     from refrestore.types import Faces, Shot, Track
 
@@ -144,18 +161,13 @@ def test_a_strength_is_said_and_taken_back(tmp_path):
         writer.set_identities([[1]])
 
     def run(*words):
-        return subprocess.run(
-            [sys.executable, "-m", "refrestore", "identities", *words, "-p", str(folder)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        one = commands.start("identities", *words, "-p", "scanned", folder=tmp_path)
+        return one.wait(), one.stdout.read_text()
 
-    said = json.loads(run("strength", "1", "0.6", "--json").stdout)
+    said = json.loads(run("strength", "1", "0.6", "--json")[1])
     assert said["identities"][0]["strength"] == 0.6
-    assert run("strength", "1", "1.6").returncode == 2
-    assert run("strength", "7", "0.6").returncode == 5
-    assert "strength 1 0.6" in run("undo").stdout
+    assert run("strength", "1", "1.6")[0] == 2
+    assert run("strength", "7", "0.6")[0] == 5
+    assert "strength 1 0.6" in run("undo")[1]
     with Project.open(folder) as opened:
         assert opened.identity(1).strength == 1

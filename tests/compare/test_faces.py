@@ -53,7 +53,7 @@ def test_both_rows_show_the_same_faces(
         encoder=LOSSLESS,
         runtime=RuntimeSettings(device="cpu"),
     )
-    assert made.frames == 22
+    assert made.frames == 16
     assert [entry.name for entry in tmp_path.iterdir()] == ["faces.mkv"]
     shown = 0
     for before, after in rows_of(made.output):

@@ -50,7 +50,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     near, far = CameraView(0.11, 0.37, 1), CameraView(0.11, 0.36, 0.5)
     moves = (
-        CameraMove(near, CameraView(0.13, 0.38, 1), 0.8),
+        CameraMove(near, CameraView(0.13, 0.38, 1), 0.6),
         CameraMove(far, CameraView(0.12, 0.36, 0.5), 0.48, far=True),
     )
     make_demo_film(path, moves=moves, far=Degradation(blur=1, shrink=2), size=(250, 186))

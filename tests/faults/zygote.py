@@ -7,6 +7,7 @@ of its own when it forks. A child is the leader of a session, so that all of it 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import pickle
@@ -179,6 +180,7 @@ def serve() -> None:
     answers = os.dup(1)
     os.dup2(2, 1)
     _import_everything()
+    gc.freeze()  # or each child looks through all of it now and then, and copies it
     requests = os.fdopen(os.dup(0), "rb")
     while True:
         try:

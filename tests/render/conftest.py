@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -23,15 +24,20 @@ from refrestore.render.render import RenderResult
 from refrestore.scan.scan import scan
 
 MOVES = (
-    CameraMove(CameraView(0.11, 0.37, 1.0), CameraView(0.13, 0.38, 1.0), 0.44),
-    CameraMove(CameraView(0.20, 0.33, 0.5), CameraView(0.22, 0.33, 0.5), 0.44, far=True),
+    CameraMove(CameraView(0.11, 0.37, 1.0), CameraView(0.13, 0.38, 1.0), 0.24),
+    CameraMove(CameraView(0.20, 0.33, 0.5), CameraView(0.22, 0.33, 0.5), 0.4, far=True),
 )
 SIZE = (250, 186)
 FAR_AWAY = Degradation(blur=1.0, shrink=2.0, noise=2.0, quality=85)
 """Leaves clearly less of a face than its close-up shows."""
 
 LOSSLESS = EncoderSettings(codec="ffv1")
-SETTINGS = RenderSettings(segment_seconds=0.3)
+SETTINGS = RenderSettings(segment_seconds=0.2)
+"""Two segments of the close shot, two of the far one."""
+
+FAR_PART = {"start": Fraction(40, 100), "end": Fraction(56, 100)}
+"""Seconds: four frames of the far shot."""
+
 EVERY = 3
 """Frames between exported faces."""
 

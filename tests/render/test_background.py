@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings
+from refrestore.config import RenderSettings, RuntimeSettings
 from refrestore.engine.local import render
 from refrestore.errors import MediaError, ModelError, UsageError
 from refrestore.media.coding import read_region
@@ -37,8 +37,9 @@ from refrestore.render.preview import preview
 from refrestore.render.segment_result import RestoredFrame
 from refrestore.types import Frame, Geometry
 
+from .conftest import FAR_PART, LOSSLESS
+
 CPU = RuntimeSettings(device="cpu")
-LOSSLESS = EncoderSettings(codec="ffv1")
 
 
 class Blurred(nn.Module):
@@ -245,8 +246,7 @@ def test_interlaced_films_are_refused(scanned) -> None:
 
 def test_a_render_says_that_the_frame_is_not_the_sources(scanned, tmp_path) -> None:
     path = tiny(tmp_path)
-    part = {"start": Fraction(60, 100), "end": Fraction(76, 100)}
-    chosen = settings(path).model_copy(update=part)
+    chosen = settings(path).model_copy(update=FAR_PART)
     with Project.open(scanned.project) as project:
         result = render(
             project, tmp_path / "out.mkv", encoder=LOSSLESS, settings=chosen, runtime=CPU
@@ -268,7 +268,7 @@ def test_a_render_says_that_the_frame_is_not_the_sources(scanned, tmp_path) -> N
     background = open_background(chosen, CPU)
     assert background is not None
     with (
-        VideoReader(scanned.film, start=part["start"], end=part["end"]) as source,
+        VideoReader(scanned.film, **FAR_PART) as source,
         VideoReader(result.output) as made,
     ):
         for frame, shown in zip(source, made, strict=True):
@@ -282,9 +282,9 @@ def test_a_render_says_that_the_frame_is_not_the_sources(scanned, tmp_path) -> N
 def test_a_preview_shows_it_too(scanned, tmp_path) -> None:
     chosen = settings(tiny(tmp_path))
     with Project.open(scanned.project) as project:
-        shown = preview(project, Fraction(8, 10), settings=chosen, runtime=CPU)
+        shown = preview(project, Fraction(6, 10), settings=chosen, runtime=CPU)
         plain = chosen.model_copy(update={"background": None})
-        faces = preview(project, Fraction(8, 10), settings=plain, runtime=CPU)
+        faces = preview(project, Fraction(6, 10), settings=plain, runtime=CPU)
     assert shown.faces == faces.faces >= 1
     np.testing.assert_array_equal(shown.before, faces.before)
     elsewhere = (faces.before == faces.after).all(2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -32,6 +31,8 @@ from refrestore.restore.light import luma_of
 from refrestore.restore.restorer import Restored
 from refrestore.restore.second.stage import Descriptor, PlainStage
 from refrestore.scan.photos import faces_of_pictures
+
+from .conftest import FAR_PART
 
 STANDIN = Path(__file__).resolve().parents[2] / "models/standin/gfpgan_standin.safetensors"
 
@@ -138,14 +139,13 @@ def test_eyes_keep_the_close_ups_colour_whatever_is_drawn(toolbox, tmp_path):
 
 
 def test_a_render_says_what_was_invented_and_by_whom(scanned, tmp_path, toolbox):
-    part = {"start": Fraction(60, 100), "end": Fraction(76, 100)}
     runtime = RuntimeSettings(device="cpu", threads=1)
     made = {}
     for name, tools, asked in (
-        ("none", toolbox, RenderSettings(**part)),
-        ("odd", behind(toolbox, shuffled), RenderSettings(**part)),
-        ("standin", toolbox, RenderSettings(**part, second_stage=STANDIN)),
-        ("off", behind(toolbox, shuffled), RenderSettings(**part, second_stage="none")),
+        ("none", toolbox, RenderSettings(**FAR_PART)),
+        ("odd", behind(toolbox, shuffled), RenderSettings(**FAR_PART)),
+        ("standin", toolbox, RenderSettings(**FAR_PART, second_stage=STANDIN)),
+        ("off", behind(toolbox, shuffled), RenderSettings(**FAR_PART, second_stage="none")),
     ):
         with Project.open(scanned.project) as opened:
             made[name] = render(

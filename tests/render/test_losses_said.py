@@ -26,7 +26,7 @@ from refrestore.project import Project
 from refrestore.render.output_film import COPIED
 from refrestore.scan.scan import scan
 
-from .conftest import LOSSLESS
+from .conftest import FAR_PART, LOSSLESS
 
 
 def packets(path: Path, kind: str) -> list[tuple[float, bytes]]:
@@ -161,7 +161,7 @@ def test_faces_without_close_ups_are_counted_apart(project, tmp_path) -> None:
         project,
         tmp_path / "out.mkv",
         encoder=LOSSLESS,
-        settings=RenderSettings(references=0, start=Fraction(60, 100), end=Fraction(76, 100)),
+        settings=RenderSettings(references=0, **FAR_PART),
     )
     summary = result.summary
     assert summary["faces"] == summary["unreferenced"] > 0

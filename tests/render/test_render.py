@@ -25,7 +25,7 @@ from refrestore.project import Project
 from refrestore.render.preview import preview
 from refrestore.render.toolbox import open_toolbox
 
-from .conftest import LOSSLESS, SETTINGS
+from .conftest import FAR_PART, LOSSLESS, SETTINGS
 
 STANDIN = Path(__file__).resolve().parents[2] / "models" / "standin" / "gfpgan_standin.safetensors"
 
@@ -60,8 +60,8 @@ def test_faces_change_and_nothing_else_does(scanned, rendered) -> None:
             outside[rows, max(0, int(left - margin)) : int(right + margin)] = False
         np.testing.assert_array_equal(before[0][outside], after[0][outside])
         changed += int(np.any(before[0] != after[0]))
-    assert rendered.summary["faces"] > 20
-    assert changed > 10
+    assert rendered.summary["faces"] > 14
+    assert changed > 7
 
 
 def test_times_sound_and_shape_are_the_sources(scanned, rendered) -> None:
@@ -74,7 +74,7 @@ def test_times_sound_and_shape_are_the_sources(scanned, rendered) -> None:
 
 def test_the_report_says_what_was_done(rendered) -> None:
     report = json.loads(rendered.report.read_text())
-    assert report["frames"] == 22
+    assert report["frames"] == 16
     assert report["stages"] == ["reference fusion"]
     assert any("no second stage" in note for note in report["notes"])
     guided = [person for person in report["identities"] if person["references"]]
@@ -127,7 +127,7 @@ from refrestore.project import Project
 from refrestore.engine.local import render
 with Project.open(Path(sys.argv[1])) as project:
     render(project, Path(sys.argv[2]), encoder=EncoderSettings(codec="ffv1"),
-           settings=RenderSettings(segment_seconds=0.3))
+           settings=RenderSettings(segment_seconds=0.2))
 """
 
 
@@ -199,7 +199,7 @@ def test_a_missing_profile_is_one_sentence(project, tmp_path) -> None:
 
 def test_a_preview_shows_one_moment(scanned) -> None:
     with Project.open(scanned.project) as opened:
-        shown = preview(opened, Fraction(8, 10))
+        shown = preview(opened, Fraction(6, 10))
     assert shown.faces >= 1
     assert shown.before.shape == shown.after.shape == (186, 250, 3)
     assert np.abs(shown.before.astype(int) - shown.after).max() > 10
@@ -208,8 +208,7 @@ def test_a_preview_shows_one_moment(scanned) -> None:
 def test_gfpgan_runs_behind_the_fusion(scanned, tmp_path) -> None:
     """The same path, one stage more; the small network trained here stands in."""
     toolbox = open_toolbox(RuntimeSettings())
-    part = {"start": Fraction(60, 100), "end": Fraction(76, 100)}
-    settings = RenderSettings(**part, second_stage=STANDIN)
+    settings = RenderSettings(**FAR_PART, second_stage=STANDIN)
     with Project.open(scanned.project) as opened:
         result = render(opened, tmp_path / "out.mkv", settings=settings, toolbox=toolbox)
     assert result.summary["stages"] == ["reference fusion", "GFPGAN"]

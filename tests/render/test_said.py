@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 import av
 import pytest
@@ -13,7 +12,7 @@ from refrestore.config import RenderSettings
 from refrestore.engine.local import render
 from refrestore.errors import UsageError
 
-from .conftest import LOSSLESS
+from .conftest import FAR_PART, LOSSLESS
 
 UNSAID = "The output does not say that it was restored, as --no-provenance asked."
 
@@ -41,7 +40,7 @@ def test_the_film_says_when_faces_were_restored(rendered) -> None:
 
 
 def rendered_part(project, output, **settings):
-    part = {"references": 0, "start": Fraction(60, 100), "end": Fraction(76, 100)}
+    part = {"references": 0, **FAR_PART}
     return render(
         project, output, encoder=LOSSLESS, settings=RenderSettings(**{**part, **settings})
     )

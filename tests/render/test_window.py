@@ -289,8 +289,8 @@ def test_a_preview_shows_the_frames_of_its_stretch(scanned, toolbox) -> None:
     settings = RenderSettings()
     with Project.open(scanned.project) as project:
         previewer = Previewer(project, toolbox=toolbox)
-        shown = list(previewer.stretch(Fraction(6, 10), Fraction(2, 25), settings))
-        first = project.entries().count_before(project.video.start + Fraction(6, 10))
+        shown = list(previewer.stretch(Fraction(4, 10), Fraction(2, 25), settings))
+        first = project.entries().count_before(project.video.start + Fraction(4, 10))
     assert [one.time * 25 for one in shown] == [first, first + 1]
     assert all(one.faces for one in shown)
     assert [len(one.shown) for one in shown] == [one.faces for one in shown]

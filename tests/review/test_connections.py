@@ -103,6 +103,7 @@ class Mob:
                         key.fileobj.send(b"x")
             for key, _ in self._watch.select(0.05):
                 self._ended(key)
+            self._over.wait(0.02)  # what is never read is always ready
 
     def _open(self, kind: str) -> None:
         one = socket.socket()

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.shared
 CLIP = "data/clips/face_recognition__examples_short_hamilton_clip.mp4"
 """A stage with five people and more, four shots."""
 
-KEPT = (range(20, 56), range(82, 114), range(211, 235))
+KEPT = (range(20, 46), range(88, 114), range(211, 229))
 """Frames of it: a part of every shot."""
 
 
