@@ -36,6 +36,11 @@ def plain(text: str) -> str:
     return _UNSAFE.sub(REPLACEMENT, _BREAKS.sub(" ", text))
 
 
+def plain_if_text(value: Any) -> Any:
+    """Return what a page says: names and titles as plain text, markup of ours as it is."""
+    return plain(value) if type(value) is str else value
+
+
 def json_text(value: Any, *, indent: int | None = 2) -> str:
     """Return JSON for programs that is as safe to look at; nothing in it is lost."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)

@@ -26,7 +26,11 @@ os.environ["XDG_CONFIG_HOME"] = str(ROOT / "build" / "no-settings")
 # What tests write lies in memory where there is room for it: SQLite alone waits for a disk tens of
 # thousands of times. What a kill leaves is the same.
 MEMORY, ROOM = Path("/dev/shm"), 6 << 30
-if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+if (
+    MEMORY.is_dir()
+    and shutil.disk_usage(MEMORY).free > ROOM
+    and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC  # some tests write programs
+):
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # Dozens of processes are started here. Where none may keep what it compiles, each compiles torch

@@ -12,7 +12,7 @@ import jinja2
 
 from refrestore import __version__
 from refrestore.media.files import write_file
-from refrestore.plain_text import json_text, plain
+from refrestore.plain_text import json_text, plain_if_text
 
 from .queue import Queue
 from .queued_film import STATES, Json, QueuedFilm
@@ -83,7 +83,7 @@ def write_summary(queue: Queue) -> tuple[Path, Path]:
 def _page(summary: Json, folder: Path) -> str:
     template = resources.files("refrestore.batch").joinpath("summary.html.j2").read_text("utf-8")
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=plain_if_text
     )
     environment.filters["clock"] = _clock
     environment.filters["beside"] = lambda path: _beside(path, folder)
@@ -93,10 +93,6 @@ def _page(summary: Json, folder: Path) -> str:
 
 def _named(film: Json) -> str:
     return Path(film["video"]).name
-
-
-def _shown(value: object) -> object:
-    return plain(value) if type(value) is str else value
 
 
 def _beside(path: str, folder: Path) -> str:

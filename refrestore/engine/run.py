@@ -21,7 +21,7 @@ from refrestore.engine.destinations import Plan, plan_outputs
 from refrestore.engine.local import render
 from refrestore.engine.task import Heard
 from refrestore.engine.whole_scan import scan
-from refrestore.errors import Kept, UsageError, kept_if_broken_off
+from refrestore.errors import Kept, kept_if_broken_off
 from refrestore.faces.network_id import NetworkId
 from refrestore.media.encoder_choice import resolve_encoder
 from refrestore.media.frame_files import output_of
@@ -37,7 +37,7 @@ from refrestore.render.people import clear_centroid
 from refrestore.render.render import RenderResult
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.scan.recognise import recognised
-from refrestore.storage.workplace import OutputPlace
+from refrestore.storage.workplace import OutputPlace, make_folder
 from refrestore.types import Announce, FloatArray, Identity, ProgressCallback, Reference, Shot
 
 
@@ -91,7 +91,7 @@ def run(
     if export is not None:
         check_export_folder(export.folder)
     if plans[0].output.parent != output.parent:
-        _make_folder(output)
+        make_folder(output)
     toolbox = open_toolbox(runtime).equipped(render_settings, runtime)
     with ExitStack() as stack:
         places = [stack.enter_context(OutputPlace(plan.output)) for plan in plans]
@@ -239,13 +239,6 @@ def _own_folder(export: ExportSettings | None, plan: Plan, videos: int) -> Expor
     if export is None or videos == 1:
         return export
     return export.model_copy(update={"folder": export.folder / plan.output.name})
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"The output folder {folder} cannot be made: {error.strerror}.") from error
 
 
 def film_to_read(plan: Plan, settings: ScanSettings, announce: Announce | None) -> VideoInfo:

@@ -22,7 +22,7 @@ from refrestore.evaluate.rows import Row, plain_rows
 from refrestore.evaluate.table import Goal, RowText, Scores, Table
 from refrestore.media.files import publish, write_file
 from refrestore.render.toolbox import Toolbox, open_toolbox
-from refrestore.storage.workplace import OutputPlace
+from refrestore.storage.workplace import OutputPlace, make_folder
 from refrestore.types import ProgressCallback
 
 from .cast import check_names, find_clips, find_people
@@ -118,7 +118,7 @@ def evaluate(
     ]
     gallery = Gallery()
     bench = Bench(rows, judge, toolbox, settings, gallery, report)
-    _make_folder(output)
+    make_folder(output)
     if settings.tapes:
         with tempfile.TemporaryDirectory(dir=output) as work:
             entries = list(evaluate_tapes(people, clips, bench, runtime, Path(work)))
@@ -142,13 +142,6 @@ def evaluate(
     for path, content in zip(files, contents, strict=True):
         write_file(path, content.encode())
     return Evaluation(table, found, files[0], files[1], files[2], comparison, notes)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"The output folder {folder} cannot be made: {error.strerror}.") from error
 
 
 def _on_film(

@@ -24,7 +24,6 @@ BITS_PER_CHANNEL = 160_000
 WEBM_RATE = 48_000
 """Opus counts in it, whatever it is given (RFC 7845)."""
 
-_DEEP = ("s24", "s32", "s20")
 _LAYOUTS = {
     1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"
 }  # fmt: skip

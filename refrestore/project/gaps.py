@@ -86,10 +86,6 @@ class Coverage:
     eyes_shut: int
     light: Mapping[Literal["left", "right", "even"], int]
 
-    def lacking(self) -> list[Pose]:
-        """Return the poses that no close-up shows."""
-        return [pose for pose, count in self.poses.items() if not count]
-
 
 @dataclass(frozen=True, slots=True)
 class Gap:

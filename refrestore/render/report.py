@@ -18,7 +18,7 @@ import torch
 
 from refrestore.media.files import write_file
 from refrestore.media.patch import VISIBLE
-from refrestore.plain_text import json_text, plain
+from refrestore.plain_text import json_text, plain_if_text
 from refrestore.render.people import People
 from refrestore.render.person_words import UNSEEN, sentences
 from refrestore.render.plan import TrackPlan
@@ -365,17 +365,12 @@ def write_report(report: Mapping[str, Any], json_path: Path, html_path: Path) ->
     write_file(json_path, (json_text(shown) + "\n").encode())
     template = resources.files("refrestore.render").joinpath("report.html.j2").read_text("utf-8")
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=plain_if_text
     )
     environment.filters["clock"] = _clock
     environment.filters["sentences"] = sentences
     page = environment.from_string(template).render(report=report)
     write_file(html_path, page.encode())
-
-
-def _shown(value: Any) -> Any:
-    """Return what the page says: names and titles as plain text, markup of ours as it is."""
-    return plain(value) if type(value) is str else value
 
 
 def _clock(seconds: float) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from refrestore.errors import DiskError
+from refrestore.errors import DiskError, UsageError
 from refrestore.media.files import disk_error
 
 from .lock import FileLock
@@ -126,6 +126,20 @@ class OutputPlace:
 def place_of(output: Path, held: OutputPlace | None) -> AbstractContextManager[OutputPlace]:
     """Return the place of an output: the one that is held already, or its own."""
     return OutputPlace(output) if held is None else nullcontext(held)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for outputs, with its parents.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"The output folder {folder} cannot be made: {error.strerror}.") from error
 
 
 def remove(entry: Path) -> None:

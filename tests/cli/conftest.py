@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,12 +80,15 @@ class Forge:
     def __init__(self, folder: Path) -> None:
         self._folder, self._count = folder, 0
         self.running: set[int] = set()
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
+        self.own = {"TMPDIR": str(self.temporary), "XDG_STATE_HOME": str(folder / "state")}
         self._server = subprocess.Popen(
             [sys.executable, "-c", SERVER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, **self.own, "OMP_NUM_THREADS": "1"},
         )
 
     def ask(self, **what: object) -> int:
@@ -113,38 +115,39 @@ class Forge:
         self.running.add(pid)
         return Command(pid, *streams, self)
 
-    def close(self) -> None:
+    def end_all(self) -> None:
         for pid in self.running:
             os.kill(pid, signal.SIGKILL)
+        self.running.clear()
+
+    def close(self) -> None:
+        self.end_all()
         assert self._server.stdin is not None
         self._server.stdin.close()
         self._server.wait()
-
-
-@contextmanager
-def forge(folder: Path) -> Iterator[Forge]:
-    """Give a forge until the block ends."""
-    made = Forge(folder)
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 TORCHS = "torchinductor_"
 """Torch's folder of what it compiled, one a user; it makes it and keeps it."""
 
 
+@pytest.fixture(scope="session")
+def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+    """Return what starts commands, for all files: it imports everything once."""
+    made = Forge(tmp_path_factory.mktemp("forge"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
 @pytest.fixture(scope="module")
-def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+def commands(forge: Forge) -> Iterator[Forge]:
     """Return what starts commands, which must leave no temporary files."""
-    folder = tmp_path_factory.mktemp("forge")
-    temporary = folder / "tmp"
-    temporary.mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", str(temporary))
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        with forge(folder) as made:
-            yield made
-    left = [entry for entry in temporary.iterdir() if not entry.name.startswith(TORCHS)]
+        for name, folder in forge.own.items():
+            patch.setenv(name, folder)
+        yield forge
+    forge.end_all()
+    left = [one for one in forge.temporary.iterdir() if not one.name.startswith(TORCHS)]
     assert not left, "temporary files were left"
