@@ -54,6 +54,7 @@ from refrestore.restore.fusion_bands import (
     mixed,
     strength_of,
     strengths,
+    unshown,
 )
 from refrestore.restore.fusion_types import Fused, FusionConfig, Mixture, WorkingFaces
 from refrestore.restore.light import (
@@ -143,6 +144,7 @@ class FusionNetwork(nn.Module):
         valid: torch.Tensor,
         hull: torch.Tensor,
         *,
+        mouth: torch.Tensor | None = None,
         within: Window | None = None,
     ) -> Fused:
         """Restore B faces.
@@ -159,6 +161,8 @@ class FusionNetwork(nn.Module):
             How much each reference counts, 0..1; 0 where a face has fewer than K.
         hull : (B, 1, S / 8, S / 8) float32
             How much of each cell is inside the mesh hull, 0..1.
+        mouth : (B, 1, S / 8, S / 8) float32, optional
+            How much of each cell is mouth: there the frame counts where no reference shows it.
         within
             Window of whole cells of eight crop pixels, with one cell or more around all
             that is inside a hull: where the finest octave is looked for in references. Default
@@ -180,7 +184,8 @@ class FusionNetwork(nn.Module):
             nearest = references[:, 0][seen].float() * unit
             theirs = nearest - enlarge(little[:, 0][_part(little, within, side)])
             edge = strength_of(own[seen], theirs, hull[_part(hull, within, side)])
-        working = self.think(small, little, offsets / WORKING, valid, hull, side=side, edge=edge)
+        given = small, little, offsets / WORKING, valid, hull
+        working = self.think(*given, mouth=mouth, side=side, edge=edge)
         slot = max(0, missing_octaves(side) - 1)
         finest = own * stretch(working.gains[:, 1, slot, None], *size)
         # Outside the hull it is the face's own.
@@ -263,6 +268,7 @@ class FusionNetwork(nn.Module):
         valid: torch.Tensor,
         hull: torch.Tensor,
         *,
+        mouth: torch.Tensor | None = None,
         side: int = FULL,
         edge: torch.Tensor | None = None,
     ) -> WorkingFaces:
@@ -277,14 +283,15 @@ class FusionNetwork(nn.Module):
         offsets : (B, K, 2, g, g) float32
             Displacement of each onto its face, working pixels; a face that is a window of its crop
             has the window's corner added to them.
-        valid, hull
-            As in `forward`.
+        valid, hull, mouth
+            As in `forward`; with a mouth faces must be whole crops.
         side
             Of crops that the faces would be the half of, or windows of the half.
         edge : (B,)
             `strength_of` the crops' finest octave, if the side has fewer octaves than a whole one.
         """
-        seen = self.look(faces, references, offsets, valid, hull, side=side, edge=edge)
+        given = faces, references, offsets, valid, hull
+        seen = self.look(*given, mouth=mouth, side=side, edge=edge)
         return self.draw(seen)
 
     def look(
@@ -295,6 +302,7 @@ class FusionNetwork(nn.Module):
         valid: torch.Tensor,
         hull: torch.Tensor,
         *,
+        mouth: torch.Tensor | None = None,
         side: int = FULL,
         edge: torch.Tensor | None = None,
     ) -> Mixture:
@@ -327,7 +335,10 @@ class FusionNetwork(nn.Module):
             gathered = gathered + told[None, :, None, None]
         trunk = enlarge(self.spread(self.trunk(gathered)))
         trunk = trunk + self.join(near[:, : 2 * self.config.channels])
-        attention, shares, gains = self._attend(trunk, pairs, valid, hull, strength)
+        own = None
+        if count and mouth is not None:
+            own = unshown(faces, references, valid, hull, mouth)
+        attention, shares, gains = self._attend(trunk, pairs, valid, hull, strength, own=own)
         fused = mixed(
             faces,
             references,
@@ -366,6 +377,8 @@ class FusionNetwork(nn.Module):
         valid: torch.Tensor,
         hull: torch.Tensor,
         strength: torch.Tensor,
+        *,
+        own: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return attention (B, K, 2, h, w), shares (B, bands, h, w), gains (B, 2, bands, h, w)."""
         batch, count = pairs.shape[:2]
@@ -384,6 +397,8 @@ class FusionNetwork(nn.Module):
         # person in the coarse ones too.
         level = self.balance(strength[..., 0, 0].to(self.balance.weight.dtype)).float()
         none = learnt + OUTSIDE_HULL * (1 - hull) + level[..., None, None]
+        if own is not None:
+            none = none + own
         context = self.rank_context(trunk).repeat_interleave(count, 0)
         logits = self.rank_out(F.relu(self.rank(F.relu(pairs.flatten(0, 1))) + context))
         there = (valid > 0)[:, :, None, None, None]

@@ -9,6 +9,8 @@ import torch
 from refrestore.restore.blocks import CELL, attended, by_face, raised, resized
 from refrestore.restore.light import (
     collapse,
+    filtered,
+    gaussian,
     light_gain,
     lit,
     luma_of,
@@ -36,6 +38,17 @@ RATIO_LIMITS = (-2.0, 0.3)
 
 FAINT = 0.002
 """Strength of a band that is as good as none: half a grey level of 255."""
+
+
+COMPARED = 64
+"""Cells a side of a crop in which a mouth is compared with the references'."""
+
+LIGHT, PLACE = gaussian(8.0), gaussian(2.0)
+"""What is taken off as light, and the place that is looked at, in these cells."""
+
+UNLIKE, UNLIKE_FROM, UNLIKE_MOST = 2.0, 1.5, 6.0
+"""What "none" gains in a mouth for each time that it differs more from the best reference than the
+face does on the mean, from which time on, and the most that counts (docs/decisions/047)."""
 
 
 def missing_octaves(side: int) -> int:
@@ -107,6 +120,44 @@ def strengths(
     ratios = [strength_of(*pair, hull) for pair in zip(own, theirs, strict=True)]
     finest = ratios[0] if edge is None else edge
     return torch.stack([*[finest] * missing, *ratios], 1)[:, :, None, None]
+
+
+@torch.no_grad()
+def unshown(
+    faces: torch.Tensor,
+    references: torch.Tensor,
+    valid: torch.Tensor,
+    hull: torch.Tensor,
+    mouth: torch.Tensor,
+) -> torch.Tensor:
+    """Return what "none" gains in mouths that no reference shows, (B, 1, h, w).
+
+    An open mouth among references of closed ones stays the frame's: softer rather than wrong.
+
+    Parameters
+    ----------
+    faces, references : (B, 3, T, T), (B, K, 3, T, T)
+        Whole crops at the working resolution, references aligned.
+    valid, hull
+        As in `FusionNetwork.think`.
+    mouth : (B, 1, h, w)
+        How much of each cell of the hull is mouth, 0..1.
+    """
+    batch, size = len(faces), hull.shape[-2:]
+    factor = max(1, faces.shape[-1] // COMPARED)
+    own = shrunk(luma_of(faces)[:, None], factor)
+    theirs = by_face(shrunk(luma_of(references.flatten(0, 1))[:, None], factor), batch)
+    apart = (theirs - own[:, None]).flatten(0, 1)
+    apart = apart - filtered(apart, torch.tensor(LIGHT), border="replicate")
+    energy = filtered(apart.square(), torch.tensor(PLACE), border="replicate")
+    energy = by_face(resized(energy, size), batch).masked_fill(
+        (valid <= 0)[:, :, None, None, None], math.inf
+    )
+    least = energy.amin(1)
+    usual = (least * hull).sum((2, 3), keepdim=True) / hull.sum((2, 3), keepdim=True).clamp(min=1)
+    times = least / (usual + FAINT**2)
+    gain = UNLIKE * (times - UNLIKE_FROM).clamp(0, UNLIKE_MOST) * mouth
+    return torch.where((valid > 0).any(1)[:, None, None, None], gain, torch.zeros_like(gain))
 
 
 @torch.no_grad()

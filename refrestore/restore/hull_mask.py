@@ -34,6 +34,15 @@ EYE_LONG, EYE_HIGH, EYE_EDGE = 1.9, 1.1, 0.03
 """Half axes of what is an eye, lids and lashes with it, in halves of the distance of its corners,
 and the soft edge inside of that over the crop's side. Lids that are shut in the mesh count too."""
 
+OUTER_LIPS = (
+    *(61, 146, 91, 181, 84, 17, 314, 405, 321, 375),
+    *(291, 409, 270, 269, 267, 0, 37, 39, 40, 185),
+)
+"""The rim of the lips in the mesh."""
+
+MOUTH_GROWN = 1.5
+"""How much larger than the lips of the mesh what may be mouth is: where it is open is not seen."""
+
 EYE_POINTS = 16
 """Of its outline."""
 
@@ -89,6 +98,13 @@ def grown(landmarks: torch.Tensor, growth: float = HULL_GROWTH) -> torch.Tensor:
     """Return meshes (N, 468, 2) enlarged about their middle."""
     middle = (landmarks.amin(1, keepdim=True) + landmarks.amax(1, keepdim=True)) / 2
     return (landmarks - middle) * growth + middle
+
+
+def around_lips(landmarks: torch.Tensor) -> torch.Tensor:
+    """Return points around the mouths of meshes, (N, 20, 2), for `hull_mask`."""
+    lips = landmarks[:, OUTER_LIPS]
+    middle = lips.mean(1, keepdim=True)
+    return middle + (lips - middle) * MOUTH_GROWN
 
 
 def eye_masks(landmarks: torch.Tensor, side: int) -> torch.Tensor:

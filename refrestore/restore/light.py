@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Literal, TypeAlias
 
@@ -173,6 +174,14 @@ def filtered(images: torch.Tensor, taps: torch.Tensor, *, border: Border) -> tor
     with torch.autocast(images.device.type, enabled=False):  # it would return bf16 for float32
         rows = F.conv2d(flat, weights[None, None, None])
         return F.conv2d(rows, weights[None, None, :, None]).reshape(images.shape)
+
+
+@cache
+def gaussian(sigma: float) -> tuple[float, ...]:
+    """Return the taps of a Gaussian of a deviation in pixels, for `filtered`."""
+    reach = round(2.5 * sigma)
+    taps = [math.exp(-0.5 * (step / sigma) ** 2) for step in range(-reach, reach + 1)]
+    return tuple(tap / sum(taps) for tap in taps)
 
 
 def averaged(images: torch.Tensor, side: int) -> torch.Tensor:

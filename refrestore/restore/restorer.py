@@ -18,7 +18,7 @@ from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.composite import mesh_boxes
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_bands import missing_octaves
-from refrestore.restore.hull_mask import eye_masks, grown, hull_mask
+from refrestore.restore.hull_mask import around_lips, eye_masks, grown, hull_mask
 from refrestore.restore.light import as_tinted, averaged, collapse, luma_of, pyramid
 from refrestore.restore.mask import FaceMask
 from refrestore.restore.resize import Window, cells_around
@@ -107,17 +107,21 @@ class _Given:
     invented: FloatArray
 
 
-def hull_cells(landmarks: torch.Tensor, size: int = 512) -> torch.Tensor:
-    """Return how much of each cell is in the grown hull, (B, 1, S / 8, S / 8).
+def cells(points: torch.Tensor, size: int) -> torch.Tensor:
+    """Return how much of each cell is in the hull of points, (B, 1, S / 8, S / 8).
 
     Parameters
     ----------
-    landmarks : (B, 468, 2) float32
+    points : (B, P, 2) float32
         In pixels of crops of `size`.
     """
-    points = (grown(landmarks) + 0.5) * (HULL_SIDE / size) - 0.5
-    mask = hull_mask(points, HULL_SIDE, HULL_FEATHER)
+    mask = hull_mask((points + 0.5) * (HULL_SIDE / size) - 0.5, HULL_SIDE, HULL_FEATHER)
     return averaged(mask[:, None], size // HULL_CELL)
+
+
+def hull_cells(landmarks: torch.Tensor, size: int = 512) -> torch.Tensor:
+    """Return how much of each cell is in the grown hull of meshes, as `cells` does."""
+    return cells(grown(landmarks), size)
 
 
 class Restorer:
@@ -324,8 +328,9 @@ class Restorer:
         else:
             pictures = faces.new_zeros((batch, 0, 3, size, size))
             offsets = faces.new_zeros((batch, 0, 2, 1, 1))
+        hull, mouth = (cells(points, size) for points in (grown(meshes), around_lips(meshes)))
         used = faces.new_ones((batch, count))
-        fused = network(faces, pictures, offsets, used, hull_cells(meshes, size), within=hulls)
+        fused = network(faces, pictures, offsets, used, hull, mouth=mouth, within=hulls)
         images = fused.images.clamp(0, 1)
         if not count:
             alone = torch.from_numpy(given.alone).to(self.device)[:, None, None, None]
