@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refrestore.faces.eyes import OPEN_SHARE, SHUT
+from refrestore.storage.images import decode_image, encode_png
 from refrestore.types import DoubleArray, FloatArray, ImageArray, IntArray
 
 EMBEDDINGS = 12
@@ -69,6 +70,35 @@ class CloseUpCrop(NamedTuple):
     image: ImageArray
     landmarks: FloatArray
 
+    def packed(self) -> PackedCloseUp:
+        """Return it with its picture as PNG: a quarter of the bytes."""
+        return PackedCloseUp(encode_png(self.image), self.landmarks)
+
+
+class PackedCloseUp(NamedTuple):
+    """The same as it is sent and kept.
+
+    Parameters
+    ----------
+    png
+        The picture, without loss.
+    landmarks : (468, 2)
+        In pixels of the crop.
+    """
+
+    png: bytes
+    landmarks: FloatArray
+
+    def packed(self) -> PackedCloseUp:
+        """Return it as it is."""
+        return self
+
+    def unpacked(self) -> CloseUpCrop:
+        """Return it with its pixels."""
+        picture = decode_image(self.png)
+        assert picture is not None
+        return CloseUpCrop(picture, self.landmarks)
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -101,7 +131,7 @@ class Candidate:
     """
 
     frame: int
-    close_up: CloseUpCrop | None
+    close_up: CloseUpCrop | PackedCloseUp | None
     embedding: FloatArray
     pose: FloatArray
     traits: FloatArray
