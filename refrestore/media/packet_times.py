@@ -20,6 +20,10 @@ from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import read_packets
 
 
+REORDERED = 32
+"""Packets among which the next to be shown is: H.264 and HEVC hold 16 pictures back at most."""
+
+
 class Passage(NamedTuple):
     """Frames from one key frame to another.
 
@@ -100,13 +104,13 @@ class PacketTimes:
             for packet in read_packets(container, [stream], lambda: broken.append(None)):
                 if not packet.size or packet.is_discard:
                     continue
-                if broken or packet.is_corrupt or packet.pts is None or packet.dts is None:
+                if broken or packet.is_corrupt or packet.pts is None:
                     return
-                while waiting and waiting[0][0] < packet.dts:
+                heapq.heappush(waiting, (packet.pts, bool(packet.is_keyframe)))
+                if len(waiting) > REORDERED:
                     if not self._is_next(waiting[0][0]):
                         return
                     yield heapq.heappop(waiting)[1]
-                heapq.heappush(waiting, (packet.pts, bool(packet.is_keyframe)))
         while waiting:
             if broken or not self._is_next(waiting[0][0]):
                 return
