@@ -19,7 +19,6 @@ from refrestore.media.open_film import film_stream, open_film
 from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import read_packets
 
-
 REORDERED = 32
 """Packets among which the next to be shown is: H.264 and HEVC hold 16 pictures back at most."""
 

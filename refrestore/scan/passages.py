@@ -16,7 +16,7 @@ from typing import NamedTuple
 from refrestore.media.reader import VideoReader
 from refrestore.scan.frame_forms import FrameForms
 from refrestore.scan.shots import DELAY, Change, cut, measured
-from refrestore.scan.spans import Followings, SpanFollower, packed
+from refrestore.scan.spans import Followings, SpanFollower, sent
 from refrestore.scan.work import Here
 
 
@@ -107,7 +107,7 @@ class PassageToSee:
     @staticmethod
     def _keep(spans: list[tuple[range, Followings]], seen: Seen) -> None:
         for span, found in spans:
-            seen.spans[span.start, span.stop] = packed(found)
+            seen.spans[span.start, span.stop] = sent(found)
 
 
 FIRST_OWN = DELAY + 1

@@ -7,7 +7,7 @@ hardly any of the faces seen then become references.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -15,9 +15,9 @@ import numpy as np
 
 from refrestore.faces.analyser import FaceModels
 from refrestore.media.pixels import display_rgb
-from refrestore.scan.fuse import REACH, fuse, noisy
+from refrestore.scan.fuse import REACH, fuse, noisy, packed
 from refrestore.scan.read_again import frames_of
-from refrestore.scan.references import Spool, Spooled
+from refrestore.scan.references import Spooled
 from refrestore.scan.samples import Candidate, PackedCloseUp
 from refrestore.scan.work import Here
 from refrestore.types import FloatArray, Frame, ImageArray, Track
@@ -73,7 +73,7 @@ def jobs(
     found = []
     for person, own in enumerate(kept):
         for place, one in enumerate(own[:MOST]):
-            if not noisy(one.candidate, Spool.get(one).unpacked()):
+            if not noisy(one.candidate):
                 continue
             frame, track = one.candidate.frame, tracks[one.track]
             first, stop = first_frame(one.candidate, track), min(track.stop, frame + REACH + 1)
@@ -148,9 +148,7 @@ def _fused(
     near = {number: pictures[number] for number in pictures if job.first <= number < job.stop}
     assert isinstance(job.candidate.close_up, PackedCloseUp)
     made = fuse(job.candidate, job.candidate.close_up.unpacked(), near, models, job.alike)
-    if made is None or made.close_up is None:
-        return None
-    return replace(made, close_up=made.close_up.packed())
+    return None if made is None else packed(made)
 
 
 def _without(own: Sequence[Spooled], left_out: Spooled, centroid: FloatArray) -> FloatArray:

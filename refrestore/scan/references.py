@@ -13,6 +13,7 @@ import numpy as np
 from refrestore.errors import ProjectError, RefrestoreError
 from refrestore.media.files import disk_error
 from refrestore.project.folder import SPOOL
+from refrestore.scan.fuse import packed
 from refrestore.scan.samples import Candidate, PackedCloseUp
 from refrestore.types import Reference
 
@@ -68,10 +69,11 @@ class Spool:
         ProjectError
             When the project is not there any more.
         """
-        assert candidate.close_up is not None
+        candidate = packed(candidate)
+        assert isinstance(candidate.close_up, PackedCloseUp)
         self._count += 1
         file = Path(self._directory.name) / f"{self._count:07d}.npz"
-        png, landmarks = candidate.close_up.packed()
+        png, landmarks = candidate.close_up
         content = io.BytesIO()
         np.savez(content, png=np.frombuffer(png, np.uint8), landmarks=landmarks)
         try:
@@ -110,9 +112,9 @@ def _gone(folder: Path) -> ProjectError:
     )
 
 
-def to_reference(spooled: Spooled, source: str) -> Reference:
-    """Return a spooled candidate as a reference; `source` names the video."""
-    face, close_up = spooled.candidate, Spool.get(spooled).unpacked()
+def to_reference(spooled: Spooled, crop: PackedCloseUp, source: str) -> Reference:
+    """Return a spooled candidate with its crop as a reference; `source` names the video."""
+    face, close_up = spooled.candidate, crop.unpacked()
     fused = f" (fused from {face.frames} frames)" if face.frames > 1 else ""
     return Reference(
         image=close_up.image,

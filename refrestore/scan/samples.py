@@ -89,10 +89,6 @@ class PackedCloseUp(NamedTuple):
     png: bytes
     landmarks: FloatArray
 
-    def packed(self) -> PackedCloseUp:
-        """Return it as it is."""
-        return self
-
     def unpacked(self) -> CloseUpCrop:
         """Return it with its pixels."""
         picture = decode_image(self.png)
@@ -128,6 +124,9 @@ class Candidate:
         The same of its track's open eyes; NaN where too few of its faces were seen.
     frames
         Of how many frames the crop is the mean.
+    noise
+        Grey levels (`faces.quality.noise`) at its own resolution, once the crop is packed; NaN
+        where that is not known.
     """
 
     frame: int
@@ -143,6 +142,7 @@ class Candidate:
     openness: float = float("nan")
     open_level: float = float("nan")
     frames: int = 1
+    noise: float = float("nan")
 
 
 def traits(pose: FloatArray, mouth: float, light: float) -> FloatArray:

@@ -281,8 +281,9 @@ class _Scan:
             kept.append(chosen)
         self._polish(kept, jobs(kept, centroids, tracks))
         for spooled in chain.from_iterable(kept):
-            reference = to_reference(spooled, self._reading.info.path.name)
-            self._writer.add_reference(spooled.track, reference)
+            crop = Spool.get(spooled)
+            reference = to_reference(spooled, crop, self._reading.info.path.name)
+            self._writer.add_reference(spooled.track, reference, crop.png)
         self._progress("references", len(groups), len(groups))
         return sum(map(len, kept))
 

@@ -17,6 +17,7 @@ from refrestore.media.probe import VideoInfo
 from refrestore.scan.follow import Follower
 from refrestore.scan.followed import Followed
 from refrestore.scan.frame_forms import FrameForms
+from refrestore.scan.fuse import packed
 from refrestore.scan.tracks import absorb, together
 from refrestore.scan.work import Here
 
@@ -216,16 +217,13 @@ class SpanToFollow:
                 if frame.index >= self.first:
                     follower.push(FrameForms(frame))
                     here.told(frame.index - self.first + 1)
-        return packed(Followings(follower.finish(), follower.detections))
+        return sent(Followings(follower.finish(), follower.detections))
 
 
-def packed(found: Followings) -> Followings:
+def sent(found: Followings) -> Followings:
     """Return what was followed as it is sent; its tracks are changed."""
     for track in found.tracks:
-        track.best.candidates = [
-            replace(one, close_up=one.close_up and one.close_up.packed())
-            for one in track.best.candidates
-        ]
+        track.best.candidates = [packed(one) for one in track.best.candidates]
     return found
 
 
