@@ -1,8 +1,8 @@
 """A passage of a film, from one key frame to another, by itself: its changes, and its faces.
 
 Whether its first frame begins a shot is not known in it. What is followed in it begins at the first
-cut that is seen, and is of use where the whole film has a span there; that what is followed in a
-span depends on its frames alone makes it the same.
+cut that is seen, and is of use where the whole film has a span there: what is followed in a span
+depends on its frames alone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Seen(NamedTuple):
 class PassageToSee:
     """A passage (`work.Work`).
 
-    Spans that begin in it are followed to their ends, into the next one.
+    Spans that begin in it, or with the next one, are followed to their ends.
 
     Parameters
     ----------
@@ -74,7 +74,8 @@ class PassageToSee:
             The film cannot be read.
         """
         seen = Seen(array("q"), [], {}, whole=True)
-        follower = SpanFollower(here.info.average_rate, here.models, here.settings, self.stop)
+        # The next passage does not see whether a shot begins where it does: encoders begin both.
+        follower = SpanFollower(here.info.average_rate, here.models, here.settings, self.stop + 1)
         enter = (self.first, self.time) if self.first else None
         with VideoReader(here.info.path, info=here.info, enter=enter) as reader:
             begun = not self.first

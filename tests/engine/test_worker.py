@@ -49,7 +49,10 @@ def film(tmp_path_factory):
     return path
 
 
-def task(work=SpanToFollow(0, 10, Fraction(0)), **changed) -> ScanTask:
+SPAN = SpanToFollow(0, 10, Fraction(0))
+
+
+def task(work=SPAN, **changed) -> ScanTask:
     networks = face_networks(load_face_pack(RUNTIME), RUNTIME)
     return replace(ScanTask(ScanSettings(), networks, work), **changed)
 
