@@ -184,7 +184,8 @@ class ReadThere(Reading[Numbered]):
         self._passages.append((passage, seen))
         first, stop, limit = passage
         unit = self.info.time_base
-        work = PassageToSee(first, stop, limit, self._packets.ticks[first] * unit, unit)
+        time = self._packets.ticks[first] * unit
+        work = PassageToSee(first, stop, limit, time, unit, self._spans)
 
         def take(found: Seen) -> None:
             self._done += stop - first

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from refrestore.media.reader import VideoReader
 from refrestore.scan.frame_forms import FrameForms
 from refrestore.scan.shots import DELAY, Change, cut, measured
-from refrestore.scan.spans import Followings, SpanFollower, sent
+from refrestore.scan.spans import Followings, SpanFollower, Spans, sent
 from refrestore.scan.work import Here
 
 
@@ -57,6 +57,8 @@ class PassageToSee:
         Of the first frame, seconds.
     unit
         Of ticks, seconds.
+    spans
+        How shots are divided.
     """
 
     first: int
@@ -64,6 +66,7 @@ class PassageToSee:
     limit: int | None
     time: Fraction
     unit: Fraction
+    spans: Spans
 
     def __call__(self, here: Here) -> Seen:
         """Read it.
@@ -75,11 +78,12 @@ class PassageToSee:
         """
         seen = Seen(array("q"), [], {}, whole=True)
         # The next passage does not see whether a shot begins where it does: encoders begin both.
-        follower = SpanFollower(here.info.average_rate, here.models, here.settings, self.stop + 1)
+        rate, until = here.info.average_rate, self.stop + 1
+        follower = SpanFollower(here.models, here.settings, rate, self.spans, until)
         enter = (self.first, self.time) if self.first else None
         with VideoReader(here.info.path, info=here.info, enter=enter) as reader:
             begun = not self.first
-            for picture, begins in cut(self._noted(reader, seen), here.info.average_rate):
+            for picture, begins in cut(self._noted(reader, seen), rate):
                 if begins:
                     self._keep(follower.end_shot(), seen)
                     begun = True

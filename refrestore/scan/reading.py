@@ -21,7 +21,7 @@ from refrestore.scan.polish import CloseUpsToFuse, Place
 from refrestore.scan.read_again import NeedsFrames
 from refrestore.scan.samples import Candidate
 from refrestore.scan.shots import Change, SomeFrame, cut, measured
-from refrestore.scan.spans import FollowedHere, Followings
+from refrestore.scan.spans import FollowedHere, Following, Followings
 from refrestore.scan.work import Here
 from refrestore.types import FloatArray
 
@@ -120,7 +120,7 @@ class Reading(ABC, Generic[SomeFrame]):
 
 
 class ReadHere(Reading[FrameForms]):
-    """Reads in this process, and follows in a thread beside.
+    """Reads in this process, and follows in a thread beside it.
 
     Parameters
     ----------
@@ -130,6 +130,8 @@ class ReadHere(Reading[FrameForms]):
         The networks, and the scan's settings.
     progress
         Is told how many frames are followed.
+    following
+        Who follows instead, in the thread that reads.
     """
 
     def __init__(
@@ -138,17 +140,20 @@ class ReadHere(Reading[FrameForms]):
         models: FaceModels,
         settings: ScanSettings,
         progress: Callable[[int], None],
+        *,
+        following: Following | None = None,
     ) -> None:
         super().__init__(info)
         self._here, self._progress = Here(info, models, settings), progress
-        self._following = FollowedAlongside(
+        self._beside = FollowedAlongside(
             FollowedHere(info, models, settings), queue_size(info.geometry, info.bit_depth)
         )
+        self._following = following or self._beside
         self._reader = VideoReader(info.path, info=info)
         self._moments: list[TrackMoment] = []
 
     def __enter__(self) -> ReadHere:
-        self._following.__enter__()
+        self._beside.__enter__()
         return self
 
     def __exit__(
@@ -157,7 +162,7 @@ class ReadHere(Reading[FrameForms]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._following.__exit__(kind, error, trace)
+        self._beside.__exit__(kind, error, trace)
         self._reader.close()
 
     @property

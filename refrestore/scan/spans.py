@@ -107,17 +107,26 @@ class SpanFollower:
 
     Parameters
     ----------
+    models, settings
+        The networks, and the scan's settings.
     rate
         Average frames a second.
+    spans
+        How shots are divided.
     until
         Frame from which on no span begins any more; None for all.
     """
 
     def __init__(
-        self, rate: Fraction, models: FaceModels, settings: ScanSettings, until: int | None = None
+        self,
+        models: FaceModels,
+        settings: ScanSettings,
+        rate: Fraction,
+        spans: Spans,
+        until: int | None = None,
     ) -> None:
-        self._rate, self._models, self._settings, self._until = rate, models, settings, until
-        self._spans = Spans.at(rate)
+        self._rate, self._models, self._settings = rate, models, settings
+        self._spans, self._until = spans, until
         self._first: int | None = None
         self._next = 0
         self._followers: list[tuple[int, Follower]] = []
@@ -161,7 +170,8 @@ class FollowedHere:
     """Follows in this process, in the frames it is given (`Following`)."""
 
     def __init__(self, info: VideoInfo, models: FaceModels, settings: ScanSettings) -> None:
-        self._follower = SpanFollower(info.average_rate, models, settings)
+        rate = info.average_rate
+        self._follower = SpanFollower(models, settings, rate, Spans.at(rate))
         self._parts: list[Followings] = []
         self._shots: list[Followings] = []
         self.frames = self._ended = 0

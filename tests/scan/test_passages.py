@@ -49,7 +49,8 @@ def test_they_are_the_films(here, length) -> None:
         whole = list(measured(map(FrameForms, reader)))
     pictures = [one for one, _ in whole if one is not None]
     rate = here.info.average_rate
-    follower, followed = SpanFollower(rate, here.models, here.settings), {}
+    shape = spans.Spans.at(rate)
+    follower, followed = SpanFollower(here.models, here.settings, rate, shape), {}
     begins = [0]
     for picture, cuts in cut(whole, rate):
         ended = follower.end_shot() if cuts else []
@@ -58,13 +59,13 @@ def test_they_are_the_films(here, length) -> None:
     followed.update({(s.start, s.stop): one for s, one in follower.end_shot()})
     assert begins == np.cumsum([0, *SCENES[:-1]]).tolist()
 
-    packets, shape = PacketTimes(here.info), spans.Spans.at(rate)
+    packets = PacketTimes(here.info)
     changes, found = [], {}
     unit = here.info.time_base
     for first, stop, limit in packets.passages(
         lambda first: length, 80, shape.length + shape.overlap
     ):
-        seen = PassageToSee(first, stop, limit, packets.ticks[first] * unit, unit)(here)
+        seen = PassageToSee(first, stop, limit, packets.ticks[first] * unit, unit, shape)(here)
         assert seen.whole
         assert seen.ticks == packets.ticks[first : first + len(seen.ticks)]
         assert len(seen.ticks) >= min(stop + DELAY + 1, len(pictures)) - first
@@ -81,7 +82,7 @@ def test_they_are_the_films(here, length) -> None:
 
 
 def test_a_film_that_is_not_entered_is_not_seen(here) -> None:
-    unit = here.info.time_base
-    seen = PassageToSee(20, 30, 60, Fraction(77), unit)(here)
+    unit, shape = here.info.time_base, spans.Spans(12, 3)
+    seen = PassageToSee(20, 30, 60, Fraction(77), unit, shape)(here)
     assert not seen.whole
     assert not seen.spans
