@@ -26,7 +26,7 @@ from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import VideoReader
 from refrestore.models import load_face_pack
 from refrestore.project import Project
-from refrestore.scan.reading import ReadHere
+from refrestore.scan.read_film import ReadHere
 from refrestore.scan.scan import Progress, ReadingOf, scan
 from refrestore.scan.spans import FollowedHere
 

@@ -35,7 +35,7 @@ from refrestore.scan.frame_forms import FrameForms
 from refrestore.scan.passages import FIRST_OWN, PassageToSee, Seen
 from refrestore.scan.polish import CloseUpsToFuse, Place
 from refrestore.scan.read_again import NeedsFrames, batches
-from refrestore.scan.reading import Reading
+from refrestore.scan.read_film import Reading
 from refrestore.scan.samples import Candidate
 from refrestore.scan.scan import Progress, ReadingOf
 from refrestore.scan.shots import Change, Numbered, measured

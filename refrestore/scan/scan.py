@@ -26,7 +26,7 @@ from refrestore.scan.clustering import Constraints, cluster_tracks, cooccurring
 from refrestore.scan.picking import pick
 from refrestore.scan.polish import CloseUpsToFuse, CloseUpToFuse, jobs
 from refrestore.scan.read_again import batches
-from refrestore.scan.reading import ReadHere, Reading
+from refrestore.scan.read_film import ReadHere, Reading
 from refrestore.scan.references import Spool, Spooled, to_reference
 from refrestore.scan.tracks import ShotTrack, finish_shot
 from refrestore.scan.view import ViewOf, load_view
