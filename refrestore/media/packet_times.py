@@ -114,7 +114,7 @@ class PacketTimes:
             if broken or not self._is_next(waiting[0][0]):
                 return
             yield heapq.heappop(waiting)[1]
-        self.entire = not broken
+        self.entire = bool(self.ticks) and not broken
 
     def _is_next(self, tick: int) -> bool:
         """Take a time, if it is after the one before."""
