@@ -1,6 +1,7 @@
 """What a cluster of workers is worth, and where more of them are worth nothing.
 
     python benchmarks/cluster.py measure FILM --first CLIP --json benchmarks/cluster.json
+    python benchmarks/cluster.py scans FILM --first CLIP --json benchmarks/cluster.json
     python benchmarks/cluster.py model benchmarks/cluster.json --plot docs/cluster.png
 
 `measure` scans and renders a film here, then on one and on two workers of one thread each, in one
@@ -8,11 +9,13 @@ run: what counts are the ratios. Starting a cluster is measured apart, and openi
 networks is not: they do CLIP first, a few seconds with a face (without --first, FILM). A worker of
 one thread has one core: its decoder and encoder, too, are kept on it, and so is the run here.
 It also takes the processor time of each stage that is the driver's alone; with --local nothing else
-is measured, which other work on the machine does not spoil.
+is measured, which other work on the machine does not spoil. `scans` measures scans alone, by turns,
+the least of several, and puts them in the place of those that are in the file.
 
 `model` simulates from these times how many frames a second 1 to 1,000 workers make of a long film:
-they take tasks from one driver, which reads (a scan), cuts pieces (where workers do not see the
-film), takes in results and joins them, one thing at a time, and whose network carries what is sent.
+they take tasks from one driver, which numbers frames (a scan), cuts pieces (where workers do not
+see the film), takes in results and joins or names them, one thing at a time, and whose network
+carries what is sent.
 """
 
 from __future__ import annotations
@@ -120,25 +123,80 @@ def keep_on_one_core(crew: Any) -> None:
 def both(film: Path, work: Path, segment_seconds: float, engine: Any = None) -> dict[str, float]:
     """Scan and render."""
     from refrestore.engine.local import render
-    from refrestore.engine.whole_scan import scan
     from refrestore.project import Project
 
-    work.mkdir()
+    scans = scanned(film, work, engine)
     settings = RenderSettings(segment_seconds=segment_seconds)
     began, used = time.perf_counter(), time.process_time()
-    scan(film, work / "project", settings=ScanSettings(), runtime=RUNTIME, engine=engine)
-    scanned, used_by_scan = time.perf_counter(), time.process_time()
     with Project.open(work / "project") as project:
         output = work / "out.mp4"
         made = render(project, output, settings=settings, runtime=RUNTIME, engine=engine)
     return {
-        "scan_seconds": scanned - began,
-        "render_seconds": time.perf_counter() - scanned,
-        "scan_cpu_seconds": used_by_scan - used,
-        "render_cpu_seconds": time.process_time() - used_by_scan,
+        **scans,
+        "render_seconds": time.perf_counter() - began,
+        "render_cpu_seconds": time.process_time() - used,
         "frames": made.summary["frames"],
         "faces": made.summary["faces"],
     }
+
+
+def scanned(film: Path, work: Path, engine: Any = None) -> dict[str, float]:
+    """Scan; the time of its end, from which on people are named, is given apart."""
+    from refrestore.engine.whole_scan import scan
+
+    work.mkdir()
+    named: list[float] = []
+
+    def told(stage: str, done: int, total: int | None) -> None:
+        if stage == "identities" and not done:
+            named.append(time.process_time())
+
+    began, used = time.perf_counter(), time.process_time()
+    asked = {"settings": ScanSettings(), "runtime": RUNTIME, "engine": engine, "progress": told}
+    scan(film, work / "project", **asked)
+    ended = time.process_time()
+    return {
+        "scan_seconds": time.perf_counter() - began,
+        "scan_cpu_seconds": ended - used,
+        "name_cpu_seconds": ended - named[0],
+    }
+
+
+def measure_scans(film: Path, first: Path, rounds: int) -> dict[str, Any]:
+    """Return the quickest of several scans here, by one worker and by two."""
+    from refrestore.engine.crew import crew_of
+
+    found: dict[str, list[dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds):
+            work = Path(folder) / str(number)
+            work.mkdir()
+            with one_core():
+                found.setdefault("local", []).append(scanned(film, work / "local"))
+            for count in WORKERS:
+                with crew_of(EngineSettings(name="ray", workers=count), RUNTIME) as crew:
+                    assert crew is not None
+                    while sum(member.ready for member in crew.members) < count:
+                        crew.step()
+                    keep_on_one_core(crew)
+                    for again in range(count):
+                        scanned(first, work / f"first{count}-{again}", crew)
+                    before = workers_seconds(crew)
+                    made = scanned(film, work / f"ray{count}", crew)
+                    made["workers_cpu_seconds"] = workers_seconds(crew) - before
+                found.setdefault(f"ray{count}", []).append(made)
+    return {
+        name: {**min(each, key=lambda one: one["scan_seconds"]), "rounds": rounds}
+        for name, each in found.items()
+    }
+
+
+def workers_seconds(crew: Any) -> float:
+    """Return the processor time that a crew's workers have taken."""
+    ask = [
+        each.actor.__ray_call__.remote(lambda worker: time.process_time()) for each in crew.members
+    ]
+    return float(sum(crew.cluster.ray.get(ask)))
 
 
 def same(work: Path) -> bool:
@@ -170,23 +228,18 @@ def stages(film: Path, work: Path, segment_seconds: float) -> dict[str, float]:
     from refrestore.project import Project
     from refrestore.render.report import SegmentRecord
     from refrestore.render.segment_folder import Segment, SegmentFolder
-    from refrestore.scan.frame_forms import FrameForms
-    from refrestore.scan.shots import SEEN_SIDE, CutDetector
 
     info = probe(film)
-    cuts = CutDetector(info.average_rate)
     encoder = resolve_encoder(EncoderSettings(), info, scale=1, output=work / "stage.mkv")
     (work / "stages").mkdir()
     folder = SegmentFolder(work / "stages", "stages")
     length = max(1, round(Fraction(segment_seconds) * info.average_rate))
     encode, segments, writer = 0.0, [], None
-    began = time.process_time()
     with VideoReader(film, info=info) as reader:
         for frame in reader:
-            cuts.push(FrameForms(frame).shrunk(SEEN_SIDE))
             number, rest = divmod(frame.index, length)
             if number >= SEGMENTS:
-                continue
+                break
             encoding = time.process_time()
             if not rest:
                 if writer is not None:
@@ -198,7 +251,6 @@ def stages(film: Path, work: Path, segment_seconds: float) -> dict[str, float]:
             encode += time.process_time() - encoding
     if writer is not None and writer.frames:
         writer.close()
-    read = (time.process_time() - began - encode) / (frame.index + 1)
     paths = [folder.video(segment) for segment in segments]
     packets = paths[0].read_bytes()
     SegmentRecord(length).write(folder.record(segments[0]))
@@ -212,7 +264,7 @@ def stages(film: Path, work: Path, segment_seconds: float) -> dict[str, float]:
         for some in (paths[:1], paths)
     ]
     return {
-        "read_seconds_a_frame": read,
+        "number_seconds_a_frame": number_seconds(info),
         "encode_seconds_a_frame": encode / min(frame.index + 1, SEGMENTS * length),
         "keep_seconds_a_segment": kept,
         "cut_seconds_a_segment": cut,
@@ -221,6 +273,19 @@ def stages(film: Path, work: Path, segment_seconds: float) -> dict[str, float]:
         "segment_bytes": len(packets),
         "piece_bytes": len(cut_piece(info, entries, 0, length)),
     }
+
+
+def number_seconds(info: Any) -> float:
+    """Return what numbering a frame by its packets takes."""
+    from refrestore.media.packet_times import PacketTimes
+
+    every: list[Any] = []
+
+    def number() -> None:
+        every.append(PacketTimes(info))
+        list(every[-1].passages(lambda first: 1, len(every[-1].ticks) + 10**9, 1))
+
+    return timed(number) / len(every[-1].ticks)
 
 
 def timed(work: Callable[[], Any], times: int = 3) -> float:
@@ -288,13 +353,18 @@ def jobs(figures: dict[str, Any]) -> dict[str, Job]:
     tasks = round(FILM_SECONDS * rate / frames)
     ways = {}
     render = one["render_cpu_seconds"] / one["frames"] * frames
-    scan = one["scan_cpu_seconds"] / one["frames"] * frames
+    worker = figures.get("ray1", {})
+    names = one["name_cpu_seconds"] / one["frames"]
+    scan = (one["scan_cpu_seconds"] / one["frames"] - names) * frames
+    number = stage["number_seconds_a_frame"] * frames
+    taken = worker.get("scan_cpu_seconds", 0) - worker.get("name_cpu_seconds", 0)
+    take = taken / one["frames"] * frames - number if taken else 0.001
     joined, kept = tasks * stage["join_seconds_a_segment"], stage["keep_seconds_a_segment"]
     back, piece = stage["segment_bytes"], stage["piece_bytes"]
-    cut, read = stage["cut_seconds_a_segment"], stage["read_seconds_a_frame"] * frames
+    cut, named = stage["cut_seconds_a_segment"], names * tasks * frames
     ways["render, film seen by all"] = Job(tasks, frames, render, 0, kept, back, joined)
     ways["render, pieces sent"] = Job(tasks, frames, render, cut, kept, back + piece, joined)
-    ways["scan, film seen by all"] = Job(tasks, frames, scan, read, 0.001, 2e6, 0)
+    ways["scan, film seen by all"] = Job(tasks, frames, scan, number, take, 5e5, named)
     # A GPU restores some twenty times as fast; the encoder on its machine's CPUs does not.
     fast = render / 20 + stage["encode_seconds_a_frame"] * frames
     ways["render, on GPUs"] = Job(tasks, frames, fast, 0, kept, back, joined)
@@ -330,6 +400,17 @@ def draw(found: dict[str, list[float]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def circumstances(film: Path) -> dict[str, Any]:
+    return {
+        "film": film.name,
+        "date": str(date.today()),
+        "cpus": os.cpu_count(),
+        "machine": platform.machine(),
+        "load": os.getloadavg(),
+        "versions": {name: version(name) for name in ("ray", "torch", "av")},
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
@@ -339,6 +420,11 @@ def main() -> None:
     measured.add_argument("--segment-seconds", type=float, default=5.0)
     measured.add_argument("--local", action="store_true")
     measured.add_argument("--json", type=Path, required=True)
+    scans = commands.add_parser("scans")
+    scans.add_argument("film", type=Path)
+    scans.add_argument("--first", type=Path)
+    scans.add_argument("--rounds", type=int, default=3)
+    scans.add_argument("--json", type=Path, required=True)
     modelled = commands.add_parser("model")
     modelled.add_argument("json", type=Path)
     modelled.add_argument("--plot", type=Path)
@@ -346,17 +432,22 @@ def main() -> None:
     if asked.command == "measure":
         counts = () if asked.local else WORKERS
         figures = measure(asked.film, asked.first or asked.film, asked.segment_seconds, counts)
-        machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "load": os.getloadavg()}
-        versions = {name: version(name) for name in ("ray", "torch", "av")}
-        figures |= {
-            "segment_seconds": asked.segment_seconds,
-            "film": asked.film.name,
-            "date": str(date.today()),
-            **machine,
-            "versions": versions,
-        }
+        figures |= {"segment_seconds": asked.segment_seconds, **circumstances(asked.film)}
         asked.json.write_text(json.dumps(figures, indent=1) + "\n")
         print(json.dumps(figures, indent=1))
+    elif asked.command == "scans":
+        from refrestore.media.probe import probe
+
+        figures = json.loads(asked.json.read_text())
+        made = measure_scans(asked.film, asked.first or asked.film, asked.rounds)
+        for name, each in made.items():
+            figures[name].update(each)
+        figures["stages"]["number_seconds_a_frame"] = number_seconds(probe(asked.film))
+        figures["scan_speed_up"] = made["ray1"]["scan_seconds"] / made["ray2"]["scan_seconds"]
+        figures["scan_overhead"] = made["ray1"]["scan_seconds"] / made["local"]["scan_seconds"] - 1
+        figures["scans"] = circumstances(asked.film)
+        asked.json.write_text(json.dumps(figures, indent=1) + "\n")
+        print(json.dumps({**made, "scan_speed_up": figures["scan_speed_up"]}, indent=1))
     else:
         figures = json.loads(asked.json.read_text())
         figures["model"] = {"workers": COUNTS, **model(figures, asked.plot)}

@@ -26,7 +26,8 @@ from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import VideoReader
 from refrestore.models import load_face_pack
 from refrestore.project import Project
-from refrestore.scan.scan import FollowOf, Progress, scan
+from refrestore.scan.read_film import ReadHere
+from refrestore.scan.scan import Progress, ReadingOf, scan
 from refrestore.scan.spans import FollowedHere
 
 FILES = ("scrfd_2.5g_kps.onnx", "edgeface_xs.fp32.onnx")
@@ -60,14 +61,15 @@ def analyse(film: Path, models: Path) -> tuple[float, int, int]:
         return time.perf_counter() - start, frames, faces
 
 
-def following_here(runtime: RuntimeSettings) -> FollowOf:
+def reading_here(runtime: RuntimeSettings) -> ReadingOf:
     """Return what follows in the thread that is profiled, and not beside it."""
 
-    def follow(info: VideoInfo, settings: ScanSettings, progress: Progress) -> FollowedHere:
+    def reading(info: VideoInfo, settings: ScanSettings, progress: Progress) -> ReadHere:
         models = load_face_models(load_face_pack(runtime), "cpu", min_score=settings.min_score)
-        return FollowedHere(info, models, settings)
+        here = FollowedHere(info, models, settings)
+        return ReadHere(info, models, settings, lambda frames: None, following=here)
 
-    return follow
+    return reading
 
 
 def scanned(film: Path, models: Path, profile: bool = False) -> tuple[float, int, dict[str, float]]:
@@ -79,8 +81,9 @@ def scanned(film: Path, models: Path, profile: bool = False) -> tuple[float, int
         start = time.perf_counter()
         if profile:
             watch.enable()
-        here = following_here(runtime) if profile else None
-        scan(film, Path(folder) / "project", settings=ScanSettings(), runtime=runtime, follow=here)
+        here = reading_here(runtime) if profile else None
+        asked = {"settings": ScanSettings(), "runtime": runtime, "reading_of": here}
+        scan(film, Path(folder) / "project", **asked)
         watch.disable()
         seconds = time.perf_counter() - start
         if profile:

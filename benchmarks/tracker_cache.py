@@ -28,7 +28,7 @@ from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.scan.follow import Follower
 from refrestore.scan.frame_forms import FrameForms
-from refrestore.scan.shots import CutDetector
+from refrestore.scan.shots import cut, measured
 from refrestore.scan.tracks import finish_shot
 from refrestore.types import Faces, Frame, ImageArray
 
@@ -153,14 +153,11 @@ def _rows(flat: NDArray[np.float64]) -> Rows:
 
 
 def _shots(film: Film) -> list[tuple[int, int]]:
-    begins: list[bool] = []
     info = probe(film.path)
-    cuts = CutDetector(info.average_rate)
     with VideoReader(film.path, info=info) as reader:
-        begins.extend(cuts.push(display_rgb(frame)) for frame in reader)
-    # What is said of a picture lags it.
-    begins = [*begins, *(cuts.flush() for _ in range(cuts.delay))][cuts.delay :]
-    edges = [0, *(frame for frame, cut in enumerate(begins) if cut and frame), len(begins)]
+        pictures = map(FrameForms, reader)
+        begins = [begin for _, begin in cut(measured(pictures), info.average_rate)]
+    edges = [0, *(frame for frame, begin in enumerate(begins) if begin and frame), len(begins)]
     return list(pairwise(edges))
 
 

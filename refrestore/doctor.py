@@ -41,7 +41,6 @@ MODULES = {
     "numpy": "numpy",
     "onnx": "onnx",
     "safetensors": "safetensors",
-    "scenedetect": "scenedetect",
     "scipy": "scipy",
     "uvicorn": "uvicorn",
 }

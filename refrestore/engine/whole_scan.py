@@ -1,4 +1,4 @@
-"""A whole scan: faces followed here, or by the workers of a cluster."""
+"""A whole scan: the film read here, or by the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def scan(
     Parameters
     ----------
     engine
-        Who follows the faces: by default this process. A crew is used and stays.
+        Who reads the film and follows the faces: by default this process. A crew is used and stays.
     heard
         Is told how far each worker of a cluster is.
     others
@@ -42,11 +42,11 @@ def scan(
         One of its kinds, with one sentence.
     """
     with crew_of(engine, runtime, announce=announce, heard=heard) as crew:
-        follow = None
+        reading_of = None
         if crew is not None:
-            from refrestore.engine.ray import follow_on
+            from refrestore.engine.read_there import reading_on
 
-            follow = follow_on(crew, runtime)
+            reading_of = reading_on(crew, runtime, announce or (lambda note: None))
         try:
             return scan_film(
                 video,
@@ -56,7 +56,7 @@ def scan(
                 progress=progress,
                 announce=announce,
                 info=info,
-                follow=follow,
+                reading_of=reading_of,
             )
         except BaseException:
             if crew is not None:

@@ -14,10 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from refrestore import __version__
 from refrestore.config import RuntimeSettings, ScanSettings
@@ -26,6 +25,9 @@ from refrestore.media.files import disk_error
 from refrestore.media.probe import VideoInfo, fingerprint
 from refrestore.models.runtime import available_cpus
 from refrestore.storage.workplace import temporary_folder
+
+if TYPE_CHECKING:
+    from refrestore.scan.work import Work
 
 LIBRARIES = ("torch", "numpy", "scipy", "opencv-python", "av", "onnxruntime", "onnxruntime-gpu")
 """What computes, decodes and encodes."""
@@ -100,26 +102,22 @@ class SegmentTask:
 
 
 @dataclass(frozen=True, eq=False)
-class SpanTask:
-    """A span of a shot to follow.
+class ScanTask:
+    """A part of a scan.
 
     Parameters
     ----------
     settings
         The scan's.
-    first, stop
-        Its frames.
-    time
-        Of the first of them.
     networks
         Digests of the networks that are to look.
+    work
+        What to do.
     """
 
     settings: ScanSettings
-    first: int
-    stop: int
-    time: Fraction
     networks: Mapping[str, str]
+    work: Work
 
 
 def libraries() -> dict[str, str]:
@@ -199,15 +197,13 @@ class Worker:
         """
         return self._answer(lambda: self._render(fetch, task, piece))
 
-    def follow(
-        self, info: VideoInfo, task: SpanTask, piece: bytes | None
-    ) -> bytes | Failed | Unseen:
-        """Follow the faces of a span of a shot: its `Followings`, pickled.
+    def scan(self, info: VideoInfo, task: ScanTask, piece: bytes | None) -> bytes | Failed | Unseen:
+        """Do a part of a scan: what comes out of it, pickled.
 
-        As bytes they are no burden on the cluster's memory any more when they are fetched.
+        As bytes it is no burden on the cluster's memory any more when it is fetched.
         Parameters as for `render`.
         """
-        return self._answer(lambda: self._follow(info, task, piece))
+        return self._answer(lambda: self._scan(info, task, piece))
 
     def _answer(self, work: Callable[[], Answer | Unseen]) -> Answer | Failed | Unseen:
         self._tell(0)
@@ -293,11 +289,11 @@ class Worker:
         _check_networks(toolbox.description(), recipe.networks)
         return toolbox
 
-    def _follow(self, info: VideoInfo, task: SpanTask, piece: bytes | None) -> bytes | Unseen:
+    def _scan(self, info: VideoInfo, task: ScanTask, piece: bytes | None) -> bytes | Unseen:
         from refrestore.faces.analyser import load_face_models
         from refrestore.media.unchanged import Unchanged
         from refrestore.models.pack import load_face_pack
-        from refrestore.scan.spans import follow_span
+        from refrestore.scan.work import Here
 
         if piece is None and not sees(info):
             return Unseen()
@@ -307,16 +303,9 @@ class Worker:
             _check_networks(face_networks(pack, self._runtime), task.networks)
             device, threads = self._runtime.device, self._runtime.threads
             self._models = score, load_face_models(pack, device, threads=threads, min_score=score)
+        models = self._models[1]
         with film_here(info, piece) as (here, _):
-            found = follow_span(
-                here,
-                self._models[1],
-                task.settings,
-                range(task.first, task.stop),
-                (task.first, task.time),
-                told=self._tell,
-                from_beginning=piece is None,
-            )
+            found = task.work(Here(here, models, task.settings, self._tell, piece is None))
             Unchanged(info if piece is None else here)
         return pickle.dumps(found, pickle.HIGHEST_PROTOCOL)
 

@@ -175,11 +175,11 @@ class ScanWriter:
             (pack_vector(embedding), self.id, int(track_id)),
         )
 
-    def add_reference(self, track_id: int, reference: Reference) -> None:
-        """Store a reference harvested from a track of this scan."""
+    def add_reference(self, track_id: int, reference: Reference, png: bytes | None = None) -> None:
+        """Store a reference harvested from a track of this scan, its picture as `png` if known."""
         self._check_open()
         self._check_known([track_id])
-        name = self._add_crop(encode_png(reference.image))
+        name = self._add_crop(encode_png(reference.image) if png is None else png)
         store_reference(self._database, self.id, track_id, name, reference)
 
     def add_thumbnail(self, track_id: int, image: ImageArray) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,9 @@ from refrestore.faces.align import (
 from refrestore.faces.recogniser import Recogniser
 from refrestore.media.tensors import FrameTensor, crops
 from refrestore.restore import burst
+from refrestore.scan.read_again import frames_of
 from refrestore.scan.tracks import ENOUGH_QUALITY, ShotTrack
+from refrestore.scan.work import Here
 from refrestore.types import DoubleArray, FloatArray, Frame, Track
 
 MOMENTS = (0.25, 0.5, 0.75)
@@ -87,6 +90,27 @@ def moments(part: ShotTrack) -> Iterator[TrackMoment]:
         yield TrackMoment(track.id, frame, around, points.astype(np.float32))
 
 
+@dataclass(frozen=True, eq=False)
+class TracksToDraw:
+    """Blurred tracks that are drawn where the film is entered for them (`work.Work`).
+
+    Parameters
+    ----------
+    todo
+        Their moments.
+    times
+        Of the moments' first frames, by frame, seconds.
+    """
+
+    todo: Sequence[TrackMoment]
+    times: Mapping[int, Fraction]
+
+    def __call__(self, here: Here) -> dict[int, FloatArray]:
+        """Draw and embed them; see `embeddings`."""
+        frames = frames_of(self.todo, here.open_at(self.times))
+        return embeddings(self.todo, frames, here.models.recogniser)
+
+
 def embeddings(
     todo: Sequence[TrackMoment], frames: Iterable[Frame], recogniser: Recogniser
 ) -> dict[int, FloatArray]:
@@ -97,7 +121,7 @@ def embeddings(
     todo
         Any number a track.
     frames
-        Those of the moments at least, ascending (`polish.frames_of`).
+        Those of the moments at least, ascending (`read_again.frames_of`).
     recogniser
         Sees what was drawn.
     """

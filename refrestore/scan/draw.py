@@ -283,7 +283,7 @@ def _close_ups(
             dropped=project.dropped_faces(),
             view=view,
         )
-        return [to_reference(one, project.video.path.name) for one in chosen]
+        return [to_reference(one, Spool.get(one), project.video.path.name) for one in chosen]
 
 
 def _met(stretch: Stretch, found: ShotTrack, project: Project, holder: int) -> tuple[int, ...]:

@@ -45,9 +45,19 @@ _ALIKE = 8.0
 Measure = Callable[[ImageArray, FloatArray], FloatArray]
 
 
-def noisy(candidate: Candidate, close_up: CloseUpCrop) -> bool:
-    """Say whether a close-up has noise that neighbouring frames could take away."""
-    return candidate.matrix is not None and _native(noise, candidate, close_up) >= NOISY
+def packed(candidate: Candidate) -> Candidate:
+    """Return a candidate as it is sent and kept: its crop packed, the crop's noise measured."""
+    crop = candidate.close_up
+    if not isinstance(crop, CloseUpCrop):
+        return candidate
+    known = candidate.matrix is not None
+    level = _native(noise, candidate, crop) if known else float("nan")
+    return replace(candidate, close_up=crop.packed(), noise=level)
+
+
+def noisy(candidate: Candidate) -> bool:
+    """Say whether a packed close-up has noise that neighbouring frames could take away."""
+    return candidate.noise >= NOISY
 
 
 def fuse(

@@ -43,7 +43,7 @@ def pick(
     free = [one for row, one in enumerate(own) if row not in refused]
 
     def seen(row: int) -> float:
-        return 1.0 if view is None else view(Spool.get(free[row]))
+        return 1.0 if view is None else view(Spool.get(free[row]).unpacked())
 
     rows = harvest([one.candidate for one in free], centroid, limit, others=others, view=seen)
     return [free[row] for row in rows] + [own[row] for row in again]

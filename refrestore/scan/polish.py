@@ -6,39 +6,31 @@ hardly any of the faces seen then become references.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
 from refrestore.faces.analyser import FaceModels
 from refrestore.media.pixels import display_rgb
-from refrestore.scan.fuse import REACH, fuse, noisy
-from refrestore.scan.references import Spool, Spooled
-from refrestore.scan.samples import Candidate
+from refrestore.scan.fuse import REACH, fuse, noisy, packed
+from refrestore.scan.read_again import frames_of
+from refrestore.scan.references import Spooled
+from refrestore.scan.samples import Candidate, PackedCloseUp
+from refrestore.scan.work import Here
 from refrestore.types import FloatArray, Frame, ImageArray, Track
 
 MOST = 8
 """Close-ups fused a person, the first chosen: a quarter of a second each."""
 
-READ_ON = 250
-"""Frames without a job that are read over: a film is entered at a key frame, and ten seconds from
-one to the next are usual."""
 
-OpenAt = Callable[[int], AbstractContextManager[Iterable[Frame]]]
-"""Opens the video to be read from a frame on; what cannot be entered there gives all of it."""
+class Place(NamedTuple):
+    """Where a close-up is among the kept ones: whose, and which of the person's."""
 
-
-class NeedsFrames(Protocol):
-    """Something that needs frames, half open."""
-
-    @property
-    def first(self) -> int: ...  # noqa: D102
-
-    @property
-    def stop(self) -> int: ...  # noqa: D102
+    person: int
+    place: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,19 +39,18 @@ class CloseUpToFuse:
 
     Parameters
     ----------
-    person, place
-        Where it is among the kept ones.
-    spooled
-        The close-up.
+    at
+        Which it is.
+    candidate
+        The close-up, with its crop where it is fused.
     first, stop
         Frames to take, half open: of its track, so of one shot.
     alike : (512,)
         What the person is like without it.
     """
 
-    person: int
-    place: int
-    spooled: Spooled
+    at: Place
+    candidate: Candidate
     first: int
     stop: int
     alike: FloatArray
@@ -82,12 +73,13 @@ def jobs(
     found = []
     for person, own in enumerate(kept):
         for place, one in enumerate(own[:MOST]):
-            if not noisy(one.candidate, Spool.get(one)):
+            if not noisy(one.candidate):
                 continue
             frame, track = one.candidate.frame, tracks[one.track]
             first, stop = first_frame(one.candidate, track), min(track.stop, frame + REACH + 1)
             alike = _without(own, one, centroids[person])
-            found.append(CloseUpToFuse(person, place, one, first, stop, alike))
+            at = Place(person, place)
+            found.append(CloseUpToFuse(at, one.candidate, first, stop, alike))
     return sorted(found, key=lambda job: job.stop)
 
 
@@ -96,56 +88,43 @@ def first_frame(face: Candidate, track: Track) -> int:
     return max(track.first, face.frame - REACH)
 
 
-def stretches(todo: Sequence[NeedsFrames]) -> list[range]:
-    """Return the frames to read for jobs, in one stretch where they are near each other."""
-    found: list[range] = []
-    for job in sorted(todo, key=lambda job: job.first):
-        if found and job.first - found[-1].stop < READ_ON:
-            found[-1] = range(found[-1].start, max(found[-1].stop, job.stop))
-        else:
-            found.append(range(job.first, job.stop))
-    return found
-
-
-def frames_of(todo: Sequence[NeedsFrames], open_at: OpenAt) -> Iterator[Frame]:
-    """Yield the frames that jobs need, the video entered for each stretch.
-
-    One that cannot be entered is read once, from its beginning to the last job.
-    """
-    left = stretches(todo)
-    while left:
-        entered = True
-        with open_at(left[0].start) as frames:
-            for frame in frames:
-                entered &= frame.index >= left[0].start
-                if frame.index in left[0]:
-                    yield frame
-                if frame.index + 1 >= left[0].stop:
-                    left.pop(0)
-                    if entered or not left:
-                        break
-            else:
-                return
-
-
-def polish(
-    todo: Sequence[CloseUpToFuse], frames: Iterable[Frame], models: FaceModels, spool: Spool
-) -> dict[tuple[int, int], Spooled]:
-    """Fuse close-ups; return those that got better, by person and place.
+@dataclass(frozen=True, eq=False)
+class CloseUpsToFuse:
+    """Close-ups that are fused where the film is entered for them (`work.Work`).
 
     Parameters
     ----------
     todo
-        As `jobs` returns them.
+        With their crops.
+    times
+        Of the first frames, by frame, seconds.
+    """
+
+    todo: Sequence[CloseUpToFuse]
+    times: Mapping[int, Fraction]
+
+    def __call__(self, here: Here) -> dict[Place, Candidate]:
+        """Fuse them."""
+        frames = frames_of(self.todo, here.open_at(self.times))
+        return polish(self.todo, frames, here.models)
+
+
+def polish(
+    todo: Sequence[CloseUpToFuse], frames: Iterable[Frame], models: FaceModels
+) -> dict[Place, Candidate]:
+    """Fuse close-ups; return those that got better.
+
+    Parameters
+    ----------
+    todo
+        As `jobs` returns them, with their crops.
     frames
         Those of the jobs at least, ascending (`frames_of`); read as far as needed. The pictures of
         nine frames or so are held at a time.
     models
         Networks.
-    spool
-        Takes the new crops.
     """
-    better: dict[tuple[int, int], Spooled] = {}
+    better: dict[Place, Candidate] = {}
     waiting = list(todo)
     pictures: dict[int, ImageArray] = {}
     for frame in frames:
@@ -155,21 +134,21 @@ def polish(
             pictures[frame.index] = display_rgb(frame)
         while waiting and waiting[0].stop <= frame.index + 1:
             job = waiting.pop(0)
-            new = _fused(job, pictures, models, spool)
+            new = _fused(job, pictures, models)
             if new is not None:
-                better[job.person, job.place] = new
+                better[job.at] = new
         still = min((job.first for job in waiting), default=frame.index)
         pictures = {number: kept for number, kept in pictures.items() if number >= still}
     return better
 
 
 def _fused(
-    job: CloseUpToFuse, pictures: Mapping[int, ImageArray], models: FaceModels, spool: Spool
-) -> Spooled | None:
+    job: CloseUpToFuse, pictures: Mapping[int, ImageArray], models: FaceModels
+) -> Candidate | None:
     near = {number: pictures[number] for number in pictures if job.first <= number < job.stop}
-    old = job.spooled
-    made = fuse(old.candidate, Spool.get(old), near, models, job.alike)
-    return None if made is None else spool.put(old.track, old.time, made)
+    assert isinstance(job.candidate.close_up, PackedCloseUp)
+    made = fuse(job.candidate, job.candidate.close_up.unpacked(), near, models, job.alike)
+    return None if made is None else packed(made)
 
 
 def _without(own: Sequence[Spooled], left_out: Spooled, centroid: FloatArray) -> FloatArray:

@@ -13,8 +13,8 @@ import numpy as np
 from refrestore.errors import ProjectError, RefrestoreError
 from refrestore.media.files import disk_error
 from refrestore.project.folder import SPOOL
-from refrestore.scan.samples import Candidate, CloseUpCrop
-from refrestore.storage.images import decode_image, encode_png
+from refrestore.scan.fuse import packed
+from refrestore.scan.samples import Candidate, PackedCloseUp
 from refrestore.types import Reference
 
 
@@ -69,12 +69,13 @@ class Spool:
         ProjectError
             When the project is not there any more.
         """
-        assert candidate.close_up is not None
+        candidate = packed(candidate)
+        assert isinstance(candidate.close_up, PackedCloseUp)
         self._count += 1
         file = Path(self._directory.name) / f"{self._count:07d}.npz"
-        png = np.frombuffer(encode_png(candidate.close_up.image), np.uint8)
+        png, landmarks = candidate.close_up
         content = io.BytesIO()
-        np.savez(content, png=png, landmarks=candidate.close_up.landmarks)
+        np.savez(content, png=np.frombuffer(png, np.uint8), landmarks=landmarks)
         try:
             file.write_bytes(content.getbuffer())
         except OSError as error:
@@ -82,7 +83,7 @@ class Spool:
         return Spooled(track, time, replace(candidate, close_up=None), file)
 
     @staticmethod
-    def get(spooled: Spooled) -> CloseUpCrop:
+    def get(spooled: Spooled) -> PackedCloseUp:
         """Read a candidate's crop.
 
         Raises
@@ -92,11 +93,13 @@ class Spool:
         """
         try:
             with np.load(spooled.file, allow_pickle=False) as content:
-                picture = decode_image(content["png"].tobytes())
-                assert picture is not None
-                return CloseUpCrop(picture, content["landmarks"])
+                return PackedCloseUp(content["png"].tobytes(), content["landmarks"])
         except OSError as error:
             raise _gone(spooled.file.parent.parent) from error
+
+    def candidate(self, spooled: Spooled) -> Candidate:
+        """Return a candidate with its crop; errors as `get`."""
+        return replace(spooled.candidate, close_up=self.get(spooled))
 
     def _lost(self, file: Path, error: OSError) -> RefrestoreError:
         return disk_error(file, error) if self._folder.exists() else _gone(self._folder)
@@ -109,9 +112,9 @@ def _gone(folder: Path) -> ProjectError:
     )
 
 
-def to_reference(spooled: Spooled, source: str) -> Reference:
-    """Return a spooled candidate as a reference; `source` names the video."""
-    face, close_up = spooled.candidate, Spool.get(spooled)
+def to_reference(spooled: Spooled, crop: PackedCloseUp, source: str) -> Reference:
+    """Return a spooled candidate with its crop as a reference; `source` names the video."""
+    face, close_up = spooled.candidate, crop.unpacked()
     fused = f" (fused from {face.frames} frames)" if face.frames > 1 else ""
     return Reference(
         image=close_up.image,

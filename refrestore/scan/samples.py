@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refrestore.faces.eyes import OPEN_SHARE, SHUT
+from refrestore.storage.images import decode_image, encode_png
 from refrestore.types import DoubleArray, FloatArray, ImageArray, IntArray
 
 EMBEDDINGS = 12
@@ -76,6 +77,31 @@ class CloseUpCrop(NamedTuple):
     image: ImageArray
     landmarks: FloatArray
 
+    def packed(self) -> PackedCloseUp:
+        """Return it with its picture as PNG: a quarter of the bytes."""
+        return PackedCloseUp(encode_png(self.image), self.landmarks)
+
+
+class PackedCloseUp(NamedTuple):
+    """The same as it is sent and kept.
+
+    Parameters
+    ----------
+    png
+        The picture, without loss.
+    landmarks : (468, 2)
+        In pixels of the crop.
+    """
+
+    png: bytes
+    landmarks: FloatArray
+
+    def unpacked(self) -> CloseUpCrop:
+        """Return it with its pixels."""
+        picture = decode_image(self.png)
+        assert picture is not None
+        return CloseUpCrop(picture, self.landmarks)
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -105,10 +131,13 @@ class Candidate:
         The same of its track's open eyes; NaN where too few of its faces were seen.
     frames
         Of how many frames the crop is the mean.
+    noise
+        Grey levels (`faces.quality.noise`) at its own resolution, once the crop is packed; NaN
+        where that is not known.
     """
 
     frame: int
-    close_up: CloseUpCrop | None
+    close_up: CloseUpCrop | PackedCloseUp | None
     embedding: FloatArray
     pose: FloatArray
     traits: FloatArray
@@ -120,6 +149,7 @@ class Candidate:
     openness: float = float("nan")
     open_level: float = float("nan")
     frames: int = 1
+    noise: float = float("nan")
 
 
 def shows_enough(size: float, sharpness: float) -> bool:

@@ -2,49 +2,41 @@
 
 from __future__ import annotations
 
-from array import array
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from refrestore.config import RuntimeSettings, ScanSettings
 from refrestore.errors import Kept, kept_if_broken_off
-from refrestore.faces.analyser import FaceModels, load_face_models
+from refrestore.faces.analyser import load_face_models
 from refrestore.media.probe import VideoInfo
-from refrestore.media.reader import VideoReader, queue_size
 from refrestore.media.source import damage_notes, open_source, source_notes
 from refrestore.media.unchanged import Unchanged
-from refrestore.models.pack import load_face_pack
+from refrestore.models.pack import FacePack, load_face_pack
 from refrestore.project.pooling import pool_tracks
 from refrestore.project.project import Project
 from refrestore.project.scanning import ScanWriter
 from refrestore.project.video import VideoSource
-from refrestore.scan.alongside import FollowedAlongside
-from refrestore.scan.blurred import TrackMoment, embeddings, known_better, moments
+from refrestore.scan.blurred import known_better, moments
 from refrestore.scan.clustering import Constraints, cluster_tracks, cooccurring
-from refrestore.scan.frame_forms import FrameForms
 from refrestore.scan.picking import pick
-from refrestore.scan.polish import CloseUpToFuse, first_frame, frames_of, jobs, polish
+from refrestore.scan.polish import CloseUpsToFuse, CloseUpToFuse, jobs
+from refrestore.scan.read_again import batches
+from refrestore.scan.read_film import ReadHere, Reading
 from refrestore.scan.references import Spool, Spooled, to_reference
-from refrestore.scan.shots import SEEN_SIDE, CutDetector
-from refrestore.scan.spans import FollowedHere, Following, Followings
 from refrestore.scan.tracks import ShotTrack, finish_shot
 from refrestore.scan.view import ViewOf, load_view
-from refrestore.types import EMBEDDING_SIZE, Announce, Frame, Shot, Track
+from refrestore.types import EMBEDDING_SIZE, Announce, Shot, Track
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, what is done of it and, if known, how much there is."""
 
-FollowOf = Callable[[VideoInfo, ScanSettings, Progress], Following]
-"""Returns what follows the faces of a film, and tells of it while it is waited for."""
-
-_REPORT_EVERY = 10
+ReadingOf = Callable[[VideoInfo, ScanSettings, Progress], Reading[Any]]
+"""Returns what reads a film, and tells how far it is."""
 
 NOTHING_KEPT = Kept("a scan is not kept half-way, and has changed nothing", goes_on=False)
 
@@ -83,7 +75,7 @@ def scan(
     progress: Progress | None = None,
     announce: Announce | None = None,
     info: VideoInfo | None = None,
-    follow: FollowOf | None = None,
+    reading_of: ReadingOf | None = None,
 ) -> ScanSummary:
     """Find shots, faces, tracks, identities and references of a video.
 
@@ -103,8 +95,8 @@ def scan(
         that it is damaged.
     info
         What `open_source` said, if it was asked already and the user has heard of it.
-    follow
-        Who follows the faces; by default this process.
+    reading_of
+        Who reads the film and follows the faces; by default this process.
 
     Raises
     ------
@@ -121,9 +113,7 @@ def scan(
         for note in source_notes(info, settings.deinterlace):
             announce(note)
     pack = load_face_pack(runtime)
-    models = load_face_models(
-        pack, runtime.device, threads=runtime.threads, min_score=settings.min_score
-    )
+    reading_of = reading_of or _reading_here(pack, runtime, settings)
     with (
         Project.open_or_create(project_folder, video_source(info)) as project,
         project.begin_scan(
@@ -135,16 +125,7 @@ def scan(
     ):
         view = load_view(runtime)
         with kept_if_broken_off(lambda: NOTHING_KEPT):
-            summary = scan_into(
-                writer,
-                info,
-                writer.folder,
-                models,
-                settings,
-                view=view,
-                progress=progress,
-                follow=follow,
-            )
+            summary = scan_into(writer, info, settings, reading_of, view=view, progress=progress)
     for note in damage_notes(info, summary.decode_failures):
         announce(note)
     return summary
@@ -164,128 +145,95 @@ def video_source(info: VideoInfo) -> VideoSource:
     )
 
 
+def _reading_here(pack: FacePack, runtime: RuntimeSettings, settings: ScanSettings) -> ReadingOf:
+    models = load_face_models(
+        pack, runtime.device, threads=runtime.threads, min_score=settings.min_score
+    )
+    return lambda info, settings, progress: ReadHere(
+        info, models, settings, lambda frames: progress("frames", frames, info.frames)
+    )
+
+
 def scan_into(
     writer: ScanWriter,
     info: VideoInfo,
-    folder: Path,
-    models: FaceModels,
     settings: ScanSettings,
+    reading_of: ReadingOf,
     *,
     view: ViewOf | None = None,
     progress: Progress | None = None,
-    follow: FollowOf | None = None,
 ) -> ScanSummary:
-    """Scan a video into a begun scan; `folder`, the scan's, takes crops that wait for a name.
+    """Scan a video into a begun scan, whose folder takes crops that wait for a name.
 
-    `view` tells how much of a close-up's face is seen; without it, all of each. `follow` says who
-    follows the faces; by default this process.
+    `view` tells how much of a close-up's face is seen; without it, all of each.
     """
     source, progress = Unchanged(info), progress or _silent
-    with (
-        Spool(folder) as spool,
-        VideoReader(info.path, info=info) as reader,
-        _followed_by(follow, info, models, settings, progress) as following,
-    ):
-        run = _Scan(
-            writer,
-            info,
-            models,
-            settings,
-            spool,
-            following=following,
-            view=view,
-            progress=progress,
-        )
-        run.read(reader)
+    with Spool(writer.folder) as spool, reading_of(info, settings, progress) as reading:
+        run = _Scan(writer, settings, reading, spool, view=view, progress=progress)
+        run.read()
         run.look_again()
         identities, references = run.name_people()
         source.check()
-        writer.set_frames(run.frames)
-        writer.set_times(np.array(run.ticks, np.int64), info.time_base)
+        frames = len(reading.ticks)
+        writer.set_frames(frames)
+        writer.set_times(np.array(reading.ticks, np.int64), info.time_base)
         return ScanSummary(
-            frames=run.frames,
+            frames=frames,
             shots=run.shots,
             tracks=len(run.tracks),
             identities=identities,
             references=references,
             detections=run.detections,
-            decode_failures=reader.decode_failures,
+            decode_failures=reading.decode_failures,
         )
 
 
-def _followed_by(
-    follow: FollowOf | None,
-    info: VideoInfo,
-    models: FaceModels,
-    settings: ScanSettings,
-    progress: Progress,
-) -> AbstractContextManager[Following]:
-    """Return who follows: by default a thread of this process."""
-    if follow is not None:
-        return nullcontext(follow(info, settings, progress))
-    here = FollowedHere(info, models, settings)
-    return FollowedAlongside(here, queue_size(info.geometry, info.bit_depth))
-
-
 class _Scan:
-    """The state of one scan: which shots are followed, and of those before what naming needs."""
+    """The state of one scan: of the shots before, what naming needs."""
 
     def __init__(
         self,
         writer: ScanWriter,
-        info: VideoInfo,
-        models: FaceModels,
         settings: ScanSettings,
+        reading: Reading[Any],
         spool: Spool,
         *,
-        following: Following,
         view: ViewOf | None,
         progress: Progress,
     ) -> None:
-        self._writer, self._info, self._models = writer, info, models
-        self._settings, self._spool, self._progress = settings, spool, progress
-        self._following, self._view = following, view
-        self.ticks = array("q")
-        self._entries: dict[int, Fraction] = {}
-        self._begins = 0
-        self._ended: deque[Shot] = deque()
+        self._writer, self._settings, self._reading = writer, settings, reading
+        self._spool, self._view, self._progress = spool, view, progress
         self._candidates: list[Spooled] = []
-        self._moments: list[TrackMoment] = []
         self.tracks: list[Track] = []
-        self.frames = self.shots = self.detections = 0
+        self.shots = self.detections = 0
 
-    def read(self, frames: Iterable[Frame]) -> None:
-        """Go through the video once: cut it into shots and follow the faces of each."""
-        cuts = CutDetector(self._info.average_rate)
-        waiting: deque[FrameForms] = deque()
-        for frame in frames:
-            picture = FrameForms(frame)
-            waiting.append(picture)
-            begins = cuts.push(picture.shrunk(SEEN_SIDE))
-            if len(waiting) > cuts.delay:
-                self._take(waiting.popleft(), begins)
-            self.frames = frame.index + 1
-            if self.frames % _REPORT_EVERY == 0:
-                self._progress("frames", self._following.frames, self._info.frames)
-        for begins in [cuts.flush() for _ in range(cuts.delay)][-len(waiting) :]:
-            self._take(waiting.popleft(), begins)
-        self._end_shot()
-        while self._ended:
-            self._finish(self._following.finished(wait=True))
-        self._progress("frames", self.frames, self.frames)
+    def read(self) -> None:
+        """Go through the video once: make tracks of what was followed in each shot."""
+        for frames, followed in self._reading.shots():
+            start = self._reading.time_of(frames.start)
+            self._writer.add_shot(Shot(self.shots, frames.start, frames.stop, start))
+            finished = finish_shot(
+                followed.tracks,
+                shot=self.shots,
+                first_id=len(self.tracks) + 1,
+                rate=self._reading.info.average_rate,
+            )
+            self._reading.draw([moment for part in finished for moment in moments(part)])
+            for part in finished:
+                self._keep(part)
+            self.detections += followed.detections
+            self.shots += 1
+        frames_read = len(self._reading.ticks)
+        self._progress("frames", frames_read, frames_read)
 
     def look_again(self) -> None:
-        """Read the video again where a face is blurred, and know its track better."""
-        if not self._moments:
-            return
-        frames = frames_of(self._moments, self._open_at)
-        better = embeddings(self._moments, frames, self._models.recogniser)
+        """Know a track better whose face is blurred: the film is read again there."""
+        better = self._reading.drawn()
         for place, track in enumerate(self.tracks):
             if track.id in better:
                 known = known_better(track, better[track.id])
                 self.tracks[place] = replace(track, embedding=known)
                 self._writer.set_embedding(track.id, known)
-        self._moments.clear()
 
     def name_people(self) -> tuple[int, int]:
         """Cluster all tracks into identities and harvest references; return how many of each."""
@@ -298,53 +246,14 @@ class _Scan:
         self._progress("identities", len(self.tracks), len(self.tracks))
         return len(groups), self._harvest(groups)
 
-    def _take(self, picture: FrameForms, begins_shot: bool) -> None:
-        if begins_shot:
-            self._end_shot()
-        self.ticks.append(int(picture.time / self._info.time_base))
-        self._following.push(picture)
-
-    def _end_shot(self) -> None:
-        first, stop = self._begins, len(self.ticks)
-        if first == stop:
-            return
-        self._following.end_shot()
-        self._ended.append(Shot(self.shots + len(self._ended), first, stop, self._time_of(first)))
-        self._begins = stop
-        self._finish(self._following.finished())
-
-    def _finish(self, shots: Iterable[Followings]) -> None:
-        """Make tracks of what was followed in the shots that ended first."""
-        for followed in shots:
-            shot = self._ended.popleft()
-            self._writer.add_shot(shot)
-            finished = finish_shot(
-                followed.tracks,
-                shot=shot.index,
-                first_id=len(self.tracks) + 1,
-                rate=self._info.average_rate,
-            )
-            for part in finished:
-                self._keep(part)
-            self.detections += followed.detections
-            self.shots += 1
-
     def _keep(self, part: ShotTrack) -> None:
         self._writer.add_track(part.track, part.faces)
         if part.thumbnail is not None:
             self._writer.add_thumbnail(part.track.id, part.thumbnail)
         for face in part.candidates:
-            time = self._time_of(face.frame) - self._info.start
+            time = self._reading.time_of(face.frame) - self._reading.info.start
             self._candidates.append(self._spool.put(part.track.id, time, face))
-            entry = first_frame(face, part.track)
-            self._entries[entry] = self._time_of(entry)
-        for moment in moments(part):
-            self._moments.append(moment)
-            self._entries[moment.first] = self._time_of(moment.first)
         self.tracks.append(part.track)
-
-    def _time_of(self, frame: int) -> Fraction:
-        return self.ticks[frame] * self._info.time_base
 
     def _harvest(self, groups: Sequence[tuple[int, ...]]) -> int:
         tracks = {track.id: track for track in self.tracks}
@@ -372,27 +281,31 @@ class _Scan:
             kept.append(chosen)
         self._polish(kept, jobs(kept, centroids, tracks))
         for spooled in chain.from_iterable(kept):
-            reference = to_reference(spooled, self._info.path.name)
-            self._writer.add_reference(spooled.track, reference)
+            crop = Spool.get(spooled)
+            reference = to_reference(spooled, crop, self._reading.info.path.name)
+            self._writer.add_reference(spooled.track, reference, crop.png)
         self._progress("references", len(groups), len(groups))
         return sum(map(len, kept))
 
     def _polish(self, kept: Sequence[list[Spooled]], todo: Sequence[CloseUpToFuse]) -> None:
         """Put cleaner close-ups in the place of noisy ones; there the video is read again."""
-        if not todo:
-            return
 
-        frames = frames_of(todo, self._open_at)
-        for (person, place), better in polish(todo, frames, self._models, self._spool).items():
-            kept[person][place] = better
+        def with_crops() -> Iterator[CloseUpsToFuse]:
+            for batch in batches(todo):
+                jobs = [
+                    replace(job, candidate=self._spool.candidate(kept[job.at.person][job.at.place]))
+                    for job in batch
+                ]
+                yield CloseUpsToFuse(jobs, self._reading.times_of(jobs))
 
-    def _open_at(self, frame: int) -> VideoReader:
-        enter = (frame, self._entries[frame])
-        return VideoReader(self._info.path, info=self._info, enter=enter)
+        for found in self._reading.fused(with_crops()):
+            for (person, place), better in found.items():
+                old = kept[person][place]
+                kept[person][place] = self._spool.put(old.track, old.time, better)
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:
     """Progress for nobody."""
 
 
-__all__ = ["FollowOf", "Progress", "ScanSummary", "scan", "scan_into", "video_source"]
+__all__ = ["Progress", "ReadingOf", "ScanSummary", "scan", "scan_into", "video_source"]

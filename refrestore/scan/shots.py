@@ -1,20 +1,34 @@
-"""Where one shot ends and the next begins, a few frames behind the picture."""
+"""Where one shot ends and the next begins, a few frames behind the picture.
+
+What is measured of a picture needs those around it alone, and can be measured anywhere; what
+follows from it is decided in order, from numbers.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from typing import NamedTuple, Protocol, TypeVar
 
 import cv2
 import numpy as np
 
+from refrestore.scan.frame_forms import FrameForms
 from refrestore.types import ImageArray
 
 SEEN_SIDE = 192
 """Longer side of the picture the cut detector sees; PySceneDetect shrinks to about as much."""
 
-_WINDOW = 2
-"""Frames either side of a change that it must stand out from (AdaptiveDetector's default)."""
+DELAY = 2
+"""Frames by which the answer lags the picture: as many either side of a change it must stand out
+from (PySceneDetect's AdaptiveDetector)."""
+
+_RATIO = 3.0
+"""How many times their mean a change must be (AdaptiveDetector's default)."""
+
+_STILL = 1e-5
+"""Mean change below which there is none."""
 
 _LEAST_CHANGE = 8.0
 """Least change of hue, saturation and brightness at a cut, of 255. AdaptiveDetector's default of 15
@@ -36,32 +50,30 @@ LONGEST_SECONDS = 120
 """Longer shots are divided, so that memory does not grow with a shot that never ends."""
 
 
-class CutDetector:
-    """PySceneDetect's adaptive detector, fed with our frames, made safe against flashes.
+class Change(NamedTuple):
+    """What is measured when a picture comes.
 
     Parameters
     ----------
-    rate
-        Average frames per second; only bounds the length of a shot.
+    score
+        Its mean change of hue, saturation and brightness since the one before, of 255.
+    flash
+        Whether what changed `DELAY` pictures before has gone back by now to what it was.
     """
 
-    delay = _WINDOW
-    """Frames by which the answer lags the picture."""
+    score: float
+    flash: bool
 
-    def __init__(self, rate: Fraction) -> None:
-        from scenedetect.detectors import AdaptiveDetector
 
-        self._detector = AdaptiveDetector(
-            min_scene_len=_SHORTEST, window_width=_WINDOW, min_content_val=_LEAST_CHANGE
-        )
-        self._rate = rate
-        self._longest = max(_SHORTEST, round(rate * LONGEST_SECONDS))
-        self._seen: deque[tuple[int, ImageArray]] = deque(maxlen=2 * _WINDOW + 2)
-        self._position = 0
-        self._last_cut = 0
+class Changes:
+    """Measures how much each picture differs from those before it."""
 
-    def push(self, image: ImageArray) -> bool:
-        """Take the next picture; say whether the one `delay` frames ago began a shot.
+    def __init__(self) -> None:
+        self._seen: deque[ImageArray] = deque(maxlen=DELAY + 2)
+        self._channels: Sequence[cv2.typing.MatLike] = ()
+
+    def push(self, image: ImageArray) -> Change:
+        """Take the next picture.
 
         Parameters
         ----------
@@ -71,34 +83,112 @@ class CutDetector:
         scale = min(1.0, SEEN_SIDE / max(image.shape[:2]))
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        smooth = cv2.GaussianBlur(small, (0, 0), _NOISE_SIGMA)
-        return self._push(np.ascontiguousarray(smooth[..., ::-1]))
+        return self._push(np.asarray(cv2.GaussianBlur(small, (0, 0), _NOISE_SIGMA), np.uint8))
 
-    def flush(self) -> bool:
-        """Say the same for a frame after the last picture was pushed; call `delay` times."""
-        return self._push(self._seen[-1][1]) if self._seen else False
+    def flush(self) -> Change:
+        """Take the last picture once more, after the film's end; call `DELAY` times."""
+        return self._push(self._seen[-1]) if self._seen else Change(0.0, False)
 
-    def _push(self, small: ImageArray) -> bool:
-        from scenedetect.common import FrameTimecode
+    def _push(self, small: ImageArray) -> Change:
+        before, self._channels = self._channels, cv2.split(cv2.cvtColor(small, cv2.COLOR_RGB2HSV))
+        self._seen.append(small)
+        pixels = small.shape[0] * small.shape[1]
+        moved = [
+            cv2.norm(was, now, cv2.NORM_L1) / pixels
+            for was, now in zip(before, self._channels, strict=False)
+        ]
+        return Change(sum(moved) / 3, self._is_flash())
 
-        index = self._position
+    def _is_flash(self) -> bool:
+        if len(self._seen) < DELAY + 2:
+            return False
+        before, at, after = self._seen[0], self._seen[1], self._seen[-1]
+        jump = cv2.norm(before, at, cv2.NORM_L1)
+        return bool(cv2.norm(before, after, cv2.NORM_L1) < _SAME_SCENE * jump)
+
+
+class CutDetector:
+    """Says where shots begin as PySceneDetect's adaptive detector does, made safe against flashes.
+
+    Parameters
+    ----------
+    rate
+        Average frames per second; only bounds the length of a shot.
+    """
+
+    def __init__(self, rate: Fraction) -> None:
+        self._longest = max(_SHORTEST, round(rate * LONGEST_SECONDS))
+        self._scores: deque[float] = deque(maxlen=2 * DELAY + 1)
+        self._position = -1
+        self._last_change = self._last_cut = 0
+
+    def push(self, change: Change) -> bool:
+        """Take the next picture's change; say whether the one `DELAY` before it began a shot."""
         self._position += 1
-        self._seen.append((index, small))
-        cuts = self._detector.process_frame(FrameTimecode(index, self._rate), small)
-        target = index - _WINDOW
+        self._scores.append(change.score)
+        target = self._position - DELAY
+        stands_out = self._stands_out(target)
         if target <= self._last_cut:
             return False
-        cut = any(found.frame_num == target for found in cuts) and not self._is_flash(target)
+        cut = stands_out and not change.flash
         cut = cut or target - self._last_cut >= self._longest
         if cut:
             self._last_cut = target
         return cut
 
-    def _is_flash(self, target: int) -> bool:
-        """Whether the picture soon goes back to what it was before the change."""
-        seen = dict(self._seen)
-        before, at, after = (seen.get(target + step) for step in (-1, 0, _WINDOW))
-        if before is None or at is None or after is None:
+    def _stands_out(self, target: int) -> bool:
+        if len(self._scores) <= 2 * DELAY or target - self._last_change < _SHORTEST:
             return False
-        jump = cv2.norm(before, at, cv2.NORM_L1)
-        return bool(cv2.norm(before, after, cv2.NORM_L1) < _SAME_SCENE * jump)
+        score = self._scores[DELAY]
+        others = [one for place, one in enumerate(self._scores) if place != DELAY]
+        around = sum(others) / len(others)
+        if score < _LEAST_CHANGE or (around >= _STILL and score / around < _RATIO):
+            return False
+        self._last_change = target
+        return True
+
+
+class Numbered(Protocol):
+    """A frame of a film."""
+
+    @property
+    def number(self) -> int:
+        """Its index."""
+
+    @property
+    def time(self) -> Fraction:
+        """Its presentation time in seconds."""
+
+
+SomeFrame = TypeVar("SomeFrame", bound=Numbered)
+
+
+def measured(pictures: Iterable[FrameForms]) -> Iterator[tuple[FrameForms | None, Change]]:
+    """Yield each picture with what is measured when it comes; the last changes are without one."""
+    changes = Changes()
+    for picture in pictures:
+        yield picture, changes.push(picture.shrunk(SEEN_SIDE))
+    for _ in range(DELAY):
+        yield None, changes.flush()
+
+
+def cut(
+    frames: Iterable[tuple[SomeFrame | None, Change]], rate: Fraction
+) -> Iterator[tuple[SomeFrame, bool]]:
+    """Yield each frame, `DELAY` later, and whether it begins a shot.
+
+    Parameters
+    ----------
+    frames
+        As `measured` yields them.
+    rate
+        Average frames per second.
+    """
+    cuts = CutDetector(rate)
+    waiting: deque[SomeFrame] = deque()
+    for count, (frame, change) in enumerate(frames):
+        if frame is not None:
+            waiting.append(frame)
+        begins = cuts.push(change)
+        if count >= DELAY:
+            yield waiting.popleft(), begins

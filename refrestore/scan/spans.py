@@ -6,22 +6,20 @@ are followed at a time, and wherever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 from refrestore.config import ScanSettings
-from refrestore.errors import MediaError
 from refrestore.faces.analyser import FaceModels
-from refrestore.media.entries import Entry
 from refrestore.media.probe import VideoInfo
-from refrestore.media.reader import VideoReader
 from refrestore.scan.follow import Follower
 from refrestore.scan.followed import Followed
 from refrestore.scan.frame_forms import FrameForms
+from refrestore.scan.fuse import packed
 from refrestore.scan.tracks import absorb, together
-from refrestore.types import Frame
+from refrestore.scan.work import Here
 
 SPAN_SECONDS = Fraction(15)
 """Few shots of a film are longer. A minute without a cut is work for four."""
@@ -46,7 +44,7 @@ class Followings(NamedTuple):
 
 
 class Following(Protocol):
-    """Follows the faces of a film's shots, here or elsewhere."""
+    """Follows the faces of a film's shots."""
 
     @property
     def frames(self) -> int:
@@ -104,99 +102,139 @@ class Spans:
         return range(first + number * self.length, stop)
 
 
-class FollowedHere:
-    """Follows in this process, in the frames it is given (`Following`)."""
+class SpanFollower:
+    """Follows faces in the frames it is given, span by span.
 
-    def __init__(self, info: VideoInfo, models: FaceModels, settings: ScanSettings) -> None:
-        self._rate, self._models, self._settings = info.average_rate, models, settings
-        self._spans = Spans.at(info.average_rate)
+    Parameters
+    ----------
+    models, settings
+        The networks, and the scan's settings.
+    rate
+        Average frames a second.
+    spans
+        How shots are divided.
+    until
+        Frame from which on no span begins any more; None for all.
+    """
+
+    def __init__(
+        self,
+        models: FaceModels,
+        settings: ScanSettings,
+        rate: Fraction,
+        spans: Spans,
+        until: int | None = None,
+    ) -> None:
+        self._rate, self._models, self._settings = rate, models, settings
+        self._spans, self._until = spans, until
         self._first: int | None = None
+        self._next = 0
         self._followers: list[tuple[int, Follower]] = []
-        self._parts: list[Followings] = []
-        self._shots: list[Followings] = []
-        self.frames = 0
 
-    def push(self, picture: FrameForms) -> None:
-        """Take the next frame."""
+    @property
+    def busy(self) -> bool:
+        """Whether a span has begun that has not ended."""
+        return bool(self._followers)
+
+    def push(self, picture: FrameForms) -> list[tuple[range, Followings]]:
+        """Take the next frame; return the span that ends with it and what was followed, if any."""
         number = picture.number
         if self._first is None:
             self._first = number
-        if (number - self._first) % self._spans.length == 0:
+        if (number - self._first) % self._spans.length == 0 and (
+            self._until is None or number < self._until
+        ):
             follower = Follower(self._models, self._settings, self._rate)
             self._followers.append((number, follower))
         for _, follower in self._followers:
             follower.push(picture)
-        if self._spans.complete(self._first, number) is not None:
-            self._finish_first()
-        self.frames = number + 1
+        self._next = number + 1
+        span = self._spans.complete(self._first, number)
+        return [] if span is None or not self.busy else [self._finished(span)]
+
+    def end_shot(self) -> list[tuple[range, Followings]]:
+        """Return the same of the shot's last span; the next frame begins another shot."""
+        first, self._first = self._first, None
+        if first is None:
+            return []
+        last = self._spans.last(first, self._next)
+        self._followers = [one for one in self._followers if one[0] <= last.start]
+        return [self._finished(last)] if self.busy else []
+
+    def _finished(self, span: range) -> tuple[range, Followings]:
+        _, follower = self._followers.pop(0)
+        return span, Followings(follower.finish(), follower.detections)
+
+
+class FollowedHere:
+    """Follows in this process, in the frames it is given (`Following`)."""
+
+    def __init__(self, info: VideoInfo, models: FaceModels, settings: ScanSettings) -> None:
+        rate = info.average_rate
+        self._follower = SpanFollower(models, settings, rate, Spans.at(rate))
+        self._parts: list[Followings] = []
+        self._shots: list[Followings] = []
+        self.frames = self._ended = 0
+
+    def push(self, picture: FrameForms) -> None:
+        """Take the next frame."""
+        self._parts += [found for _, found in self._follower.push(picture)]
+        self.frames = picture.number + 1
 
     def end_shot(self) -> None:
         """Join what was followed."""
-        if self._first is None:
+        if self._ended == self.frames:
             return
-        begins = self._spans.last(self._first, self.frames).start
-        self._followers = [one for one in self._followers if one[0] <= begins]
-        while self._followers:
-            self._finish_first()
+        self._parts += [found for _, found in self._follower.end_shot()]
         self._shots.append(joined(self._parts))
-        self._first, self._parts = None, []
+        self._parts, self._ended = [], self.frames
 
     def finished(self, *, wait: bool = False) -> list[Followings]:
         """Return the shots that ended since it was asked last."""
         shots, self._shots = self._shots, []
         return shots
 
-    def _finish_first(self) -> None:
-        _, follower = self._followers.pop(0)
-        self._parts.append(Followings(follower.finish(), follower.detections))
 
-
-def follow_span(
-    info: VideoInfo,
-    models: FaceModels,
-    settings: ScanSettings,
-    span: range,
-    entry: Entry,
-    *,
-    told: Callable[[int], None] = lambda frames: None,
-    from_beginning: bool = True,
-) -> Followings:
-    """Follow the faces of a span of a shot, the film entered for it.
+@dataclass(frozen=True, eq=False)
+class SpanToFollow:
+    """A span of a shot, followed where the film is entered for it (`work.Work`).
 
     Parameters
     ----------
-    span
+    first, stop
         Its frames.
-    entry
-        Index and time of the first of them.
-    told
-        Is told after each frame how many are followed.
-    from_beginning
-        Whether a film that cannot be entered is read from its beginning; one of which only the
-        span is here is not.
-
-    Raises
-    ------
-    MediaError
-        The film cannot be read, or not entered.
+    time
+        Of the first of them, seconds.
     """
-    follower = Follower(models, settings, info.average_rate)
-    for count, frame in enumerate(_frames(info, span, entry, from_beginning), 1):
-        follower.push(FrameForms(frame))
-        told(count)
-    return Followings(follower.finish(), follower.detections)
+
+    first: int
+    stop: int
+    time: Fraction
+
+    def __call__(self, here: Here) -> Followings:
+        """Follow its faces.
+
+        Raises
+        ------
+        MediaError
+            The film cannot be read, or not entered.
+        """
+        follower = Follower(here.models, here.settings, here.info.average_rate)
+        with here.entered(self.first, self.time) as frames:
+            for frame in frames:
+                if frame.index >= self.stop:
+                    break
+                if frame.index >= self.first:
+                    follower.push(FrameForms(frame))
+                    here.told(frame.index - self.first + 1)
+        return sent(Followings(follower.finish(), follower.detections))
 
 
-def _frames(info: VideoInfo, span: range, entry: Entry, from_beginning: bool) -> Iterator[Frame]:
-    with VideoReader(info.path, info=info, enter=entry) as reader:
-        for frame in reader:
-            if frame.index < span.start:
-                if not from_beginning:
-                    raise MediaError(f"{info.path.name} cannot be entered in its middle.")
-            elif frame.index < span.stop:
-                yield frame
-            else:
-                return
+def sent(found: Followings) -> Followings:
+    """Return what was followed as it is sent; its tracks are changed."""
+    for track in found.tracks:
+        track.best.candidates = [packed(one) for one in track.best.candidates]
+    return found
 
 
 def joined(parts: Sequence[Followings]) -> Followings:

@@ -19,7 +19,7 @@ from refrestore.types import Geometry
 
 HEAVY = frozenset(
     {"av", "cv2", "faiss", "fastapi", "insightface", "jinja2", "matplotlib", "onnx", "onnxruntime"}
-    | {"PIL", "scenedetect", "scipy", "skimage", "spandrel", "torch", "torchvision", "uvicorn"}
+    | {"PIL", "scipy", "skimage", "spandrel", "torch", "torchvision", "uvicorn"}
 )
 """Packages that take a tenth of a second or more to load."""
 

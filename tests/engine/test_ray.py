@@ -31,6 +31,9 @@ from refrestore.engine.whole_scan import scan
 from refrestore.errors import ClusterError, MediaError, ModelError, kept_notes
 from refrestore.evaluate.degrade import Degradation
 from refrestore.evaluate.demo import CameraMove, CameraView, make_demo_film
+from refrestore.media.pixels import display_rgb
+from refrestore.media.reader import VideoReader
+from refrestore.media.simple import write_pictures
 from refrestore.project import Project
 from refrestore.render.toolbox import Toolbox
 from refrestore.scan import spans
@@ -45,16 +48,30 @@ LOSSY = EncoderSettings(codec="libx264")
 STORE_BYTES = 200_000_000
 
 
+def copied(film: Path, path: Path, grain: float = 0) -> Path:
+    """Encode a film once more, with a key frame in eight, and grain of so many grey levels."""
+    random = np.random.default_rng(0)
+    with VideoReader(film) as reader:
+        clean = [display_rgb(frame) for frame in reader]
+    pictures = [np.clip(one + random.normal(0, grain, one.shape), 0, 255) for one in clean]
+    options = {"crf": "16", "preset": "veryfast", "g": "8", "sc_threshold": "0"}
+    write_pictures(
+        path, [one.astype(np.uint8) for one in pictures], rate=Fraction(25), options=options
+    )
+    return path
+
+
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     near, far = CameraView(0.11, 0.37, 1), CameraView(0.11, 0.36, 0.5)
     moves = (
-        CameraMove(near, CameraView(0.13, 0.38, 1), 0.6),
-        CameraMove(far, CameraView(0.12, 0.36, 0.5), 0.48, far=True),
+        CameraMove(near, CameraView(0.13, 0.38, 1), 0.8),
+        CameraMove(far, CameraView(0.12, 0.36, 0.5), 0.8, far=True),
     )
-    make_demo_film(path, moves=moves, far=Degradation(blur=1, shrink=2), size=(250, 186))
-    return path
+    made = path.with_name("made.mp4")
+    make_demo_film(made, moves=moves, far=Degradation(blur=1, shrink=2), size=(250, 186))
+    return copied(made, path)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -201,6 +218,76 @@ def test_a_scan_is_the_same(film, project, crew, tmp_path, heard) -> None:
     assert frames == sorted(frames)
     assert frames[-1] == summary.frames
     assert summary.references > 0
+
+
+def scanned_alike(film: Path, work: Path, crew: Crew, **asked: Any) -> Project:
+    """Scan a film here and there, and return the project if both are the same."""
+    made = [
+        scan(film, work / name, settings=ScanSettings(), runtime=RUNTIME, **more)
+        for name, more in (("here", {}), ("there", {"engine": crew, **asked}))
+    ]
+    assert made[0] == made[1]
+    with Project.open(work / "here") as here, Project.open(work / "there") as there:
+        assert seen_in(there) == seen_in(here)
+        return there
+
+
+def test_workers_read_the_film_and_draw_blurred_tracks(
+    film, project, crew, tmp_path, monkeypatch
+) -> None:
+    given: list[str] = []
+    give = crew.give
+    monkeypatch.setattr(crew, "give", lambda task: (given.append(task.name), give(task)))
+    monkeypatch.setattr("refrestore.engine.read_there.VideoReader", lambda *asked, **more: 1 / 0)
+    scan(film, tmp_path / "project", settings=ScanSettings(), runtime=RUNTIME, engine=crew)
+    with Project.open(tmp_path / "project") as there:
+        assert seen_in(there) == seen_in(project)
+    passages = [f"frames {first} to {first + 7}" for first in (0, 8, 16, 24, 32)]
+    assert [name for name in given if name in passages] == passages
+    assert any(name.startswith("blurred faces ") for name in given)
+    # Two spans were followed by who saw the passage; of the others none saw the cut at 20.
+    spans_given = {"frames 20 to 31", "frames 28 to 39"}
+    assert {name for name in given if name.startswith("frames ")} == {*passages, *spans_given}
+
+
+def test_a_worker_is_killed_in_a_scan(film, project, crew, tmp_path, heard) -> None:
+    pids = dict(zip([one.name for one in crew.members], processes(crew), strict=True))
+    killed: list[str] = []
+
+    def kill(worker: str, task: str, done: int, total: int) -> None:
+        kind = task.split(maxsplit=1)[0]
+        if kind not in killed and worker in pids:
+            killed.append(kind)
+            os.kill(pids.pop(worker), signal.SIGKILL)
+
+    heard(kill)
+    scan(film, tmp_path / "project", settings=ScanSettings(), runtime=RUNTIME, engine=crew)
+    with Project.open(tmp_path / "project") as there:
+        assert seen_in(there) == seen_in(project)
+    assert killed
+
+
+def test_noisy_close_ups_are_fused_there(film, crew, tmp_path) -> None:
+    grainy = copied(film, tmp_path / "grainy.mp4", grain=20)
+    with scanned_alike(grainy, tmp_path, crew), Project.open(tmp_path / "there") as there:
+        own = [each for one in there.identities() for each in there.references(one.id)]
+        assert any("fused from" in one.source for one in own)
+
+
+@pytest.mark.parametrize("damaged", [2, 39])  # those that read far ahead see only the first
+def test_a_damaged_film_is_read_by_one_machine(film, crew, tmp_path, damaged) -> None:
+    with av.open(str(film)) as source:
+        packets = [bytes(packet) for packet in source.demux(video=0) if packet.size]
+    content = film.read_bytes()
+    where = content.index(packets[damaged]) + 8
+    length = len(packets[damaged]) - 8
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(content[:where] + b"\xff" * length + content[where + length :])
+    said: list[str] = []
+    scanned_alike(broken, tmp_path, crew, announce=said.append)
+    (note,) = [one for one in said if "one machine reads it for all" in one]
+    assert note.startswith("broken.mp4 is damaged")
+    assert ("from frame 0 on" in note) == (damaged == 2)
 
 
 def test_a_render_is_the_same(project, packets, crew, tmp_path, heard) -> None:

@@ -17,7 +17,7 @@ from refrestore.engine.ray import keep
 from refrestore.engine.worker import (
     Failed,
     Rendered,
-    SpanTask,
+    ScanTask,
     Unseen,
     Worker,
     differences,
@@ -30,7 +30,7 @@ from refrestore.media.segments import SegmentWriter
 from refrestore.models.pack import load_face_pack
 from refrestore.render.report import SegmentRecord
 from refrestore.render.segment_folder import Segment, SegmentFolder
-from refrestore.scan.spans import Followings
+from refrestore.scan.spans import Followings, SpanToFollow
 
 RUNTIME = RuntimeSettings(device="cpu", threads=1)
 
@@ -49,15 +49,18 @@ def film(tmp_path_factory):
     return path
 
 
-def task(**changed) -> SpanTask:
+SPAN = SpanToFollow(0, 10, Fraction(0))
+
+
+def task(work=SPAN, **changed) -> ScanTask:
     networks = face_networks(load_face_pack(RUNTIME), RUNTIME)
-    return replace(SpanTask(ScanSettings(), 0, 10, Fraction(0), networks), **changed)
+    return replace(ScanTask(ScanSettings(), networks, work), **changed)
 
 
 def test_it_follows_a_span_and_says_how_far_it_is(film) -> None:
     worker = Worker(RUNTIME)
     assert worker.check(libraries()) is None
-    answer = worker.follow(probe(film), task(), None)
+    answer = worker.scan(probe(film), task(), None)
     assert isinstance(answer, bytes)
     found = pickle.loads(answer)
     assert isinstance(found, Followings)
@@ -70,19 +73,19 @@ def test_a_film_that_is_not_there_is_asked_for(film) -> None:
     gone = replace(info, path=film.with_name("gone.mp4"))
     other = replace(info, fingerprint="1-other")
     for each in (gone, other):
-        assert Worker(RUNTIME).follow(each, task(), None) == Unseen()
+        assert Worker(RUNTIME).scan(each, task(), None) == Unseen()
 
 
 def test_a_piece_that_cannot_be_entered_is_refused(film) -> None:
-    answer = Worker(RUNTIME).follow(
-        probe(film), task(first=5, time=Fraction(77)), film.read_bytes()
+    answer = Worker(RUNTIME).scan(
+        probe(film), task(SpanToFollow(5, 10, Fraction(77))), film.read_bytes()
     )
     assert answer == Failed("MediaError", "grey.mp4 cannot be entered in its middle.")
 
 
 def test_other_networks_are_refused(film) -> None:
     networks = {**task().networks, "detector": "0" * 64}
-    answer = Worker(RUNTIME).follow(probe(film), task(networks=networks), None)
+    answer = Worker(RUNTIME).scan(probe(film), task(networks=networks), None)
     assert isinstance(answer, Failed)
     assert answer.refused
     assert answer.kind == "ModelError"
@@ -92,7 +95,7 @@ def test_other_networks_are_refused(film) -> None:
 
 def test_models_that_are_missing_are_refused(film, tmp_path) -> None:
     bare = RuntimeSettings(device="cpu", pack="teachers", models_dir=tmp_path)
-    answer = Worker(bare).follow(probe(film), task(), None)
+    answer = Worker(bare).scan(probe(film), task(), None)
     assert isinstance(answer, Failed)
     assert (answer.kind, answer.refused) == ("ModelError", True)
 
@@ -102,7 +105,7 @@ def test_a_full_disk_is_refused(film, monkeypatch) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
-    answer = Worker(RUNTIME).follow(probe(film), task(), b"piece")
+    answer = Worker(RUNTIME).scan(probe(film), task(), b"piece")
     assert isinstance(answer, Failed)
     assert (answer.kind, answer.refused) == ("DiskError", True)
 

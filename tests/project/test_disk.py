@@ -157,7 +157,7 @@ def test_close_ups_of_a_scan_on_a_full_disk(tmp_path, candidate):
         kept = spool.put(1, Fraction(1), candidate)
         with full_disk(), pytest.raises(DiskError, match=r"Cannot write .*npz .*: make room"):
             spool.put(1, Fraction(2), candidate)
-        assert to_reference(kept, "film.mp4").frame == 7
+        assert to_reference(kept, Spool.get(kept), "film.mp4").frame == 7
     assert not list(tmp_path.iterdir())
 
 
@@ -174,7 +174,7 @@ def test_close_ups_of_a_scan_whose_folder_goes_away(tmp_path, candidate, how):
         with pytest.raises(ProjectError, match="was deleted or moved"):
             spool.put(1, Fraction(2), candidate)
         with pytest.raises(ProjectError, match="was deleted or moved"):
-            to_reference(kept, "film.mp4")
+            Spool.get(kept)
     with pytest.raises(DiskError, match="Cannot write"):
         Spool(folder)
 

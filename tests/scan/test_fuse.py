@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 
@@ -18,7 +19,7 @@ from refrestore.faces.hull import hull_polygon
 from refrestore.media.simple import write_pictures
 from refrestore.models.pack import load_face_pack
 from refrestore.project import Project
-from refrestore.scan.fuse import REACH, fuse, noisy
+from refrestore.scan.fuse import REACH, fuse, noisy, packed
 from refrestore.scan.samples import Candidate, CloseUpCrop
 from refrestore.scan.scan import scan
 
@@ -96,7 +97,7 @@ def fidelity(picture, truth, close_up):
 def test_grain_goes_and_the_face_stays(clean, models):
     pictures = grained(clean, 20, 26)
     candidate, close_up, person = taken(pictures, models)
-    assert noisy(candidate, close_up)
+    assert noisy(packed(replace(candidate, close_up=close_up)))
     fused = fuse(candidate, close_up, window(pictures), models, person)
     assert fused is not None
     assert fused.frames == 1 + 2 * REACH
@@ -112,7 +113,7 @@ def test_grain_goes_and_the_face_stays(clean, models):
 def test_clean_and_compressed_footage_is_left_alone(clean, models):
     for pictures in (clean, grained(clean, 6, 32)):
         candidate, close_up, _ = taken(pictures, models)
-        assert not noisy(candidate, close_up)
+        assert not noisy(packed(replace(candidate, close_up=close_up)))
 
 
 def test_what_is_not_better_is_not_taken(clean, models):

@@ -8,7 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from refrestore.scan.polish import READ_ON, CloseUpToFuse, frames_of, stretches
+from refrestore.scan.polish import CloseUpToFuse, Place
+from refrestore.scan.read_again import MOST_TOGETHER, READ_ON, batches, frames_of, stretches
 from refrestore.types import Frame, Geometry
 
 SIZE = Geometry(16, 16)
@@ -16,7 +17,7 @@ LENGTH = 2000
 
 
 def job(first: int, stop: int) -> CloseUpToFuse:
-    return CloseUpToFuse(0, 0, None, first, stop, np.zeros(512, np.float32))
+    return CloseUpToFuse(Place(0, 0), None, first, stop, np.zeros(512, np.float32))
 
 
 def film(read: list[int], opened: list[int], enterable: bool):
@@ -68,3 +69,10 @@ def test_no_job_opens_nothing() -> None:
     opened = []
     assert not list(frames_of([], film([], opened, enterable=True)))
     assert not opened
+
+
+def test_jobs_are_done_together_where_they_are_near() -> None:
+    assert list(batches(JOBS)) == [[JOBS[1], JOBS[2], JOBS[3]], [JOBS[0]]]
+    many = [job(first, first + 5) for first in range(2 * MOST_TOGETHER)]
+    assert list(batches(many)) == [many[:MOST_TOGETHER], many[MOST_TOGETHER:]]
+    assert not list(batches([]))

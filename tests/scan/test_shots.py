@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refrestore.scan import shots
-from refrestore.scan.shots import CutDetector
+from refrestore.scan.shots import DELAY, Changes, CutDetector
 
 
 def scene(seed, count, drift=1):
@@ -15,10 +15,10 @@ def scene(seed, count, drift=1):
 
 
 def cuts_of(frames, rate=25):
-    detector = CutDetector(Fraction(rate))
-    flags = [detector.push(frame) for frame in frames]
-    flags += [detector.flush() for _ in range(detector.delay)]
-    return [index for index, begins in enumerate(flags[detector.delay :]) if begins]
+    changes, detector = Changes(), CutDetector(Fraction(rate))
+    flags = [detector.push(changes.push(frame)) for frame in frames]
+    flags += [detector.push(changes.flush()) for _ in range(DELAY)]
+    return [index for index, begins in enumerate(flags[DELAY:]) if begins]
 
 
 def test_hard_cuts_are_found_where_they_are():
