@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from refrestore.errors import ModelError
 from refrestore.restore.blocks import RAISED
 from refrestore.restore.fusion import FusionNetwork, load_fusion, save_fusion
-from refrestore.restore.fusion_bands import missing_octaves, strength_of
+from refrestore.restore.fusion_bands import missing_octaves, strength_of, unshown
 from refrestore.restore.fusion_types import FusionConfig
 from refrestore.restore.light import collapse, enlarge, lit, pyramid, stretch
 from refrestore.restore.sides import SIDES
@@ -205,6 +205,31 @@ def test_all_references_together_cannot_sink_against_none():
     after = thought(model, faces, references, offsets, valid, hull)
     assert torch.allclose(before.shares, after.shares, atol=1e-6)
     assert torch.allclose(before.attention, after.attention, atol=1e-6)
+
+
+def test_a_mouth_counts_as_the_frames_own_only_where_no_reference_shows_it():
+    generator = torch.Generator().manual_seed(4)
+    closed = stretch(torch.rand(1, 3, 8, 8, generator=generator) * 0.2 + 0.4, 128, 128)[0]
+    opened = closed.clone()
+    opened[:, 80:96, 52:76] = 0.05
+    noise = 0.02 * torch.randn(2, 3, 3, 128, 128, generator=generator)
+    faces = torch.stack([opened, opened])
+    references = torch.stack([torch.stack([closed] * 3), torch.stack([closed, opened, closed])])
+    hull = torch.ones(2, 1, 32, 32)
+    mouth = torch.zeros(2, 1, 32, 32)
+    mouth[:, :, 18:26, 10:22] = 1
+    valid = torch.ones(2, 3)
+
+    def gain(valid: torch.Tensor) -> torch.Tensor:
+        return unshown(faces, references + noise, valid, hull, mouth)
+
+    shut, shown = gain(valid)
+    assert shut[0, 20:24, 13:19].min() > 8
+    assert shut[0, :18].max() == 0
+    assert shown.max() < 0.5 * shut.max()
+    valid[1, 1] = 0  # the one that shows it is not there
+    assert gain(valid)[1].max() > 8
+    assert not gain(torch.zeros(2, 3)).any()
 
 
 def test_stretch_is_bilinear_interpolation():
