@@ -40,11 +40,9 @@ FAINT = 0.002
 """Strength of a band that is as good as none: half a grey level of 255."""
 
 
-COMPARED = 64
-"""Cells a side of a crop in which a mouth is compared with the references'."""
-
-LIGHT, PLACE = gaussian(8.0), gaussian(2.0)
-"""What is taken off as light, and the place that is looked at, in these cells."""
+LIGHT, PLACE = 1 / 8, 1 / 32
+"""Where a mouth is compared with the references', deviations of what is taken off as light and of
+the place that is looked at, over the crop's side."""
 
 UNLIKE, UNLIKE_FROM, UNLIKE_MOST = 2.0, 1.5, 6.0
 """What "none" gains in a mouth for each time that it differs more from the best reference than the
@@ -144,12 +142,12 @@ def unshown(
         How much of each cell of the hull is mouth, 0..1.
     """
     batch, size = len(faces), hull.shape[-2:]
-    factor = max(1, faces.shape[-1] // COMPARED)
-    own = shrunk(luma_of(faces)[:, None], factor)
-    theirs = by_face(shrunk(luma_of(references.flatten(0, 1))[:, None], factor), batch)
+    own = shrunk(luma_of(faces)[:, None], 2)
+    theirs = by_face(shrunk(luma_of(references.flatten(0, 1))[:, None], 2), batch)
     apart = (theirs - own[:, None]).flatten(0, 1)
-    apart = apart - filtered(apart, torch.tensor(LIGHT), border="replicate")
-    energy = filtered(apart.square(), torch.tensor(PLACE), border="replicate")
+    light, place = (torch.tensor(gaussian(share * own.shape[-1])) for share in (LIGHT, PLACE))
+    apart = apart - filtered(apart, light, border="replicate")
+    energy = filtered(apart.square(), place, border="replicate")
     energy = by_face(resized(energy, size), batch).masked_fill(
         (valid <= 0)[:, :, None, None, None], math.inf
     )

@@ -207,6 +207,24 @@ def test_all_references_together_cannot_sink_against_none():
     assert torch.allclose(before.attention, after.attention, atol=1e-6)
 
 
+@pytest.mark.parametrize("side", SIDES)
+def test_a_mouth_is_looked_at_in_crops_of_every_side(side):
+    faces, references, offsets, valid, hull = inputs(side=side)
+    mouth = torch.zeros_like(hull)
+    mouth[..., side // 12 : side // 10, side // 20 : side // 12] = 1
+    open_ = stretch(mouth, side, side) > 0.5
+    faces, references = faces.masked_fill(open_, 0), references.masked_fill(open_[:, None], 1)
+    model = network(trained=True)
+    with torch.no_grad():
+        shown, kept = (
+            model(faces, references, offsets, valid, hull, mouth=given).confidence
+            for given in (None, mouth)
+        )
+    assert kept.shape == shown.shape
+    assert (kept <= shown + 1e-6).all()
+    assert (kept < shown).any()
+
+
 def test_a_mouth_counts_as_the_frames_own_only_where_no_reference_shows_it():
     generator = torch.Generator().manual_seed(4)
     closed = stretch(torch.rand(1, 3, 8, 8, generator=generator) * 0.2 + 0.4, 128, 128)[0]
