@@ -183,7 +183,9 @@ def measure_scans(film: Path, first: Path, rounds: int) -> dict[str, Any]:
                         scanned(first, work / f"first{count}-{again}", crew)
                     before = workers_seconds(crew)
                     made = scanned(film, work / f"ray{count}", crew)
-                    made["workers_cpu_seconds"] = workers_seconds(crew) - before
+                    after = workers_seconds(crew)
+                    if after.keys() == before.keys():  # none was replaced
+                        made["workers_cpu_seconds"] = sum(after.values()) - sum(before.values())
                 found.setdefault(f"ray{count}", []).append(made)
     return {
         name: {**min(each, key=lambda one: one["scan_seconds"]), "rounds": rounds}
@@ -191,12 +193,13 @@ def measure_scans(film: Path, first: Path, rounds: int) -> dict[str, Any]:
     }
 
 
-def workers_seconds(crew: Any) -> float:
-    """Return the processor time that a crew's workers have taken."""
-    ask = [
-        each.actor.__ray_call__.remote(lambda worker: time.process_time()) for each in crew.members
-    ]
-    return float(sum(crew.cluster.ray.get(ask)))
+def workers_seconds(crew: Any) -> dict[str, float]:
+    """Return the processor time that each worker of a crew has taken."""
+    members = {
+        each.name: each.actor.__ray_call__.remote(lambda worker: time.process_time())
+        for each in crew.members
+    }
+    return dict(zip(members, crew.cluster.ray.get(list(members.values())), strict=True))
 
 
 def same(work: Path) -> bool:
@@ -353,11 +356,12 @@ def jobs(figures: dict[str, Any]) -> dict[str, Job]:
     tasks = round(FILM_SECONDS * rate / frames)
     ways = {}
     render = one["render_cpu_seconds"] / one["frames"] * frames
-    worker = figures.get("ray1", {})
-    names = one["name_cpu_seconds"] / one["frames"]
-    scan = (one["scan_cpu_seconds"] / one["frames"] - names) * frames
+    driver = figures.get("ray1", {})
+    names = driver.get("name_cpu_seconds", one["name_cpu_seconds"]) / one["frames"]
+    alone = one["scan_cpu_seconds"] - one["name_cpu_seconds"]
+    scan = driver.get("workers_cpu_seconds", alone) / one["frames"] * frames
     number = stage["number_seconds_a_frame"] * frames
-    taken = worker.get("scan_cpu_seconds", 0) - worker.get("name_cpu_seconds", 0)
+    taken = driver.get("scan_cpu_seconds", 0) - driver.get("name_cpu_seconds", 0)
     take = taken / one["frames"] * frames - number if taken else 0.001
     joined, kept = tasks * stage["join_seconds_a_segment"], stage["keep_seconds_a_segment"]
     back, piece = stage["segment_bytes"], stage["piece_bytes"]
