@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -10,12 +9,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from refrestore.restore.light import filtered, luma_of, shrunk, stretch
+from refrestore.restore.light import filtered, gaussian, luma_of, shrunk, stretch
 
 CELL = 4
 """Pixels of the working picture per cell of the feature maps: 8 of the 512-px crop."""
 
-AROUND = tuple(math.exp(-0.5 * (step / 3) ** 2) for step in range(-5, 6))
+AROUND = gaussian(3.0, 5)
 """Weights of the cells around a cell in which its pattern is looked for, a row of them."""
 
 RAISED = (1.0, 0.7, 0.5)
@@ -143,7 +142,7 @@ def cell_pattern(images: torch.Tensor, pitch: int) -> torch.Tensor:
         Pixels from cell to cell, of which S is a multiple.
     """
     places = F.pixel_unshuffle(images, pitch)
-    alike = filtered(places, torch.tensor(AROUND) / sum(AROUND), border="replicate")
+    alike = filtered(places, torch.tensor(AROUND), border="replicate")
     by_place = alike.reshape(len(alike), -1, pitch**2, *alike.shape[2:])
     by_place = by_place - by_place.mean(2, keepdim=True)
     return F.pixel_shuffle(by_place.flatten(1, 2), pitch)

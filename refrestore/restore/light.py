@@ -177,9 +177,12 @@ def filtered(images: torch.Tensor, taps: torch.Tensor, *, border: Border) -> tor
 
 
 @cache
-def gaussian(sigma: float) -> tuple[float, ...]:
-    """Return the taps of a Gaussian of a deviation in pixels, for `filtered`."""
-    reach = round(2.5 * sigma)
+def gaussian(sigma: float, reach: int | None = None) -> tuple[float, ...]:
+    """Return the taps of a Gaussian of a deviation in pixels, for `filtered`.
+
+    So many to either side of the middle one; default two and a half deviations.
+    """
+    reach = round(2.5 * sigma) if reach is None else reach
     taps = [math.exp(-0.5 * (step / sigma) ** 2) for step in range(-reach, reach + 1)]
     return tuple(tap / sum(taps) for tap in taps)
 
