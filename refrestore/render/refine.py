@@ -169,7 +169,7 @@ def refine(work: FaceTable, frames: Iterable[Frame], geometry: Geometry, tools: 
             raw[rows] = transform(from_square[rows], found)
             presence[rows] = there
             if tools.restorer.lids is not None:
-                planes = squares.permute(0, 3, 1, 2).cpu().float() / 255
+                planes = squares.permute(0, 3, 1, 2).float() / 255
                 shut[rows] = tools.restorer.lids.shut(planes, found)
             pending.clear()
 

@@ -226,7 +226,7 @@ def open_toolbox(settings: RuntimeSettings) -> Toolbox:
     stage = None if second is None else second.stage
     mask = open_mask(pack, device, dtype)
     workers = min(threads, MOST_WORKERS)
-    lids = None if pack.lids is None else load_lids(pack.lids)
+    lids = None if pack.lids is None else load_lids(pack.lids, device)
     restorer = Restorer(fusion, stage, device, dtype, workers=workers, mask=mask, lids=lids)
     return Toolbox(pack, models, restorer, second=second)
 

@@ -139,20 +139,22 @@ class Lids:
     Parameters
     ----------
     network
-        Trained. It is so small that it computes where the pictures are asked for: on the CPU.
+        Trained; it is moved to `device`.
     """
 
-    def __init__(self, network: LidsNetwork) -> None:
-        self.network = network.eval().requires_grad_(False)
+    def __init__(self, network: LidsNetwork, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval().requires_grad_(False)
         self._shown: WeakKeyDictionary[ReferenceBank, FloatArray] = WeakKeyDictionary()
 
     @torch.inference_mode()
     def shut(self, faces: Tensor, landmarks: FloatArray) -> FloatArray:
         """Return how far the eyes of faces are shut, (B,), 0 to 1; parameters of `eye_pictures`."""
-        eyes = eye_pictures(faces.cpu(), torch.from_numpy(np.asarray(landmarks, np.float32)))
+        meshes = torch.from_numpy(np.asarray(landmarks, np.float32))
+        eyes = eye_pictures(faces.to(self.device), meshes.to(self.device))
         low, high = SURE
         said = (self.network(eyes).sigmoid() - low) / (high - low)
-        shut: FloatArray = said.clamp(0, 1).numpy()
+        shut: FloatArray = said.clamp(0, 1).cpu().numpy()
         return shut
 
     def shown(self, bank: ReferenceBank) -> FloatArray:
@@ -172,7 +174,7 @@ def save_lids(network: LidsNetwork, path: Path) -> None:
     save_weights(network, path, {"widths": network.widths})
 
 
-def load_lids(path: Path) -> Lids:
+def load_lids(path: Path, device: torch.device | str = "cpu") -> Lids:
     """Read a network that `save_lids` wrote, ready for inference.
 
     Raises
@@ -183,4 +185,4 @@ def load_lids(path: Path) -> Lids:
     network = load_weights(
         path, lambda settings: LidsNetwork(tuple(settings["widths"])), what="lids"
     )
-    return Lids(network)
+    return Lids(network, device)

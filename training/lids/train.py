@@ -1,9 +1,9 @@
 """Train the network that says whether eyes are shut.
 
-    python -m training.lids.train CACHE RUN [--minutes 20] [--seed 3]
+    python -m training.lids.train BANK FILMS RUN [--minutes 20] [--seed 3]
 
-CACHE is what `training.common.faces` wrote. RUN receives checkpoints and `lids.safetensors`; the
-same command goes on.
+BANK is what `training.common.faces` wrote, FILMS the same with `--films`, many pictures of each.
+RUN receives checkpoints and `lids.safetensors`; the same command goes on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from refrestore.restore.lids import LidsNetwork, save_lids
 from training.common.run import Run
-from training.lids.data import Samples, open_bank
+from training.lids.data import Samples
 
 BATCH, FRESH, KEPT = 128, 48, 65536
 """Faces a step, how many of them are new, and from how many of those before the others are."""
@@ -40,8 +40,10 @@ class Endless(IterableDataset):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cache", type=Path)
+    parser.add_argument("bank", type=Path)
+    parser.add_argument("films", type=Path)
     parser.add_argument("run", type=Path)
+    parser.add_argument("--mesh", type=Path, default=Path("models/lite/landmarks.onnx"))
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--without", nargs="*", default=[], help="stems of clips to leave out")
@@ -59,8 +61,13 @@ def main() -> None:
         save=lambda mean: save_lids(mean, arguments.run / "lids.safetensors"),
     )
     seed = arguments.seed + 1000 * run.steps
-    samples = Samples(open_bank(arguments.cache), seed, frozenset(arguments.without))
-    print(f"{len(samples.shut)} faces with shut eyes, {len(samples.open)} with open", flush=True)
+    banks = arguments.bank, arguments.films
+    samples = Samples(*banks, arguments.mesh, seed, frozenset(arguments.without))
+    opened = sum(map(len, samples.open))
+    shut = sum(len(rows) for _, rows in samples.shut)
+    print(
+        f"{shut} faces with shut eyes of {len(samples.shut)} people, {opened} with open", flush=True
+    )
     # Another process makes them, beside this one that learns.
     batches = iter(DataLoader(Endless(samples), batch_size=None, num_workers=1, prefetch_factor=8))
     eyes, shut = torch.zeros(KEPT, 2, 40, 64, dtype=torch.float16), torch.zeros(KEPT)
