@@ -307,7 +307,7 @@ def telling(references: Sequence[Reference]) -> list[Reference]:
     """
     detail = [reference.native_size * reference.sharpness for reference in references]
     best = max(detail, default=0.0)
-    filmed = np.array([reference.frame is not None for reference in references])
+    filmed = np.array([reference.frame is not None for reference in references], bool)
     least = np.where(shut_eyes(references) & filmed, LEAST_OF_LIDS, LEAST_DETAIL) * best
     good = [
         reference

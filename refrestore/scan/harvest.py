@@ -19,8 +19,9 @@ sharpest one's detail: of more of them those suit a face better that are chosen 
 of several drops each one's own expression and noise (docs/decisions/047). What shows less is
 flawed."""
 
-LIDS_WORTH_HAVING = 0.25
-"""The same of close-ups with shut eyes: most of what is sharp in a face are open eyes."""
+LIDS_WORTH_HAVING, LIDS_OF = 0.25, 4
+"""The same of close-ups with shut eyes, as most of what is sharp in a face are open eyes; of so
+many references one may be kept for them."""
 
 MIN_QUALITY = 0.05
 """Below this the face is turned away, covered or lost in the dark."""
@@ -98,11 +99,13 @@ def harvest(
     flawed = shut | _soft(faces, WORTH_HAVING)
     lids = np.flatnonzero(shut & ~doubtful & ~_soft(faces, LIDS_WORTH_HAVING))
     pool = _Pool(faces, flawed)
-    most = max(1, limit - min(LIDS, len(lids)))
-    pool.cover(np.flatnonzero(~doubtful & ~flawed), most, seen.at_least(CLEAR_VIEW))
+    good = np.flatnonzero(~doubtful & ~flawed)
+    most = limit - min(LIDS, len(lids), limit // LIDS_OF)
+    pool.cover(good, most, seen.at_least(CLEAR_VIEW))
     if pool.chosen:
         pool.fill_poses(np.flatnonzero(~doubtful), most, seen.at_least(LEAST_VIEW))
         pool.best(lids, min(limit, len(pool.chosen) + LIDS), seen.at_least(CLEAR_VIEW))
+        pool.cover(good, limit, seen.at_least(CLEAR_VIEW))
     for rest in (~doubtful, doubtful):
         for least in (LEAST_VIEW, 0.0):
             if not pool.chosen:  # nothing without a flaw: the best of those there are

@@ -262,19 +262,22 @@ class Best:
         self.usable += 1
         if np.isfinite(openness):
             self.eyes.add(openness)
-        rows, room = self._rivals(openness)
-        if len(rows) < room:
+        lids, others = self._apart()
+        if len(others) < self._capacity:
             return True
-        looks = np.stack([self.candidates[row].traits for row in rows])
+        if self._shut(openness):
+            least = min((self.candidates[row].quality for row in lids), default=0.0)
+            return len(lids) < LIDS or quality > least
+        looks = np.stack([self.candidates[row].traits for row in others])
         worth = self._worth(quality, openness) * float(novelty(look[None], looks)[0])
-        return worth > min(self._worths(rows))
+        return worth > min(self._worths(others))
 
     def add_candidate(self, candidate: Candidate) -> None:
         """Keep a close-up, dropping the one that is least missed if there are too many."""
         self.candidates.append(candidate)
-        rows, room = self._rivals(candidate.openness)
-        if len(rows) > room:
-            del self.candidates[rows[int(np.argmin(self._worths(rows)))]]
+        _, others = self._apart()
+        if len(others) > self._capacity:
+            del self.candidates[others[int(np.argmin(self._worths(others)))]]
 
     def telling(self) -> tuple[Candidate, ...]:
         """Return the close-ups kept, each with what the track's open eyes are like."""
@@ -316,11 +319,12 @@ class Best:
         # Nothing is shut where nothing is known: comparing with NaN is false.
         return openness < SHUT * self.eyes.level()
 
-    def _rivals(self, openness: float) -> tuple[list[int], int]:
-        """Return the candidates whose eyes are shut, or not, as these are, and how many may be."""
-        shut = self._shut(openness)
-        rows = [row for row, one in enumerate(self.candidates) if self._shut(one.openness) == shut]
-        return rows, LIDS if shut else self._capacity
+    def _apart(self) -> tuple[list[int], list[int]]:
+        """Return the best with shut eyes, which have places of their own, and the others."""
+        rows = range(len(self.candidates))
+        shut = [row for row in rows if self._shut(self.candidates[row].openness)]
+        lids = sorted(shut, key=lambda row: -self.candidates[row].quality)[:LIDS]
+        return lids, [row for row in rows if row not in lids]
 
     def _worth(self, quality: float, openness: float) -> float:
         return quality * (SHUT_WORTH if self._shut(openness) else 1.0)
