@@ -43,6 +43,10 @@ FLAT = 0.02
 SURE = (0.35, 0.65)
 """Probabilities up to which eyes count as open, and from which as shut."""
 
+SHOWN = 0.9
+"""Probability from which a close-up shows shut lids: one that winks shows one, and ghosts of the
+other eye."""
+
 APART = 12.0
 """What a close-up with open eyes loses in shut eyes, beside one with shut eyes, or what the frame
 gains there if there is none: logits."""
@@ -148,24 +152,36 @@ class Lids:
         self._shown: WeakKeyDictionary[ReferenceBank, FloatArray] = WeakKeyDictionary()
 
     @torch.inference_mode()
-    def shut(self, faces: Tensor, landmarks: FloatArray) -> FloatArray:
-        """Return how far the eyes of faces are shut, (B,), 0 to 1; parameters of `eye_pictures`."""
+    def probability(self, faces: Tensor, landmarks: FloatArray) -> FloatArray:
+        """Return the probability that eyes of faces are shut, (B,).
+
+        Parameters
+        ----------
+        faces : (B, 3, S, S) float32
+            RGB 0..1.
+        landmarks : (B, 468, 2) float32
+            In pixels of these.
+        """
         meshes = torch.from_numpy(np.asarray(landmarks, np.float32))
         eyes = eye_pictures(faces.to(self.device), meshes.to(self.device))
+        said: FloatArray = self.network(eyes).sigmoid().cpu().numpy()
+        return said
+
+    def shut(self, faces: Tensor, landmarks: FloatArray) -> FloatArray:
+        """Return how far the eyes of faces are shut, (B,), 0 to 1; as `probability`."""
         low, high = SURE
-        said = (self.network(eyes).sigmoid() - low) / (high - low)
-        shut: FloatArray = said.clamp(0, 1).cpu().numpy()
-        return shut
+        shut: FloatArray = (self.probability(faces, landmarks) - low) / (high - low)
+        return shut.clip(0, 1)
 
     def shown(self, bank: ReferenceBank) -> FloatArray:
         """Return 1 for references whose eyes are shut and 0 for the others, (N,); asked once."""
         if bank not in self._shown:
             each = [
-                self.shut(image[None].float() / 255, mesh[None])
+                self.probability(image[None].float() / 255, mesh[None])
                 for image, mesh in zip(bank.images, bank.landmarks, strict=True)
             ]
             whole = np.concatenate(each) if each else np.zeros(0)
-            self._shown[bank] = (whole > 0.5).astype(np.float32)
+            self._shown[bank] = (whole > SHOWN).astype(np.float32)
         return self._shown[bank]
 
 

@@ -121,9 +121,9 @@ def test_a_bank_is_asked_once():
     class Counting(Lids):
         asked = 0
 
-        def shut(self, faces, landmarks):
+        def probability(self, faces, landmarks):
             self.asked += 1
-            return super().shut(faces, landmarks)
+            return super().probability(faces, landmarks)
 
     random = np.random.default_rng(0)
     own = ReferenceBank.from_references(
