@@ -16,7 +16,14 @@ from refrestore.evaluate.judge import JudgedFace, TrueFace, interocular
 from refrestore.evaluate.metrics import cosine_similarity, identity_deviation, identity_jitter
 from refrestore.evaluate.rows import FilmCase, film_pictures
 from refrestore.evaluate.side_by_side import Window, boards, tile, windows
-from refrestore.evaluate.steadiness import Flow, Steadiness, dense_flow, landmark_motion_error
+from refrestore.evaluate.steadiness import (
+    Flow,
+    Steadiness,
+    dense_flow,
+    landmark_motion_error,
+    lids_right,
+    speech_likeness,
+)
 from refrestore.evaluate.table import Scores
 from refrestore.faces.align import CROP_SIZE, crops, resized, transform
 from refrestore.media.simple import write_pictures
@@ -41,7 +48,7 @@ class _SceneRow:
 
     Parameters
     ----------
-    embeddings, meshes, similarities
+    embeddings, meshes, similarities, shut
         Per frame.
     steadiness
         Of its pixels.
@@ -52,6 +59,7 @@ class _SceneRow:
     embeddings: list[FloatArray] = field(default_factory=list)
     meshes: list[FloatArray] = field(default_factory=list)
     similarities: list[float] = field(default_factory=list)
+    shut: list[float] = field(default_factory=list)
     steadiness: Steadiness = field(default_factory=Steadiness)
     pictures: list[Mapping[str, float]] = field(default_factory=list)
 
@@ -155,6 +163,7 @@ class _FilmScorer:
             course = self._courses.setdefault((number, key), _SceneRow())
             course.embeddings.append(look.embedding)
             course.meshes.append(look.mesh)
+            course.shut.append(look.shut)
             course.similarities.append(float(cosine_similarity(look.embedding, truth.embedding)))
             if flow is not None:
                 before, mesh = self._last[number]
@@ -203,6 +212,8 @@ class _FilmScorer:
                     "identity": float(np.mean(course.similarities)),
                     "deviation": identity_deviation(np.array(course.similarities)),
                     "motion": landmark_motion_error(found, right, size),
+                    "speech": speech_likeness(found, right),
+                    "lids": lids_right(course.shut, true.shut),
                 }
             yield Scores(key, *self._about(face), values)
 

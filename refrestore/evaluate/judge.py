@@ -46,7 +46,10 @@ from refrestore.faces.hull import hull_polygon
 from refrestore.faces.landmarker import Landmarker
 from refrestore.faces.recogniser import Recogniser
 from refrestore.models import ModelStore, load_face_pack
+from refrestore.models.pack import load_pack
+from refrestore.render.crops import from_uint8
 from refrestore.restore.composite import head_masks
+from refrestore.restore.lids import Lids, load_lids
 from refrestore.types import DoubleArray, FloatArray, ImageArray
 
 MESH_FILE = "face_landmark_468.onnx"
@@ -103,6 +106,8 @@ class JudgedFace:
         NIQE, where it was asked for.
     second
         Embedding by the second scorer, where there is one.
+    shut
+        How far the eyes are shut, 0..1, by the network that also guides the restorer.
     """
 
     crop: ImageArray
@@ -112,6 +117,7 @@ class JudgedFace:
     features: Sequence[Tensor] = ()
     naturalness: float = float("nan")
     second: FloatArray | None = None
+    shut: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +134,8 @@ class Judge:
         What is missing and what stands in for it, in sentences.
     second
         Another recogniser that scores, where it is there and takes no part in the work.
+    lids
+        Says which eyes are shut.
     """
 
     scorer: IdentityScorer
@@ -136,6 +144,7 @@ class Judge:
     niqe: Niqe | None
     notes: tuple[str, ...] = ()
     second: Recogniser | None = None
+    lids: Lids | None = None
 
     @property
     def metrics(self) -> list[Metric]:
@@ -167,14 +176,19 @@ class Judge:
         native = crops(picture, resized(matrix, side / CROP_SIZE), side)[0]
         small = crops(picture, similarity(face.keypoints[None], ARCFACE_TEMPLATE), 112)
         part = np.ascontiguousarray(crop[LOOKED_AT])
+        mesh = self.landmarker.dense(crop[None])[0]
+        shut = 0.0
+        if self.lids is not None:
+            shut = float(self.lids.shut(from_uint8(crop[None]), mesh)[0])
         return JudgedFace(
             crop=crop,
             native=native,
             embedding=self.scorer.embed(small)[0],
-            mesh=self.landmarker.dense(crop[None])[0][0],
+            mesh=mesh[0],
             features=self._features(crop) if closely else (),
             naturalness=self.niqe(part) if self.niqe and closely else float("nan"),
             second=None if self.second is None else self.second.embed(small)[0],
+            shut=shut,
         )
 
     def _features(self, crop: ImageArray) -> Sequence[Tensor]:
@@ -276,7 +290,12 @@ def open_judge(settings: RuntimeSettings) -> Judge:
     taken = other is None or load_face_pack(settings).recogniser.name == SECOND_FILE
     second = None if other is None or taken else Recogniser(other, "cpu", threads)
     mesh_finder = Landmarker(path, "cpu", threads)
-    return Judge(scorer, mesh_finder, perceptual, niqe, tuple(notes), second)
+    return Judge(scorer, mesh_finder, perceptual, niqe, tuple(notes), second, _lids(settings))
+
+
+def _lids(settings: RuntimeSettings) -> Lids | None:
+    found = load_pack(settings).lids
+    return None if found is None else load_lids(found)
 
 
 def _perceptual(store: ModelStore, notes: list[str]) -> PerceptualDistance | None:

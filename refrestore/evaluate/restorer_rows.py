@@ -35,6 +35,7 @@ SWITCHED_OFF = (
     ("head", "ours, without the head", "the mesh's hull only (restore/head.py left out)"),
     ("as_filmed", "ours, not as filmed", "no motion blur, no grain (restore/camera.py left out)"),
     ("mask", "ours, without the mask", "all of the mesh's hull is face (restore/mask.py left out)"),
+    ("lids", "ours, all eyes open", "shut eyes as any others (restore/lids.py left out)"),
     ("guard", "ours, unguarded", "references whatever the guard says (restore/guard.py left out)"),
 )
 """Switches of `render.switches` with the names and descriptions of their rows."""

@@ -6,6 +6,7 @@ motion. Identity jitter (VIDD) and its deviation are in `metrics`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -20,6 +21,12 @@ from refrestore.types import FloatArray, ImageArray
 RING = 0.03
 """Half the width of the ring around the mask's edge, over the side of an FFHQ crop: about half an
 eye's width in all."""
+
+UPPER_LIP, LOWER_LIP, EYE_ENDS = 13, 14, (33, 263)
+"""Points of MediaPipe's mesh."""
+
+STILL = 1e-3
+"""Deviation of a mouth's opening, over the distance of the eyes, below which nothing moves."""
 
 ROUND_TRIP = 1.0
 """Pixels by which the flow there and back may miss: beyond, something was covered (Lai et al.)."""
@@ -43,6 +50,39 @@ def landmark_motion_error(
     """
     apart = np.diff(found, axis=0) - np.diff(truth, axis=0)
     return float(np.linalg.norm(apart, axis=-1).mean() / interocular)
+
+
+def speech_likeness(found: NDArray[np.floating], truth: NDArray[np.floating]) -> float:
+    """Return how a mouth's motion follows the true one: a correlation over time, -1..1.
+
+    Of the distance of the lips' inner edges over that of the eyes' outer corners; NaN of a mouth
+    that truly does not move.
+
+    Parameters
+    ----------
+    found, truth : (T, 468, 2)
+        Meshes in pixels of the same crops.
+    """
+    opening = [
+        np.linalg.norm(one[:, UPPER_LIP] - one[:, LOWER_LIP], axis=1)
+        / np.linalg.norm(one[:, EYE_ENDS[0]] - one[:, EYE_ENDS[1]], axis=1)
+        for one in (found, truth)
+    ]
+    if min(np.std(one) for one in opening) < STILL:
+        return float("nan")
+    return float(np.corrcoef(*opening)[0, 1])
+
+
+def lids_right(found: Sequence[float], truth: Sequence[float]) -> float:
+    """Return the share of frames in which eyes are as far shut as they truly are, to half of it.
+
+    Parameters
+    ----------
+    found, truth : (T,)
+        0 open, 1 shut.
+    """
+    apart = np.abs(np.subtract(found, truth))
+    return float(np.mean(apart < 1 / 2))
 
 
 @dataclass(frozen=True, eq=False)

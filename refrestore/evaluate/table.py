@@ -77,6 +77,8 @@ METRICS = (
     Metric("jitter", "VIDD", "lower", 3, "mean cosine distance of neighbouring frames' embeddings"),
     Metric("deviation", "σIDS", "lower", 3, "deviation over a clip of the cosine to the truth"),
     Metric("motion", "TLME", "lower", 4, "error of landmark motion over the interocular distance"),
+    Metric("speech", "mouth", "higher", 2, "correlation of the lips' opening with the true one"),
+    Metric("lids", "lids", "higher", 3, "share of frames with eyes open or shut as they truly are"),
     Metric("warping", "warping", "lower", 2, "change along the true flow in the face, grey levels"),
     Metric(
         "flicker",

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from refrestore.faces.align import crops
-from refrestore.types import DoubleArray, FloatArray, ImageArray
+from refrestore.types import DoubleArray, FloatArray, ImageArray, Reference
 
 EYES = (
     (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
@@ -72,6 +73,13 @@ def open_level(values: Sequence[float]) -> float:
     """Return how open a person's eyes are when open, NaN where nothing is known."""
     known = [value for value in values if np.isfinite(value)]
     return float(np.percentile(known, OPEN_SHARE)) if known else float("nan")
+
+
+def shut_eyes(references: Sequence[Reference]) -> NDArray[np.bool_]:
+    """Say which close-ups of one person have shut eyes, (N,), all in about the same light."""
+    openness = [float(eye_openness(one.image, one.landmarks[None])[0]) for one in references]
+    shut: NDArray[np.bool_] = np.array(openness) < SHUT * open_level(openness)
+    return shut
 
 
 def _range_along(image: ImageArray, ring: DoubleArray) -> float:

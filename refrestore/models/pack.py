@@ -54,6 +54,8 @@ class Pack(FacePack):
         The second stage's weights, or None if the pack restores without.
     mask
         Face mask network (safetensors), trained here, or None.
+    lids
+        What says whether eyes are shut (safetensors), trained here, or None.
     parser
         ParseNet weights, or None. Without both, all of the mesh hull counts as face.
     """
@@ -61,6 +63,7 @@ class Pack(FacePack):
     fusion: Path
     second: Path | None
     mask: Path | None
+    lids: Path | None
     parser: Path | None
 
 
@@ -87,7 +90,9 @@ def load_pack(settings: RuntimeSettings) -> Pack:
     roles = ["detector", "recogniser", "landmarks", "fusion"]
     catalogue = ModelStore(settings).catalogue
     optional = [
-        role for role in ("second stage", "mask", "parser") if catalogue.role(settings.pack, role)
+        role
+        for role in ("second stage", "mask", "lids", "parser")
+        if catalogue.role(settings.pack, role)
     ]
     found = dict(zip(roles + optional, _locate(settings, [*roles, *optional]), strict=True))
     return Pack(
@@ -98,6 +103,7 @@ def load_pack(settings: RuntimeSettings) -> Pack:
         fusion=found["fusion"],
         second=found.get("second stage"),
         mask=found.get("mask"),
+        lids=found.get("lids"),
         parser=found.get("parser"),
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrestore.errors import ProfileError
-from refrestore.faces.eyes import SHUT, eye_openness, open_level
+from refrestore.faces.eyes import shut_eyes
 from refrestore.faces.hull import hull_polygon
 from refrestore.profiles.store import ProfileStore
 from refrestore.types import FloatArray, Identity, Reference
@@ -166,12 +166,10 @@ def pose_names(pose: FloatArray) -> list[Pose]:
 def coverage(references: Sequence[Reference]) -> Coverage:
     """Return what close-ups of one person show: an identity's or a profile's."""
     names = pose_names(_poses(references))
-    openness = [float(eye_openness(one.image, one.landmarks[None])[0]) for one in references]
-    level = open_level(openness)
     sides = [_light(reference) for reference in references]
     return Coverage(
         poses={pose: names.count(pose) for pose in POSES},
-        eyes_shut=sum(value < SHUT * level for value in openness),
+        eyes_shut=int(shut_eyes(references).sum()),
         light={
             "left": sides.count("left"),
             "right": sides.count("right"),

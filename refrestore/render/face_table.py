@@ -44,6 +44,8 @@ class FaceTable:
         What the film did to it (`burst.blur_of`), zeros until refined.
     invented : (N,) float32
         How much is shown of what the second stage draws, 1 until the recogniser says otherwise.
+    shut : (N,) float32
+        How far its eyes are shut, 0 until refined.
     """
 
     faces: Faces
@@ -57,6 +59,7 @@ class FaceTable:
     guided: FloatArray
     blur: FloatArray
     invented: FloatArray
+    shut: FloatArray
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -75,6 +78,7 @@ class FaceTable:
             self.guided[rows],
             self.blur[rows],
             self.invented[rows],
+            self.shut[rows],
         )
 
     def rows_of_frame(self, frame: int) -> IntArray:
@@ -97,10 +101,12 @@ class FaceTable:
     def refined(
         self,
         landmarks: FloatArray,
+        *,
         guided: FloatArray | None = None,
         effect: FloatArray | None = None,
         blur: FloatArray | None = None,
         invented: FloatArray | None = None,
+        shut: FloatArray | None = None,
     ) -> FaceTable:
         """Return the same work with what was found, and with strengths times `effect`."""
         return replace(
@@ -110,6 +116,7 @@ class FaceTable:
             strength=self.strength if effect is None else self.strength * effect,
             blur=self.blur if blur is None else blur,
             invented=self.invented if invented is None else invented,
+            shut=self.shut if shut is None else shut,
         )
 
     def by_side(self, rows: IntArray) -> list[tuple[int, IntArray]]:
@@ -190,4 +197,5 @@ def gather(
         guided=np.ones(count, np.float32),
         blur=np.zeros((count, burst.TERMS), np.float32),
         invented=np.ones(count, np.float32),
+        shut=np.zeros(count, np.float32),
     )

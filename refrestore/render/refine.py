@@ -63,6 +63,9 @@ GUARD_EVERY = 15
 samples one decision gives way to the next evenly."""
 
 
+LIDS_FRAMES = 3
+"""Frames of which the middle one in how far eyes are shut counts: a blink is longer."""
+
 DECISION_SIGMA = 3.0 * GUARD_EVERY
 """Frames over which what decides about a face is averaged: a track's faces are one face."""
 
@@ -154,6 +157,7 @@ def refine(work: FaceTable, frames: Iterable[Frame], geometry: Geometry, tools: 
     from_square = compose(work.to_crop, invert(to_square))
     raw = np.zeros((len(work), DENSE_LANDMARKS, 2), np.float32)
     presence = np.zeros(len(work), np.float32)
+    shut = np.zeros(len(work), np.float32)
     seen: list[_RecognisedFaces] = []
     pending: list[tuple[int, torch.Tensor]] = []
 
@@ -164,12 +168,15 @@ def refine(work: FaceTable, frames: Iterable[Frame], geometry: Geometry, tools: 
             found, there = tools.models.landmarker.dense(squares)
             raw[rows] = transform(from_square[rows], found)
             presence[rows] = there
+            if tools.restorer.lids is not None:
+                planes = squares.permute(0, 3, 1, 2).float() / 255
+                shut[rows] = tools.restorer.lids.shut(planes, found)
             pending.clear()
 
     def ask(last: int | None = None) -> None:
         look()
         for _, rows in work.by_side(around.take(last)):
-            faces = work.select(rows).refined(raw[rows])
+            faces = work.select(rows).refined(raw[rows], shut=shut[rows])
             seen.append(_look(faces, rows, around.of(rows), tools))
         around.forget()
 
@@ -191,7 +198,8 @@ def refine(work: FaceTable, frames: Iterable[Frame], geometry: Geometry, tools: 
     guided, effect, invented = _weights(work, samples)
     blur = _blurs(work, seen)
     landmarks = _steady(work, raw, presence)
-    return Refined(work.refined(landmarks, guided, effect, blur, invented), samples)
+    found = {"guided": guided, "effect": effect, "blur": blur, "invented": invented}
+    return Refined(work.refined(landmarks, shut=_steady_lids(work, shut), **found), samples)
 
 
 def _sample_rows(work: FaceTable) -> IntArray:
@@ -221,6 +229,14 @@ def _steady(work: FaceTable, raw: FloatArray, presence: FloatArray) -> FloatArra
         steady[rows] = smooth(shares[rows], work.faces.frame[rows], sigma=sigma, weights=trust)
     pixels: FloatArray = (steady * sides - 0.5).astype(np.float32)
     return pixels
+
+
+def _steady_lids(work: FaceTable, shut: FloatArray) -> FloatArray:
+    """Return how far eyes are shut without what only single frames say."""
+    steady = np.zeros_like(shut)
+    for _, rows in work.by_track():
+        steady[rows] = median_filter(shut[rows], size=LIDS_FRAMES, mode="nearest")
+    return steady
 
 
 class _RecognisedFaces(NamedTuple):
@@ -288,6 +304,7 @@ def _look(
         exclude=tools.hidden(work, banks),
         references=max(1, tools.references),
         drawn=share,
+        shut=work.shut,
     )
     recogniser = tools.models.recogniser
 

@@ -416,6 +416,7 @@ def _restore(batch: FaceTable, before: Tensor, drawn: Tensor, tools: Tools) -> R
         references=max(1, tools.references),
         drawn=share,
         invented=batch.invented,
+        shut=batch.shut,
     )
     images = first.images
     mixed = np.flatnonzero((guided > 0) & (guided < 1))

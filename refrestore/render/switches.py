@@ -26,6 +26,8 @@ class Switches:
         A blurred face is first drawn from the frames around it (`restore.burst`).
     head
         Hair, ears and neck come from a reference where one agrees (`restore.head`).
+    lids
+        Eyes that are shut come from close-ups of shut eyes or stay as they are (`restore.lids`).
     """
 
     steadied: bool = True
@@ -35,6 +37,7 @@ class Switches:
     energy: bool = True
     burst: bool = True
     head: bool = True
+    lids: bool = True
 
     @property
     def off(self) -> list[str]:

@@ -26,6 +26,7 @@ from refrestore.render.people import Eyes
 from refrestore.render.second import Second, open_second, opened
 from refrestore.render.switches import ALL_ON, Switches
 from refrestore.restore.fusion import load_fusion
+from refrestore.restore.lids import load_lids
 from refrestore.restore.mask import FaceMask, load_mask
 from refrestore.restore.parser import load_parser
 from refrestore.restore.restorer import Restorer
@@ -181,11 +182,12 @@ class Toolbox:
         switches = replace(self.switches, **dict.fromkeys(names, False))
         restorer = self.restorer if switches.mask else self.restorer.unmasked()
         restorer = restorer if switches.energy else restorer.averaging()
+        restorer = restorer if switches.lids else restorer.with_open_eyes()
         return replace(self, switches=switches, restorer=restorer)
 
     def digests(self) -> Mapping[str, str]:
         """Return the SHA-256 of every file of the pack, by role."""
-        roles = ("detector", "recogniser", "landmarks", "fusion", "mask", "parser")
+        roles = ("detector", "recogniser", "landmarks", "fusion", "mask", "lids", "parser")
         files = {role: getattr(self.pack, role) for role in roles}
         return {role: file_digest(path) for role, path in files.items() if path is not None}
 
@@ -224,7 +226,8 @@ def open_toolbox(settings: RuntimeSettings) -> Toolbox:
     stage = None if second is None else second.stage
     mask = open_mask(pack, device, dtype)
     workers = min(threads, MOST_WORKERS)
-    restorer = Restorer(fusion, stage, device, dtype, workers=workers, mask=mask)
+    lids = None if pack.lids is None else load_lids(pack.lids, device)
+    restorer = Restorer(fusion, stage, device, dtype, workers=workers, mask=mask, lids=lids)
     return Toolbox(pack, models, restorer, second=second)
 
 

@@ -145,6 +145,7 @@ class FusionNetwork(nn.Module):
         hull: torch.Tensor,
         *,
         mouth: torch.Tensor | None = None,
+        lids: torch.Tensor | None = None,
         within: Window | None = None,
     ) -> Fused:
         """Restore B faces.
@@ -163,6 +164,9 @@ class FusionNetwork(nn.Module):
             How much of each cell is inside the mesh hull, 0..1.
         mouth : (B, 1, S / 8, S / 8) float32, optional
             How much of each cell is mouth: there the frame counts where no reference shows it.
+        lids : (B, K + 1, S / 8, S / 8) float32, optional
+            What each reference, and at last the frame itself, gains in each cell, logits
+            (`lids.gains`).
         within
             Window of whole cells of eight crop pixels, with one cell or more around all
             that is inside a hull: where the finest octave is looked for in references. Default
@@ -185,7 +189,7 @@ class FusionNetwork(nn.Module):
             theirs = nearest - enlarge(little[:, 0][_part(little, within, side)])
             edge = strength_of(own[seen], theirs, hull[_part(hull, within, side)])
         given = small, little, offsets / WORKING, valid, hull
-        working = self.think(*given, mouth=mouth, side=side, edge=edge)
+        working = self.think(*given, mouth=mouth, lids=lids, side=side, edge=edge)
         slot = max(0, missing_octaves(side) - 1)
         finest = own * stretch(working.gains[:, 1, slot, None], *size)
         # Outside the hull it is the face's own.
@@ -269,6 +273,7 @@ class FusionNetwork(nn.Module):
         hull: torch.Tensor,
         *,
         mouth: torch.Tensor | None = None,
+        lids: torch.Tensor | None = None,
         side: int = FULL,
         edge: torch.Tensor | None = None,
     ) -> WorkingFaces:
@@ -283,15 +288,15 @@ class FusionNetwork(nn.Module):
         offsets : (B, K, 2, g, g) float32
             Displacement of each onto its face, working pixels; a face that is a window of its crop
             has the window's corner added to them.
-        valid, hull, mouth
-            As in `forward`; with a mouth faces must be whole crops.
+        valid, hull, mouth, lids
+            As in `forward`; with the last two faces must be whole crops.
         side
             Of crops that the faces would be the half of, or windows of the half.
         edge : (B,)
             `strength_of` the crops' finest octave, if the side has fewer octaves than a whole one.
         """
         given = faces, references, offsets, valid, hull
-        seen = self.look(*given, mouth=mouth, side=side, edge=edge)
+        seen = self.look(*given, mouth=mouth, lids=lids, side=side, edge=edge)
         return self.draw(seen)
 
     def look(
@@ -303,6 +308,7 @@ class FusionNetwork(nn.Module):
         hull: torch.Tensor,
         *,
         mouth: torch.Tensor | None = None,
+        lids: torch.Tensor | None = None,
         side: int = FULL,
         edge: torch.Tensor | None = None,
     ) -> Mixture:
@@ -338,7 +344,8 @@ class FusionNetwork(nn.Module):
         own = None
         if count and mouth is not None:
             own = unshown(faces, references, valid, hull, mouth)
-        attention, shares, gains = self._attend(trunk, pairs, valid, hull, strength, own=own)
+        given = trunk, pairs, valid, hull, strength
+        attention, shares, gains = self._attend(*given, own=own, lids=lids)
         fused = mixed(
             faces,
             references,
@@ -379,6 +386,7 @@ class FusionNetwork(nn.Module):
         strength: torch.Tensor,
         *,
         own: torch.Tensor | None,
+        lids: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return attention (B, K, 2, h, w), shares (B, bands, h, w), gains (B, 2, bands, h, w)."""
         batch, count = pairs.shape[:2]
@@ -399,6 +407,8 @@ class FusionNetwork(nn.Module):
         none = learnt + OUTSIDE_HULL * (1 - hull) + level[..., None, None]
         if own is not None:
             none = none + own
+        if lids is not None:
+            none = none + lids[:, -1:]
         context = self.rank_context(trunk).repeat_interleave(count, 0)
         logits = self.rank_out(F.relu(self.rank(F.relu(pairs.flatten(0, 1))) + context))
         there = (valid > 0)[:, :, None, None, None]
@@ -406,6 +416,8 @@ class FusionNetwork(nn.Module):
         # They rank and no more: without the mean they cannot sink together against "none".
         number = there.float().sum(1, keepdim=True).clamp(min=1)
         logits = logits - logits.sum(1, keepdim=True) / number
+        if lids is not None:
+            logits = logits + lids[:, :-1, None]
         logits = (
             logits + valid.float().clamp(min=FADED).log()[:, :, None, None, None]
         ).masked_fill(~there, NEVER)

@@ -12,13 +12,14 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from refrestore.media.tensors import at, stacked
+from refrestore.media.tensors import at, sent, stacked
 from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.composite import mesh_boxes
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_bands import missing_octaves
 from refrestore.restore.hull_mask import around_lips, eye_masks, grown, hull_mask
+from refrestore.restore.lids import Lids, gains
 from refrestore.restore.light import as_tinted, averaged, collapse, luma_of, pyramid
 from refrestore.restore.mask import FaceMask
 from refrestore.restore.resize import Window, cells_around
@@ -98,13 +99,14 @@ class _Given:
     """What faces are restored from.
 
     Per face its bank, the rows of it to use, (B, K), and, (B,), how much of the network's work is
-    taken where there are none, and of the second stage's.
+    taken where there are none, and of the second stage's, and how far its eyes are shut.
     """
 
     banks: Sequence[ReferenceBank | None]
     rows: IntArray
     alone: FloatArray
     invented: FloatArray
+    shut: FloatArray
 
 
 def cells(points: torch.Tensor, size: int) -> torch.Tensor:
@@ -140,6 +142,8 @@ class Restorer:
         two threads on one face wait for each other longer than they work.
     mask
         Tells the face from what is in front of it, or None: all of the hull is face.
+    lids
+        Says which eyes are shut, or None: all are taken for open.
     """
 
     def __init__(
@@ -151,6 +155,7 @@ class Restorer:
         *,
         workers: int = 1,
         mask: FaceMask | None = None,
+        lids: Lids | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.dtype = dtype
@@ -160,6 +165,7 @@ class Restorer:
         self._adapted: WeakKeyDictionary[Adapter, FusionNetwork] = WeakKeyDictionary()
         self.second = second
         self.mask = mask
+        self.lids = lids
         self._pixels = CUDA_PIXELS if self.device.type == "cuda" else CPU_PIXELS
         self._check: Callable[[], None] = lambda: None
 
@@ -174,6 +180,7 @@ class Restorer:
         references: int = DEFAULT_REFERENCES,
         drawn: FloatArray | None = None,
         invented: FloatArray | None = None,
+        shut: FloatArray | None = None,
     ) -> Restored:
         """Restore faces of any number of people in one batch.
 
@@ -193,6 +200,8 @@ class Restorer:
             How much of each face was drawn from the frames around it (`burst.share`); default 0.
         invented : (B,), optional
             How much is shown of what the second stage draws, 0..1; default all.
+        shut : (B,), optional
+            How far the eyes of each face are shut, 0..1 (`Lids.shut`); default as it looks.
 
         Raises
         ------
@@ -206,7 +215,11 @@ class Restorer:
         faces = crops.to(self.device)
         faces = faces.float() / 255 if faces.dtype == torch.uint8 else faces.float()
         size = faces.shape[-1]
-        chosen = _choose(faces, landmarks, banks, references, exclude)
+        if shut is None or self.lids is None:
+            shut = np.zeros(len(faces), np.float32)
+            if self.lids is not None:
+                shut = self.lids.shut(faces, landmarks)
+        chosen = self._choose(faces, landmarks, banks, references, exclude=exclude, shut=shut)
         meshes = torch.from_numpy(np.asarray(landmarks, np.float32)).to(self.device)
         masks = hull_mask(grown(meshes), size)
         images = torch.empty_like(faces)
@@ -227,7 +240,7 @@ class Restorer:
         def restore_part(part: IntArray) -> None:
             with torch.inference_mode():  # holds for one thread only
                 own, number = [banks[row] for row in part], counts[part[0]]
-                given = _Given(own, chosen[part, :number], alone[part], shares[part])
+                given = _Given(own, chosen[part, :number], alone[part], shares[part], shut[part])
                 rows = at(part, self.device)
                 face, mesh = faces[rows], meshes[rows]
                 hulls = cells_around(mesh_boxes(landmarks[part], size), size, HULL_CELL)
@@ -289,6 +302,12 @@ class Restorer:
         other.mask = None
         return other
 
+    def with_open_eyes(self) -> Restorer:
+        """Return the same networks without `lids`: all eyes are taken for open."""
+        other = copy(self)
+        other.lids = None
+        return other
+
     def averaging(self) -> Restorer:
         """Return the same networks without `blocks.raised`: texture is averaged away."""
         other = copy(self)
@@ -304,6 +323,27 @@ class Restorer:
         if bank.adapter not in self._adapted:
             self._adapted[bank.adapter] = bank.adapter.applied(self.fusion)
         return self._adapted[bank.adapter]
+
+    def _choose(
+        self,
+        faces: torch.Tensor,
+        landmarks: FloatArray,
+        banks: Sequence[ReferenceBank | None],
+        count: int,
+        *,
+        exclude: Sequence[Collection[int] | None] | None,
+        shut: FloatArray,
+    ) -> IntArray:
+        """Return rows of each face's bank, (B, count), -1 where there are no more."""
+        chosen = np.full((len(faces), count), -1, np.int64)
+        light = light_of(faces)
+        for bank in {id(bank): bank for bank in banks if bank is not None}.values():
+            rows = [row for row, other in enumerate(banks) if other is bank]
+            without = None if exclude is None else [exclude[row] for row in rows]
+            given = landmarks[rows], light[rows], count
+            shows = None if self.lids is None else self.lids.shown(bank)
+            chosen[rows] = select(bank, *given, exclude=without, shut=shut[rows], shows=shows)
+        return chosen
 
     def _restore_alike(
         self,
@@ -330,7 +370,17 @@ class Restorer:
             offsets = faces.new_zeros((batch, 0, 2, 1, 1))
         hull, mouth = (cells(points, size) for points in (grown(meshes), around_lips(meshes)))
         used = faces.new_ones((batch, count))
-        fused = network(faces, pictures, offsets, used, hull, mouth=mouth, within=hulls)
+        lids = None
+        if count and self.lids is not None:
+            shown = [
+                self.lids.shown(bank)[rows]
+                for bank, rows in zip(given.banks, given.rows, strict=True)
+                if bank is not None
+            ]
+            if given.shut.any() or np.any(shown):
+                both = (torch.from_numpy(one) for one in (given.shut, np.stack(shown)))
+                lids = gains(meshes, size, *(sent(one, self.device) for one in both))
+        fused = network(faces, pictures, offsets, used, hull, mouth=mouth, lids=lids, within=hulls)
         images = fused.images.clamp(0, 1)
         if not count:
             alone = torch.from_numpy(given.alone).to(self.device)[:, None, None, None]
@@ -395,20 +445,3 @@ def _alike(counts: IntArray, networks: Sequence[FusionNetwork]) -> list[IntArray
     for row, (count, network) in enumerate(zip(counts, networks, strict=True)):
         groups.setdefault((int(count), id(network)), []).append(row)
     return [np.array(rows, np.int64) for _, rows in sorted(groups.items())]
-
-
-def _choose(
-    faces: torch.Tensor,
-    landmarks: FloatArray,
-    banks: Sequence[ReferenceBank | None],
-    count: int,
-    exclude: Sequence[Collection[int] | None] | None,
-) -> IntArray:
-    """Return rows of each face's bank, (B, count), -1 where there are no more."""
-    chosen = np.full((len(faces), count), -1, np.int64)
-    light = light_of(faces)
-    for bank in {id(bank): bank for bank in banks if bank is not None}.values():
-        rows = [row for row, other in enumerate(banks) if other is bank]
-        without = None if exclude is None else [exclude[row] for row in rows]
-        chosen[rows] = select(bank, landmarks[rows], light[rows], count, exclude=without)
-    return chosen

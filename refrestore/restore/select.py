@@ -26,6 +26,8 @@ QUALITY_WEIGHT = 0.03
 SOFT_SIZE = 256.0
 """References whose face had fewer pixels than this are counted as further away, in proportion."""
 
+SHUT_COST = 0.05
+"""What a close-up with shut eyes is counted as further away for a face whose eyes are open."""
 
 APART, FAR_APART = 1.0, 0.06
 """What a reference gains for each unit that its mesh is away from the nearest chosen before it, and
@@ -81,10 +83,13 @@ def select(
     count: int,
     *,
     exclude: Sequence[Collection[int] | None] | None = None,
+    shut: FloatArray | None = None,
+    shows: FloatArray | None = None,
 ) -> IntArray:
     """Choose the references for each of B faces of the bank's person.
 
-    The nearest first, then again and again the one that is near and unlike those chosen.
+    The nearest first, then again and again the one that is near and unlike those chosen. Close-ups
+    with shut eyes show nothing but lids: one, the last, for a face whose eyes are shut.
 
     Parameters
     ----------
@@ -99,6 +104,10 @@ def select(
         with one reference, 0.62 with three, 0.65 with five, 0.66 with eight).
     exclude
         Per face, rows of the bank that must not be used (its own frame).
+    shut : (B,), optional
+        How far the eyes of each face are shut, 0..1; default open.
+    shows : (N,), optional
+        1 for references whose eyes are shut; default none.
 
     Returns
     -------
@@ -116,13 +125,20 @@ def select(
         if rows:
             cost[face, list(rows)] = np.inf
     gains = APART * np.minimum(mesh_distances(bank.landmarks, bank.landmarks), FAR_APART)
+    shows = np.zeros(len(bank), np.float32) if shows is None else shows
+    lids = np.where(shows > 0, cost, np.inf)
+    asleep = np.zeros(faces, bool) if shut is None else shut > 0
+    asleep &= np.isfinite(lids).any(axis=1) & (count > 1)
+    cost += np.where(shows > 0, np.where(asleep, np.inf, SHUT_COST)[:, None], 0)
     for face, own in enumerate(cost):
         gain = np.full(len(bank), APART * FAR_APART, np.float32)
-        for place in range(min(count, len(bank))):
+        for place in range(count - int(asleep[face])):
             best = int(np.argmin(own - gain))
             if not np.isfinite(own[best]):
                 break
             chosen[face, place] = best
             own[best] = np.inf
             gain = np.minimum(gain, gains[best])
+        if asleep[face]:
+            chosen[face, int((chosen[face] >= 0).sum())] = int(np.argmin(lids[face]))
     return chosen

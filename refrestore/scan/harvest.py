@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from refrestore.faces.eyes import SHUT, open_level
 from refrestore.faces.quality import pose_term
-from refrestore.scan.samples import SHUT_WORTH, Candidate, novelty, shows_enough
+from refrestore.scan.samples import LIDS, SHUT_WORTH, Candidate, novelty, shows_enough
 from refrestore.types import FloatArray
 
 ENOUGH, WORTH_HAVING = 12, 0.5
@@ -18,6 +18,10 @@ ENOUGH, WORTH_HAVING = 12, 0.5
 sharpest one's detail: of more of them those suit a face better that are chosen for it, and the mean
 of several drops each one's own expression and noise (docs/decisions/047). What shows less is
 flawed."""
+
+LIDS_WORTH_HAVING, LIDS_OF = 0.25, 4
+"""The same of close-ups with shut eyes, as most of what is sharp in a face are open eyes; of so
+many references one may be kept for them."""
 
 MIN_QUALITY = 0.05
 """Below this the face is turned away, covered or lost in the dark."""
@@ -63,9 +67,9 @@ def harvest(
 
     Not the sharpest ones, which are alike, but a cover: the best face first, then again and
     again the one with the largest product of quality and difference (pose, mouth, light) from
-    those chosen. Faces that are mid-blink, covered or far less sharp than the best are taken only
-    where nothing better shows that pose, those that may be somebody else only if there is nothing
-    else at all.
+    those chosen, at last `LIDS` with shut eyes. Faces that are mid-blink, covered or far less sharp
+    than the best are taken only where nothing better shows that pose, those that may be somebody
+    else only if there is nothing else at all.
 
     Parameters
     ----------
@@ -91,11 +95,17 @@ def harvest(
     faces = [candidates[row] for row in usable]
     seen = _Views(usable, view or (lambda row: 1.0))
     doubtful = ~surely_same(faces, centroid, others)
-    flawed = mid_blink(faces) | _soft(faces)
+    shut = mid_blink(faces)
+    flawed = shut | _soft(faces, WORTH_HAVING)
+    lids = np.flatnonzero(shut & ~doubtful & ~_soft(faces, LIDS_WORTH_HAVING))
     pool = _Pool(faces, flawed)
-    pool.cover(np.flatnonzero(~doubtful & ~flawed), limit, seen.at_least(CLEAR_VIEW))
+    good = np.flatnonzero(~doubtful & ~flawed)
+    most = limit - min(LIDS, len(lids), limit // LIDS_OF)
+    pool.cover(good, most, seen.at_least(CLEAR_VIEW))
     if pool.chosen:
-        pool.fill_poses(np.flatnonzero(~doubtful), limit, seen.at_least(LEAST_VIEW))
+        pool.fill_poses(np.flatnonzero(~doubtful), most, seen.at_least(LEAST_VIEW))
+        pool.best(lids, min(limit, len(pool.chosen) + LIDS), seen.at_least(CLEAR_VIEW))
+        pool.cover(good, limit, seen.at_least(CLEAR_VIEW))
     for rest in (~doubtful, doubtful):
         for least in (LEAST_VIEW, 0.0):
             if not pool.chosen:  # nothing without a flaw: the best of those there are
@@ -139,9 +149,10 @@ def mid_blink(faces: Sequence[Candidate]) -> NDArray[np.bool_]:
     return shut
 
 
-def _soft(faces: Sequence[Candidate]) -> NDArray[np.bool_]:
+def _soft(faces: Sequence[Candidate], worth: float) -> NDArray[np.bool_]:
+    """Say which close-ups have less than a share of the detail of the one that has most, (N,)."""
     detail = np.array([_detail(face) for face in faces])
-    soft: NDArray[np.bool_] = detail < WORTH_HAVING * detail.max()
+    soft: NDArray[np.bool_] = detail < worth * detail.max()
     return soft
 
 
@@ -203,6 +214,12 @@ class _Pool:
             open_rows[best] = False
             if accept(best):
                 self.chosen.append(best)
+
+    def best(self, rows: Iterable[int], limit: int, accept: Callable[[int], bool]) -> None:
+        """Choose those of rows with most detail, however alike they are."""
+        for row in sorted(rows, key=lambda row: -self.detail[row]):
+            if len(self.chosen) < limit and row not in self.chosen and accept(row):
+                self.chosen.append(int(row))
 
     def _novelty(self) -> FloatArray:
         return novelty(self.looks, self.looks[self.chosen])

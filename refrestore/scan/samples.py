@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -34,6 +35,10 @@ _YAW_UNIT, _PITCH_UNIT = 15.0, 12.0
 _MOUTH_UNIT, _LIGHT_UNIT = 0.15, 0.12
 """Differences that make two faces of one person as useful as two references (one unit apart).
 Eyes are none of them: what is told apart by shut eyes is a blink."""
+
+LIDS = 2
+"""Close-ups with shut eyes kept of a track and of a person, besides the others: they show the lids
+of a blurred face whose eyes are shut, and nothing else does (`restore.lids`)."""
 
 SHUT_WORTH = 0.4
 """What a face with shut eyes is worth beside one with open eyes."""
@@ -257,17 +262,22 @@ class Best:
         self.usable += 1
         if np.isfinite(openness):
             self.eyes.add(openness)
-        if len(self.candidates) < self._capacity:
+        lids, others = self._apart()
+        if len(others) < self._capacity:
             return True
-        looks = np.stack([kept.traits for kept in self.candidates])
+        if self._shut(openness):
+            least = min((self.candidates[row].quality for row in lids), default=0.0)
+            return len(lids) < LIDS or quality > least
+        looks = np.stack([self.candidates[row].traits for row in others])
         worth = self._worth(quality, openness) * float(novelty(look[None], looks)[0])
-        return worth > min(self._worths())
+        return worth > min(self._worths(others))
 
     def add_candidate(self, candidate: Candidate) -> None:
         """Keep a close-up, dropping the one that is least missed if there are too many."""
         self.candidates.append(candidate)
-        if len(self.candidates) > self._capacity:
-            del self.candidates[int(np.argmin(self._worths()))]
+        _, others = self._apart()
+        if len(others) > self._capacity:
+            del self.candidates[others[int(np.argmin(self._worths(others)))]]
 
     def telling(self) -> tuple[Candidate, ...]:
         """Return the close-ups kept, each with what the track's open eyes are like."""
@@ -305,14 +315,25 @@ class Best:
         if other.thumbnail is not None and self.wants_thumbnail(other.thumbnail.quality):
             self.thumbnail = other.thumbnail
 
-    def _worth(self, quality: float, openness: float) -> float:
+    def _shut(self, openness: float) -> bool:
         # Nothing is shut where nothing is known: comparing with NaN is false.
-        return quality * (SHUT_WORTH if openness < SHUT * self.eyes.level() else 1.0)
+        return openness < SHUT * self.eyes.level()
 
-    def _worths(self) -> list[float]:
-        """Worth of each candidate times its difference from the better ones among the rest."""
-        looks = np.stack([kept.traits for kept in self.candidates])
-        worth = [self._worth(kept.quality, kept.openness) for kept in self.candidates]
+    def _apart(self) -> tuple[list[int], list[int]]:
+        """Return the best with shut eyes, which have places of their own, and the others."""
+        rows = range(len(self.candidates))
+        shut = [row for row in rows if self._shut(self.candidates[row].openness)]
+        lids = sorted(shut, key=lambda row: -self.candidates[row].quality)[:LIDS]
+        return lids, [row for row in rows if row not in lids]
+
+    def _worth(self, quality: float, openness: float) -> float:
+        return quality * (SHUT_WORTH if self._shut(openness) else 1.0)
+
+    def _worths(self, rows: Sequence[int]) -> list[float]:
+        """Worth of some candidates times their difference from the better ones among them."""
+        kept = [self.candidates[row] for row in rows]
+        looks = np.stack([one.traits for one in kept])
+        worth = [self._worth(one.quality, one.openness) for one in kept]
         worths = []
         for row, mine in enumerate(worth):
             better = [other for other, rival in enumerate(worth) if (rival, -other) > (mine, -row)]

@@ -123,3 +123,20 @@ def test_what_shows_the_other_side_comes_before_the_nearest_ones_twin():
     bank = ReferenceBank.from_references([reference(0, landmarks=points) for points in opened])
     assert mesh_distances(target[None], bank.landmarks).argsort()[0].tolist() == [2, 1, 0, 3]
     assert select(bank, target[None], bank.light[:1], 2)[0].tolist() == [2, 3]
+
+
+def test_shut_eyes_are_shown_last_and_to_shut_eyes_alone():
+    points = mesh()
+    bank = ReferenceBank.from_references([reference(seed, landmarks=points) for seed in range(4)])
+    shows = np.array([0, 1, 0, 1], np.float32)
+    faces, light = np.stack([points] * 3), np.repeat(bank.light[:1], 3, axis=0)
+    shut = np.array([0, 1, 0.1], np.float32)
+    rows = select(bank, faces, light, 3, shut=shut, shows=shows)
+    assert [set(row) for row in rows[:, :2].tolist()] == [{0, 2}] * 3
+    assert rows[:, 2].tolist() == [rows[0, 2], *[rows[1, 2]] * 2]
+    assert rows[1, 2] in (1, 3)
+    # With room for one it is a whole face; where nothing else is left lids are better than nothing.
+    assert select(bank, faces, light, 1, shut=shut, shows=shows).ravel().tolist() == [0, 0, 0]
+    assert select(bank, faces, light, 3, shut=shut, shows=np.ones(4, np.float32))[1, 0] >= 0
+    hidden = select(bank, faces, light, 3, shut=shut, shows=shows, exclude=[[1, 3]] * 3)
+    assert hidden.tolist() == [[0, 2, -1]] * 3

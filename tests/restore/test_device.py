@@ -50,9 +50,18 @@ def bank() -> ReferenceBank:
     )
 
 
+class KnownLids:
+    """Of three references the last has shut eyes."""
+
+    @staticmethod
+    def shown(bank: ReferenceBank) -> np.ndarray:
+        return np.array([0, 0, 1], np.float32)
+
+
+@pytest.mark.parametrize("lids", [None, KnownLids()])
 @pytest.mark.parametrize("side", [128, 256, 512])
 def test_a_batch_is_restored_without_a_wait(
-    side: int, fake_cuda: Any, monkeypatch: pytest.MonkeyPatch
+    side: int, lids: Any, fake_cuda: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But one: the light of the faces, by which their references are chosen on the host."""
     asked = []
@@ -70,8 +79,12 @@ def test_a_batch_is_restored_without_a_wait(
         network = FusionNetwork(SMALL)
     faces = torch.empty((5, 3, side, side), device="cuda")
     landmarks = np.stack([mesh(number, side) for number in range(5)])
-    made = Restorer(network, device="cuda").restore(
-        faces, landmarks, [person, person, None, person, None], references=3
+    made = Restorer(network, device="cuda", lids=lids).restore(
+        faces,
+        landmarks,
+        [person, person, None, person, None],
+        references=3,
+        shut=np.linspace(0, 1, 5).astype(np.float32),
     )
     assert made.images.device.type == made.masks.device.type == "cuda"
     assert made.images.shape == faces.shape

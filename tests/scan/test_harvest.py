@@ -63,23 +63,37 @@ def test_small_blurred_and_strange_faces_are_refused():
 
 
 FLAWS = {
-    "mid-blink": {"openness": 0.2},
-    "far less sharp": {"sharpness": 0.44},
+    "mid-blink": ({"openness": 0.2}, [0, 4]),
+    "far less sharp": ({"sharpness": 0.44}, []),
 }
 
 
-@pytest.mark.parametrize("flaw", FLAWS.values(), ids=FLAWS)
-def test_a_flawed_face_is_taken_only_for_a_pose_nothing_else_shows(flaw):
+@pytest.mark.parametrize(("flaw", "besides"), FLAWS.values(), ids=FLAWS)
+def test_a_flawed_face_is_taken_only_for_a_pose_nothing_else_shows(flaw, besides):
     faces = [
-        close_up(0, 0.9, **flaw),
+        close_up(0, 0.9, **flaw, native_size=121.0),
         close_up(2, 0.4),
         close_up(40, 0.9, **flaw),
-        close_up(42, 0.9, **flaw),
-        close_up(80, 0.9, **flaw),
+        close_up(42, 0.8, **flaw),
+        close_up(80, 0.9, **flaw, native_size=120.5),
         close_up(78, 0.4),
     ]
-    assert sorted(harvest(faces, ANNA, limit=24)) == [1, 2, 5]
+    # What comes last, for its lids alone, takes nobody's place.
+    assert sorted(harvest(faces, ANNA, limit=24)[:3]) == [1, 2, 5]
+    assert harvest(faces, ANNA, limit=24)[3:] == besides
     assert harvest(faces[:1], ANNA, limit=24) == [0]  # better than nothing
+
+
+def test_lids_are_shown_by_a_few_close_ups_soft_as_they_are():
+    shut = {"openness": 0.2, "sharpness": 0.5}
+    faces = [close_up(yaw) for yaw in (-40, 0, 40)]
+    faces += [close_up(0, 0.2, **shut, native_size=size) for size in (110, 140, 120, 70)]
+    assert harvest(faces, ANNA, limit=24)[3:] == [4, 5]
+    assert harvest(faces, ANNA, limit=4)[3:] == [4]
+    assert 4 not in harvest(faces, ANNA, limit=3)
+    hardly = [close_up(), close_up(0, 0.2, **shut)]
+    assert harvest(hardly, ANNA, limit=24) == [0, 1]
+    assert harvest([close_up(native_size=400.0), hardly[1]], ANNA, limit=24) == [0]
 
 
 def test_a_covered_face_gives_way_however_good_it_is():

@@ -1,6 +1,7 @@
 """Gather every face of the data into one folder that all trainings read.
 
     python -m training.common.faces DATA MODELS CACHE [--part 0 --parts 2]
+    python -m training.common.faces DATA MODELS CACHE --films --every 0.1 --most 300
 
 DATA holds `faces512/`, `identities/`, `clips/`, `film/` and `lq/`; MODELS the teachers. CACHE
 receives `crops_N.npy` (faces, 320, 320, 3) uint8 and `faces_N.npz`, one row a face, per part.
@@ -34,8 +35,6 @@ SAME = 0.4
 SMALLEST = 28.0
 """Faces below this (square root of the box) teach little about faces."""
 
-CLIP_LIMIT = 60
-SPACING = Fraction(1, 2)
 TEMPLATE = FFHQ_TEMPLATE * (INNER / 512) + (SIDE - INNER) / 2
 
 
@@ -85,14 +84,14 @@ def read(path: Path) -> np.ndarray | None:
     return None if image is None else np.ascontiguousarray(image[..., ::-1])
 
 
-def clip_frames(path: Path, limit: int = CLIP_LIMIT) -> Iterator[np.ndarray]:
+def clip_frames(path: Path, every: Fraction, limit: int) -> Iterator[np.ndarray]:
     with av.open(str(path)) as source:
         stream = source.streams.video[0]
         due, taken = None, 0
         for frame in source.decode(stream):
             time = frame.pts * frame.time_base
             if due is None or time >= due:
-                due = time + SPACING
+                due = time + every
                 taken += 1
                 yield frame.to_ndarray(format="rgb24")
                 if taken == limit:
@@ -124,6 +123,9 @@ def main() -> None:
     parser.add_argument("cache", type=Path)
     parser.add_argument("--part", type=int, default=0)
     parser.add_argument("--parts", type=int, default=1)
+    parser.add_argument("--films", action="store_true", help="no photos")
+    parser.add_argument("--every", type=Fraction, default=Fraction(1, 2), help="seconds of a film")
+    parser.add_argument("--most", type=int, default=60, help="pictures of a film")
     arguments = parser.parse_args()
     arguments.cache.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
@@ -134,10 +136,15 @@ def main() -> None:
     )
     people: list[str] = []
     rows: list[tuple] = []
-    for name, film, files in list(sources(arguments.data))[arguments.part :: arguments.parts]:
+    some = [one for one in sources(arguments.data) if one[1] or not arguments.films]
+    for name, film, files in some[arguments.part :: arguments.parts]:
         known: list[np.ndarray] = []
         first = len(people)
-        pictures = clip_frames(files[0]) if film else (read(path) for path in files)
+        pictures = (
+            clip_frames(files[0], arguments.every, arguments.most)
+            if film
+            else (read(path) for path in files)
+        )
         for picture in pictures:
             if picture is None:
                 continue

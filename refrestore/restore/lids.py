@@ -1,0 +1,204 @@
+"""How far eyes are shut, and which close-ups then show their lids.
+
+The mesh draws open lids over shut eyes too, and the contrast that `faces.eyes` reads in a close-up
+goes with the blur. A small network sees both eyes, with what is around them, and says it of a face
+of 24 px as of a close-up (training/lids).
+
+A blurred frame tells shut lids from open ones, but shows no lashes; close-ups with open eyes would
+draw ghosts of them there. The person's own close-ups with shut eyes show them, and where there is
+none lids stay as the frame has them: softer rather than wrong.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from refrestore.faces.eyes import EYES
+from refrestore.restore.bank import ReferenceBank
+from refrestore.restore.blocks import CELL
+from refrestore.restore.fusion_bands import WORKING
+from refrestore.restore.hull_mask import eye_masks
+from refrestore.restore.light import averaged, luma_of
+from refrestore.restore.weights import load_weights, save_weights
+from refrestore.types import FloatArray
+
+WIDTH, HEIGHT = 64, 40
+"""Pixels of the picture of an eye."""
+
+SPAN = 1.8
+"""How many distances of its corners a picture of an eye is wide."""
+
+SEEN = 256
+"""Side of a face's crop from which eyes are cut: of a larger one samples would alias."""
+
+FLAT = 0.02
+"""Deviation of brightness below which there is nothing to see."""
+
+SURE = (0.35, 0.65)
+"""Probabilities up to which eyes count as open, and from which as shut."""
+
+SHOWN = 0.9
+"""Probability from which a close-up shows shut lids: one that winks shows one, and ghosts of the
+other eye."""
+
+APART = 12.0
+"""What a close-up with open eyes loses in shut eyes, beside one with shut eyes, or what the frame
+gains there if there is none: logits."""
+
+WIDTHS = (24, 40, 64, 96)
+"""Channels at a half to a sixteenth of the pictures."""
+
+
+def eye_pictures(faces: Tensor, landmarks: Tensor) -> Tensor:
+    """Cut both eyes out of faces, level, the second one mirrored.
+
+    Parameters
+    ----------
+    faces : (B, 3, S, S) float32
+        RGB 0..1.
+    landmarks : (B, 468, 2) float32
+        In pixels of these.
+
+    Returns
+    -------
+    (B, 2, 40, 64) float32
+        Brightness, its mean over both taken off, over its deviation.
+    """
+    side = faces.shape[-1]
+    step = max(1, round(side / SEEN))
+    grey = F.avg_pool2d(luma_of(faces)[:, None], step)
+    rings = torch.stack([landmarks[:, list(ring)] for ring in EYES], 1)
+    middle, along = rings.mean(2), (rings[:, :, 8] - rings[:, :, 0]) * SPAN
+    down = torch.stack([-along[..., 1], along[..., 0]], -1)
+    x = (torch.arange(WIDTH, device=faces.device) + 0.5) / WIDTH - 0.5
+    y = (torch.arange(HEIGHT, device=faces.device) + 0.5 - HEIGHT / 2) / WIDTH
+    mirrored = torch.stack([x, -x])[:, None, :, None]
+    places = middle[:, :, None, None] + along[:, :, None, None] * mirrored
+    places = places + down[:, :, None, None] * y[:, None, None]
+    grid = ((places + 0.5) * (2 / side) - 1).flatten(1, 2)
+    eyes = F.grid_sample(grey, grid, padding_mode="border", align_corners=False)
+    eyes = eyes.reshape(len(faces), 2, HEIGHT, WIDTH)
+    spread, mean = torch.std_mean(eyes, (1, 2, 3), keepdim=True)
+    return (eyes - mean) / (spread + FLAT)
+
+
+def gains(meshes: Tensor, side: int, shut: Tensor, shown: Tensor) -> Tensor:
+    """Return what references, and at last the frame itself, gain in each cell, (B, K + 1, h, w).
+
+    Parameters
+    ----------
+    meshes : (B, 468, 2) float32
+        Of the faces, in pixels of crops of a side.
+    shut : (B,)
+        How far their eyes are shut, 0..1.
+    shown : (B, K)
+        1 for references whose eyes are shut.
+    """
+    eyes = averaged(eye_masks(meshes, side)[:, None], side // (WORKING * CELL))
+    alike = 1 - (shown - shut[:, None]).abs()
+    best = alike.amax(1, keepdim=True)
+    each = torch.cat([alike - best, 1 - best], 1) * APART
+    return each[:, :, None, None] * eyes
+
+
+class LidsNetwork(nn.Module):
+    """Convolutions over both eyes, and one number.
+
+    Parameters
+    ----------
+    widths
+        Channels of the four resolutions, fine to coarse.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
+        super().__init__()
+        self.widths = widths
+        before = (2, *widths[:-1])
+        self.down = nn.ModuleList(
+            nn.Conv2d(inner, outer, 3, stride=2, padding=1)
+            for inner, outer in zip(before, widths, strict=True)
+        )
+        self.same = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in widths)
+        self.word = nn.Linear(widths[-1], 1)
+
+    def forward(self, eyes: Tensor) -> Tensor:
+        """Return logits of "shut", (B,), of `eye_pictures`."""
+        features = eyes.to(self.word.weight.dtype)
+        for down, same in zip(self.down, self.same, strict=True):
+            features = torch.relu(down(features))
+            features = features + torch.relu(same(features))
+        said: Tensor = self.word(features.mean((2, 3)))[:, 0]
+        return said.float()
+
+
+class Lids:
+    """Says how far eyes are shut.
+
+    Parameters
+    ----------
+    network
+        Trained; it is moved to `device`.
+    """
+
+    def __init__(self, network: LidsNetwork, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval().requires_grad_(False)
+        self._shown: WeakKeyDictionary[ReferenceBank, FloatArray] = WeakKeyDictionary()
+
+    @torch.inference_mode()
+    def probability(self, faces: Tensor, landmarks: FloatArray) -> FloatArray:
+        """Return the probability that eyes of faces are shut, (B,).
+
+        Parameters
+        ----------
+        faces : (B, 3, S, S) float32
+            RGB 0..1.
+        landmarks : (B, 468, 2) float32
+            In pixels of these.
+        """
+        meshes = torch.from_numpy(np.asarray(landmarks, np.float32))
+        eyes = eye_pictures(faces.to(self.device), meshes.to(self.device))
+        said: FloatArray = self.network(eyes).sigmoid().cpu().numpy()
+        return said
+
+    def shut(self, faces: Tensor, landmarks: FloatArray) -> FloatArray:
+        """Return how far the eyes of faces are shut, (B,), 0 to 1; as `probability`."""
+        low, high = SURE
+        shut: FloatArray = (self.probability(faces, landmarks) - low) / (high - low)
+        return shut.clip(0, 1)
+
+    def shown(self, bank: ReferenceBank) -> FloatArray:
+        """Return 1 for references whose eyes are shut and 0 for the others, (N,); asked once."""
+        if bank not in self._shown:
+            each = [
+                self.probability(image[None].float() / 255, mesh[None])
+                for image, mesh in zip(bank.images, bank.landmarks, strict=True)
+            ]
+            whole = np.concatenate(each) if each else np.zeros(0)
+            self._shown[bank] = (whole > SHOWN).astype(np.float32)
+        return self._shown[bank]
+
+
+def save_lids(network: LidsNetwork, path: Path) -> None:
+    """Write half-precision weights and the widths as safetensors."""
+    save_weights(network, path, {"widths": network.widths})
+
+
+def load_lids(path: Path, device: torch.device | str = "cpu") -> Lids:
+    """Read a network that `save_lids` wrote, ready for inference.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged or of another shape.
+    """
+    network = load_weights(
+        path, lambda settings: LidsNetwork(tuple(settings["widths"])), what="lids"
+    )
+    return Lids(network, device)
