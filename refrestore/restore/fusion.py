@@ -164,9 +164,8 @@ class FusionNetwork(nn.Module):
             How much of each cell is inside the mesh hull, 0..1.
         mouth : (B, 1, S / 8, S / 8) float32, optional
             How much of each cell is mouth: there the frame counts where no reference shows it.
-        lids : (B, K + 1, S / 8, S / 8) float32, optional
-            What each reference, and at last the frame itself, gains in each cell, logits
-            (`lids.gains`).
+        lids : (B, K, S / 8, S / 8) float32, optional
+            What each reference loses in each cell, logits (`lids.unlike`).
         within
             Window of whole cells of eight crop pixels, with one cell or more around all
             that is inside a hull: where the finest octave is looked for in references. Default
@@ -407,8 +406,6 @@ class FusionNetwork(nn.Module):
         none = learnt + OUTSIDE_HULL * (1 - hull) + level[..., None, None]
         if own is not None:
             none = none + own
-        if lids is not None:
-            none = none + lids[:, -1:]
         context = self.rank_context(trunk).repeat_interleave(count, 0)
         logits = self.rank_out(F.relu(self.rank(F.relu(pairs.flatten(0, 1))) + context))
         there = (valid > 0)[:, :, None, None, None]
@@ -417,7 +414,7 @@ class FusionNetwork(nn.Module):
         number = there.float().sum(1, keepdim=True).clamp(min=1)
         logits = logits - logits.sum(1, keepdim=True) / number
         if lids is not None:
-            logits = logits + lids[:, :-1, None]
+            logits = logits - lids[:, :, None]
         logits = (
             logits + valid.float().clamp(min=FADED).log()[:, :, None, None, None]
         ).masked_fill(~there, NEVER)

@@ -21,10 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from refrestore.faces.eyes import EYES
 from refrestore.restore.bank import ReferenceBank
-from refrestore.restore.blocks import CELL
-from refrestore.restore.fusion_bands import WORKING
-from refrestore.restore.hull_mask import eye_masks
-from refrestore.restore.light import averaged, luma_of
+from refrestore.restore.light import luma_of
 from refrestore.restore.weights import load_weights, save_weights
 from refrestore.types import FloatArray
 
@@ -48,8 +45,7 @@ SHOWN = 0.9
 other eye."""
 
 APART = 12.0
-"""What a close-up with open eyes loses in shut eyes, beside one with shut eyes, or what the frame
-gains there if there is none: logits."""
+"""What a close-up with open eyes loses in shut eyes, beside one with shut eyes, logits."""
 
 WIDTHS = (24, 40, 64, 96)
 """Channels at a half to a sixteenth of the pictures."""
@@ -88,23 +84,27 @@ def eye_pictures(faces: Tensor, landmarks: Tensor) -> Tensor:
     return (eyes - mean) / (spread + FLAT)
 
 
-def gains(meshes: Tensor, side: int, shut: Tensor, shown: Tensor) -> Tensor:
-    """Return what references, and at last the frame itself, gain in each cell, (B, K + 1, h, w).
+def unlike(shut: FloatArray, shown: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what references lose in eyes of faces, and what all of them lack.
 
     Parameters
     ----------
-    meshes : (B, 468, 2) float32
-        Of the faces, in pixels of crops of a side.
     shut : (B,)
-        How far their eyes are shut, 0..1.
+        How far the eyes of faces are shut, 0..1.
     shown : (B, K)
         1 for references whose eyes are shut.
+
+    Returns
+    -------
+    losses : (B, K) float32
+        Logits, 0 for those that are most like the face.
+    missing : (B,) float32
+        How far eyes have to be the frame's own, 0..1.
     """
-    eyes = averaged(eye_masks(meshes, side)[:, None], side // (WORKING * CELL))
-    alike = 1 - (shown - shut[:, None]).abs()
-    best = alike.amax(1, keepdim=True)
-    each = torch.cat([alike - best, 1 - best], 1) * APART
-    return each[:, :, None, None] * eyes
+    alike = 1 - np.abs(shown - shut[:, None])
+    best = alike.max(axis=1)
+    losses: FloatArray = (APART * (best[:, None] - alike)).astype(np.float32)
+    return losses, (1 - best).astype(np.float32)
 
 
 class LidsNetwork(nn.Module):

@@ -19,7 +19,7 @@ from refrestore.restore.composite import mesh_boxes
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_bands import missing_octaves
 from refrestore.restore.hull_mask import around_lips, eye_masks, grown, hull_mask
-from refrestore.restore.lids import Lids, gains
+from refrestore.restore.lids import Lids, unlike
 from refrestore.restore.light import as_tinted, averaged, collapse, luma_of, pyramid
 from refrestore.restore.mask import FaceMask
 from refrestore.restore.resize import Window, cells_around
@@ -370,7 +370,7 @@ class Restorer:
             offsets = faces.new_zeros((batch, 0, 2, 1, 1))
         hull, mouth = (cells(points, size) for points in (grown(meshes), around_lips(meshes)))
         used = faces.new_ones((batch, count))
-        lids = None
+        eyes = lids = missing = None
         if count and self.lids is not None:
             shown = [
                 self.lids.shown(bank)[rows]
@@ -378,13 +378,20 @@ class Restorer:
                 if bank is not None
             ]
             if given.shut.any() or np.any(shown):
-                both = (torch.from_numpy(one) for one in (given.shut, np.stack(shown)))
-                lids = gains(meshes, size, *(sent(one, self.device) for one in both))
+                losses, missing = unlike(given.shut, np.stack(shown))
+                eyes = eye_masks(meshes, size)[:, None]
+                lost = sent(torch.from_numpy(losses), self.device)[:, :, None, None]
+                lids = averaged(eyes, size // HULL_CELL) * lost
         fused = network(faces, pictures, offsets, used, hull, mouth=mouth, lids=lids, within=hulls)
         images = fused.images.clamp(0, 1)
+        alone = torch.from_numpy(given.alone).to(self.device)[:, None, None, None]
         if not count:
-            alone = torch.from_numpy(given.alone).to(self.device)[:, None, None, None]
             images = torch.lerp(faces, images, alone)
+        elif eyes is not None and missing is not None and missing.any():
+            nobody = pictures[:, :0], offsets[:, :0], used[:, :0], hull
+            own = network(faces, *nobody, within=hulls).images.clamp(0, 1)
+            weights = sent(torch.from_numpy(missing), self.device)[:, None, None, None]
+            images = torch.lerp(images, torch.lerp(faces, own, alone), eyes * weights)
         return images, fused.confidence
 
     def _invent(

@@ -23,9 +23,9 @@ from refrestore.restore.lids import (
     Lids,
     LidsNetwork,
     eye_pictures,
-    gains,
     load_lids,
     save_lids,
+    unlike,
 )
 from refrestore.types import Reference
 
@@ -80,17 +80,12 @@ def test_weights_come_back_and_damage_is_a_sentence(tmp_path):
         load_lids(path)
 
 
-def test_what_is_as_far_shut_is_preferred_in_eyes_alone():
-    meshes = mesh_of(looking()).repeat(3, 1, 1)
-    shut, shown = torch.tensor([1.0, 0.0, 1.0]), torch.tensor([[0.0, 1], [0, 1], [0, 0]])
-    given = gains(meshes, 256, shut, shown)
-    assert given.shape == (3, 3, 32, 32)
-    assert (given[:, :, :4] == 0).all()
-    assert (given[:, :, 20:] == 0).all()
-    eye = given[:, :, 14:16, 10:12].mean((2, 3))
-    assert eye[0].tolist() == pytest.approx([-APART, 0, 0], abs=0.05)
-    assert eye[1].tolist() == pytest.approx([0, -APART, 0], abs=0.05)
-    assert eye[2].tolist() == pytest.approx([0, 0, APART], abs=0.05)
+def test_what_is_as_far_shut_is_preferred():
+    shut = np.array([1, 0, 1, 0.25], np.float32)
+    shown = np.array([[0, 1], [0, 1], [0, 0], [0, 1]], np.float32)
+    losses, missing = unlike(shut, shown)
+    assert losses.tolist() == [[APART, 0], [0, APART], [0, 0], [0, APART / 2]]
+    assert missing.tolist() == [0, 0, 1, 0.25]
 
 
 SHUT, OPEN = 100, 140

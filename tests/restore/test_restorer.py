@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_types import FusionConfig
+from refrestore.restore.hull_mask import eye_masks
 from refrestore.restore.light import luma_of
 from refrestore.restore.mask import LearntMask, MaskNetwork
 from refrestore.restore.restorer import UNREFERENCED, Restorer, combine, hull_cells
@@ -115,6 +116,37 @@ def test_no_faces_is_no_error():
         torch.zeros(0, 3, 512, 512), np.zeros((0, 468, 2), np.float32), []
     )
     assert len(result.images) == 0
+
+
+class KnownLids:
+    """The last reference of a bank has shut eyes."""
+
+    def __init__(self, shown):
+        self.last = shown
+
+    def shown(self, bank):
+        return np.array([0] * (len(bank) - 1) + [self.last], np.float32)
+
+
+@pytest.mark.parametrize("shown", [1, 0])
+def test_shut_eyes_come_from_shut_ones_or_stay_the_frames(faces, shown):
+    crops, landmarks = (one[:1] for one in faces)
+    crops = F.interpolate(F.avg_pool2d(crops, 16), scale_factor=16, mode="bilinear")
+    restorer = Restorer(network(), lids=KnownLids(shown))
+    banks, count = [bank(3)], {"references": 3}
+    awake = restorer.restore(crops, landmarks, banks, **count, shut=np.zeros(1, np.float32))
+    asleep = restorer.restore(crops, landmarks, banks, **count, shut=np.ones(1, np.float32))
+    assert (asleep.used[0][-1] == 2) == bool(shown)
+    eyes = eye_masks(torch.from_numpy(landmarks), 512)[0]
+    plain = Restorer(network()).restore(crops, landmarks, [None]).images[0]
+    within = eyes == 1
+    assert within.any()
+    own = (asleep.images[0] - plain).abs()[:, within].mean()
+    other = (awake.images[0] - plain).abs()[:, within].mean()
+    assert (own < 1e-5) == (not shown)
+    assert other > 1e-3
+    if not shown:  # the same references: nothing else is another face
+        assert torch.equal(asleep.images[0][:, eyes == 0], awake.images[0][:, eyes == 0])
 
 
 class Grey:
