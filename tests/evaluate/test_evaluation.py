@@ -175,6 +175,9 @@ def test_films(shared, runtime, tmp_path) -> None:
         assert table.mean("input", condition, "flicker") == 0
         for metric in ("identity", "psnr", "landmarks", "jitter", "motion", "warping", "flicker"):
             assert table.mean("ours-right", condition, metric) is not None
+        lids = table.mean("ours-right", condition, "lids")
+        assert lids is not None
+        assert 0.5 < lids <= 1
         right, given = (table.mean(key, condition, "identity") for key in ("ours-right", "input"))
         assert right is not None
         assert given is not None

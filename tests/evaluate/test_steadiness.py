@@ -9,10 +9,13 @@ import torch
 from skimage.data import astronaut
 
 from refrestore.evaluate.steadiness import (
+    LOWER_LIP,
     Steadiness,
     dense_flow,
     landmark_motion_error,
+    lids_right,
     ring_mask,
+    speech_likeness,
 )
 from refrestore.faces.hull import hull_polygon
 from refrestore.restore.hull_mask import grown
@@ -38,6 +41,24 @@ def test_motion_error_sees_jitter_and_not_place() -> None:
     up = truth.copy()
     up[::2, :, 1] += 5  # every other frame 5 px lower: each step is wrong by 5
     assert landmark_motion_error(up, truth, 50) == pytest.approx(0.1)
+
+
+def test_a_mouth_that_speaks_otherwise_is_seen() -> None:
+    truth = np.zeros((30, 468, 2))
+    truth[:, 263, 0] = 60
+    truth[:, LOWER_LIP, 1] = 5 + 4 * np.sin(np.arange(30))
+    assert speech_likeness(truth, truth) == pytest.approx(1)
+    assert speech_likeness(truth * 2, truth) == pytest.approx(1)  # of a larger crop
+    late = truth.copy()
+    late[:, LOWER_LIP, 1] = np.roll(truth[:, LOWER_LIP, 1], 3)
+    assert speech_likeness(late, truth) < 0
+    still = np.repeat(truth[:1], 30, axis=0)
+    assert np.isnan(speech_likeness(still, truth))
+
+
+def test_lids_are_right_or_wrong() -> None:
+    assert lids_right([0, 0.2, 0.9, 1], [0, 0, 1, 1]) == 1
+    assert lids_right([0, 0.2, 0.1, 1], [0, 0, 1, 1]) == 0.75
 
 
 def test_flow_follows_a_shift() -> None:

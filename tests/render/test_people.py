@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from refrestore.config import ScanSettings
+from refrestore.faces.eyes import EYES
 from refrestore.profiles import Profile
 from refrestore.profiles.cosines import cosines
 from refrestore.project import Project, VideoSource
@@ -40,6 +42,26 @@ def test_all_stay_where_few_are_left() -> None:
     few = [reference(300), reference(70), reference(65)]
     assert telling(few) == few
     assert telling([]) == []
+
+
+def looking(size: float, sharpness: float, *, shut: bool = False, filmed: bool = True) -> Reference:
+    """A close-up of a grey face, which shows dark irises or nothing."""
+    mesh, image = np.zeros((468, 2), np.float32), np.full((256, 256, 3), 200, np.uint8)
+    angles = np.linspace(np.pi, -np.pi, 16, endpoint=False)
+    for ring, x in zip(EYES, (90, 166), strict=True):
+        mesh[list(ring)] = np.stack([x + 17 * np.cos(angles), 118 + 6 * np.sin(angles)], 1)
+        if not shut:
+            image[112:124, x - 6 : x + 6] = 40
+    plain = reference(size, sharpness)
+    return replace(plain, image=image, landmarks=mesh, frame=3 if filmed else None)
+
+
+def test_shut_eyes_of_the_film_may_be_softer() -> None:
+    large = [looking(300, 0.9), looking(280, 0.9)]
+    lids = looking(300, 0.3, shut=True)
+    soft = [looking(300, 0.3), looking(300, 0.3, shut=True, filmed=False)]
+    hardly = looking(300, 0.2, shut=True)
+    assert telling([*large, lids, *soft, hardly]) == [*large, lids]
 
 
 def towards(likeness: float, axis: int) -> FloatArray:
