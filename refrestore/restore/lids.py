@@ -37,8 +37,9 @@ SEEN = 256
 FLAT = 0.02
 """Deviation of brightness below which there is nothing to see."""
 
-SURE = (0.35, 0.65)
-"""Probabilities up to which eyes count as open, and from which as shut."""
+SURE, ALONE = (0.35, 0.65), (0.7, 0.95)
+"""Probabilities up to which eyes count as open, and from which as shut: of a film, where the frames
+around have a say too, and of a picture alone."""
 
 SHOWN = 0.9
 """Probability from which a close-up shows shut lids: one that winks shows one, and ghosts of the
@@ -167,9 +168,11 @@ class Lids:
         said: FloatArray = self.network(eyes).sigmoid().cpu().numpy()
         return said
 
-    def shut(self, faces: Tensor, landmarks: FloatArray) -> FloatArray:
+    def shut(
+        self, faces: Tensor, landmarks: FloatArray, sure: tuple[float, float] = SURE
+    ) -> FloatArray:
         """Return how far the eyes of faces are shut, (B,), 0 to 1; as `probability`."""
-        low, high = SURE
+        low, high = sure
         shut: FloatArray = (self.probability(faces, landmarks) - low) / (high - low)
         return shut.clip(0, 1)
 

@@ -19,7 +19,7 @@ from refrestore.restore.composite import mesh_boxes
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_bands import missing_octaves
 from refrestore.restore.hull_mask import around_lips, eye_masks, grown, hull_mask
-from refrestore.restore.lids import Lids, unlike
+from refrestore.restore.lids import ALONE, Lids, unlike
 from refrestore.restore.light import as_tinted, averaged, collapse, luma_of, pyramid
 from refrestore.restore.mask import FaceMask
 from refrestore.restore.resize import Window, cells_around
@@ -218,7 +218,7 @@ class Restorer:
         if shut is None or self.lids is None:
             shut = np.zeros(len(faces), np.float32)
             if self.lids is not None:
-                shut = self.lids.shut(faces, landmarks)
+                shut = self.lids.shut(faces, landmarks, ALONE)
         chosen = self._choose(faces, landmarks, banks, references, exclude=exclude, shut=shut)
         meshes = torch.from_numpy(np.asarray(landmarks, np.float32)).to(self.device)
         masks = hull_mask(grown(meshes), size)
