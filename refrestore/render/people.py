@@ -261,10 +261,15 @@ def _reach(profile: Profile, others: Sequence[FloatArray]) -> Strangers | None:
 
 
 def resolved_by(references: Sequence[Reference]) -> float:
-    """Return what references, of which there is one at least, resolve in pixels."""
+    """Return what references, of which there is one at least, resolve in pixels.
+
+    Those with shut eyes do not count: most of what is sharp in a face are open eyes.
+    """
+    shut = shut_eyes(references)
+    awake = [one for one, asleep in zip(references, shut, strict=True) if not asleep]
     return references_resolve(
-        [reference.native_size for reference in references],
-        [reference.sharpness for reference in references],
+        [reference.native_size for reference in awake],
+        [reference.sharpness for reference in awake],
     )
 
 

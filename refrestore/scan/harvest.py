@@ -23,6 +23,9 @@ LIDS_WORTH_HAVING, LIDS_OF = 0.25, 4
 """The same of close-ups with shut eyes, as most of what is sharp in a face are open eyes; of so
 many references one may be kept for them."""
 
+LIDS_AS_NEAR = 0.75
+"""Share of the largest face's size that theirs have: what is far and soft shows no iris either."""
+
 MIN_QUALITY = 0.05
 """Below this the face is turned away, covered or lost in the dark."""
 
@@ -97,7 +100,9 @@ def harvest(
     doubtful = ~surely_same(faces, centroid, others)
     shut = mid_blink(faces)
     flawed = shut | _soft(faces, WORTH_HAVING)
-    lids = np.flatnonzero(shut & ~doubtful & ~_soft(faces, LIDS_WORTH_HAVING))
+    sizes = np.array([face.native_size for face in faces])
+    near = (sizes >= LIDS_AS_NEAR * sizes.max()) & ~_soft(faces, LIDS_WORTH_HAVING)
+    lids = np.flatnonzero(shut & ~doubtful & near)
     pool = _Pool(faces, flawed)
     good = np.flatnonzero(~doubtful & ~flawed)
     most = limit - min(LIDS, len(lids), limit // LIDS_OF)

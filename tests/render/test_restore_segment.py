@@ -63,7 +63,8 @@ def work_of(sides: tuple[tuple[int, ...], ...], blur: float = 0.0) -> FaceTable:
     blurs = np.zeros((count, TERMS), np.float32)
     blurs[:, :2], blurs[:, 2] = blur, -6
     whose = person.astype(np.int64)
-    return FaceTable(faces, whose, strength, own, side, to_crop, ones, landmarks, ones, blurs, ones)
+    columns = (side, to_crop, ones, landmarks, ones, blurs, ones, 0 * ones)
+    return FaceTable(faces, whose, strength, own, *columns)
 
 
 class Sharpener:

@@ -91,6 +91,7 @@ def test_lids_are_shown_by_a_few_close_ups_soft_as_they_are():
     assert harvest(faces, ANNA, limit=24)[3:] == [4, 5]
     assert harvest(faces, ANNA, limit=4)[3:] == [4]
     assert 4 not in harvest(faces, ANNA, limit=3)
+    assert harvest([close_up(), close_up(0, 0.2, **shut, native_size=85.0)], ANNA, 24) == [0]
     hardly = [close_up(), close_up(0, 0.2, **shut)]
     assert harvest(hardly, ANNA, limit=24) == [0, 1]
     assert harvest([close_up(native_size=400.0), hardly[1]], ANNA, limit=24) == [0]
