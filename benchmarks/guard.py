@@ -177,6 +177,15 @@ def _cosine(some: Sequence[FloatArray], true: Sequence[FloatArray]) -> float:
     return float(np.mean([float(a @ b) for a, b in zip(some, true, strict=True)]))
 
 
+def three_profiles(name: str, profiles: Mapping[str, Profile]) -> dict[str, Profile]:
+    """Return somebody's own profile, the most similar other person's, and the next one's."""
+    names = list(profiles)
+    others = [one for one in names if one != name]
+    near = max(others, key=lambda one: profiles[one].similarity(profiles[name].centroid))
+    following = names[(names.index(name) + 1) % len(names)]
+    return {OWN: profiles[name], SIMILAR: profiles[near], NEXT: profiles[following]}
+
+
 def measure(people: Mapping[str, list[Reference]], bench: Bench, kept: Path) -> list[Row]:
     """Return all rows; those of people who are in `kept` are read from there."""
     done: dict[str, list[Row]] = pickle.loads(kept.read_bytes()) if kept.exists() else {}
@@ -186,13 +195,7 @@ def measure(people: Mapping[str, list[Reference]], bench: Bench, kept: Path) -> 
     for place, name in enumerate(names):
         if name in done:
             continue
-        others = [one for one in names if one != name]
-        near = max(others, key=lambda one: profiles[one].similarity(profiles[name].centroid))
-        three = {
-            OWN: profiles[name],
-            SIMILAR: profiles[near],
-            NEXT: profiles[names[(place + 1) % len(names)]],
-        }
+        three = three_profiles(name, profiles)
         done[name] = list(bench.rows(name, people[name][place % 2], three))
         kept.write_bytes(pickle.dumps(done))
         print(name, len(done[name]), flush=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from guard import NEXT, OWN, SIMILAR, Bench
+from guard import NEXT, OWN, SIMILAR, Bench, three_profiles
 
 from refrestore.config import RuntimeSettings
 from refrestore.evaluate.degrade import DEGRADATIONS, degrade
@@ -118,16 +118,10 @@ def main() -> None:
     network = guarded.eyes.network
     profiles = {name: Profile.chosen(name, own[1:], network) for name, own in photos.items()}
     names = list(photos)
-    for place, name in enumerate(names):
+    for name in names:
         if name in done:
             continue
-        others = [one for one in names if one != name]
-        near = max(others, key=lambda one: profiles[one].similarity(profiles[name].centroid))
-        three = {
-            OWN: profiles[name],
-            SIMILAR: profiles[near],
-            NEXT: profiles[names[(place + 1) % len(names)]],
-        }
+        three = three_profiles(name, profiles)
         done[name] = measured(name, photos[name][0], three, bench, guarded)
         kept.write_bytes(pickle.dumps(done))
         print(name, len(done[name]), flush=True)

@@ -154,15 +154,7 @@ class Lids:
 
     @torch.inference_mode()
     def probability(self, faces: Tensor, landmarks: FloatArray) -> FloatArray:
-        """Return the probability that eyes of faces are shut, (B,).
-
-        Parameters
-        ----------
-        faces : (B, 3, S, S) float32
-            RGB 0..1.
-        landmarks : (B, 468, 2) float32
-            In pixels of these.
-        """
+        """Return the probability that eyes are shut, (B,); parameters of `eye_pictures`."""
         meshes = torch.from_numpy(np.asarray(landmarks, np.float32))
         eyes = eye_pictures(faces.to(self.device), meshes.to(self.device))
         said: FloatArray = self.network(eyes).sigmoid().cpu().numpy()
