@@ -263,10 +263,13 @@ def _reach(profile: Profile, others: Sequence[FloatArray]) -> Strangers | None:
 def resolved_by(references: Sequence[Reference]) -> float:
     """Return what references, of which there is one at least, resolve in pixels.
 
-    Those with shut eyes do not count: most of what is sharp in a face are open eyes.
+    Those with shut eyes do not count: most of what is sharp in a face are open eyes. Of photos,
+    each in its own light, that is not known.
     """
     shut = shut_eyes(references)
-    awake = [one for one, asleep in zip(references, shut, strict=True) if not asleep]
+    awake = [
+        one for one, asleep in zip(references, shut, strict=True) if one.frame is None or not asleep
+    ]
     return references_resolve(
         [reference.native_size for reference in awake],
         [reference.sharpness for reference in awake],

@@ -27,7 +27,7 @@ SOFT_SIZE = 256.0
 """References whose face had fewer pixels than this are counted as further away, in proportion."""
 
 SHUT_COST = 0.05
-"""What a close-up with shut eyes is counted as further away for a face whose eyes are open."""
+"""What a close-up with shut eyes is counted as further away: it is there for lids."""
 
 APART, FAR_APART = 1.0, 0.06
 """What a reference gains for each unit that its mesh is away from the nearest chosen before it, and
@@ -89,7 +89,7 @@ def select(
     """Choose the references for each of B faces of the bank's person.
 
     The nearest first, then again and again the one that is near and unlike those chosen. Close-ups
-    with shut eyes show nothing but lids: one, the last, for a face whose eyes are shut.
+    with shut eyes come last, and a face whose eyes are shut has one of them.
 
     Parameters
     ----------
@@ -127,18 +127,21 @@ def select(
     gains = APART * np.minimum(mesh_distances(bank.landmarks, bank.landmarks), FAR_APART)
     shows = np.zeros(len(bank), np.float32) if shows is None else shows
     lids = np.where(shows > 0, cost, np.inf)
-    asleep = np.zeros(faces, bool) if shut is None else shut > 0
-    asleep &= np.isfinite(lids).any(axis=1) & (count > 1)
-    cost += np.where(shows > 0, np.where(asleep, np.inf, SHUT_COST)[:, None], 0)
+    lids = np.where(shows > 0, cost, np.inf)
+    asleep = np.isfinite(lids).any(axis=1) & (count > 1)
+    asleep &= np.zeros(faces, bool) if shut is None else shut > 0
+    cost += np.where(shows > 0, SHUT_COST, 0)
     for face, own in enumerate(cost):
         gain = np.full(len(bank), APART * FAR_APART, np.float32)
-        for place in range(count - int(asleep[face])):
+        for place in range(min(count, len(bank))):
             best = int(np.argmin(own - gain))
             if not np.isfinite(own[best]):
                 break
             chosen[face, place] = best
             own[best] = np.inf
             gain = np.minimum(gain, gains[best])
-        if asleep[face]:
-            chosen[face, int((chosen[face] >= 0).sum())] = int(np.argmin(lids[face]))
+        taken = chosen[face, chosen[face] >= 0]
+        if asleep[face] and not shows[taken].any():
+            last = min(len(taken), count - 1)
+            chosen[face, last] = int(np.argmin(lids[face]))
     return chosen

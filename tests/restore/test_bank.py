@@ -131,12 +131,12 @@ def test_shut_eyes_are_shown_last_and_to_shut_eyes_alone():
     shows = np.array([0, 1, 0, 1], np.float32)
     faces, light = np.stack([points] * 3), np.repeat(bank.light[:1], 3, axis=0)
     shut = np.array([0, 1, 0.1], np.float32)
-    rows = select(bank, faces, light, 3, shut=shut, shows=shows)
-    assert [set(row) for row in rows[:, :2].tolist()] == [{0, 2}] * 3
-    assert rows[:, 2].tolist() == [rows[0, 2], *[rows[1, 2]] * 2]
-    assert rows[1, 2] in (1, 3)
+    rows = select(bank, faces, light, 2, shut=shut, shows=shows)
+    assert [sorted(shows[row]) for row in rows] == [[0, 0], [0, 1], [0, 1]]
+    assert shows[rows[:, 0]].tolist() == [0, 0, 0]
     # With room for one it is a whole face; where nothing else is left lids are better than nothing.
     assert select(bank, faces, light, 1, shut=shut, shows=shows).ravel().tolist() == [0, 0, 0]
-    assert select(bank, faces, light, 3, shut=shut, shows=np.ones(4, np.float32))[1, 0] >= 0
+    every = select(bank, faces, light, 3, shut=shut, shows=np.ones(4, np.float32))
+    assert (every >= 0).all()
     hidden = select(bank, faces, light, 3, shut=shut, shows=shows, exclude=[[1, 3]] * 3)
-    assert hidden.tolist() == [[0, 2, -1]] * 3
+    assert [sorted(row) for row in hidden.tolist()] == [[-1, 0, 2]] * 3
