@@ -28,6 +28,10 @@ SHUT = 0.58
 """Openness over the person's own open eyes below which they are shut or nearly so. On those clips
 shut eyes have 0.50 at most, and 95 % of the open ones 0.67 or more, at faces of 60 px too."""
 
+LIDS_DETAIL = 0.25
+"""Share of the best close-up's detail (size x sharpness) that one with shut eyes must have: most of
+what is sharp in a face are open eyes, so it has less than others must have."""
+
 OPEN_SHARE = 90
 """Percentile of a person's faces that tells how open their eyes are when they are open: high, as
 many look down or blink for half of a shot."""

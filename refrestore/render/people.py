@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refrestore.errors import ProfileError
-from refrestore.faces.eyes import shut_eyes
+from refrestore.faces.eyes import LIDS_DETAIL, shut_eyes
 from refrestore.faces.network_id import NetworkId
 from refrestore.profiles import Profile
 from refrestore.profiles.cosines import cosines
@@ -30,9 +30,6 @@ CLEAR_WEIGHT = 0.5
 LEAST_DETAIL, ENOUGH = 0.5, 2
 """Share of the best reference's detail (native size x sharpness) that another must show, if at
 least so many do."""
-
-LEAST_OF_LIDS = 0.25
-"""The same of the film's own with shut eyes: most of what is sharp in a face are open eyes."""
 
 
 REACHED = 0.01
@@ -316,7 +313,7 @@ def telling(references: Sequence[Reference]) -> list[Reference]:
     detail = [reference.native_size * reference.sharpness for reference in references]
     best = max(detail, default=0.0)
     filmed = np.array([reference.frame is not None for reference in references], bool)
-    least = np.where(shut_eyes(references) & filmed, LEAST_OF_LIDS, LEAST_DETAIL) * best
+    least = np.where(shut_eyes(references) & filmed, LIDS_DETAIL, LEAST_DETAIL) * best
     good = [
         reference
         for reference, shown, enough in zip(references, detail, least, strict=True)

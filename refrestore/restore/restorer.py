@@ -215,10 +215,10 @@ class Restorer:
         faces = crops.to(self.device)
         faces = faces.float() / 255 if faces.dtype == torch.uint8 else faces.float()
         size = faces.shape[-1]
-        if shut is None or self.lids is None:
+        if self.lids is None or all(bank is None for bank in banks):
             shut = np.zeros(len(faces), np.float32)
-            if self.lids is not None:
-                shut = self.lids.shut(faces, landmarks, ALONE)
+        elif shut is None:
+            shut = self.lids.shut(faces, landmarks, ALONE)
         chosen = self._choose(faces, landmarks, banks, references, exclude=exclude, shut=shut)
         meshes = torch.from_numpy(np.asarray(landmarks, np.float32)).to(self.device)
         masks = hull_mask(grown(meshes), size)
@@ -384,15 +384,19 @@ class Restorer:
                 lids = averaged(eyes, size // HULL_CELL) * lost
         fused = network(faces, pictures, offsets, used, hull, mouth=mouth, lids=lids, within=hulls)
         images = fused.images.clamp(0, 1)
-        alone = torch.from_numpy(given.alone).to(self.device)[:, None, None, None]
         if not count:
-            images = torch.lerp(faces, images, alone)
+            images = self._alone(faces, images, given)
         elif eyes is not None and missing is not None and missing.any():
             nobody = pictures[:, :0], offsets[:, :0], used[:, :0], hull
             own = network(faces, *nobody, within=hulls).images.clamp(0, 1)
             weights = sent(torch.from_numpy(missing), self.device)[:, None, None, None]
-            images = torch.lerp(images, torch.lerp(faces, own, alone), eyes * weights)
+            images = torch.lerp(images, self._alone(faces, own, given), eyes * weights)
         return images, fused.confidence
+
+    def _alone(self, faces: torch.Tensor, made: torch.Tensor, given: _Given) -> torch.Tensor:
+        """Return how much is shown of what the network makes without references."""
+        share = sent(torch.from_numpy(given.alone), self.device)[:, None, None, None]
+        return torch.lerp(faces, made, share)
 
     def _invent(
         self,

@@ -127,7 +127,6 @@ def select(
     gains = APART * np.minimum(mesh_distances(bank.landmarks, bank.landmarks), FAR_APART)
     shows = np.zeros(len(bank), np.float32) if shows is None else shows
     lids = np.where(shows > 0, cost, np.inf)
-    lids = np.where(shows > 0, cost, np.inf)
     asleep = np.isfinite(lids).any(axis=1) & (count > 1)
     asleep &= np.zeros(faces, bool) if shut is None else shut > 0
     cost += np.where(shows > 0, SHUT_COST, 0)

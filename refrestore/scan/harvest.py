@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refrestore.faces.eyes import SHUT, open_level
+from refrestore.faces.eyes import LIDS_DETAIL, SHUT, open_level
 from refrestore.faces.quality import pose_term
 from refrestore.scan.samples import LIDS, SHUT_WORTH, Candidate, novelty, shows_enough
 from refrestore.types import FloatArray
@@ -19,9 +19,8 @@ sharpest one's detail: of more of them those suit a face better that are chosen 
 of several drops each one's own expression and noise (docs/decisions/047). What shows less is
 flawed."""
 
-LIDS_WORTH_HAVING, LIDS_OF = 0.25, 4
-"""The same of close-ups with shut eyes, as most of what is sharp in a face are open eyes; of so
-many references one may be kept for them."""
+LIDS_OF = 4
+"""Of so many references one may be kept for lids."""
 
 LIDS_AS_NEAR = 0.75
 """Share of the largest face's size that theirs have: what is far and soft shows no iris either."""
@@ -101,7 +100,7 @@ def harvest(
     shut = mid_blink(faces)
     flawed = shut | _soft(faces, WORTH_HAVING)
     sizes = np.array([face.native_size for face in faces])
-    near = (sizes >= LIDS_AS_NEAR * sizes.max()) & ~_soft(faces, LIDS_WORTH_HAVING)
+    near = (sizes >= LIDS_AS_NEAR * sizes.max()) & ~_soft(faces, LIDS_DETAIL)
     lids = np.flatnonzero(shut & ~doubtful & near)
     pool = _Pool(faces, flawed)
     good = np.flatnonzero(~doubtful & ~flawed)
