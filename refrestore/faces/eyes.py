@@ -80,8 +80,16 @@ def open_level(values: Sequence[float]) -> float:
 
 
 def shut_eyes(references: Sequence[Reference]) -> NDArray[np.bool_]:
-    """Say which close-ups of one person have shut eyes, (N,), all in about the same light."""
-    openness = [float(eye_openness(one.image, one.landmarks[None])[0]) for one in references]
+    """Say which close-ups of one person have shut eyes, (N,), against the others of the film.
+
+    Of photos, each in its own light, that is not known, and not said: a quarter of them would.
+    """
+    openness = [
+        float("nan")
+        if one.frame is None
+        else float(eye_openness(one.image, one.landmarks[None])[0])
+        for one in references
+    ]
     shut: NDArray[np.bool_] = np.array(openness) < SHUT * open_level(openness)
     return shut
 

@@ -77,7 +77,7 @@ class Coverage:
     poses
         How many show each pose; every pose is there.
     eyes_shut
-        How many have eyes shut, measured against the others' (0 where there is one only).
+        How many of the film's have eyes shut, measured against the others'.
     light
         How many are lit from the picture's left, from its right, and evenly.
     """

@@ -260,13 +260,10 @@ def _reach(profile: Profile, others: Sequence[FloatArray]) -> Strangers | None:
 def resolved_by(references: Sequence[Reference]) -> float:
     """Return what references, of which there is one at least, resolve in pixels.
 
-    Those with shut eyes do not count: most of what is sharp in a face are open eyes. Of photos,
-    each in its own light, that is not known.
+    Those with shut eyes do not count: most of what is sharp in a face are open eyes.
     """
     shut = shut_eyes(references)
-    awake = [
-        one for one, asleep in zip(references, shut, strict=True) if one.frame is None or not asleep
-    ]
+    awake = [one for one, asleep in zip(references, shut, strict=True) if not asleep]
     return references_resolve(
         [reference.native_size for reference in awake],
         [reference.sharpness for reference in awake],
@@ -312,8 +309,7 @@ def telling(references: Sequence[Reference]) -> list[Reference]:
     """
     detail = [reference.native_size * reference.sharpness for reference in references]
     best = max(detail, default=0.0)
-    filmed = np.array([reference.frame is not None for reference in references], bool)
-    least = np.where(shut_eyes(references) & filmed, LIDS_DETAIL, LEAST_DETAIL) * best
+    least = np.where(shut_eyes(references), LIDS_DETAIL, LEAST_DETAIL) * best
     good = [
         reference
         for reference, shown, enough in zip(references, detail, least, strict=True)

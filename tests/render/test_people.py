@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from refrestore.config import ScanSettings
-from refrestore.faces.eyes import EYES
+from refrestore.faces.eyes import EYES, shut_eyes
 from refrestore.profiles import Profile
 from refrestore.profiles.cosines import cosines
 from refrestore.project import Project, VideoSource
@@ -62,6 +62,12 @@ def test_shut_eyes_of_the_film_may_be_softer() -> None:
     soft = [looking(300, 0.3), looking(300, 0.3, shut=True, filmed=False)]
     hardly = looking(300, 0.2, shut=True)
     assert telling([*large, lids, *soft, hardly]) == [*large, lids]
+
+
+def test_of_photos_it_is_not_said_whether_eyes_are_shut() -> None:
+    shown = [looking(300, 0.9), looking(280, 0.9), looking(300, 0.9, shut=True)]
+    photos = [looking(300, 0.9, filmed=False), looking(300, 0.9, shut=True, filmed=False)]
+    assert shut_eyes([*shown, *photos]).tolist() == [False, False, True, False, False]
 
 
 def towards(likeness: float, axis: int) -> FloatArray:

@@ -53,8 +53,8 @@ COUNT_SHARES = (0.1, 0.15, 0.35, 0.1, 0.3)
 MARGIN = (SIDE - INNER) // 2
 KIND_SHARES = {"portrait": 0.26, "photo": 0.30, "clip": 0.24, "single": 0.08, "small": 0.12}
 DEGRADATIONS = {
-    **{"poor": 0.12, "moderate": 0.20, "legible": 0.14, "far": 0.12, "severe": 0.16},
-    **{"video": 0.04, "clean": 0.02, "drawn": 0.20},
+    **{"poor": 0.10, "moderate": 0.17, "legible": 0.12, "far": 0.13, "severe": 0.25},
+    **{"video": 0.03, "clean": 0.02, "drawn": 0.18},
 }
 WORN = 0.12
 """How often the face, or some of its references, wear what the others do not."""

@@ -122,13 +122,16 @@ class Identity(nn.Module):
 
 
 class Patches(nn.Module):
-    """A small patch discriminator on the picture's fine bands (spectral norm, hinge)."""
+    """A small patch discriminator on the fine bands of `pictures` laid together (spectral norm).
 
-    def __init__(self, width: int = 32) -> None:
+    Two of them are a picture and the degraded face that it was made from.
+    """
+
+    def __init__(self, pictures: int = 1, width: int = 32) -> None:
         super().__init__()
         norm = nn.utils.parametrizations.spectral_norm
         self.layers = nn.Sequential(
-            norm(nn.Conv2d(12, width, 3, padding=1)),
+            norm(nn.Conv2d(12 * pictures, width, 3, padding=1)),
             nn.LeakyReLU(0.2),
             norm(nn.Conv2d(width, width * 2, 4, stride=2, padding=1)),
             nn.LeakyReLU(0.2),
@@ -137,8 +140,9 @@ class Patches(nn.Module):
             nn.Conv2d(width * 2, 1, 3, padding=1),
         )
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, *pictures: torch.Tensor) -> torch.Tensor:
         """One score per 4-px cell; the low frequencies are taken out, they are the input's."""
+        images = torch.cat(pictures, 1)
         low = F.interpolate(
             F.avg_pool2d(images, 8), scale_factor=8, mode="bilinear", align_corners=False
         )

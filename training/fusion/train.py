@@ -107,7 +107,9 @@ class Losses:
         # A face that can be read keeps what is read in it, whatever its references say.
         lost = F.relu((was * wanted).sum(1) - likeness)
         terms["kept"] = lost.mean()
-        terms["energy"], terms["strength"] = self._energies(out, truth, hull, sharp)
+        terms["energy"], terms["strength"] = self._energies(
+            out, truth, hull, sharp * batch["right"].view(-1, 1, 1, 1)
+        )
         terms["stages"] = self._distance(stages, goals, 0.25 + 0.75 * weight, None)
         for name, rows in (
             ("likeness_right", batch["right"] & ~batch["severe"]),
@@ -138,11 +140,14 @@ class Losses:
 
     @staticmethod
     def _energies(
-        out: torch.Tensor, truth: torch.Tensor, hull: torch.Tensor, sharp: torch.Tensor
+        out: torch.Tensor, truth: torch.Tensor, hull: torch.Tensor, counted: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return how far two fine bands' local energies are off, and the ratio of the finest's."""
+        """Return how far two fine bands' local energies are off, and the ratio of the finest's.
+
+        Where no reference shows what was there it is no loss: grain was drawn for it (NOTES.md).
+        """
         off, ratios = [], []
-        where = F.avg_pool2d(hull, 8) * sharp
+        where = F.avg_pool2d(hull, 8) * counted
         mine, theirs = luma_of(out)[:, None], luma_of(truth)[:, None]
         for level in range(2):
             bands = []
@@ -215,7 +220,7 @@ def work(rank: int, arguments: argparse.Namespace, meeting: Path) -> None:
         network.load_state_dict({name: v.float() for name, v in begun.items()}, strict=False)
     network.to(device)
     average = copy.deepcopy(network).requires_grad_(False)
-    judge = Patches().to(device)
+    judge = Patches(pictures=2).to(device)
     # What the whole face's strengths say of the gates is held: it followed the mean over easy faces
     # before it could tell them from hard ones, and shut (NOTES.md). Places can move against it.
     for name, value in network.named_parameters():
@@ -300,18 +305,18 @@ def _judged(
     batch: dict[str, torch.Tensor],
 ) -> dict[str, torch.Tensor]:
     """Train the discriminator a step and return what it says of the images (hinge losses)."""
-    rows = batch["sharp"] > 0.8
+    rows = (batch["sharp"] > 0.8) & batch["right"]
     if not rows.any():
         return {}
-    truth, made = batch["truth"][rows], images[rows]
+    truth, face, made = batch["truth"][rows], batch["face"][rows], images[rows]
     with torch.autocast(images.device.type, torch.bfloat16):
-        real, fake = judge(truth), judge(made.detach())
+        real, fake = judge(truth, face), judge(made.detach(), face)
     loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
     judging.zero_grad(set_to_none=True)
     loss.backward()
     judging.step()
     with torch.autocast(images.device.type, torch.bfloat16):
-        said = -judge(made).mean()
+        said = -judge(made, face).mean()
     return {"patches": said, "judge": loss.detach()}
 
 
