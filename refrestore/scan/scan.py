@@ -17,12 +17,14 @@ from refrestore.media.probe import VideoInfo
 from refrestore.media.source import damage_notes, open_source, source_notes
 from refrestore.media.unchanged import Unchanged
 from refrestore.models.pack import FacePack, load_face_pack
+from refrestore.models.runtime import available_cpus
 from refrestore.project.pooling import pool_tracks
 from refrestore.project.project import Project
 from refrestore.project.scanning import ScanWriter
 from refrestore.project.video import VideoSource
 from refrestore.scan.blurred import known_better, moments
 from refrestore.scan.clustering import Constraints, cluster_tracks, cooccurring
+from refrestore.scan.in_order import in_order
 from refrestore.scan.picking import pick
 from refrestore.scan.polish import CloseUpsToFuse, CloseUpToFuse, jobs
 from refrestore.scan.read_again import batches
@@ -30,7 +32,7 @@ from refrestore.scan.read_film import ReadHere, Reading
 from refrestore.scan.references import Spool, Spooled, to_reference
 from refrestore.scan.tracks import ShotTrack, finish_shot
 from refrestore.scan.view import ViewOf, load_view
-from refrestore.types import EMBEDDING_SIZE, Announce, Shot, Track
+from refrestore.types import EMBEDDING_SIZE, Announce, Reference, Shot, Track
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage, what is done of it and, if known, how much there is."""
@@ -113,6 +115,8 @@ def scan(
         for note in source_notes(info, settings.deinterlace):
             announce(note)
     pack = load_face_pack(runtime)
+    # Who has others read has all cores when people are named: nobody reads then.
+    threads = None if reading_of else runtime.threads
     reading_of = reading_of or _reading_here(pack, runtime, settings)
     with (
         Project.open_or_create(project_folder, video_source(info)) as project,
@@ -125,7 +129,15 @@ def scan(
     ):
         view = load_view(runtime)
         with kept_if_broken_off(lambda: NOTHING_KEPT):
-            summary = scan_into(writer, info, settings, reading_of, view=view, progress=progress)
+            summary = scan_into(
+                writer,
+                info,
+                settings,
+                reading_of,
+                view=view,
+                progress=progress,
+                threads=threads or available_cpus(),
+            )
     for note in damage_notes(info, summary.decode_failures):
         announce(note)
     return summary
@@ -162,14 +174,16 @@ def scan_into(
     *,
     view: ViewOf | None = None,
     progress: Progress | None = None,
+    threads: int = 1,
 ) -> ScanSummary:
     """Scan a video into a begun scan, whose folder takes crops that wait for a name.
 
-    `view` tells how much of a close-up's face is seen; without it, all of each.
+    `view` tells how much of a close-up's face is seen; without it, all of each. So many `threads`
+    choose close-ups, each of a person.
     """
     source, progress = Unchanged(info), progress or _silent
     with Spool(writer.folder) as spool, reading_of(info, settings, progress) as reading:
-        run = _Scan(writer, settings, reading, spool, view=view, progress=progress)
+        run = _Scan(writer, settings, reading, spool, view=view, progress=progress, threads=threads)
         run.read()
         run.look_again()
         identities, references = run.name_people()
@@ -200,9 +214,11 @@ class _Scan:
         *,
         view: ViewOf | None,
         progress: Progress,
+        threads: int,
     ) -> None:
         self._writer, self._settings, self._reading = writer, settings, reading
         self._spool, self._view, self._progress = spool, view, progress
+        self._threads = threads
         self._candidates: list[Spooled] = []
         self.tracks: list[Track] = []
         self.shots = self.detections = 0
@@ -267,23 +283,29 @@ class _Scan:
             or [np.zeros(EMBEDDING_SIZE, np.float32)]
         )
         dropped = self._writer.dropped_faces()
-        kept = []
-        for row, mine in enumerate(own):
-            self._progress("references", row, len(groups))
-            chosen = pick(
-                mine,
+
+        def chosen(row: int) -> list[Spooled]:
+            return pick(
+                own[row],
                 centroids[row],
                 self._settings.max_references,
                 others=np.delete(centroids, row, 0),
                 dropped=dropped,
                 view=self._view,
             )
-            kept.append(chosen)
-        self._polish(kept, jobs(kept, centroids, tracks))
-        for spooled in chain.from_iterable(kept):
+
+        def read(spooled: Spooled) -> tuple[int, Reference, bytes]:
             crop = Spool.get(spooled)
             reference = to_reference(spooled, crop, self._reading.info.path.name)
-            self._writer.add_reference(spooled.track, reference, crop.png)
+            return spooled.track, reference, crop.png
+
+        kept: list[list[Spooled]] = []
+        for close_ups in in_order(chosen, range(len(own)), self._threads):
+            self._progress("references", len(kept), len(groups))
+            kept.append(close_ups)
+        self._polish(kept, jobs(kept, centroids, tracks))
+        for found in in_order(read, chain.from_iterable(kept), self._threads):
+            self._writer.add_reference(*found)
         self._progress("references", len(groups), len(groups))
         return sum(map(len, kept))
 
