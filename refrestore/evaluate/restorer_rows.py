@@ -36,6 +36,7 @@ SWITCHED_OFF = (
     ("as_filmed", "ours, not as filmed", "no motion blur, no grain (restore/camera.py left out)"),
     ("mask", "ours, without the mask", "all of the mesh's hull is face (restore/mask.py left out)"),
     ("lids", "ours, all eyes open", "shut eyes as any others (restore/lids.py left out)"),
+    ("mouth", "ours, their mouths", "mouths that no reference shows, too (fusion_bands.unshown)"),
     ("guard", "ours, unguarded", "references whatever the guard says (restore/guard.py left out)"),
 )
 """Switches of `render.switches` with the names and descriptions of their rows."""

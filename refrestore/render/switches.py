@@ -28,6 +28,8 @@ class Switches:
         Hair, ears and neck come from a reference where one agrees (`restore.head`).
     lids
         Eyes that are shut come from close-ups of shut eyes or stay as they are (`restore.lids`).
+    mouth
+        A mouth that no reference shows stays the frame's (`fusion_bands.unshown`).
     """
 
     steadied: bool = True
@@ -38,6 +40,7 @@ class Switches:
     burst: bool = True
     head: bool = True
     lids: bool = True
+    mouth: bool = True
 
     @property
     def off(self) -> list[str]:

@@ -183,6 +183,7 @@ class Toolbox:
         restorer = self.restorer if switches.mask else self.restorer.unmasked()
         restorer = restorer if switches.energy else restorer.averaging()
         restorer = restorer if switches.lids else restorer.with_open_eyes()
+        restorer = restorer if switches.mouth else restorer.with_their_mouths()
         return replace(self, switches=switches, restorer=restorer)
 
     def digests(self) -> Mapping[str, str]:

@@ -166,6 +166,7 @@ class Restorer:
         self.second = second
         self.mask = mask
         self.lids = lids
+        self._own_mouths = True
         self._pixels = CUDA_PIXELS if self.device.type == "cuda" else CPU_PIXELS
         self._check: Callable[[], None] = lambda: None
 
@@ -308,6 +309,12 @@ class Restorer:
         other.lids = None
         return other
 
+    def with_their_mouths(self) -> Restorer:
+        """Return the same networks without `fusion_bands.unshown`: mouths are the references'."""
+        other = copy(self)
+        other._own_mouths = False
+        return other
+
     def averaging(self) -> Restorer:
         """Return the same networks without `blocks.raised`: texture is averaged away."""
         other = copy(self)
@@ -368,7 +375,8 @@ class Restorer:
         else:
             pictures = faces.new_zeros((batch, 0, 3, size, size))
             offsets = faces.new_zeros((batch, 0, 2, 1, 1))
-        hull, mouth = (cells(points, size) for points in (grown(meshes), around_lips(meshes)))
+        hull = cells(grown(meshes), size)
+        mouth = cells(around_lips(meshes), size) if self._own_mouths else None
         used = faces.new_ones((batch, count))
         eyes = lids = missing = None
         if count and self.lids is not None:

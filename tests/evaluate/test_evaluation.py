@@ -148,7 +148,7 @@ def test_switches(album, stills, runtime, tmp_path) -> None:
     behind, fused = (table.mean(key, condition, "identity") for key in ("ours-gfpgan", "ours-none"))
     assert behind >= fused - 0.002
     assert {"gfpgan", "ours-right-gfpgan"} <= keys
-    assert {"references-1", "references-8", "no-mask", "no-guard", "no-energy"} <= keys
+    assert {"references-1", "references-8", "no-mask", "no-guard", "no-energy", "no-mouth"} <= keys
     assert "wrong-no-guard" in keys
     assert not {"no-steadied", "no-burst", "no-as_filmed"} & keys  # of no account in a still
     unguarded = table.done("wrong-no-guard", condition)

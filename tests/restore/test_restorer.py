@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_types import FusionConfig
-from refrestore.restore.hull_mask import eye_masks
+from refrestore.restore.hull_mask import around_lips, eye_masks
 from refrestore.restore.light import luma_of
 from refrestore.restore.mask import LearntMask, MaskNetwork
-from refrestore.restore.restorer import UNREFERENCED, Restorer, combine, hull_cells
+from refrestore.restore.restorer import UNREFERENCED, Restorer, cells, combine, hull_cells
 from refrestore.restore.second.stage import Descriptor
 from refrestore.types import Reference
 
@@ -147,6 +147,21 @@ def test_shut_eyes_come_from_shut_ones_or_stay_the_frames(faces, shown):
     assert other > 1e-3
     if not shown:  # the same references: nothing else is another face
         assert torch.equal(asleep.images[0][:, eyes == 0], awake.images[0][:, eyes == 0])
+
+
+def test_a_mouth_of_its_own_can_be_switched_off(faces):
+    crops, landmarks = (one[:1] for one in faces)
+    lips = cells(around_lips(torch.from_numpy(landmarks)), 512)[0, 0] > 0.9
+    row, column = lips.nonzero().float().mean(0).int().tolist()
+    open_ = (slice(8 * row - 16, 8 * row + 16), slice(8 * column - 24, 8 * column + 24))
+    crops = F.interpolate(F.avg_pool2d(crops, 16), scale_factor=16, mode="bilinear")
+    crops[(..., *open_)] = 0  # as it is on no reference
+    restorer = Restorer(network())
+    own = restorer.restore(crops, landmarks, [bank(3)])
+    theirs = restorer.with_their_mouths().restore(crops, landmarks, [bank(3)])
+    less = (theirs.confidence - own.confidence).reshape(512, 512)
+    assert less[open_].mean() > 0.1
+    assert less[: 8 * row - 120].abs().max() < 0.01
 
 
 class Grey:
