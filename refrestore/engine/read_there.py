@@ -43,7 +43,7 @@ from refrestore.scan.spans import Followings, Spans, SpanToFollow, joined
 from refrestore.scan.work import Work
 from refrestore.types import Announce, FloatArray
 
-SHORTEST = 4
+SHORTEST = 8
 """Passages in a span's length where they are shortest: at a film's end, so that all workers end
 together."""
 
