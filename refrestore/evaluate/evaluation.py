@@ -33,6 +33,11 @@ from .stage_rows import second_rows
 from .still_trials import Bench, evaluate_stills
 from .tape_trials import evaluate_tapes
 
+ANOTHER = RowText(
+    "another",
+    "another photo",
+    "how like the truth the person's other photos are, each as it is: the mean over them",
+)
 TRUTH = RowText("truth", "truth", "the picture before it was degraded")
 
 
@@ -127,7 +132,7 @@ def evaluate(
     comparison = output / "comparison.mp4" if clips and not settings.tapes else None
     if comparison is not None:
         entries += _on_film(clips, bench, runtime, comparison, notes)
-    texts = [*(RowText(row.key, row.name, row.about) for row in rows), TRUTH]
+    texts = [*(RowText(row.key, row.name, row.about) for row in rows), ANOTHER, TRUTH]
     table = Table(texts, judge.metrics, entries)
     found = goals(table)
     facts = _facts(settings, toolbox, notes) | {"seconds": round(time.monotonic() - began, 1)}

@@ -135,6 +135,12 @@ def _photo(
     truth = judge.look(photo.truth, photo.face)
     others = [judge.look(one.truth, one.face, closely=False) for one in photos if one is not photo]
     likeness = np.mean([other.embedding for other in others], axis=0)
+    another = {"identity": float(np.mean([_cosine(truth, other.embedding) for other in others]))}
+    seconds = [one.second for one in others if one.second is not None]
+    if truth.second is not None and seconds:
+        another["second"] = float(
+            np.mean([cosine_similarity(truth.second, one) for one in seconds])
+        )
     profile = albums.profile(person, photo)
     for number, kind in enumerate(bench.settings.degradations):
         condition = f"stills, {kind}"
@@ -143,6 +149,7 @@ def _photo(
         picture = degrade(photo.truth, DEGRADATIONS[kind].draw(random), random)
         case = PictureCase(subject, condition, picture, profile, stranger)
         own = {"niqe": truth.naturalness, "profile": _cosine(truth, likeness)}
+        yield Scores("another", condition, subject, another)
         yield Scores("truth", condition, subject, own)
         if shown:
             bench.gallery.add(condition, subject, "truth", truth.crop)

@@ -203,11 +203,11 @@ class Table:
         ]
 
     def best(self, condition: str, metric: Metric) -> str | None:
-        """Return the key of the best row, the truth left out."""
+        """Return the key of the best row, the truth and other photos left out."""
         values = {
             row.key: value
             for row in self.rows_of(condition)
-            if row.key != "truth"
+            if row.key not in ("another", "truth")
             and (value := self.mean(row.key, condition, metric.key)) is not None
         }
         if not values:

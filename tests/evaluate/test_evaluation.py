@@ -75,7 +75,10 @@ def test_stills(album, stills) -> None:
     assert table.conditions == [condition]
     assert table.count(condition) == 2
     keys = [row.key for row in table.rows_of(condition)]
-    assert keys == ["input", "sharpened", "split", "ours-none", "ours-wrong", "ours-right", "truth"]
+    ours = ["ours-none", "ours-wrong", "ours-right"]
+    assert keys == ["input", "sharpened", "split", *ours, "another", "truth"]
+    assert 0 < table.mean("another", condition, "identity") < 1
+    assert table.mean("another", condition, "psnr") is None
     own, given = (table.mean(key, condition, "identity") for key in ("ours-right", "input"))
     assert own is not None
     assert given is not None
