@@ -19,6 +19,13 @@ AS_SHARP, CLEARLY_SHARPER = 1.3, 1.7
 """How many times more than a face its references must resolve before it is touched, and is restored
 fully."""
 
+SOFT = 60.0
+"""Pixels that a face resolves up to which, where its references show no more than it does, frames
+around it may (`restore.burst`): what is told of a noisy face is more than it resolves."""
+
+MOST = 90
+"""Percentile of a track's faces, those that its references show most beside."""
+
 BEST_REFERENCES = 5
 """A face is restored from about this many references; the middle one of the best says what they
 resolve: one lucky measurement does not."""
@@ -70,13 +77,30 @@ def need(
     references
         What the references resolve (`references_resolve`), None where there are none.
     """
-    sharpness = np.nan_to_num(known_sharpness(faces), nan=UNJUDGED_SHARPNESS)
-    own = np.maximum(resolved_size(faces.size, sharpness), 1.0)
+    own = _resolved(faces)
     known = np.inf if references is None else references
     return [
         ("sharp already", 1 - ramp(own, scale * SHARP_FULL, scale * SHARP_NONE)),
         ("as sharp as its references", ramp(known / own, AS_SHARP, CLEARLY_SHARPER)),
     ]
+
+
+def takes_references(faces: Faces, references: float | None) -> bool:
+    """Say whether a track is restored from its references.
+
+    Not where it is soft and they show hardly more than any of its faces: those are drawn from the
+    frames around them, as faces of people who have none.
+    """
+    if references is None or not len(faces):
+        return True
+    own = _resolved(faces)
+    more = float(np.percentile(references / own, MOST))
+    return float(np.median(own)) > SOFT or more >= (AS_SHARP + CLEARLY_SHARPER) / 2
+
+
+def _resolved(faces: Faces) -> DoubleArray:
+    sharpness = np.nan_to_num(known_sharpness(faces), nan=UNJUDGED_SHARPNESS)
+    return np.maximum(resolved_size(faces.size, sharpness), 1.0)
 
 
 def ramp(values: ArrayLike, low: float, high: float) -> DoubleArray:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refrestore.config import RenderSettings
-from refrestore.render.need import known_sharpness, need, ramp
+from refrestore.render.need import known_sharpness, need, ramp, takes_references
 from refrestore.restore.temporal import fade, hysteresis, smooth
 from refrestore.types import DoubleArray, Faces, FloatArray, Identity, Track
 
@@ -76,6 +76,8 @@ class TrackPlan:
         Why it is left alone, where `strength` is 0 throughout; else None.
     reasons
         Per row why that face is left alone, T of them; None where it is restored.
+    referenced
+        Whether its references are used (`need.takes_references`).
     """
 
     track: int
@@ -84,6 +86,7 @@ class TrackPlan:
     strength: FloatArray
     reason: Reason | None
     reasons: tuple[Reason | None, ...]
+    referenced: bool = True
 
     @property
     def restored_frames(self) -> int:
@@ -127,15 +130,16 @@ def plan_tracks(
         own_limit = 1.0 if identity is None else identity.strength
         limit = settings.strength * limits.get(number, own_limit)
         resolved = references.get(number) if settings.references else None
+        referenced = takes_references(own, resolved)
         gates: list[tuple[Reason, DoubleArray]] = [
             ("too small", ramp(own.size, settings.min_face * 0.9, settings.min_face * 1.1)),
-            *need(own, settings.scale, resolved),
+            *need(own, settings.scale, resolved if referenced else None),
             ("out of focus", focused),
             ("turned away", _turned(own)),
         ]
         strength, reason = _treat(own, identity, gates, limit)
         why = _reasons(strength, gates) if reason is None else (reason,) * len(own)
-        plans.append(TrackPlan(track.id, number, own, strength, reason, why))
+        plans.append(TrackPlan(track.id, number, own, strength, reason, why, referenced))
     return plans
 
 

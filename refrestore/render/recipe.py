@@ -83,6 +83,7 @@ class Recipe:
             self.people.rivals,
             toolbox.switches,
             cosines(toolbox.eyes.network.name),
+            frozenset(plan.track for plan in self.plans if not plan.referenced),
         )
 
 

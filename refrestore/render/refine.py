@@ -7,7 +7,7 @@ while no picture is held back.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -112,6 +112,8 @@ class Tools:
         What is left out, to measure what it is worth.
     cosines
         What those of the recogniser are like.
+    unreferenced
+        Tracks that are restored without references (`TrackPlan.referenced`).
     """
 
     models: FaceModels
@@ -122,11 +124,15 @@ class Tools:
     rivals: Rivals = field(default_factory=Rivals)
     switches: Switches = ALL_ON
     cosines: Cosines = field(default_factory=lambda: cosines(""))
+    unreferenced: Set[int] = frozenset()
 
-    def bank_of(self, identity: int) -> ReferenceBank | None:
-        """Return the references to restore an identity from, or None."""
-        bank = self.banks.get(identity) if self.references else None
-        return bank if bank is not None and len(bank) else None
+    def banks_of(self, work: FaceTable) -> list[ReferenceBank | None]:
+        """Return the references to restore each face from, or None."""
+        usable = {number: bank for number, bank in self.banks.items() if len(bank)}
+        return [
+            usable.get(identity) if self.references and track not in self.unreferenced else None
+            for identity, track in zip(work.identity.tolist(), work.track.tolist(), strict=True)
+        ]
 
     def hidden(
         self, work: FaceTable, banks: Sequence[ReferenceBank | None]
@@ -294,7 +300,7 @@ def _look(
         blur = seen.blur()
         blur[[len(others) < burst.FEWEST for others in around.near]] = 0
         images, drawn = seen.images, burst.sharpened(pictures, seen.images, blur)
-    banks = [tools.bank_of(int(identity)) for identity in work.identity]
+    banks = tools.banks_of(work)
     share = burst.share(blur)
     plain = tools.restorer.restore(drawn, landmarks, [None] * len(work), drawn=share)
     guided = tools.restorer.restore(
@@ -329,7 +335,7 @@ def _judge(
     seen = _RecognisedFaces.together(batches)
     work = whole.select(seen.rows)
     frames = work.faces.frame
-    banks = [tools.bank_of(int(identity)) for identity in work.identity]
+    banks = tools.banks_of(work)
     excluded = tools.hidden(work, banks)
     centroids = [
         None if bank is None else bank.centroid_without(list(rows))

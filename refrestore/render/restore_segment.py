@@ -237,7 +237,7 @@ class _SegmentRestorer:
             sides=native_sides(batch.to_crop, side),
             boxes=mesh_boxes(batch.landmarks, side),
         )
-        banks = [self._tools.bank_of(int(identity)) for identity in batch.identity]
+        banks = self._tools.banks_of(batch)
         blurred = burst.share(batch.blur)
         if blurred.any():
             given = (seen, batch.landmarks, batch.blur)
@@ -404,7 +404,7 @@ def _shutters(faces: Sequence[RestoredFace], near: Sequence[Sequence[RestoredFac
 
 def _restore(batch: FaceTable, before: Tensor, drawn: Tensor, tools: Tools) -> Restored:
     """Restore a batch, with references, without, or between the two as the guard decided."""
-    banks = [tools.bank_of(int(identity)) for identity in batch.identity]
+    banks = tools.banks_of(batch)
     guided = np.where([bank is None for bank in banks], 0, batch.guided)
     share = burst.share(batch.blur)
     lent = [bank if weight > 0 else None for bank, weight in zip(banks, guided, strict=True)]

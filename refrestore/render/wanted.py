@@ -97,7 +97,8 @@ def wanted_of(project: Project, people: People, plans: Sequence[TrackPlan]) -> d
 
 
 def _restored(identity: int, plans: Sequence[TrackPlan]) -> bool:
-    return any(plan.restored_frames for plan in plans if plan.identity == identity)
+    own = [plan for plan in plans if plan.identity == identity and plan.referenced]
+    return any(plan.restored_frames for plan in own)
 
 
 def _middle(resolved: DoubleArray) -> float:

@@ -83,13 +83,24 @@ def test_a_face_is_left_alone_with_its_reason(table, person, reason) -> None:
     assert not made.strength.any()
 
 
-@pytest.mark.parametrize("size", [40, 100, 330])
-@pytest.mark.parametrize("sharpness", [0.0, 0.25, 0.5])
+@pytest.mark.parametrize(("size", "sharpness"), [(330, 0.5), (330, 0.25), (190, 0.5), (150, SHARP)])
 def test_a_face_as_sharp_as_its_references_is_left_alone(size: float, sharpness: float) -> None:
     own = references_resolve([size], [sharpness])
     made = plan(faces(size, sharpness=sharpness), references=own)
     assert made.reason == "as sharp as its references"
     assert not made.strength.any()
+
+
+@pytest.mark.parametrize(("size", "sharpness"), [(40, 0.5), (100, 0.25), (140, 0.5), (330, 0.0)])
+def test_a_soft_face_as_sharp_as_its_references_is_drawn_without_them(size, sharpness) -> None:
+    own = references_resolve([size], [sharpness])
+    made = plan(faces(size, sharpness=sharpness), references=own)
+    assert not made.referenced
+    assert made.strength.min() > 0.9
+    better = plan(faces(size, sharpness=sharpness), references=2 * own)
+    assert better.referenced
+    assert better.strength.min() > 0.9
+    assert plan(faces(size, sharpness=sharpness, yaw=88), references=own).reason == "turned away"
 
 
 def test_the_middle_one_of_the_five_best_references_counts() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -308,6 +309,15 @@ def test_a_blurred_track_that_is_somebody_elses_over_its_length_is_astray() -> N
     kin = Rivals(kin=frozenset({(1, 2)}))
     assert not find_astray(kin, people, given, banks)
     assert not find_astray(Rivals(), people, given, {1: banks[1]})
+
+
+def test_a_track_that_takes_no_references_has_no_bank() -> None:
+    eye = np.eye(512, dtype=np.float32)
+    banks = {1: bank_of(eye[0]), 2: bank_of(eye[1])}
+    work = SimpleNamespace(identity=np.array([1, 1, 2, 3]), track=np.array([10, 11, 12, 13]))
+    tools = Tools(None, None, banks, 5, 8, unreferenced={11})
+    assert tools.banks_of(work) == [banks[1], None, banks[2], None]
+    assert replace(tools, references=0).banks_of(work) == [None] * 4
 
 
 def bank_of(embedding: np.ndarray) -> ReferenceBank:
