@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import torch
 
 from refrestore.errors import UsageError
 from refrestore.media.tensors import at
+from refrestore.restore.drawn_lids import draw_lids
 from refrestore.types import DENSE_LANDMARKS, EMBEDDING_SIZE, FloatArray, IntArray, Reference
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 LIGHT_CELLS = 8
 """Light is compared on a grid of this many cells a side (64 px at 512): shading, no features."""
+
+LIDS_STEPS = 2
+"""In so many steps the lids of references are drawn down."""
 
 PHOTO = -1
 """Stands in `ReferenceBank.frames` for a reference that is no frame of the project's video."""
@@ -194,6 +198,25 @@ class ReferenceBank:
                 meshes = (meshes + 0.5) * (side / own) - 0.5
             self._shown[key] = BankTensors(images.to(device), meshes.to(device))
         return self._shown[key]
+
+    @cached_property
+    def _lowered(self) -> dict[int, ReferenceBank]:
+        return {0: self}
+
+    def lowered(self, share: float) -> ReferenceBank:
+        """Return the same references with lids drawn down so far, 0..1; made once a step."""
+        step = round(share * LIDS_STEPS)
+        if step not in self._lowered:
+            pictures = [
+                torch.from_numpy(draw_lids(picture, mesh, step / LIDS_STEPS)).permute(2, 0, 1)
+                for picture, mesh in zip(
+                    self.images.permute(0, 2, 3, 1).contiguous().numpy(),
+                    self.landmarks,
+                    strict=True,
+                )
+            ]
+            self._lowered[step] = replace(self, images=torch.stack(pictures))
+        return self._lowered[step]
 
     @property
     def centroid(self) -> FloatArray | None:

@@ -68,8 +68,8 @@ OWN_ERROR, PHOTOS_ERROR = 0.03, 0.1
 """Power of a restored face's error beside a sharp face's, without references and from photos of
 other days. From the film's own close-ups it is less than what a codec does to all frames alike."""
 
-EYES_ERROR = 0.1
-"""The same of eyes, from any references: lids that are open in all of them and shut in the face."""
+EYES_ERROR = 0.03
+"""The same of eyes at least, from any references: a gaze that none of them has."""
 
 MOST = 3.0
 """Times that a frequency is raised at most."""
@@ -369,16 +369,19 @@ def agreeing(
         How much power of a restored face is wrong, beside a sharp face's (`OWN_ERROR`); 0 believes
         it.
     eyes : (B, S, S), optional
-        Where `EYES_ERROR` is expected instead, whatever the noise, and how far.
+        Where `EYES_ERROR` is expected at least, whatever the noise, and how far.
     """
     observed = _Spectrum.of(images, blur)
     wrong = observed.values - observed.left * _by_frequency(restored, observed.margin)
     weights = sent(torch.from_numpy(share(blur)), images.device)[:, None, None, None]
-    wrong_power = (error * analogue(blur)).astype(np.float32)
-    power = sent(torch.from_numpy(wrong_power), images.device)[:, None, None]
-    correction = observed.picture(wrong * observed.gain(power))[:, None]
+
+    def correct(expected: NDArray[np.floating]) -> Tensor:
+        power = sent(torch.from_numpy(expected.astype(np.float32)), images.device)
+        return observed.picture(wrong * observed.gain(power[:, None, None]))[:, None]
+
+    correction = correct(error * analogue(blur))
     if eyes is not None:
-        of_eyes = observed.picture(wrong * observed.gain(EYES_ERROR))[:, None]
+        of_eyes = correct(np.maximum(error, EYES_ERROR))
         correction = torch.lerp(correction, of_eyes, eyes[:, None])
     return torch.where(weights > 0, (restored + weights * correction).clamp(0, 1), restored)
 

@@ -5,8 +5,8 @@ goes with the blur. A small network sees both eyes, with what is around them, an
 of 24 px as of a close-up (training/lids).
 
 A blurred frame tells shut lids from open ones, but shows no lashes; close-ups with open eyes would
-draw ghosts of them there. The person's own close-ups with shut eyes show them, and where there is
-none lids stay as the frame has them: softer rather than wrong.
+draw ghosts of irises there. The person's own close-ups with shut eyes show them, and where there is
+none the lids of others are drawn down.
 """
 
 from __future__ import annotations

@@ -365,10 +365,10 @@ class Restorer:
         batch, count = given.rows.shape
         size = faces.shape[-1]
         if count:
+            lent, shown = self._shown(given)
             chosen = [
                 bank.on(size, self.device).rows(rows)
-                for bank, rows in zip(given.banks, given.rows, strict=True)
-                if bank is not None
+                for bank, rows in zip(lent, given.rows, strict=True)
             ]
             pictures, theirs = (stacked(part) for part in zip(*chosen, strict=True))
             offsets = displacement(meshes, theirs, size)
@@ -379,17 +379,11 @@ class Restorer:
         mouth = cells(around_lips(meshes), size) if self._own_mouths else None
         used = faces.new_ones((batch, count))
         eyes = lids = missing = None
-        if count and self.lids is not None:
-            shown = [
-                self.lids.shown(bank)[rows]
-                for bank, rows in zip(given.banks, given.rows, strict=True)
-                if bank is not None
-            ]
-            if given.shut.any() or np.any(shown):
-                losses, missing = unlike(given.shut, np.stack(shown))
-                eyes = eye_masks(meshes, size)[:, None]
-                lost = sent(torch.from_numpy(losses), self.device)[:, :, None, None]
-                lids = averaged(eyes, size // HULL_CELL) * lost
+        if count and np.any(shown != given.shut[:, None]):
+            losses, missing = unlike(given.shut, shown)
+            eyes = eye_masks(meshes, size)[:, None]
+            lost = sent(torch.from_numpy(losses), self.device)[:, :, None, None]
+            lids = averaged(eyes, size // HULL_CELL) * lost
         fused = network(faces, pictures, offsets, used, hull, mouth=mouth, lids=lids, within=hulls)
         images = fused.images.clamp(0, 1)
         if not count:
@@ -400,6 +394,24 @@ class Restorer:
             weights = sent(torch.from_numpy(missing), self.device)[:, None, None, None]
             images = torch.lerp(images, self._alone(faces, own, given), eyes * weights)
         return images, fused.confidence
+
+    def _shown(self, given: _Given) -> tuple[list[ReferenceBank], FloatArray]:
+        """Return the banks of faces, lids drawn down where none shows them, and `unlike`'s shown.
+
+        Shut eyes of a face whose references are all open are those of its references.
+        """
+        banks, shown = [], np.zeros(given.rows.shape, np.float32)
+        for face, (bank, rows, shut) in enumerate(
+            zip(given.banks, given.rows, given.shut, strict=True)
+        ):
+            if bank is None:
+                continue
+            if self.lids is not None:
+                shown[face] = self.lids.shown(bank)[rows]
+                if shut and not shown[face].any():
+                    bank, shown[face] = bank.lowered(float(shut)), shut
+            banks.append(bank)
+        return banks, shown
 
     def _alone(self, faces: torch.Tensor, made: torch.Tensor, given: _Given) -> torch.Tensor:
         """Return how much is shown of what the network makes without references."""

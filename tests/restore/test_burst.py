@@ -108,7 +108,7 @@ def test_what_a_reference_made_wrong_is_put_right_by_the_frames() -> None:
     eyes = torch.zeros(1, *wrong.shape[1:])
     eyes[:, :, :128] = 1
     half = agreeing(wrong[None], images, coded, np.zeros(1), eyes)[0]
-    assert torch.allclose(half[:, :, :128], made[:, :, :128], atol=0.01)  # whatever the noise
+    assert torch.allclose(half[:, :, :128], alone[:, :, :128], atol=0.01)  # whatever the noise
     assert torch.allclose(half[:, :, 128:], wrong[:, :, 128:], atol=1e-6)
     sharp = agreeing(wrong[None], images, np.zeros_like(blur), np.ones(1))
     believed = agreeing(wrong[None], images, blur, np.zeros(1))

@@ -51,14 +51,16 @@ def bank() -> ReferenceBank:
 
 
 class KnownLids:
-    """Of three references the last has shut eyes."""
+    """Of three references the last has shut eyes, or none."""
 
-    @staticmethod
-    def shown(bank: ReferenceBank) -> np.ndarray:
-        return np.array([0, 0, 1], np.float32)
+    def __init__(self, last: float) -> None:
+        self.last = last
+
+    def shown(self, bank: ReferenceBank) -> np.ndarray:
+        return np.array([0, 0, self.last], np.float32)
 
 
-@pytest.mark.parametrize("lids", [None, KnownLids()])
+@pytest.mark.parametrize("lids", [None, KnownLids(1), KnownLids(0)])
 @pytest.mark.parametrize("side", [128, 256, 512])
 def test_a_batch_is_restored_without_a_wait(
     side: int, lids: Any, fake_cuda: Any, monkeypatch: pytest.MonkeyPatch
@@ -75,6 +77,7 @@ def test_a_batch_is_restored_without_a_wait(
     # Parameters that were made by the pretence cannot be swapped for others.
     monkeypatch.setattr(FusionNetwork, "to", lambda self, *_, **__: self)
     person = bank()
+    person._lowered.update({1: bank(), 2: bank()})  # pictures that are pretended cannot be drawn on
     with torch.device("cuda"):
         network = FusionNetwork(SMALL)
     faces = torch.empty((5, 3, side, side), device="cuda")
@@ -89,5 +92,5 @@ def test_a_batch_is_restored_without_a_wait(
     assert made.images.device.type == made.masks.device.type == "cuda"
     assert made.images.shape == faces.shape
     assert [len(used) for used in made.used] == [3, 3, 0, 3, 0]
-    assert asked == ["cpu", "cuda"]  # of the references, once a bank; of the faces
+    assert asked == ["cpu", "cpu", "cpu", "cuda"]  # of the references, once a bank; of the faces
     assert fake_cuda.fetched == []

@@ -112,16 +112,9 @@ def test_shut_eyes_are_told_from_open_ones(shared, size):
     assert said == [1, 0]
 
 
-def test_a_bank_is_asked_once():
-    class Counting(Lids):
-        asked = 0
-
-        def probability(self, faces, landmarks):
-            self.asked += 1
-            return super().probability(faces, landmarks)
-
+def banked(count):
     random = np.random.default_rng(0)
-    own = ReferenceBank.from_references(
+    return ReferenceBank.from_references(
         [
             Reference(
                 image=random.integers(0, 256, (512, 512, 3), dtype=np.uint8),
@@ -133,9 +126,20 @@ def test_a_bank_is_asked_once():
                 native_size=400.0,
                 source=f"{row}",
             )
-            for row in range(3)
+            for row in range(count)
         ]
     )
+
+
+def test_a_bank_is_asked_once():
+    class Counting(Lids):
+        asked = 0
+
+        def probability(self, faces, landmarks):
+            self.asked += 1
+            return super().probability(faces, landmarks)
+
+    own = banked(3)
     lids = Counting(network())
     assert lids.shown(own).shape == (3,)
     assert set(lids.shown(own).tolist()) <= {0.0, 1.0}

@@ -129,24 +129,39 @@ class KnownLids:
 
 
 @pytest.mark.parametrize("shown", [1, 0])
-def test_shut_eyes_come_from_shut_ones_or_stay_the_frames(faces, shown):
+def test_shut_eyes_come_from_shut_ones_or_from_lids_drawn_down(faces, shown):
     crops, landmarks = (one[:1] for one in faces)
     crops = F.interpolate(F.avg_pool2d(crops, 16), scale_factor=16, mode="bilinear")
-    restorer = Restorer(network(), lids=KnownLids(shown))
-    banks, count = [bank(3)], {"references": 3}
-    awake = restorer.restore(crops, landmarks, banks, **count, shut=np.zeros(1, np.float32))
-    asleep = restorer.restore(crops, landmarks, banks, **count, shut=np.ones(1, np.float32))
-    assert (asleep.used[0][-1] == 2) == bool(shown)
+    restorer, person = Restorer(network(), lids=KnownLids(shown)), bank(3)
+
+    def restored(bank, shut):
+        wanted = np.full(1, shut, np.float32)
+        return restorer.restore(crops, landmarks, [bank], references=3, shut=wanted)
+
+    awake, asleep = restored(person, 0), restored(person, 1)
+    eyes = eye_masks(torch.from_numpy(landmarks), 512)[0]
+    assert (awake.images - asleep.images).abs()[0][:, eyes == 1].mean() > 1e-3
+    if shown:
+        assert asleep.used[0][-1] == 2
+        return
+    assert asleep.used == awake.used
+    assert torch.equal(asleep.images, restored(person.lowered(1), 0).images)
+    assert torch.equal(restored(person, 0.5).images, restored(person.lowered(0.5), 0).images)
+    assert torch.equal(restored(person, 0.2).images, awake.images)
+
+
+def test_open_eyes_among_shut_close_ups_are_the_frames(faces):
+    crops, landmarks = (one[:1] for one in faces)
+    crops = F.interpolate(F.avg_pool2d(crops, 16), scale_factor=16, mode="bilinear")
+    restorer, count = Restorer(network(), lids=KnownLids(1)), {"references": 3}
+    asleep = restorer.restore(crops, landmarks, [bank(1)], **count, shut=np.ones(1, np.float32))
+    awake = restorer.restore(crops, landmarks, [bank(1)], **count, shut=np.zeros(1, np.float32))
     eyes = eye_masks(torch.from_numpy(landmarks), 512)[0]
     plain = Restorer(network()).restore(crops, landmarks, [None]).images[0]
     within = eyes == 1
-    assert within.any()
-    own = (asleep.images[0] - plain).abs()[:, within].mean()
-    other = (awake.images[0] - plain).abs()[:, within].mean()
-    assert (own < 1e-5) == (not shown)
-    assert other > 1e-3
-    if not shown:  # the same references: nothing else is another face
-        assert torch.equal(asleep.images[0][:, eyes == 0], awake.images[0][:, eyes == 0])
+    assert (awake.images[0] - plain).abs()[:, within].mean() < 1e-5
+    assert (asleep.images[0] - plain).abs()[:, within].mean() > 1e-3
+    assert torch.equal(asleep.images[0][:, eyes == 0], awake.images[0][:, eyes == 0])
 
 
 def test_a_mouth_of_its_own_can_be_switched_off(faces):

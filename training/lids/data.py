@@ -15,7 +15,7 @@ from training.common.degrade import degrade, drawn
 from training.common.faces import INNER, SIDE, Bank
 from training.common.split import held_out
 from training.fusion.data import DEVELOPMENT, MARGIN, as_small
-from training.lids.shutting import shutting
+from refrestore.restore.drawn_lids import draw_lids
 
 SHUT, OPEN = 0.5, 0.68
 """Openness over a clip's own open eyes up to which eyes are shut, and from which open."""
@@ -28,7 +28,7 @@ NARROW, LOWERED = 0.5, 0.8
 """Part of its way that a lid has come down up to which eyes are open, and from which shut."""
 
 MADE, FILMED = 0.26, 0.2
-"""Of the samples: lids that are drawn down (`shutting`), mostly all the way, and eyes that are shut
+"""Of the samples: lids that are drawn down (`draw_lids`), mostly all the way, and eyes that are shut
 in a film. Of made ones alone it learns how they are made, and finds fewer real ones."""
 
 UNSURE = (
@@ -110,7 +110,7 @@ class Samples:
         shut = float(what < FILMED)
         if FILMED <= what < FILMED + MADE:
             share = random.uniform(0, 1) if random.random() < 0.3 else random.uniform(0.85, 1.05)
-            image, shut = shutting(image, mesh, share), (share - NARROW) / (LOWERED - NARROW)
+            image, shut = draw_lids(image, mesh, share), (share - NARROW) / (LOWERED - NARROW)
         middle = (SIDE / 2, SIDE / 2)
         turn = cv2.getRotationMatrix2D(middle, random.normal(0, 6), random.uniform(0.85, 1.1))
         turn[:, 2] += random.normal(0, 4, 2) - MARGIN

@@ -4,7 +4,7 @@
         [--output training/lids/evaluation.json]
 
 CACHE is what `training.common.faces` wrote. Each face is degraded in every way, as it is and with
-its lids drawn down (`shutting`).
+its lids drawn down (`draw_lids`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from training.common.degrade import degrade
 from training.common.faces import INNER, Bank
 from training.common.split import held_out
 from training.lids.data import DEGRADATIONS, SEEN_FROM
-from training.lids.shutting import shutting
+from refrestore.restore.drawn_lids import draw_lids
 
 FACES = 300
 MARGIN = 32
@@ -49,7 +49,7 @@ def main() -> None:
         for share in (0.0, 1.0):
             faces = [
                 degrade(
-                    shutting(bank.crops[row], bank.landmarks[row], share)[inner, inner],
+                    draw_lids(bank.crops[row], bank.landmarks[row], share)[inner, inner],
                     kind,
                     random,
                 )
