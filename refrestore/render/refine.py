@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from refrestore.faces.align import compose, invert, transform
@@ -26,6 +27,7 @@ from refrestore.render.believed import for_references, put_right
 from refrestore.render.crops import arcface_crops, bytes_of, storage_to_square
 from refrestore.render.face_table import FaceTable
 from refrestore.render.low_resolution import shrunk_cosines, shrunk_embeddings, unreadable
+from refrestore.render.need import CLEARLY_SHARPER
 from refrestore.render.rivals import Rivals
 from refrestore.render.switches import ALL_ON, Switches
 from refrestore.restore import burst
@@ -380,6 +382,7 @@ def _judge(
         shrunk=shrunk,
         clearer=_along_tracks(work, clearer),
         drawn=burst.share(_along_tracks(work, seen.blur)),
+        shown=_shown(work, banks),
         settings=GuardSettings(
             legible=tools.cosines.legible,
             recognised=tools.cosines.recognised,
@@ -396,6 +399,16 @@ def _judge(
             frames, work.track, work.identity, judgements, beliefs, amounts, strict=True
         )
     ]
+
+
+def _shown(work: FaceTable, banks: Sequence[ReferenceBank | None]) -> NDArray[np.bool_]:
+    """Say of each face whether the film's own close-ups show much more of it, whatever its blur."""
+    sizes = [
+        0.0 if bank is None or bank.photos_among(range(len(bank))) else np.median(bank.native_size)
+        for bank in banks
+    ]
+    shown: NDArray[np.bool_] = np.array(sizes) >= CLEARLY_SHARPER * work.faces.size
+    return shown
 
 
 def _along_tracks(work: FaceTable, values: FloatArray) -> FloatArray:

@@ -299,6 +299,7 @@ def judge(
     shrunk: NDArray[np.floating] | None = None,
     clearer: NDArray[np.floating] | None = None,
     drawn: NDArray[np.floating] | None = None,
+    shown: NDArray[np.bool_] | None = None,
     settings: GuardSettings | None = None,
 ) -> list[Judgement]:
     """Choose what to show of N faces.
@@ -325,6 +326,9 @@ def judge(
     drawn : (N,), optional
         How much of it is drawn from the frames around it (`burst.share`), which takes nothing away
         from a face that can be read.
+    shown : (N,), optional
+        Whether references show much more of that very face, of the same day: they make it more like
+        the true one then, though it can be read as it is (docs/decisions/051). Default none.
     """
     settings = settings or GuardSettings()
     blank = np.full_like(inputs, np.nan)
@@ -333,6 +337,7 @@ def judge(
     expected = np.full(len(inputs), np.nan) if gains is None else gains
     itself = np.ones((len(inputs), 1)) if shrunk is None else shrunk
     more = np.full(len(inputs), np.nan) if clearer is None else clearer
+    shows = np.zeros(len(inputs), bool) if shown is None else shown
     judgements = []
     for row, centroid in enumerate(centroids):
         belief = Belief.CANNOT_TELL if beliefs is None else beliefs[row]
@@ -351,11 +356,13 @@ def judge(
         readable = itself[row, -1] <= settings.legible and not more[row] < CLEARER
         unwanted = has_restored and belief not in REFUSED and expected[row] <= settings.least_gain
         half = has_restored and (known or likely) and belief not in REFUSED
-        if half and (readable or unwanted):
-            choice, reason = _choose(scores, has_plain, has_restored, belief, settings.tolerance)
-            if choice is Choice.RESTORED:
-                judgements.append(_judged(choice, Reason.RECOGNISED, scores, HALF))
-                continue
+        best = _choose(scores, has_plain, has_restored, belief, settings.tolerance)
+        if shows[row] and best[0] is Choice.RESTORED:
+            judgements.append(_judged(*best, scores))
+            continue
+        if half and (readable or unwanted) and best[0] is Choice.RESTORED:
+            judgements.append(_judged(best[0], Reason.RECOGNISED, scores, HALF))
+            continue
         if readable:
             why = REFUSED.get(belief, Reason.READABLE)
             sharper = has_plain and drawn is not None and drawn[row] >= SHARPER
@@ -366,9 +373,8 @@ def judge(
             choice = Choice.UNREFERENCED if has_plain else Choice.INPUT
             judgements.append(_judged(choice, Reason.NO_GAIN, scores))
             continue
-        choice, reason = _choose(scores, has_plain, has_restored, belief, settings.tolerance)
         share = HALF if known and shows_more else 1.0
-        judgements.append(_judged(choice, reason, scores, share))
+        judgements.append(_judged(*best, scores, share))
     return judgements
 
 

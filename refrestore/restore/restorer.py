@@ -400,17 +400,16 @@ class Restorer:
 
         Shut eyes of a face whose references are all open are those of its references.
         """
-        banks, shown = [], np.zeros(given.rows.shape, np.float32)
+        banks = [bank for bank in given.banks if bank is not None]
+        shown = np.zeros(given.rows.shape, np.float32)
+        if self.lids is None:
+            return banks, shown
         for face, (bank, rows, shut) in enumerate(
-            zip(given.banks, given.rows, given.shut, strict=True)
+            zip(banks.copy(), given.rows, given.shut, strict=True)
         ):
-            if bank is None:
-                continue
-            if self.lids is not None:
-                shown[face] = self.lids.shown(bank)[rows]
-                if shut and not shown[face].any():
-                    bank, shown[face] = bank.lowered(float(shut)), shut
-            banks.append(bank)
+            shown[face] = self.lids.shown(bank)[rows]
+            if shut and not shown[face].any():
+                banks[face], shown[face] = bank.lowered(float(shut)), shut
         return banks, shown
 
     def _alone(self, faces: torch.Tensor, made: torch.Tensor, given: _Given) -> torch.Tensor:

@@ -66,4 +66,4 @@ def test_a_banks_lids_are_lowered_once_a_step():
     assert own.lowered(1) is own.lowered(0.9)
     assert not np.array_equal(own.lowered(1).images, own.images)
     assert np.array_equal(own.lowered(1).embeddings, own.embeddings)
-    assert LIDS_STEPS == len({id(own.lowered(share)) for share in (0.5, 1)})
+    assert len({id(own.lowered(share)) for share in (0.5, 1)}) == LIDS_STEPS

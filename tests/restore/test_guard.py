@@ -143,6 +143,30 @@ def test_references_must_be_expected_to_win(own, weights, choice):
     assert (judged.reason is Reason.NO_GAIN) == (choice is Choice.UNREFERENCED)
 
 
+@pytest.mark.parametrize(
+    ("own", "large", "after", "belief", "choice"),
+    [
+        (0.55, 0.93, 0.8, Belief.SAME, Choice.RESTORED),  # recognised
+        (0.35, 0.93, 0.8, Belief.SAME, Choice.RESTORED),  # read as it is
+        (0.35, 0.97, 0.8, Belief.SAME, Choice.RESTORED),  # nothing expected
+        (0.35, 0.93, 0.3, Belief.SAME, Choice.INPUT),  # less like the person
+        (0.35, 0.93, 0.8, Belief.ANOTHER, Choice.INPUT),
+        (0.35, 0.97, 0.8, Belief.ANOTHER, Choice.UNREFERENCED),
+    ],
+)
+def test_what_is_shown_much_larger_in_the_same_film_is_believed(own, large, after, belief, choice):
+    scores = like(own), like(own), like(after)
+    asked = {
+        "beliefs": [belief],
+        "gains": np.array([-0.1]),
+        "shrunk": np.array([[0.7, 0.9, large]], np.float32),
+    }
+    judged = judge(*scores, [PERSON], **asked, shown=np.ones(1, bool))[0]
+    assert (judged.choice, judged.share) == (choice, 1)
+    otherwise = judge(*scores, [PERSON], **asked)[0]
+    assert otherwise.choice is not Choice.RESTORED or otherwise.share == HALF
+
+
 def test_who_is_seen_over_a_track_counts():
     faces, restored = like(0.1), like(0.9)
     seen = evidence_of(like(0.6))

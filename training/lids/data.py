@@ -10,12 +10,12 @@ import torch
 
 from refrestore.faces.eyes import eye_openness, open_level
 from refrestore.faces.landmarker import Landmarker
+from refrestore.restore.drawn_lids import draw_lids
 from refrestore.restore.lids import eye_pictures
 from training.common.degrade import degrade, drawn
 from training.common.faces import INNER, SIDE, Bank
 from training.common.split import held_out
 from training.fusion.data import DEVELOPMENT, MARGIN, as_small
-from refrestore.restore.drawn_lids import draw_lids
 
 SHUT, OPEN = 0.5, 0.68
 """Openness over a clip's own open eyes up to which eyes are shut, and from which open."""
@@ -28,8 +28,8 @@ NARROW, LOWERED = 0.5, 0.8
 """Part of its way that a lid has come down up to which eyes are open, and from which shut."""
 
 MADE, FILMED = 0.26, 0.2
-"""Of the samples: lids that are drawn down (`draw_lids`), mostly all the way, and eyes that are shut
-in a film. Of made ones alone it learns how they are made, and finds fewer real ones."""
+"""Of the samples: lids that are drawn down (`draw_lids`), mostly all the way, and eyes that are
+shut in a film. Of made ones alone it learns how they are made, and finds fewer real ones."""
 
 UNSURE = (
     *("driving_d8", "driving_d12", "source_s32", "hamilton_clip"),

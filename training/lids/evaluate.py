@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from refrestore.restore.drawn_lids import draw_lids
 from refrestore.restore.lids import eye_pictures, load_lids
 from training.common.degrade import degrade
 from training.common.faces import INNER, Bank
 from training.common.split import held_out
 from training.lids.data import DEGRADATIONS, SEEN_FROM
-from refrestore.restore.drawn_lids import draw_lids
 
 FACES = 300
 MARGIN = 32
