@@ -11,9 +11,37 @@ from torch import Tensor
 from refrestore.media.tensors import parts, sent
 from refrestore.restore import burst
 from refrestore.restore.bank import ReferenceBank
+from refrestore.restore.fusion_bands import missing_octaves
+from refrestore.restore.guard import HALF
 from refrestore.restore.hull_mask import eye_masks
+from refrestore.restore.light import collapse, pyramid
 from refrestore.restore.restorer import Restored
 from refrestore.types import FloatArray
+
+TEXTURE = 4
+"""Octaves of a whole crop in which references never count by half: who a face is it shows in
+coarser ones, and half of a texture is a worn face."""
+
+
+def between(plain: Tensor, guided: Tensor, weights: FloatArray) -> Tensor:
+    """Return faces of which references count so much, (B, 3, S, S); `TEXTURE` from `HALF` on whole.
+
+    Parameters
+    ----------
+    plain, guided : (B, 3, S, S)
+        RGB 0..1, restored without references and with them.
+    weights : (B,)
+        0..1.
+    """
+    coarse = sent(torch.from_numpy(weights.astype(np.float32)), plain.device)[:, None, None, None]
+    mixed = np.flatnonzero((weights > 0) & (weights < 1))
+    if not len(mixed):
+        return torch.lerp(plain, guided, coarse)
+    octaves = TEXTURE - missing_octaves(plain.shape[-1])
+    bands, rest = pyramid(guided - plain, octaves)
+    texture = collapse(bands, torch.zeros_like(rest))
+    more = (coarse / HALF).clamp(max=1) - coarse
+    return (torch.lerp(plain, guided, coarse) + more * texture).clamp(0, 1)
 
 
 def for_references(

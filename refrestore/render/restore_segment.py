@@ -16,7 +16,7 @@ from refrestore.media.patch import Patch
 from refrestore.media.reader import frame_bytes
 from refrestore.media.tensors import FrameTensor, at, crops, parts, stacked
 from refrestore.render.around import Around, FacesAround
-from refrestore.render.believed import for_references, put_right
+from refrestore.render.believed import between, for_references, put_right
 from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.face_table import FaceTable
 from refrestore.render.frames import HELD_BYTES
@@ -428,6 +428,5 @@ def _restore(batch: FaceTable, before: Tensor, drawn: Tensor, tools: Tools) -> R
             drawn=share[mixed],
             invented=batch.invented[mixed],
         )
-        weights = torch.from_numpy(guided[mixed].astype(np.float32)).to(images.device)
-        images[mixed] = torch.lerp(plain.images, images[mixed], weights[:, None, None, None])
+        images[mixed] = between(plain.images, images[mixed], guided[mixed])
     return first

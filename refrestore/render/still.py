@@ -17,6 +17,7 @@ from refrestore.media.tensors import FrameTensor, crops
 from refrestore.profiles import Profile
 from refrestore.profiles.cosines import cosines
 from refrestore.render import invention
+from refrestore.render.believed import between
 from refrestore.render.crops import arcface_crops, at_sides, enlarged, from_uint8
 from refrestore.render.heads import in_heads
 from refrestore.render.low_resolution import (
@@ -207,10 +208,9 @@ def restore_picture(
             invention.shown(made, most[one.rows])
             for made, most in ((both.plain, most_plain), (both.guided, most_guided))
         )
-        share = torch.from_numpy(guided).to(plain.device)[:, None, None, None]
         before = one.crops.to(plain.device)
         images, masks, boxes = in_heads(
-            replace(both.guided, images=torch.lerp(plain, helped, share)),
+            replace(both.guided, images=between(plain, helped, guided)),
             before,
             one.landmarks,
             [banks[row] for row in one.rows],

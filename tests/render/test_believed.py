@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from refrestore.render.believed import errors, for_references
+from refrestore.render.believed import between, errors, for_references
 from refrestore.restore.bank import PHOTO, ReferenceBank
 from refrestore.restore.burst import ANALOGUE, CODED, OWN_ERROR, PHOTOS_ERROR, TERMS
 
@@ -49,3 +49,26 @@ def test_the_films_own_close_ups_get_the_frame_where_a_codec_took_its_noise() ->
     faces, drawn = torch.zeros(5, 3, 8, 8), torch.ones(5, 3, 8, 8)
     given = for_references(faces, drawn, [album, film, both, film, None], blur)
     assert given.mean((1, 2, 3)).tolist() == pytest.approx([1, 0, 0.5, 1, 1])
+
+
+@pytest.mark.parametrize("side", [256, 384, 512])
+def test_half_of_references_is_all_of_their_texture(side: int) -> None:
+    plain = torch.full((1, 3, side, side), 0.4)
+    dark, fine = torch.full_like(plain, -0.1), torch.zeros_like(plain)
+    fine[..., ::2, ::2], fine[..., 1::2, ::2] = 0.1, -0.1  # no cell of 2 x 2 is brighter or darker
+    guided = plain + dark + fine
+    half = between(plain, guided, np.array([0.5]))
+    assert torch.allclose(half, plain + dark / 2 + fine, atol=1e-5)
+    less = between(plain, guided, np.array([0.25]))
+    assert torch.allclose(less, plain + dark / 4 + fine / 2, atol=1e-5)
+
+
+def test_none_and_all_of_references_stay_what_they_are_beside_others() -> None:
+    plain, guided = torch.rand(3, 3, 64, 64), torch.rand(3, 3, 64, 64)
+    made = between(plain, guided, np.array([0, 0.5, 1]))
+    assert torch.equal(made[0], plain[0])
+    assert torch.equal(made[2], guided[2])
+    assert float(made.min()) >= 0
+    assert float(made.max()) <= 1
+    alone = between(plain[2:], guided[2:], np.ones(1))
+    assert torch.equal(alone[0], made[2])
