@@ -36,7 +36,8 @@ from refrestore.faces.recogniser import Recogniser
 from refrestore.media.stills import pictures_in
 from refrestore.profiles import Profile
 from refrestore.profiles.cosines import Cosines, cosines
-from refrestore.render.crops import arcface_crops, from_uint8
+from refrestore.render.believed import between
+from refrestore.render.crops import arcface_crops, bytes_of, from_uint8
 from refrestore.render.low_resolution import (
     UNREADABLE_SHARE,
     shrunk_cosines,
@@ -47,6 +48,7 @@ from refrestore.render.still import restore_picture
 from refrestore.render.toolbox import Toolbox, open_toolbox
 from refrestore.restore.bank import own_likeness
 from refrestore.restore.guard import (
+    HALF,
     Belief,
     Choice,
     GuardSettings,
@@ -152,7 +154,8 @@ class Bench:
                 if not result.strength[row]:
                     continue
                 restored = seen(result.image)[0]
-                halved = (plain.image.astype(np.uint16) + result.image) // 2
+                both = (from_uint8(one.image[None]) for one in (plain, result))
+                halved = bytes_of(between(*both, np.array([HALF])))[0].numpy()
                 yield {
                     "person": name,
                     "kind": kind,
@@ -160,7 +163,7 @@ class Bench:
                     "input": _cosine(self.truth(picture, photo), true),
                     "plain": _cosine(self.truth(plain.image, photo), true),
                     "restored": _cosine(self.truth(result.image, photo), true),
-                    "half": _cosine(self.truth(halved.astype(np.uint8), photo), true),
+                    "half": _cosine(self.truth(halved, photo), true),
                     "seen": [itself[0], seen(plain.image)[0], restored, profile.centroid],
                     "shrunk": shrunk,
                     "clearer": clearer_than_shrunk(itself, smaller[-1], [profile.centroid]),
