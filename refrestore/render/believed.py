@@ -18,7 +18,7 @@ from refrestore.restore.light import collapse, pyramid
 from refrestore.restore.restorer import Restored
 from refrestore.types import FloatArray
 
-TEXTURE = 4
+TEXTURE = 2
 """Octaves of a whole crop in which references never count by half: who a face is it shows in
 coarser ones, and half of a texture is a worn face."""
 
