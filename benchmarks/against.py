@@ -128,15 +128,16 @@ def stage(project: Any, *, near: bool) -> float:
     from refrestore.media.probe import probe
     from refrestore.media.reader import VideoReader
     from refrestore.render.people import gather_people
-    from refrestore.render.refine import Tools, refine
+    from refrestore.render.refine import refine
     from refrestore.render.toolbox import open_toolbox
 
-    gather, restore_segment, account = (
+    gather, restore_segment, account, tools_of = (
         named("refrestore.render", *names)
         for names in (
             ("face_table.gather", "work.gather"),
             ("restore_segment.restore_segment", "paint.paint"),
             ("segment_result.Account", "painted.Account"),
+            ("tools.Tools", "refine.Tools"),
         )
     )
 
@@ -144,7 +145,7 @@ def stage(project: Any, *, near: bool) -> float:
     settings = RenderSettings()
     people = gather_people(project, [], eyes=toolbox.eyes, fusion=toolbox.fusion)
     plan = face_plan(project, people, near=near)
-    tools = Tools(
+    tools = tools_of(
         toolbox.models,
         toolbox.restorer,
         people.banks,

@@ -32,10 +32,10 @@ from torch._subclasses import fake_tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from refrestore.render.face_table import FaceTable
-from refrestore.render.refine import Tools
 from refrestore.render.restore_segment import restore_segment
 from refrestore.render.segment_result import Account
 from refrestore.render.switches import Switches
+from refrestore.render.tools import Tools
 from refrestore.render.window import composed
 from refrestore.restore import bank as banks
 from refrestore.restore import burst, restorer

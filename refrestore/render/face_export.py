@@ -21,8 +21,9 @@ import numpy as np
 from refrestore.errors import DiskError
 from refrestore.media.files import disk_error, write_file
 from refrestore.media.stills import write_picture
+from refrestore.render.guarding import GuardSample
 from refrestore.render.plan import TrackPlan
-from refrestore.render.refine import GuardSample, Refined
+from refrestore.render.refine import Refined
 from refrestore.render.segment_folder import Segment
 from refrestore.render.segment_result import Face
 from refrestore.restore.guard import Choice

@@ -29,9 +29,9 @@ from refrestore.project.timing import Timeline
 from refrestore.render.face_export import FaceExport, check_export_folder, plans_within
 from refrestore.render.people import People, gather_people
 from refrestore.render.plan import TrackPlan, plan_tracks
-from refrestore.render.refine import Tools
 from refrestore.render.segment_folder import Segment, digest, split
 from refrestore.render.toolbox import Toolbox
+from refrestore.render.tools import Tools
 from refrestore.render.wanted import wanted_of
 from refrestore.types import Shot
 

@@ -21,8 +21,8 @@ from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.face_table import FaceTable
 from refrestore.render.frames import HELD_BYTES
 from refrestore.render.heads import in_heads
-from refrestore.render.refine import Tools
 from refrestore.render.segment_result import Account, Changed, Example, Face, RestoredFrame, Witness
+from refrestore.render.tools import Tools
 from refrestore.restore import burst
 from refrestore.restore.camera import (
     as_filmed,

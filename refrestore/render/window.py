@@ -30,12 +30,13 @@ from refrestore.render.background import Background
 from refrestore.render.face_table import FaceTable, gather
 from refrestore.render.frames import HELD_BYTES, FrameSource, Passes, passes_of
 from refrestore.render.recipe import FilmRecipe, Recipe
-from refrestore.render.refine import Refined, Tools, refine
+from refrestore.render.refine import Refined, refine
 from refrestore.render.report import SegmentRecord
 from refrestore.render.restore_segment import reach_of, restore_segment
 from refrestore.render.segment_folder import CONTEXT, Segment, SegmentFolder
 from refrestore.render.segment_result import Account, RestoredFrame, Witness
 from refrestore.render.toolbox import Toolbox
+from refrestore.render.tools import Tools
 from refrestore.restore.guard import Choice
 from refrestore.types import Frame
 

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 
 from refrestore.media.patch import VISIBLE
 from refrestore.render.face_table import FaceTable
-from refrestore.render.refine import Tools
 from refrestore.render.restore_segment import restore_segment
 from refrestore.render.segment_result import Account, RestoredFrame
 from refrestore.render.switches import Switches
+from refrestore.render.tools import Tools
 from refrestore.render.window import composed
 from refrestore.restore.burst import TERMS
 from refrestore.restore.restorer import Restored, Restorer

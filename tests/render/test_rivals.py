@@ -20,9 +20,10 @@ from refrestore.engine.local import render
 from refrestore.media.stills import read_picture
 from refrestore.project import Project
 from refrestore.render.face_table import FaceTable
+from refrestore.render.guarding import GUARD_EVERY, GuardSample, along_tracks, weights_of
 from refrestore.render.people import gather_people
-from refrestore.render.refine import GUARD_EVERY, GuardSample, Tools, _along_tracks, _weights
 from refrestore.render.rivals import Rivals, find_astray
+from refrestore.render.tools import Tools
 from refrestore.restore.bank import PHOTO, ReferenceBank
 from refrestore.restore.guard import Belief, Choice, Judgement, Reason
 from refrestore.scan.scan import scan
@@ -259,21 +260,21 @@ def test_neighbours_never_overrule_that_a_face_is_somebody_else(belief):
         GuardSample(22, 1, 1, Judgement(Choice.UNREFERENCED, Reason.ANOTHER), belief),
         GuardSample(37, 1, 1, good, Belief.SAME),
     ]
-    guided, effect, invented = _weights(work, samples)
+    guided, effect, invented = weights_of(work, samples)
     assert guided[22] == 0
     assert guided[7] == guided[37] == 1
     assert effect.min() == invented.min() == 1
     samples[1] = replace(samples[1], invented=0.0)
-    invented = _weights(work, samples)[2]
+    invented = weights_of(work, samples)[2]
     assert (invented[7], invented[22], invented[37]) == (1, 0, 1)
     assert invented[14] == pytest.approx(8 / 15)
     flash = replace(samples[1], belief=Belief.SAME)
-    assert _weights(work, [samples[0], flash, samples[2]])[0].min() == 1
+    assert weights_of(work, [samples[0], flash, samples[2]])[0].min() == 1
     # So is half a share that stands alone; two of them stand.
     half = replace(flash, judgement=replace(good, share=0.5))
-    assert _weights(work, [samples[0], half, samples[2]])[0].min() == 1
+    assert weights_of(work, [samples[0], half, samples[2]])[0].min() == 1
     halves = [samples[0], half, replace(half, frame=30), samples[2]]
-    assert _weights(work, halves)[0][22:31] == pytest.approx(0.5)
+    assert weights_of(work, halves)[0][22:31] == pytest.approx(0.5)
 
 
 def unit(*parts: float) -> np.ndarray:
@@ -347,9 +348,9 @@ def test_what_decides_about_a_face_is_measured_along_its_track() -> None:
     blank = np.zeros(len(frames), np.float32)
     work = FaceTable(faces, *[blank] * (len(FaceTable.__annotations__) - 1))
     flickering = np.where(faces.track == 1, 0.0, np.arange(len(frames)) // 2 % 2).astype(np.float32)
-    steady = _along_tracks(work, flickering)
+    steady = along_tracks(work, flickering)
     assert not steady[faces.track == 1].any()  # of another track nothing is taken
     assert np.ptp(steady[faces.track == 2]) < 0.25
-    both = _along_tracks(work, np.stack([flickering, 1 - flickering], 1))
+    both = along_tracks(work, np.stack([flickering, 1 - flickering], 1))
     np.testing.assert_allclose(both[:, 0], steady, atol=1e-6)
     np.testing.assert_allclose(both.sum(1), 1, atol=1e-6)
