@@ -205,7 +205,7 @@ def _send(answers: int, said: Any) -> None:
 def _import_everything() -> None:
     import refrestore
 
-    for name in ("torch", "onnxruntime", "cv2", "av"):
+    for name in ("torch", "onnxruntime", "onnx", "cv2", "av", "httpx", "uvicorn"):
         importlib.import_module(name)
     for module in pkgutil.walk_packages(refrestore.__path__, "refrestore."):
         if not module.name.endswith("__main__"):
