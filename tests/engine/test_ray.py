@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,11 @@ SEGMENTS = ".out.mp4.refrestore"
 """Where `out.mp4`'s are."""
 
 
-def copied(film: Path, path: Path, grain: float = 0) -> Path:
+def copied(film: Path, path: Path, grain: float = 0, stop: int | None = None) -> Path:
     """Encode a film once more, with a key frame in eight, and grain of so many grey levels."""
     random = np.random.default_rng(0)
     with VideoReader(film) as reader:
-        clean = [display_rgb(frame) for frame in reader]
+        clean = [display_rgb(frame) for frame in islice(reader, stop)]
     pictures = [np.clip(one + random.normal(0, grain, one.shape), 0, 255) for one in clean]
     options = {"crf": "16", "preset": "veryfast", "g": "8", "sc_threshold": "0"}
     write_pictures(
@@ -341,7 +342,7 @@ def test_a_worker_is_killed_in_a_scan(film, project, crew, tmp_path, heard) -> N
 
 
 def test_noisy_close_ups_are_fused_there(film, crew, tmp_path) -> None:
-    grainy = copied(film, tmp_path / "grainy.mp4", grain=20)
+    grainy = copied(film, tmp_path / "grainy.mp4", grain=20, stop=20)  # the near shot
     with scanned_alike(grainy, tmp_path, crew), Project.open(tmp_path / "there") as there:
         own = [each for one in there.identities() for each in there.references(one.id)]
         assert any("fused from" in one.source for one in own)
