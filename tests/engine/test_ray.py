@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from refrestore.config import (
 )
 from refrestore.engine import cluster as clusters
 from refrestore.engine import crew as crews
+from refrestore.engine import local
 from refrestore.engine.cluster import Cluster, joined
 from refrestore.engine.crew import Crew, crew_of
 from refrestore.engine.local import render
@@ -35,6 +39,7 @@ from refrestore.media.pixels import display_rgb
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
 from refrestore.project import Project
+from refrestore.render.recipe import FilmRecipe
 from refrestore.render.toolbox import Toolbox
 from refrestore.scan import spans
 from tests.patience import patient
@@ -43,16 +48,22 @@ pytestmark = pytest.mark.timeout(900)
 
 RUNTIME = RuntimeSettings(device="cpu", threads=1)
 TWO = EngineSettings(name="ray", workers=2)
-IN_SEGMENTS = RenderSettings(segment_seconds=0.24)
+IN_SEGMENTS = RenderSettings(
+    segment_seconds=0.24, start=Fraction(2, 5), end=Fraction(6, 5), references=2
+)
+"""Ten frames of each shot, two segments each; more of all this is as much work again."""
 LOSSY = EncoderSettings(codec="libx264")
 STORE_BYTES = 200_000_000
 
+SEGMENTS = ".out.mp4.refrestore"
+"""Where `out.mp4`'s are."""
 
-def copied(film: Path, path: Path, grain: float = 0) -> Path:
+
+def copied(film: Path, path: Path, grain: float = 0, stop: int | None = None) -> Path:
     """Encode a film once more, with a key frame in eight, and grain of so many grey levels."""
     random = np.random.default_rng(0)
     with VideoReader(film) as reader:
-        clean = [display_rgb(frame) for frame in reader]
+        clean = [display_rgb(frame) for frame in islice(reader, stop)]
     pictures = [np.clip(one + random.normal(0, grain, one.shape), 0, 255) for one in clean]
     options = {"crf": "16", "preset": "veryfast", "g": "8", "sc_threshold": "0"}
     write_pictures(
@@ -97,6 +108,8 @@ def crew(cluster: Cluster) -> Iterator[Crew]:
     """Return two workers, who stay for all tests; whoever ends one lets others begin."""
     with crew_of(TWO, RUNTIME) as made:
         assert made is not None
+        while sum(one.ready for one in made.members) < 2:  # or who is first does all
+            made.step()
         yield made
 
 
@@ -121,9 +134,87 @@ def rendered(project: Project, output: Path, **asked: Any) -> list[tuple[Any, ..
         return [(each.pts, each.dts, bytes(each)) for each in packets if each.size]
 
 
+@dataclass(frozen=True)
+class Here:
+    """What this process made of the project.
+
+    Parameters
+    ----------
+    packets, faces
+        Of the film; exported pictures by name.
+    recipe
+        What was rendered.
+    segments
+        The folder of finished segments, as it was when none was left to render.
+    """
+
+    packets: list[tuple[Any, ...]]
+    faces: dict[Path, bytes]
+    recipe: FilmRecipe
+    segments: Path
+
+
 @pytest.fixture(scope="module")
-def packets(project: Project, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
-    return rendered(project, tmp_path_factory.mktemp("here") / "out.mp4")
+def here(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Here:
+    folder = tmp_path_factory.mktemp("here")
+    output, segments = folder / "out.mp4", folder / "segments"
+    recipes: list[FilmRecipe] = []
+    film_of = local.film_of
+
+    def film_of_all(recipe: FilmRecipe, *rest: Any) -> Any:
+        recipes.append(recipe)
+        shutil.copytree(folder / SEGMENTS, segments)
+        return film_of(recipe, *rest)
+
+    export = ExportSettings(folder=folder / "faces", every=5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "film_of", film_of_all)
+        packets = rendered(project, output, export=export)
+    return Here(packets, pictures(export.folder), recipes[0], segments)
+
+
+@pytest.fixture(scope="module")
+def packets(here: Here) -> list[tuple[Any, ...]]:
+    return here.packets
+
+
+@dataclass(frozen=True)
+class There:
+    """What the cluster made of it: also who worked, what was begun when, and what was told."""
+
+    packets: list[tuple[Any, ...]]
+    faces: dict[Path, bytes]
+    workers: set[str]
+    begun: list[str]
+    told: list[int]
+    left: list[Path]
+
+
+@pytest.fixture(scope="module")
+def there(project: Project, crew: Crew, tmp_path_factory: pytest.TempPathFactory) -> There:
+    folder = tmp_path_factory.mktemp("there")
+    workers: set[str] = set()
+    begun: list[str] = []
+    told: list[int] = []
+    give = crew.give
+    export = ExportSettings(folder=folder / "faces", every=5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crew, "_heard", lambda worker, *task: workers.add(worker))
+        patch.setattr(crew, "give", lambda task: (begun.append(task.name), give(task)))
+        packets = rendered(
+            project,
+            folder / "out.mp4",
+            engine=crew,
+            export=export,
+            progress=lambda stage, done, total: told.append(done),
+        )
+    left = list(folder.glob(".out*"))
+    return There(packets, pictures(export.folder), workers, begun, told, left)
+
+
+def pictures(folder: Path) -> dict[Path, bytes]:
+    """Return all pictures in a folder by name."""
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.png")}
 
 
 def seen_in(project: Project) -> list[Any]:
@@ -156,39 +247,22 @@ def only_here(film: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def test_a_render_without_a_segment_left_needs_no_cluster(
-    project, packets, tmp_path, monkeypatch
-) -> None:
-    output = tmp_path / "out.mp4"
-    with monkeypatch.context() as patch:
-        patch.setattr("refrestore.engine.local.film_of", lambda *args: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            rendered(project, output)
+def test_a_render_without_a_segment_left_needs_no_cluster(project, here, tmp_path) -> None:
+    shutil.copytree(here.segments, tmp_path / SEGMENTS)
     nobody = EngineSettings(name="ray", address="127.0.0.1:1")
-    assert rendered(project, output, engine=nobody) == packets
+    assert rendered(project, tmp_path / "out.mp4", engine=nobody) == here.packets
 
 
-def test_the_segments_with_most_faces_are_handed_out_first(
-    project, crew, tmp_path, heard, monkeypatch
-) -> None:
-    begun: list[str] = []
-    give = crew.give
-    monkeypatch.setattr(crew, "give", lambda task: (begun.append(task.name), give(task)))
-    rendered(project, tmp_path / "out.mp4", engine=crew)
-    faces: dict[str, int] = dict.fromkeys(begun, 0)
-    prepared = []
-    monkeypatch.setattr(
-        "refrestore.engine.local.film_as_it_is", lambda recipe, *rest: prepared.append(recipe)
-    )
-    monkeypatch.setattr("refrestore.engine.local.Local", lambda *args: lambda *rest: [])
-    monkeypatch.setattr("refrestore.engine.local.film_of", lambda *args: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        rendered(project, tmp_path / "other.mp4")
-    for plan in prepared[0].plans:
+def test_the_segments_with_most_faces_are_handed_out_first(here, there) -> None:
+    faces: dict[str, int] = dict.fromkeys(there.begun, 0)
+    recipe = here.recipe
+    for plan in recipe.plans:
         for frame in plan.faces.frame[plan.strength > 0]:
-            (own,) = [one for one in prepared[0].segments if one.first <= frame < one.stop]
-            faces[f"segment {own.index + 1}"] += 1
-    counts = [faces[name] for name in begun]
+            if recipe.first <= frame < recipe.stop:
+                (own,) = [one for one in recipe.segments if one.first <= frame < one.stop]
+                faces[f"segment {own.index + 1}"] += 1
+    assert len(there.begun) == len(recipe.segments)
+    counts = [faces[name] for name in there.begun]
     assert max(counts) > min(counts)
     assert counts == sorted(counts, reverse=True)
 
@@ -268,7 +342,7 @@ def test_a_worker_is_killed_in_a_scan(film, project, crew, tmp_path, heard) -> N
 
 
 def test_noisy_close_ups_are_fused_there(film, crew, tmp_path) -> None:
-    grainy = copied(film, tmp_path / "grainy.mp4", grain=20)
+    grainy = copied(film, tmp_path / "grainy.mp4", grain=20, stop=20)  # the near shot
     with scanned_alike(grainy, tmp_path, crew), Project.open(tmp_path / "there") as there:
         own = [each for one in there.identities() for each in there.references(one.id)]
         assert any("fused from" in one.source for one in own)
@@ -290,20 +364,12 @@ def test_a_damaged_film_is_read_by_one_machine(film, crew, tmp_path, damaged) ->
     assert ("from frame 0 on" in note) == (damaged == 2)
 
 
-def test_a_render_is_the_same(project, packets, crew, tmp_path, heard) -> None:
-    workers, told = set(), []
-    heard(lambda worker, *task: workers.add(worker))
-    made = rendered(
-        project,
-        tmp_path / "out.mp4",
-        engine=crew,
-        progress=lambda stage, done, total: told.append(done),
-    )
-    assert made == packets
-    assert len(workers) == 2
-    assert told[-1] == len(packets)
-    assert max(told) == len(packets)
-    assert not list(tmp_path.glob(".out*"))
+def test_a_render_is_the_same(packets, there) -> None:
+    assert there.packets == packets
+    assert len(there.workers) == 2
+    assert there.told[-1] == len(packets)
+    assert max(there.told) == len(packets)
+    assert not there.left
 
 
 def test_a_film_that_is_not_seen_there_is_sent(only_here, project, packets, crew, tmp_path) -> None:
@@ -321,21 +387,9 @@ def test_a_film_that_is_not_seen_there_is_sent(only_here, project, packets, crew
     assert crew._blind
 
 
-def test_exported_faces_come_too(project, crew, tmp_path) -> None:
-    folders = [tmp_path / "here", tmp_path / "there"]
-    for folder, engine in zip(folders, (None, crew), strict=True):
-        rendered(
-            project,
-            tmp_path / f"{folder.name}.mp4",
-            export=ExportSettings(folder=folder, every=5),
-            engine=engine,
-        )
-    here, there = (
-        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.png")}
-        for folder in folders
-    )
-    assert here
-    assert here == there
+def test_exported_faces_come_too(here, there) -> None:
+    assert here.faces
+    assert here.faces == there.faces
 
 
 def test_a_killed_worker_is_replaced(project, packets, crew, tmp_path, heard) -> None:

@@ -166,7 +166,7 @@ def test_switches(album, stills, runtime, tmp_path) -> None:
 @pytest.mark.timeout(900)  # three renders; a minute where nothing else runs
 def test_films(shared, runtime, tmp_path) -> None:
     settings = EvaluationSettings(
-        clips=(shared / "data/clips",), people=CLIPS, near_seconds=0.4, far_seconds=0.12
+        clips=(shared / "data/clips",), people=CLIPS, near_seconds=0.24, far_seconds=0.12
     )
     result = evaluate(tmp_path / "out", settings, runtime=runtime)
     table = result.table

@@ -181,7 +181,9 @@ class Campaign:
 
     def __init__(self, folder: Path, seed: int, *, workers: int = 2, keep: bool = False) -> None:
         self._folder, self._seed, self._keep = folder, seed, keep
-        self._servers = [Zygote(folder / f"server{number}") for number in range(workers)]
+        first = Zygote(folder / "server0")
+        rest = [Zygote(folder / f"server{number}", first) for number in range(1, workers)]
+        self._servers = [first, *rest]
         self._free = list(self._servers)
         self._stock = Stock(folder / "stock")
         self._mutex = threading.Lock()

@@ -169,16 +169,25 @@ def write_weights(folder: str) -> None:
     """Write undamaged weights: our small second stage and a small enlarger, in both forms."""
     import torch
     from safetensors.torch import load_file, save_file
-    from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
     weights = load_file(STANDIN)
     torch.save({"params_ema": weights}, Path(folder) / "gfpgan.pth")
     shutil.copy(STANDIN, Path(folder) / "gfpgan.safetensors")
-    enlarger = SRVGGNetCompact(num_feat=8, num_conv=2, upscale=2).state_dict()
+    enlarger = _enlarger()
     torch.save({"params": enlarger}, Path(folder) / "upscaler.pth")
     save_file(enlarger, Path(folder) / "upscaler.safetensors")
     for name in ("mask.safetensors", "detector.onnx", "landmarks.onnx"):
         shutil.copy(LITE / name, folder)
+
+
+def _enlarger() -> dict[str, Any]:
+    """Return weights of Real-ESRGAN's compact network, x2; spandrel's own takes long to import."""
+    from torch import nn
+
+    widths = ((3, 8), (8, 8), (8, 8))
+    layers = [one for a, b in widths for one in (nn.Conv2d(a, b, 3, 1, 1), nn.PReLU(b))]
+    body = nn.Sequential(*layers, nn.Conv2d(8, 3 * 2**2, 3, 1, 1))
+    return {f"body.{name}": value for name, value in body.state_dict().items()}
 
 
 class Harm:

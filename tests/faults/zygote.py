@@ -102,11 +102,24 @@ class Child:
 
 
 class Zygote:
-    """The server, seen from the campaign. One child at a time: each worker has its own."""
+    """The server, seen from the campaign. One child at a time: each worker has its own.
 
-    def __init__(self, folder: Path) -> None:
+    One that is started `beside` another is a fork of that, which has imported everything already.
+    """
+
+    def __init__(self, folder: Path, beside: Zygote | None = None) -> None:
         self._folder, self._count = folder, 0
         folder.mkdir(parents=True, exist_ok=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        if beside is not None:
+            paths = folder / "calls", folder / "answers"
+            for path in paths:
+                os.mkfifo(path)
+            beside._call(paths)
+            beside.answer()
+            self._calls: IO[bytes] = paths[0].open("wb")
+            self._answers: IO[bytes] = paths[1].open("rb", buffering=0)
+            return
         # One thread for each library: what no pool has started, no fork can lose.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         self._process = subprocess.Popen(
@@ -116,6 +129,9 @@ class Zygote:
             env=environment,
             cwd=ROOT,
         )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._calls, self._answers = self._process.stdin, self._process.stdout
 
     def start(self, call: Call) -> Child:
         """Run a function in a child."""
@@ -126,27 +142,31 @@ class Zygote:
         call.folder.mkdir(parents=True, exist_ok=True)
         for stream in ("out", "err"):
             logs.with_suffix(f".{stream}").touch()
-        assert self._process.stdin is not None
-        pickle.dump((call, logs), self._process.stdin)
-        self._process.stdin.flush()
+        self._call((call, logs))
         return Child(self, self.answer(), logs)
+
+    def _call(self, what: tuple[Any, ...]) -> None:
+        pickle.dump(what, self._calls)
+        self._calls.flush()
 
     def has_answer(self, seconds: float) -> bool:
         """Say whether the server says something within this time."""
-        return bool(select.select([self._process.stdout], [], [], max(0.0, seconds))[0])
+        return bool(select.select([self._answers], [], [], max(0.0, seconds))[0])
 
     def answer(self) -> Any:
         """Return what the server says next."""
-        assert self._process.stdout is not None
         # Unbuffered, or `has_answer` would not see what lies in the buffer.
-        head = _exactly(self._process.stdout, 4)
-        return pickle.loads(_exactly(self._process.stdout, int.from_bytes(head, "big")))
+        head = _exactly(self._answers, 4)
+        return pickle.loads(_exactly(self._answers, int.from_bytes(head, "big")))
 
     def close(self) -> None:
         """End the server."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        self._calls.close()
+        if self._process is None:
+            self._answers.read()  # until the fork has ended
+            self._answers.close()
+        else:
+            self._process.wait()
 
 
 def _exactly(stream: IO[bytes], count: int) -> bytes:
@@ -188,6 +208,14 @@ def serve() -> None:
         except EOFError:
             return
         pid = os.fork()
+        if isinstance(call, Path):  # where a fork of this server is to be called and to answer
+            if pid:
+                _send(answers, pid)
+                continue
+            os.close(answers)
+            requests.close()
+            requests, answers = call.open("rb"), os.open(logs, os.O_WRONLY)
+            continue
         if pid == 0:
             os.close(answers)
             requests.close()
@@ -205,7 +233,7 @@ def _send(answers: int, said: Any) -> None:
 def _import_everything() -> None:
     import refrestore
 
-    for name in ("torch", "onnxruntime", "cv2", "av"):
+    for name in ("torch", "onnxruntime", "onnx", "cv2", "av", "httpx", "uvicorn"):
         importlib.import_module(name)
     for module in pkgutil.walk_packages(refrestore.__path__, "refrestore."):
         if not module.name.endswith("__main__"):

@@ -68,7 +68,8 @@ def test_a_folder_of_frames_from_end_to_end(scanned, tmp_path) -> None:
     with Project.open(tmp_path / "restored.refrestore") as opened:
         assert opened.video.rate == Fraction(24000, 1001)
         film = tmp_path / "again.mkv"
-        render(opened, film, settings=SETTINGS)
+        few = {"start": Fraction(0), "end": Fraction(3, 24)}
+        render(opened, film, settings=SETTINGS.model_copy(update=few))
         assert probe(film).average_rate == Fraction(24000, 1001)
     two = frames.parent / "f86402.png"
     two.write_bytes((frames.parent / "f86403.png").read_bytes())
