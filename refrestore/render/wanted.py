@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from refrestore.faces.quality import MOST_RESOLVED, resolved_size
 from refrestore.project import Project
 from refrestore.project.gaps import Pose, pose_names
 from refrestore.render.need import CLEARLY_SHARPER, UNJUDGED_SHARPNESS
-from refrestore.render.people import People
-from refrestore.render.plan import TrackPlan
 from refrestore.types import DoubleArray, FloatArray, Identity
+
+if TYPE_CHECKING:  # the page's server needs neither them nor torch
+    from refrestore.render.people import People
+    from refrestore.render.plan import TrackPlan
 
 FEWEST, ENOUGH = 3, 5
 """Photos that are asked for: from three on a recogniser's mean is a person's and not a photo's, and

@@ -84,6 +84,12 @@ def test_listing_people_loads_what_reads_a_project(project) -> None:
     assert not loaded("identities", "list", "-p", str(project)) & HEAVY
 
 
+def test_the_pages_first_answer_waits_for_no_torch() -> None:
+    code = "import sys, refrestore.review.server; print(*sys.modules)"
+    known = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "onnxruntime", "faiss"} & set(known.stdout.split())
+
+
 def test_the_listed_words_are_the_commands_own() -> None:
     root = typer.main.get_command(app)
     for name, home in COMMANDS.items():
