@@ -125,7 +125,11 @@ class Stranger:
     def demo(self) -> None:
         """Restore the demo's film."""
         made = json.loads(self.refrestore("demo", "demo", "--json", "--progress", "none"))
-        missing = [one for one in ("restored", "report", "faces") if not Path(made[one]).is_file()]
+        missing = [
+            one
+            for one in ("restored", "report", "faces")
+            if not Path(self.home, made[one]).is_file()
+        ]
         if missing or made["identities"] < 4 or made["restored_faces"] < 100:
             raise FailedError(f"The demo made {made}, without {missing or 'enough'}.")
 
