@@ -56,7 +56,7 @@ def speech_likeness(found: NDArray[np.floating], truth: NDArray[np.floating]) ->
     """Return how a mouth's motion follows the true one: a correlation over time, -1..1.
 
     Of the distance of the lips' inner edges over that of the eyes' outer corners; NaN of a mouth
-    that truly does not move.
+    that truly does not move, and 0 of one that does not though the true one does.
 
     Parameters
     ----------
@@ -68,8 +68,11 @@ def speech_likeness(found: NDArray[np.floating], truth: NDArray[np.floating]) ->
         / np.linalg.norm(one[:, EYE_ENDS[0]] - one[:, EYE_ENDS[1]], axis=1)
         for one in (found, truth)
     ]
-    if min(np.std(one) for one in opening) < STILL:
+    moves, truly = (np.std(one) >= STILL for one in opening)
+    if not truly:
         return float("nan")
+    if not moves:
+        return 0.0
     return float(np.corrcoef(*opening)[0, 1])
 
 

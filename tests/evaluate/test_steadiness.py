@@ -53,7 +53,8 @@ def test_a_mouth_that_speaks_otherwise_is_seen() -> None:
     late[:, LOWER_LIP, 1] = np.roll(truth[:, LOWER_LIP, 1], 3)
     assert speech_likeness(late, truth) < 0
     still = np.repeat(truth[:1], 30, axis=0)
-    assert np.isnan(speech_likeness(still, truth))
+    assert np.isnan(speech_likeness(truth, still))
+    assert speech_likeness(still, truth) == 0
 
 
 def test_lids_are_right_or_wrong() -> None:
