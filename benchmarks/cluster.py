@@ -10,7 +10,8 @@ networks is not: they do CLIP first, a few seconds with a face (without --first,
 one thread has one core: its decoder and encoder, too, are kept on it, and so is the run here.
 It also takes the processor time of each stage that is the driver's alone; with --local nothing else
 is measured, which other work on the machine does not spoil. `scans` measures scans alone, by turns,
-the least of several, and puts them in the place of those that are in the file.
+in one crew of which one worker rests for every other scan, the least of several, and puts them in
+the place of those that are in the file.
 
 `model` simulates from these times how many frames a second 1 to 1,000 workers make of a long film:
 they take tasks from one driver, which numbers frames (a scan), cuts pieces (where workers do not
@@ -163,34 +164,52 @@ def scanned(film: Path, work: Path, engine: Any = None) -> dict[str, float]:
 
 
 def measure_scans(film: Path, first: Path, rounds: int) -> dict[str, Any]:
-    """Return the quickest of several scans here, by one worker and by two."""
+    """Return the quickest of several scans here, by one worker and by two, by turns."""
     from refrestore.engine.crew import crew_of
 
     found: dict[str, list[dict[str, float]]] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    two = EngineSettings(name="ray", workers=max(WORKERS))
+    with tempfile.TemporaryDirectory() as folder, crew_of(two, RUNTIME) as crew:
+        assert crew is not None
+        while sum(member.ready for member in crew.members) < max(WORKERS):
+            crew.step()
+        keep_on_one_core(crew)
+        # A short scan is one task, and the other worker would open its networks later.
+        both(first, Path(folder) / "first", 0.5, crew)
+        scanned(film, Path(folder) / "again", crew)
         for number in range(rounds):
             work = Path(folder) / str(number)
             work.mkdir()
             with one_core():
                 found.setdefault("local", []).append(scanned(film, work / "local"))
             for count in WORKERS:
-                with crew_of(EngineSettings(name="ray", workers=count), RUNTIME) as crew:
-                    assert crew is not None
-                    while sum(member.ready for member in crew.members) < count:
-                        crew.step()
-                    keep_on_one_core(crew)
-                    # A short scan is one task, and the other worker would open its networks later.
-                    both(first, work / f"first{count}", 0.5, crew)
-                    before = workers_seconds(crew)
+                before = workers_seconds(crew)
+                with resting(crew, count):
                     made = scanned(film, work / f"ray{count}", crew)
-                    after = workers_seconds(crew)
-                    if after.keys() == before.keys():  # none was replaced
-                        made["workers_cpu_seconds"] = sum(after.values()) - sum(before.values())
+                after = workers_seconds(crew)
+                if after.keys() == before.keys():  # none was replaced
+                    made["workers_cpu_seconds"] = sum(after.values()) - sum(before.values())
                 found.setdefault(f"ray{count}", []).append(made)
     return {
-        name: {**min(each, key=lambda one: one["scan_seconds"]), "rounds": rounds}
+        name: {
+            **min(each, key=lambda one: one["scan_seconds"]),
+            "every_scan_seconds": [round(one["scan_seconds"], 2) for one in each],
+        }
         for name, each in found.items()
     }
+
+
+@contextmanager
+def resting(crew: Any, count: int) -> Iterator[None]:
+    """Let all workers of a crew but so many do nothing for a while."""
+    idle = crew.members[count:]
+    for member in idle:
+        member.ready = False
+    try:
+        yield
+    finally:
+        for member in idle:
+            member.ready = True
 
 
 def workers_seconds(crew: Any) -> dict[str, float]:
