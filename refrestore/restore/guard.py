@@ -328,7 +328,7 @@ def judge(
         from a face that can be read.
     shown : (N,), optional
         Whether references show much more of that very face, of the same day: they make it more like
-        the true one then, though it can be read as it is (docs/decisions/051). Default none.
+        the true one then, though it can be read as it is (docs/decisions/052). Default none.
     """
     settings = settings or GuardSettings()
     blank = np.full_like(inputs, np.nan)

@@ -6,7 +6,7 @@ of 24 px as of a close-up (training/lids).
 
 A blurred frame tells shut lids from open ones, but shows no lashes; close-ups with open eyes would
 draw ghosts of irises there. The person's own close-ups with shut eyes show them, and where there is
-none the lids of others are drawn down.
+none lids are drawn down over open ones (`bank.ReferenceBank.lowered`).
 """
 
 from __future__ import annotations
