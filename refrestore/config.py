@@ -20,7 +20,7 @@ from refrestore.typed_settings import INSIDE, Settings, Typed
 Device = Literal["auto", "cpu", "cuda"]
 PackName = Literal["lite", "full", "teachers"]
 EngineName = Literal["local", "ray"]
-Deinterlace = Literal["auto", "off", "frame"]
+Deinterlace = Literal["auto", "off", "frame", "field"]
 Denoise = Literal["off", "light", "strong"]
 PipeFormat = Literal["y4m", "nut"]
 Container = Literal["mkv", "mp4", "m4v", "mov", "webm", "mxf"]
@@ -163,8 +163,8 @@ class ScanSettings(Settings):
     )
     deinterlace: Deinterlace = Field(
         "auto",
-        description="One picture of two fields (bwdif), for the whole frame: auto, where the film "
-        "is measured to be interlaced; frame, always; off.",
+        description="Whole pictures of fields (bwdif): auto, one of two fields where the film is "
+        "measured to be interlaced; frame, always; field, one of each, at twice the rate; off.",
     )
     denoise: Denoise = Field(
         "off",

@@ -156,8 +156,12 @@ def presentation_times(info: VideoInfo) -> DoubleArray:
     if not times and not untimed:
         raise MediaError(f"{info.path} has a video stream, but no picture in it.")
     # As `VideoReader` times them: those that the file does not time come first.
-    first = float(info.start) + np.arange(untimed) / float(info.average_rate)
-    return np.sort(np.concatenate([first, times]))
+    first = float(info.start) + np.arange(untimed) / float(info.file_rate)
+    shown = np.sort(np.concatenate([first, times]))
+    if info.treatment.frames == 1:
+        return shown
+    gaps = np.minimum(np.diff(shown, append=np.inf), float(info.longest))
+    return np.stack([shown, shown + gaps / 2], 1).ravel()
 
 
 def _check_aspect(one: VideoInfo, other: VideoInfo) -> None:

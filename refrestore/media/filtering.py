@@ -1,4 +1,4 @@
-"""Pictures on their way through libavfilter: as many come out as go in, with their times."""
+"""Pictures on their way through libavfilter: one comes out for each, or for each field of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import av.filter
 
 from refrestore.errors import MediaError
 from refrestore.media.planes import planar
-from refrestore.media.treatment import Treatment
+from refrestore.media.treatment import Treatment, second_moment
 
 Timed = tuple[int, Fraction, av.VideoFrame]
 """Index, time and picture of a frame."""
@@ -20,10 +20,12 @@ _TICK = Fraction(1, 25)
 """Of the filters' own count of pictures; none of them looks at it."""
 
 
-def treat(treatment: Treatment, frames: Iterable[Timed]) -> Iterator[Timed]:
-    """Yield the frames treated, as many as there are, with the same indices and times.
+def treat(treatment: Treatment, frames: Iterable[Timed], longest: Fraction) -> Iterator[Timed]:
+    """Yield a film's pictures treated, with their indices and times.
 
-    The first `reach` of them lack their past, unless they are the film's first.
+    The first `reach` of them lack their past, unless they are the film's first. Where two frames
+    are made of a picture, numbers are twice as many, and the second's time lies between
+    (`second_moment`, which says what `longest` is).
     """
     if not treatment.filters:
         yield from frames
@@ -34,17 +36,18 @@ def treat(treatment: Treatment, frames: Iterable[Timed]) -> Iterator[Timed]:
         if chain is not None and not chain.takes(source):
             yield from chain.finish()
             chain = None
-        chain = chain or _Chain(treatment.filters, source)
+        chain = chain or _Chain(treatment, source, longest)
         yield from chain.push(index, time, source)
     if chain is not None:
         yield from chain.finish()
 
 
 class _Chain:
-    """A graph of filters that gives one picture for each it takes."""
+    """A graph of filters that gives as many pictures as the treatment says for each it takes."""
 
-    def __init__(self, filters: Iterable[tuple[str, str]], template: av.VideoFrame) -> None:
-        self._shape = _shape(template)
+    def __init__(self, treatment: Treatment, template: av.VideoFrame, longest: Fraction) -> None:
+        self._shape, self._each, self._longest = _shape(template), treatment.frames, longest
+        self._given = 0
         self._waiting: deque[tuple[int, Fraction, int | None, Fraction | None]] = deque()
         self._count = 0
         graph = av.filter.Graph()
@@ -55,7 +58,7 @@ class _Chain:
             time_base=_TICK,
         )
         last = self._source
-        for name, arguments in filters:
+        for name, arguments in treatment.filters:
             try:
                 added = graph.add(name, f"{arguments}:threads=1")  # as decision 005
             except ValueError as error:  # PyAV's, for a name that libavfilter does not know
@@ -101,11 +104,26 @@ class _Chain:
                     f"{self._shape[2]} pictures cannot be deinterlaced or cleaned of noise without "
                     "loss: give --deinterlace off and --denoise off."
                 )
-            index, time, ticks, unit = self._waiting.popleft()
-            picture.pts = ticks
-            if unit is not None:
-                picture.time_base = unit
-            yield index, time, picture
+            yield self._named(picture)
+
+    def _named(self, picture: av.VideoFrame) -> Timed:
+        """Return a finished picture with the number and time of what it was made of."""
+        index, time, ticks, unit = self._waiting[0]
+        later = self._given % self._each
+        self._given += 1
+        if later:
+            following = self._waiting[1][1] if len(self._waiting) > 1 else None
+            moment = second_moment(time, following, self._longest)
+        else:
+            moment = time
+        if self._given % self._each == 0:
+            self._waiting.popleft()
+        if unit is not None:
+            picture.time_base = unit / self._each
+        picture.pts = ticks
+        if ticks is not None and unit is not None and self._each > 1:
+            picture.pts = ticks * self._each + round((moment - time) / picture.time_base)
+        return index * self._each + later, moment, picture
 
 
 def _shape(picture: av.VideoFrame) -> tuple[int, int, str]:

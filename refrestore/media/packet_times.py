@@ -18,6 +18,7 @@ from refrestore.media.entries import Entries
 from refrestore.media.open_film import film_stream, open_film
 from refrestore.media.probe import VideoInfo
 from refrestore.media.reader import read_packets
+from refrestore.media.treatment import second_moment
 
 REORDERED = 32
 """Packets among which the next to be shown is: H.264 and HEVC hold 16 pictures back at most."""
@@ -50,7 +51,8 @@ class PacketTimes:
     Attributes
     ----------
     ticks
-        Times of the frames that are known by now, in units of `info.time_base`.
+        Times of the frames that are known by now, in units of `info.time_base`; of a film with a
+        frame for each field those of both.
     entire
         Whether these are all that the film has.
     """
@@ -59,6 +61,7 @@ class PacketTimes:
         self._info = info
         self.ticks = array("q")
         self.entire = False
+        self._last: int | None = None
 
     def entries(self) -> Entries:
         """Return the frames that are known by now."""
@@ -107,18 +110,28 @@ class PacketTimes:
                     return
                 heapq.heappush(waiting, (packet.pts, bool(packet.is_keyframe)))
                 if len(waiting) > REORDERED:
-                    if not self._is_next(waiting[0][0]):
+                    if self._last is not None and waiting[0][0] <= self._last:
                         return
-                    yield heapq.heappop(waiting)[1]
+                    yield from self._take(*heapq.heappop(waiting))
         while waiting:
-            if broken or not self._is_next(waiting[0][0]):
+            if broken or (self._last is not None and waiting[0][0] <= self._last):
                 return
-            yield heapq.heappop(waiting)[1]
+            yield from self._take(*heapq.heappop(waiting))
+        yield from self._take_later(None)
         self.entire = bool(self.ticks) and not broken
 
-    def _is_next(self, tick: int) -> bool:
-        """Take a time, if it is after the one before."""
-        if self.ticks and tick <= self.ticks[-1]:
-            return False
-        self.ticks.append(tick)
-        return True
+    def _take(self, tick: int, is_key: bool) -> Iterator[bool]:
+        """Note a picture's time, and that of the second field before it, if it has a frame."""
+        yield from self._take_later(tick)
+        self._last = tick
+        self.ticks.append(tick * self._info.treatment.frames)
+        yield is_key
+
+    def _take_later(self, following: int | None) -> Iterator[bool]:
+        if self._last is None or self._info.treatment.frames == 1:
+            return
+        unit = self._info.file_tick
+        behind = None if following is None else following * unit
+        time = second_moment(self._last * unit, behind, self._info.longest)
+        self.ticks.append(int(time / self._info.time_base))
+        yield False

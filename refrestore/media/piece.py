@@ -50,9 +50,10 @@ def cut_piece(info: VideoInfo, entries: Entries, first: int, stop: int) -> bytes
     MediaError
         The film cannot be read, or no file of its packets keeps what they say.
     """
-    entry = entries.before(max(0, first - info.treatment.reach))
-    begins = None if entry is None or entry[0] <= info.treatment.reach else entry[1]
-    last = entries.before(stop - 1 + info.treatment.reach)
+    reach = info.treatment.reach * info.treatment.frames
+    entry = entries.before(max(0, first - reach))
+    begins = None if entry is None or entry[0] <= reach else entry[1]
+    last = entries.before(stop - 1 + reach)
     known = entries.complete or (last is not None and last[0] >= stop - 1)
     ends = last[1] + AFTER if known and last is not None else None
     for margin in (None,) if begins is None else (*SEEK_MARGINS, None):
@@ -69,9 +70,10 @@ def open_piece(info: VideoInfo, path: Path) -> VideoInfo:
     Its times are the same, and their unit may be a finer one.
     """
     with open_film(path) as piece:
-        unit = film_stream(piece, path).time_base or info.time_base
+        unit = film_stream(piece, path).time_base or info.file_tick
     digest = fingerprint(path)
-    return replace(info, path=path, stream=0, time_base=unit, fingerprint=digest, fps=None)
+    own = unit / info.treatment.frames
+    return replace(info, path=path, stream=0, time_base=own, fingerprint=digest, fps=None)
 
 
 def _piece(

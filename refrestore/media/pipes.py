@@ -98,7 +98,7 @@ class FilmFromPipe:
         MediaError
             A picture is of another size than the first.
         """
-        for index, time, picture in treat(info.treatment, self._timed()):
+        for index, time, picture in treat(info.treatment, self._timed(), info.longest):
             yield Frame(index, time, picture, info.geometry)
 
     def _timed(self) -> Iterator[Timed]:

@@ -267,15 +267,19 @@ def _may_be_lost(stream: StreamInfo) -> bool:
 
 
 def varying_picture(info: VideoInfo, rate: Fraction) -> int | None:
-    """Return the first picture whose time is not that of a constant rate, None if none is."""
+    """Return the first picture whose time is not that of a constant rate, None if none is.
+
+    The rate is of frames, of which a picture may become two.
+    """
+    rate /= info.treatment.frames
     ticks = []
     with open_input(info.path, fps=info.fps) as source:
         stream = source.streams[info.stream]
         for packet in read_packets(source, [stream]):
             tick = packet.dts if packet.pts is None else packet.pts
             if tick is not None and not packet.is_discard:
-                ticks.append(tick * info.time_base)
-    times, slack = sorted(ticks), max(info.time_base, 1 / (4 * rate))
+                ticks.append(tick * info.file_tick)
+    times, slack = sorted(ticks), max(info.file_tick, 1 / (4 * rate))
     return next(
         (place for place, time in enumerate(times) if abs(time - times[0] - place / rate) > slack),
         None,

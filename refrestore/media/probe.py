@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import struct
 from contextlib import suppress
@@ -73,14 +74,14 @@ class VideoInfo:
     codec, pixel_format, bit_depth
         Of the film stream.
     time_base
-        Unit of its timestamps, seconds.
+        Unit of its frames' times, seconds.
     start
         Presentation time of the first picture, seconds; counted back from the first time that is
         known, at the frame rate, where pictures without one come first.
     duration
         Of the film stream, seconds; None if the file does not tell.
     average_rate
-        Frames per second.
+        Frames per second; twice the file's, where a frame is made of each field.
     frames
         Number of frames; an estimate, None if the file does not tell.
     color
@@ -134,6 +135,21 @@ class VideoInfo:
     treatment: Treatment = UNTREATED
     chosen: int | None = None
     fps: Fraction | None = None
+
+    @property
+    def file_tick(self) -> Fraction:
+        """Unit of the file's own timestamps, seconds."""
+        return self.time_base * self.treatment.frames
+
+    @property
+    def file_rate(self) -> Fraction:
+        """The file's pictures per second."""
+        return self.average_rate / self.treatment.frames
+
+    @property
+    def longest(self) -> Fraction:
+        """What one of the file's pictures is shown for, seconds, up to its next tick."""
+        return math.ceil(1 / (self.file_rate * self.file_tick)) * self.file_tick
 
     @property
     def films(self) -> tuple[StreamInfo, ...]:

@@ -18,6 +18,7 @@ from refrestore.media.colour import FULL
 from refrestore.media.filtering import Timed, treat
 from refrestore.media.open_film import film_stream, open_film
 from refrestore.media.probe import VideoInfo, probe
+from refrestore.media.treatment import second_moment
 from refrestore.types import Frame, Geometry
 
 MAX_READ_ERRORS = 100
@@ -160,7 +161,7 @@ class VideoReader:
 
     def _frames(self) -> Iterator[Frame]:
         given = False
-        for index, time, picture in treat(self.info.treatment, self._timed()):
+        for index, time, picture in treat(self.info.treatment, self._timed(), self.info.longest):
             given = True
             if index < self._wanted:
                 continue  # read for what comes after it
@@ -180,7 +181,7 @@ class VideoReader:
             yield index, clock.time_of(picture), picture
 
     def _entered(self) -> tuple[int, Iterator[av.VideoFrame]]:
-        """Return the index of the first picture that is read, and the pictures from it on.
+        """Return the number of the first picture that is read, and the pictures from it on.
 
         A treatment looks back: so many pictures before the one that was entered at are read too.
         """
@@ -188,7 +189,8 @@ class VideoReader:
             return 0, self._pictures()
         index, time = self._enter
         reach = self.info.treatment.reach
-        if index <= reach:
+        number, later = divmod(index, self.info.treatment.frames)
+        if number <= reach:
             self._wanted = index
             return 0, self._pictures()
         for margin in SEEK_MARGINS:
@@ -197,9 +199,9 @@ class VideoReader:
                 since = max(since, self.info.start)  # image2 knows no time before
             pictures = self._pictures(seek=since, until=time)
             failures = self.decode_failures
-            if (found := self._found(pictures, time, reach)) is not None:
+            if (found := self._found(pictures, time, reach, later > 0)) is not None:
                 self._wanted = index
-                return index - reach, chain(found, pictures)
+                return number - reach, chain(found, pictures)
             pictures.close()
             self.decode_failures = failures
             if time - margin <= self.info.start:
@@ -207,21 +209,32 @@ class VideoReader:
         return 0, self._pictures()
 
     def _found(
-        self, pictures: Iterator[av.VideoFrame], time: Fraction, reach: int
+        self, pictures: Iterator[av.VideoFrame], time: Fraction, reach: int, later: bool
     ) -> list[av.VideoFrame] | None:
         """Return the picture of exactly that time and so many before it, if all come out whole.
 
-        They do behind a key frame.
+        They do behind a key frame. Where the time is that of its `later` field the next one, which
+        tells it, comes with them.
         """
-        failures, whole = self.decode_failures, deque[av.VideoFrame](maxlen=reach + 1)
+        failures, count = self.decode_failures, reach + 1 + later
+        whole, before = deque[av.VideoFrame](maxlen=count), None
         for picture in pictures:
             if whole or picture.key_frame:
                 whole.append(picture)
-            exact = None if picture.pts is None else picture.pts * self.info.time_base
-            if exact is None or exact > time or self.decode_failures > failures:
+            exact = None if picture.pts is None else picture.pts * self.info.file_tick
+            if exact is None or self.decode_failures > failures:
                 return None
-            if exact == time:
-                return list(whole) if len(whole) > reach else None
+            known = exact
+            if later:
+                known = before and second_moment(before, exact, self.info.longest)
+            if known == time:
+                return list(whole) if len(whole) == count else None
+            if exact > time:
+                return None
+            before = exact
+        if before is not None and later and len(whole) > reach:  # the film's last picture's
+            last = second_moment(before, None, self.info.longest) == time
+            return list(whole)[-reach - 1 :] if last else None
         return None
 
     def _pictures(
@@ -234,7 +247,7 @@ class VideoReader:
         with open_film(self._path, self.info.fps) as container:
             stream = film_stream(container, self._path, self.info.stream)
             stream.thread_type = "AUTO"
-            time_base = self.info.time_base
+            time_base = self.info.file_tick
             if seek is not None:
                 try:
                     container.seek(int(seek / time_base), stream=stream, backward=True)
@@ -325,8 +338,8 @@ class FrameClock:
     """
 
     def __init__(self, info: VideoInfo) -> None:
-        self._unit = info.time_base
-        self._ticks = 1 / (info.average_rate * info.time_base)
+        self._unit = info.file_tick
+        self._ticks = 1 / (info.file_rate * info.file_tick)
         self._known = info.start
         self._untimed = 0
         self._previous: Fraction | None = None

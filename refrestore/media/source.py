@@ -14,9 +14,11 @@ from refrestore.media.fields import measure
 from refrestore.media.probe import VideoInfo, probe
 from refrestore.media.sequences import read_sequence
 from refrestore.media.streams import StreamInfo
-from refrestore.media.treatment import STRONG_BITS, Treatment
+from refrestore.media.treatment import STRONG_BITS, Deinterlaced, Treatment
 
 GRAY_WITH_ALPHA = ("ya8", "ya16be", "ya16le")
+
+RATES = {"frame": "one for each", "field": "one for each field, at twice the rate"}
 
 CUT_OFF = 1
 """Failures of a recording that begins or ends anywhere: its last packet is not whole."""
@@ -48,15 +50,21 @@ def open_source(path: str | Path, settings: ScanSettings) -> VideoInfo:
     if settings.denoise != "off" and settings.deinterlace == "off" and info.interlaced:
         raise UsageError(
             f"{path} is flagged interlaced, and --denoise would mix its two fields: give "
-            "--deinterlace auto or frame with it, or --denoise off."
+            "--deinterlace auto, frame or field with it, or --denoise off."
         )
     return treated(info, _decide(info, settings))
 
 
 def treated(info: VideoInfo, treatment: Treatment) -> VideoInfo:
     """Return a film, as it was probed, whose pictures are treated when they are read."""
-    interlaced = info.interlaced and not treatment.deinterlace
-    return replace(info, treatment=treatment, interlaced=interlaced)
+    return replace(
+        info,
+        treatment=treatment,
+        interlaced=info.interlaced and treatment.deinterlace == "off",
+        time_base=info.time_base / treatment.frames,
+        average_rate=info.average_rate * treatment.frames,
+        frames=None if info.frames is None else info.frames * treatment.frames,
+    )
 
 
 def source_notes(info: VideoInfo, asked: Deinterlace | None = None) -> list[str]:
@@ -82,12 +90,12 @@ def source_notes(info: VideoInfo, asked: Deinterlace | None = None) -> list[str]
             f"is taken; --video-stream chooses another ({'; '.join(others)})."
         )
     found = f"{done.combed} of {done.judged} moving pictures measured are combed"
-    if done.deinterlace:
+    if done.deinterlace != "off":
         order = {True: ", top field first", False: ", bottom field first", None: ""}[done.top_first]
         measured = f" ({found}{order})" if done.combed else ""
         notes.append(
-            f"{name} is taken as interlaced{measured}: every picture is deinterlaced (bwdif, one "
-            "for each), so the whole frame changes."
+            f"{name} is taken as interlaced{measured}: every picture is deinterlaced (bwdif, "
+            f"{RATES[done.deinterlace]}), so the whole frame changes."
         )
     elif asked == "auto" and info.interlaced and not done.judged:
         notes.append(
@@ -125,10 +133,12 @@ def _decide(info: VideoInfo, settings: ScanSettings) -> Treatment:
     if settings.deinterlace == "off":
         return Treatment(denoise=settings.denoise)
     combing = measure(info)
-    wanted = settings.deinterlace == "frame" or combing.interlaced
+    wanted: Deinterlaced = "frame" if combing.interlaced else "off"
+    if settings.deinterlace != "auto":
+        wanted = settings.deinterlace
     return Treatment(
         deinterlace=wanted,
-        top_first=combing.top_first if wanted else None,
+        top_first=None if wanted == "off" else combing.top_first,
         denoise=settings.denoise,
         combed=combing.combed,
         judged=combing.judged,

@@ -7,9 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from types import MappingProxyType
+from typing import Literal
 
 from refrestore.config import Denoise
+
+Deinterlaced = Literal["off", "frame", "field"]
+"""Whether one picture is made of a picture's two fields, or one of each."""
+
+FIELDS: tuple[Deinterlaced, ...] = ("off", "frame", "field")
 
 DENOISE: Mapping[Denoise, tuple[tuple[str, str], ...]] = MappingProxyType(
     {
@@ -36,7 +43,8 @@ class Treatment:
     Parameters
     ----------
     deinterlace
-        Whether each picture of two fields becomes one of its first field's moment.
+        Whether each picture of two fields becomes one of its first field's moment ("frame"), or
+        two, of both moments ("field").
     top_first
         Whether the field of the top line is the earlier one; None as each picture says.
     denoise
@@ -45,7 +53,7 @@ class Treatment:
         Pictures measured to be of two moments, of those that could be judged.
     """
 
-    deinterlace: bool = False
+    deinterlace: Deinterlaced = "off"
     top_first: bool | None = None
     denoise: Denoise = "off"
     combed: int = field(default=0, compare=False)
@@ -55,14 +63,34 @@ class Treatment:
     def filters(self) -> tuple[tuple[str, str], ...]:
         """Libavfilter's filters and their arguments, in order."""
         parity = {True: "tff", False: "bff", None: "auto"}[self.top_first]
-        first = (("bwdif", f"mode=send_frame:parity={parity}:deint=all"),)
-        return (first if self.deinterlace else ()) + DENOISE[self.denoise]
+        first = (("bwdif", f"mode=send_{self.deinterlace}:parity={parity}:deint=all"),)
+        return (() if self.deinterlace == "off" else first) + DENOISE[self.denoise]
 
     @property
     def reach(self) -> int:
-        """Pictures before and after one that it is made of."""
+        """The file's pictures before and after one that it is made of."""
         return sum(_REACH.get(name, 0) for name, _ in self.filters)
+
+    @property
+    def frames(self) -> int:
+        """Frames that each of the file's pictures becomes."""
+        return 2 if self.deinterlace == "field" else 1
 
 
 UNTREATED = Treatment()
 """Pictures as the decoder gives them."""
+
+
+def second_moment(time: Fraction, following: Fraction | None, longest: Fraction) -> Fraction:
+    """Return when the second of a picture's two fields was seen, seconds: half way to the next.
+
+    Parameters
+    ----------
+    time
+        Of the picture.
+    following
+        Of the next one, None for the last.
+    longest
+        What a picture lasts at most (`VideoInfo.longest`): more is a gap.
+    """
+    return time + (longest if following is None else min(following - time, longest)) / 2

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -331,7 +332,13 @@ class Project(CloseUpDecisions):
         info = self.scan_info()
         video = self.video
         frames = info.frames if info is not None and info.frames is not None else video.frames
-        return Timeline(self.shots(), video, frames)
+        return Timeline(self.shots(), video, frames, self.rate)
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second, as the current scan read the film."""
+        info = self.scan_info()
+        return self.video.rate * (1 if info is None else info.treatment.frames)
 
     def _references(self, identity_id: int) -> list[Reference]:
         with self.database.transaction():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,11 @@ class Timeline:
     shots
         In order.
     video
-        Gives start, rate and duration.
+        Gives start and duration.
     frames
         Number of frames, None if unknown.
+    rate
+        Frames per second.
 
     Attributes
     ----------
@@ -34,8 +37,10 @@ class Timeline:
         Seconds at which the shots begin, the first at 0.
     """
 
-    def __init__(self, shots: Sequence[Shot], video: VideoSource, frames: int | None) -> None:
-        self._rate = float(video.rate) if video.rate > 0 else 25.0
+    def __init__(
+        self, shots: Sequence[Shot], video: VideoSource, frames: int | None, rate: Fraction
+    ) -> None:
+        self._rate = float(rate) if rate > 0 else 25.0
         zero = shots[0].start if shots else video.start
         self.cuts = [float(shot.start - zero) for shot in shots]
         self._frames = np.array([shot.first for shot in shots] or [0], np.float64)

@@ -6,7 +6,7 @@ import json
 from typing import Any, cast
 
 from refrestore.config import Denoise
-from refrestore.media.treatment import DENOISE, UNTREATED, Treatment
+from refrestore.media.treatment import DENOISE, FIELDS, UNTREATED, Deinterlaced, Treatment
 
 from .damage import DamageError
 from .values import field, json_object, optional, whole
@@ -39,7 +39,7 @@ def unpack_treatment(value: Any) -> Treatment:
         return UNTREATED
     said = json_object(value)
     return Treatment(
-        deinterlace=field(said, "deinterlace", _flag),
+        deinterlace=field(said, "deinterlace", _deinterlaced),
         top_first=field(said, "top_first", optional(_flag)),
         denoise=field(said, "denoise", _denoise),
         combed=field(said, "combed", whole(0, _MOST_PICTURES)),
@@ -51,6 +51,14 @@ def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise DamageError("it is neither true nor false")
     return value
+
+
+def _deinterlaced(value: Any) -> Deinterlaced:
+    if isinstance(value, bool):  # of versions that made one picture of two fields, or none
+        return "frame" if value else "off"
+    if value not in FIELDS:
+        raise DamageError("it is no way of deinterlacing")
+    return cast(Deinterlaced, value)
 
 
 def _denoise(value: Any) -> Denoise:

@@ -40,9 +40,9 @@ class VideoSource:
     start
         Presentation time of the first frame, seconds.
     rate
-        Average frames per second.
+        Average pictures per second in the file.
     frames
-        Number of frames, None until counted.
+        Number of its pictures, None until counted.
     duration
         Seconds, None if the container does not say.
     stream

@@ -91,7 +91,7 @@ class Background:
         if info.interlaced:
             raise MediaError(
                 f"{info.path} is interlaced, and --background would repaint two half pictures as "
-                "one; scan it with --deinterlace frame or leave --background out."
+                "one; scan it with --deinterlace frame or field, or leave --background out."
             )
 
     def compose(

@@ -220,7 +220,7 @@ def _frames(page_state: PageState, start: float | None, end: float | None) -> in
     """Return about how many frames a part of the video has."""
     video, found = page_state.project.video, page_state.reader.scanned()
     known = (found.info.frames if found.info else None) or video.frames or 0
-    rate = float(video.rate) or 25.0
+    rate = float(page_state.project.rate) or 25.0
     finish = known / rate if video.duration is None else float(video.duration)
     low, high = max(0.0, start or 0.0), finish if end is None else end
     share = max(0.0, min(high, finish) - low) / max(finish, 1e-9)

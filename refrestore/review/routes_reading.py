@@ -91,7 +91,7 @@ def _project(page_state: PageState) -> Json:
     width, height = video.geometry.display_size
     seconds = None if video.duration is None else float(video.duration)
     frames = (found.info.frames if found.info else None) or video.frames
-    end = seconds or (frames or 0) / float(video.rate or 25)
+    end = seconds or (frames or 0) / float(project.rate or 25)
     path = page_state.settings.video or video.path
     sentence = _trouble(page_state)
     names = _names(view)
@@ -106,7 +106,7 @@ def _project(page_state: PageState) -> Json:
             "height": height,
             "seconds": seconds,
             "frames": frames,
-            "fps": round(float(video.rate), 3),
+            "fps": round(float(project.rate), 3),
             "found": sentence is None,
             "sentence": sentence,
         },

@@ -150,8 +150,8 @@ def video_source(info: VideoInfo) -> VideoSource:
         fingerprint=info.fingerprint,
         geometry=info.geometry,
         start=info.start,
-        rate=info.average_rate,
-        frames=info.frames,
+        rate=info.file_rate,
+        frames=info.frames and info.frames // info.treatment.frames,
         duration=info.duration,
         stream=info.chosen,
     )

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from refrestore.cli import app
+from refrestore.compare.pairs import presentation_times
 from refrestore.config import EncoderSettings, RenderSettings, RuntimeSettings, ScanSettings
 from refrestore.engine.local import render
 from refrestore.engine.run import plan_outputs, run, scan_once
@@ -22,6 +23,7 @@ from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.simple import write_pictures
 from refrestore.media.source import CUT_OFF, damage_notes, open_source
+from refrestore.moment import FrameNumber
 from refrestore.project import Project
 from refrestore.project.opened_film import project_film
 from refrestore.render.preview import Previewer
@@ -33,7 +35,8 @@ LOSSLESS = EncoderSettings(codec="ffv1")
 
 @pytest.fixture(scope="module")
 def tape(tmp_path_factory) -> Path:
-    return write_tape(tmp_path_factory.mktemp("tape") / "tape.mkv", "bottom", noise=4, frames=30)
+    path = tmp_path_factory.mktemp("tape") / "tape.mkv"
+    return write_tape(path, "bottom", noise=4, frames=30, size=(256, 304))
 
 
 def lumas(info) -> list[np.ndarray]:
@@ -70,6 +73,52 @@ def test_a_render_shows_the_pictures_of_the_scan(tape, tmp_path) -> None:
     assert "combed, bottom field first): every picture is deinterlaced" in deinterlaced
     assert "Noise is taken from the whole frame" in cleaned
     assert [deinterlaced, cleaned] == json.loads(result.report.read_text())["notes"][:2]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mov", ".mxf"])
+def test_fields_of_their_own_make_a_film_of_twice_the_rate(tape, tmp_path, suffix) -> None:
+    """Scan, preview, render, comparison, a stop on the way and a second scan know one rate."""
+    settings = ScanSettings(deinterlace="field")
+    scan(tape, tmp_path / "project", settings=settings, runtime=RuntimeSettings())
+    asked = open_source(tape, settings)
+    seen = lumas(asked)
+    assert len(seen) == 60 == asked.frames
+    codec = EncoderSettings(codec="ffv1" if suffix == ".mkv" else "dnxhr")
+    output = tmp_path / f"out{suffix}"
+    with Project.open(tmp_path / "project") as project:
+        assert (project.rate, project.video.rate) == (50, 25)
+        info = project_film(project)
+        assert info.average_rate == 50
+        entries = project.entries()
+        assert len(entries) == 60
+        assert entries.before(31) == (31, info.start + Fraction(31, 50))
+        (shown,) = Previewer(project).stretch(Fraction(31, 50), Fraction(0), RenderSettings())
+        assert shown.faces == 0
+        render(project, output, encoder=codec)
+        part = tmp_path / "part.mkv"
+        render(project, part, encoder=LOSSLESS,
+               settings=RenderSettings(start=FrameNumber(31), end=FrameNumber(41)))  # fmt: skip
+        assert same(lumas(probe(part)), seen[31:41])
+        again = render(project, output, encoder=codec)
+        assert again.output == output
+        timeline = project.timeline()
+        assert timeline.seconds(30) == pytest.approx(0.6)
+    written = probe(output)
+    assert (written.average_rate, written.interlaced) == (50, False)
+    assert float(written.duration) == pytest.approx(1.2, abs=0.001)
+    with VideoReader(output) as reader:
+        times = [frame.time - written.start for frame in reader]
+    assert max(abs(time - Fraction(at, 50)) for at, time in enumerate(times)) < 0.001
+    assert len(times) == 60
+    if suffix == ".mkv":
+        assert same(lumas(written), seen)
+    one = presentation_times(asked)
+    assert len(one) == 60
+    assert np.allclose(one - one[0], np.arange(60) / 50)
+    with Project.open(tmp_path / "project") as project:
+        with project.begin_scan(ScanSettings(deinterlace="off")):
+            pass
+        assert project.rate == project_film(project).average_rate == 25
 
 
 def test_nobody_in_it_is_no_reason_to_copy_the_fields(tape, tmp_path) -> None:

@@ -46,7 +46,7 @@ def test_interlaced_film_is_measured_whether_flagged_or_not(tmp_path, order, fla
     film = write_tape(tmp_path / "film.mpg", order, flagged=flagged)
     assert probe(film).interlaced == flagged
     info = open_source(film, ScanSettings())
-    assert info.treatment.deinterlace
+    assert info.treatment.deinterlace == "frame"
     assert info.treatment.top_first == (order == "top")
     assert not info.interlaced  # nobody is to treat its pictures as two
     (note,) = source_notes(info, "auto")
@@ -77,13 +77,26 @@ def test_what_the_user_says_counts(tmp_path):
     assert off.interlaced
     assert not off.treatment.filters
     assert source_notes(off, "off") == []
-    with pytest.raises(UsageError, match="mix its two fields: give --deinterlace auto or frame"):
+    with pytest.raises(
+        UsageError, match="mix its two fields: give --deinterlace auto, frame or field"
+    ):
         open_source(film, ScanSettings(deinterlace="off", denoise="light"))
     asked = open_source(
         write_tape(tmp_path / "progressive.mpg", "progressive"), ScanSettings(deinterlace="frame")
     )
-    assert asked.treatment.deinterlace
+    assert asked.treatment.deinterlace == "frame"
     assert asked.treatment.top_first is None
+
+
+@pytest.mark.parametrize("order", ["top", "bottom"])
+def test_a_frame_for_each_field_is_said_and_counted(tmp_path, order):
+    plain = probe(write_tape(tmp_path / "film.mpg", order))
+    info = open_source(plain.path, ScanSettings(deinterlace="field"))
+    assert info.treatment.top_first == (order == "top")
+    assert info.average_rate == 2 * plain.average_rate == 2 * info.file_rate
+    assert info.file_tick == plain.time_base == 2 * info.time_base
+    (note,) = source_notes(info, "field")
+    assert "one for each field, at twice the rate" in note
 
 
 def test_a_long_film_is_looked_at_in_places(tmp_path):

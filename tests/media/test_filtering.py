@@ -16,15 +16,20 @@ from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
 from refrestore.media.source import treated
 from refrestore.media.treatment import UNTREATED, Treatment
-from tests.analogue import luma, scene, write_tape
+from tests.analogue import STEP, luma, scene, write_tape
 
 SIZE = (192, 96)
+TICK = Fraction(1, 25)
+PERIOD = SIZE[0] // STEP
+"""Moments after which the scene is what it was."""
 TREATMENTS = {
-    "top": Treatment(deinterlace=True, top_first=True),
-    "bottom": Treatment(deinterlace=True, top_first=False),
+    "top": Treatment(deinterlace="frame", top_first=True),
+    "bottom": Treatment(deinterlace="frame", top_first=False),
     "light": Treatment(denoise="light"),
     "strong": Treatment(denoise="strong"),
-    "all": Treatment(deinterlace=True, top_first=True, denoise="strong"),
+    "all": Treatment(deinterlace="frame", top_first=True, denoise="strong"),
+    "fields": Treatment(deinterlace="field", top_first=True),
+    "fields, bottom": Treatment(deinterlace="field", top_first=False, denoise="light"),
 }
 
 
@@ -52,10 +57,10 @@ def tapes(tmp_path_factory):
 
 @pytest.mark.parametrize("name", TREATMENTS)
 def test_entered_late_the_pictures_are_those_of_the_whole_film(tapes, name):
-    info = treated(probe(tapes["bottom" if name == "bottom" else "top"]), TREATMENTS[name])
+    info = treated(probe(tapes["bottom" if "bottom" in name else "top"]), TREATMENTS[name])
     whole = read(info)
-    assert len(whole) == 30
-    for start in (1, 3, 12, 13, 15, 29):
+    assert len(whole) == 30 * info.treatment.frames == info.frames
+    for start in (1, 3, 4, 12, 13, 15, 29, len(whole) - 2, len(whole) - 1):
         late = read(info, enter=(start, whole[start][1]))
         assert [one[:2] for one in late] == [one[:2] for one in whole[start:]]
         for one, other in zip(late, whole[start:], strict=True):
@@ -78,6 +83,35 @@ def test_a_moving_picture_is_of_one_moment_again(tmp_path, name):
     assert psnr(wrong[20][2][0], truth) < psnr(after[20][2][0], truth) - 3
 
 
+@pytest.mark.parametrize("name", ["fields", "fields, bottom"])
+def test_each_field_is_a_picture_of_its_own_moment(tmp_path, name):
+    order = "bottom" if "bottom" in name else "top"
+    plain = probe(write_tape(tmp_path / "film.mkv", order, codec="ffv1", size=SIZE))
+    before, after = read(plain), read(treated(plain, TREATMENTS[name]))
+    assert [one[0] for one in after] == list(range(2 * len(before)))
+    assert [one[1] for one in after[::2]] == [one[1] for one in before]
+    for one, other, following in zip(after[::2], after[1::2], after[2::2], strict=False):
+        assert other[1] == (one[1] + following[1]) / 2
+    assert after[-1][1] - after[-2][1] == Fraction(1, 50)
+    for _, time, _, frame in after:
+        assert frame.picture.pts * frame.picture.time_base == time
+    limited = lambda levels: 16 + levels.astype(float) * 219 / 255  # noqa: E731
+    for number in (2, 3, 40, 41, 62):
+        moments = [psnr(after[number][2][0], limited(scene(SIZE, at))) for at in range(PERIOD)]
+        assert int(np.argmax(moments)) == number
+
+
+def test_a_gap_is_no_long_field(tmp_path):
+    film = write_tape(tmp_path / "film.mkv", "top", frames=20, size=SIZE)
+    info = treated(probe(film), TREATMENTS["fields"])
+    pictures = [(number, Fraction(number + 9 * (number > 3), 25), picture)
+                for number, _, _, picture in ((*one[:3], one[3].picture) for one in read(probe(film)))]  # fmt: skip
+    given = [one[1] for one in treat(info.treatment, pictures, info.longest)]
+    assert given[7] - given[6] == Fraction(1, 50)
+    assert given[8] - given[7] == Fraction(9, 25) + Fraction(1, 50)
+    assert given == sorted(set(given))
+
+
 def test_a_deinterlaced_picture_is_not_flagged_as_two(tapes):
     info = probe(tapes["top"])
     assert read(info)[5][3].picture.interlaced_frame
@@ -89,7 +123,7 @@ def test_an_untreated_film_is_the_decoders(tapes):
     info = probe(tapes["top"])
     assert info.treatment == UNTREATED
     pictures = [(0, Fraction(0), av.VideoFrame(16, 16, "yuv420p"))]
-    assert next(iter(treat(UNTREATED, pictures)))[2] is pictures[0][2]
+    assert next(iter(treat(UNTREATED, pictures, TICK)))[2] is pictures[0][2]
 
 
 @pytest.mark.parametrize(("name", "gain"), [("light", 1), ("strong", 3)])
@@ -117,8 +151,8 @@ def test_every_kind_of_picture_keeps_its_kind(pixel_format):
         gray = av.VideoFrame.from_ndarray(luma(SIZE, number, "top"), "gray")
         frames.append((number, Fraction(number, 25), gray.reformat(format=pixel_format)))
     kind = planar(frames[0][2]).format.name
-    light = Treatment(deinterlace=True, denoise="light")
-    result = list(treat(light, frames))
+    light = Treatment(deinterlace="frame", denoise="light")
+    result = list(treat(light, frames, TICK))
     assert [one[:2] for one in result] == [one[:2] for one in frames]
     assert {one[2].format.name for one in result} == {kind}
 
@@ -129,7 +163,7 @@ def test_a_film_may_change_its_kind_of_picture_on_the_way():
         (number, Fraction(number, 25), av.VideoFrame(64, 48, kind))
         for number, kind in enumerate(kinds)
     ]
-    result = list(treat(TREATMENTS["all"], frames))
+    result = list(treat(TREATMENTS["all"], frames, TICK))
     assert [one[0] for one in result] == list(range(6))
     assert [one[2].format.name for one in result] == kinds
 
@@ -137,13 +171,13 @@ def test_a_film_may_change_its_kind_of_picture_on_the_way():
 def test_what_cannot_be_kept_is_refused():
     frames = [(number, Fraction(number), av.VideoFrame(64, 48, "gray10le")) for number in range(3)]
     with pytest.raises(MediaError, match="without loss: give --deinterlace off"):
-        list(treat(TREATMENTS["top"], frames))
+        list(treat(TREATMENTS["top"], frames, TICK))
 
 
 def test_pictures_without_times_go_through():
     frames = [(number, Fraction(number), av.VideoFrame(64, 48, "yuv420p")) for number in range(4)]
     for _, _, picture in frames:
         picture.pts = None
-    result = list(treat(replace(TREATMENTS["all"], top_first=None), frames))
+    result = list(treat(replace(TREATMENTS["all"], top_first=None), frames, TICK))
     assert [one[1] for one in result] == [one[1] for one in frames]
     assert all(one[2].pts is None for one in result)

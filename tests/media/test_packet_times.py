@@ -11,27 +11,32 @@ import pytest
 from refrestore.media.packet_times import PacketTimes
 from refrestore.media.probe import probe
 from refrestore.media.reader import VideoReader
+from refrestore.media.source import treated
+from refrestore.media.treatment import Treatment
 from tests.media.test_piece import FILMS, FRAMES, read, write
 
 LENGTH, BEYOND = 25, 10
 
 
 @pytest.mark.parametrize("name", FILMS)
-def test_they_are_the_decoders(tmp_path, name) -> None:
-    info = probe(write(tmp_path / name))
-    whole = read(info)
+@pytest.mark.parametrize("deinterlace", ["off", "field"])
+def test_they_are_the_decoders(tmp_path, name, deinterlace) -> None:
+    info = treated(probe(write(tmp_path / name)), Treatment(deinterlace=deinterlace))
+    frames = FRAMES * info.treatment.frames
+    whole = read(info, stop=frames)
     packets = PacketTimes(info)
     passages = []
-    for one in packets.passages(lambda first: LENGTH, FRAMES, BEYOND):
-        assert len(packets.ticks) >= (one.limit or FRAMES)
+    length = LENGTH * info.treatment.frames  # the first second of an AVI cannot be entered
+    for one in packets.passages(lambda first: length, frames, BEYOND):
+        assert len(packets.ticks) >= (one.limit or frames)
         passages.append(one)
     assert packets.entire
     assert packets.entries().complete
     assert [tick * info.time_base for tick in packets.ticks] == [one[1] for one in whole]
     assert len(passages) > 1
-    assert (passages[0].first, passages[-1].stop) == (0, FRAMES)
+    assert (passages[0].first, passages[-1].stop) == (0, frames)
     assert all(early.stop == late.first for early, late in pairwise(passages))
-    assert all(one.stop - one.first >= LENGTH for one in passages[:-1])
+    assert all(one.stop - one.first >= length for one in passages[:-1])
     for first, stop, limit in passages[1:]:
         assert read(info, (first, whole[first][1]), stop) == whole[first:stop]
         assert limit in {stop + BEYOND, None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from refrestore.media.entries import Entries
 from refrestore.media.piece import cut_piece, open_piece
 from refrestore.media.probe import VideoInfo, probe
 from refrestore.media.reader import VideoReader
+from refrestore.media.source import treated
 from refrestore.media.treatment import Treatment
 from refrestore.types import Frame
 
@@ -64,13 +64,14 @@ def read(info: VideoInfo, enter=None, stop: int = FRAMES) -> list[tuple[object, 
 
 
 @pytest.mark.parametrize("name", FILMS)
-@pytest.mark.parametrize("treatment", [Treatment(), Treatment(deinterlace=True)])
-def test_it_is_read_as_in_the_film(tmp_path, name, treatment) -> None:
-    info = replace(probe(write(tmp_path / name)), treatment=treatment)
-    whole = read(info)
+@pytest.mark.parametrize("deinterlace", ["off", "frame", "field"])
+def test_it_is_read_as_in_the_film(tmp_path, name, deinterlace) -> None:
+    info = treated(probe(write(tmp_path / name)), Treatment(deinterlace=deinterlace))
+    whole = read(info, stop=FRAMES * info.treatment.frames)
     ticks = [int(one[1] / info.time_base) for one in whole]
     entries = Entries.of_all(np.array(ticks, np.int64), info.time_base)
-    for first, stop in ((0, 30), (90, 120), (131, len(whole))):
+    each = info.treatment.frames
+    for first, stop in ((0, 30), (90 * each, 120 * each), (131 * each + each // 2, len(whole))):
         file = tmp_path / "piece"
         file.write_bytes(cut_piece(info, entries, first, stop))
         assert first == 0 or file.stat().st_size < 0.9 * info.size

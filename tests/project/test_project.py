@@ -407,13 +407,20 @@ def test_a_scan_of_an_older_version_left_the_pictures_as_they_were(version_1):
 
 
 def test_a_scan_remembers_what_was_done_to_the_pictures(project):
-    treatment = Treatment(True, top_first=False, denoise="strong", combed=3, judged=4)
+    treatment = Treatment("field", top_first=False, denoise="strong", combed=3, judged=4)
     with project.begin_scan(ScanSettings(), treatment=treatment):
         pass
     known = project.scan_info().treatment
     assert known == treatment
     assert (known.combed, known.judged) == (3, 4)
-    for wrong in ("{}", "[]", '{"deinterlace": 1}'):
+    for older, became in (("true", "frame"), ("false", "off")):  # of versions before "field"
+        said = (
+            f'{{"deinterlace": {older}, "top_first": null, "denoise": "off", '
+            '"combed": 3, "judged": 4}'
+        )
+        project.database.execute("UPDATE scans SET treatment = ?", (said,))
+        assert project.scan_info().treatment == Treatment(became)
+    for wrong in ("{}", "[]", '{"deinterlace": 1}', '{"deinterlace": "half"}'):
         project.database.execute("UPDATE scans SET treatment = ?", (wrong,))
         with pytest.raises(ProjectError, match="treatment"):
             project.scan_info()

@@ -72,7 +72,7 @@ FILMS = {
     "mjpeg.avi": Kind("mjpeg", {}),
     "tape.ts": Kind(
         "mpeg2video", {"g": "15", "bf": "2"},
-        treatment=Treatment(deinterlace=True, top_first=True, denoise="light"),
+        treatment=Treatment(deinterlace="frame", top_first=True, denoise="light"),
     ),
     "untimed.h264": Kind("libx264", {"g": "50"}, enters=False),
 }  # fmt: skip
