@@ -104,8 +104,10 @@ def test_each_field_is_a_picture_of_its_own_moment(tmp_path, name):
 def test_a_gap_is_no_long_field(tmp_path):
     film = write_tape(tmp_path / "film.mkv", "top", frames=20, size=SIZE)
     info = treated(probe(film), TREATMENTS["fields"])
-    pictures = [(number, Fraction(number + 9 * (number > 3), 25), picture)
-                for number, _, _, picture in ((*one[:3], one[3].picture) for one in read(probe(film)))]  # fmt: skip
+    pictures = [
+        (one[0], Fraction(one[0] + 9 * (one[0] > 3), 25), one[3].picture)
+        for one in read(probe(film))
+    ]
     given = [one[1] for one in treat(info.treatment, pictures, info.longest)]
     assert given[7] - given[6] == Fraction(1, 50)
     assert given[8] - given[7] == Fraction(9, 25) + Fraction(1, 50)
