@@ -118,11 +118,11 @@ class _Chain:
             moment = time
         if self._given % self._each == 0:
             self._waiting.popleft()
-        if unit is not None:
-            picture.time_base = unit / self._each
         picture.pts = ticks
-        if ticks is not None and unit is not None and self._each > 1:
-            picture.pts = ticks * self._each + round((moment - time) / picture.time_base)
+        if unit is not None:
+            own = picture.time_base = unit / self._each
+            if ticks is not None:
+                picture.pts = ticks * self._each + round((moment - time) / own)
         return index * self._each + later, moment, picture
 
 

@@ -217,17 +217,21 @@ class VideoReader:
         tells it, comes with them.
         """
         failures, count = self.decode_failures, reach + 1 + later
-        whole, before = deque[av.VideoFrame](maxlen=count), None
+        whole = deque[av.VideoFrame](maxlen=count)
+        before: Fraction | None = None
         for picture in pictures:
             if whole or picture.key_frame:
                 whole.append(picture)
             exact = None if picture.pts is None else picture.pts * self.info.file_tick
             if exact is None or self.decode_failures > failures:
                 return None
-            known = exact
-            if later:
-                known = before and second_moment(before, exact, self.info.longest)
-            if known == time:
+            if not later:
+                known = exact == time
+            else:
+                known = before is not None and time == second_moment(
+                    before, exact, self.info.longest
+                )
+            if known:
                 return list(whole) if len(whole) == count else None
             if exact > time:
                 return None
