@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from refrestore.plain_text import counted
+
 from . import options
 from .output import print_json, print_line
 from .parse import parse_time
@@ -87,7 +89,8 @@ def compare(
             }
         )
         return
-    print_line(f"{made.output}: {made.frames} frames, {made.width}x{made.height}.")
+    frames = counted(made.frames, "frame")
+    print_line(f"{made.output}: {frames}, {made.width}x{made.height}.")
     for note in made.notes:
         if not report.told(note):
             print_line(note)

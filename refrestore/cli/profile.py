@@ -378,5 +378,8 @@ def _people(given: list[str] | None) -> Iterator[list[tuple[Project, int]]]:
 def _person(text: str) -> tuple[Path, int]:
     folder, _, number = text.rpartition(":")
     if not folder or not (number.isascii() and number.isdigit()):
-        raise UsageError(f"{text!r} names no person: write PROJECT:ID, such as film.project:3.")
+        raise UsageError(
+            f"{text!r} names no person: write PROJECT:ID, such as film.project:3; photos are given "
+            "with --photos."
+        )
     return Path(folder), int(number)

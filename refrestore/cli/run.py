@@ -252,7 +252,8 @@ def _tell_people(people: Sequence[Mapping[str, Any]]) -> None:
 def _tell(result: Any, report: Reporter, then: str) -> None:
     """Print what was done; `then` is what to do when there are profiles."""
     summary = result.summary
-    print_line(f"{result.output}: {summary['frames']} frames, {counted_faces(summary)}.")
+    frames = counted(summary["frames"], "frame")
+    print_line(f"{result.output}: {frames}, {counted_faces(summary)}.")
     for note in summary["notes"]:
         if not report.told(note):
             print_line(note)
