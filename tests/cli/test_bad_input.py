@@ -150,7 +150,7 @@ def test_one_frame_with_a_face(run, film, tmp_path) -> None:
     write_pictures(one, faces_of(film)[:1], rate=Fraction(25))
     result = run("run", one, "-o", tmp_path / "out.mkv")
     assert result.code == 0, result.err
-    assert "out.mkv: 1 frames, " in result.out
+    assert "out.mkv: 1 frame, " in result.out
     assert "person 1: " in result.out
     with VideoReader(tmp_path / "out.mkv") as reader:
         assert len(list(reader)) == 1
