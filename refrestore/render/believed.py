@@ -23,6 +23,10 @@ TEXTURE = 2
 coarser ones, and half of a texture is a worn face."""
 
 
+DRAWN = 0.5
+"""How much of what is restored from a film's own close-ups was drawn, where the noise is its own."""
+
+
 def between(plain: Tensor, guided: Tensor, weights: FloatArray) -> Tensor:
     """Return faces of which references count so much, (B, 3, S, S); `TEXTURE` from `HALF` on whole.
 
@@ -52,8 +56,9 @@ def for_references(
 ) -> Tensor:
     """Return what is restored from references, (B, 3, S, S): faces as they were drawn.
 
-    But as their frames show them where the references are the film's own and the noise was a
-    codec's: both are averages of what there is, and one of them is enough (docs/decisions/030).
+    But where the references are the film's own half as their frames show them, and wholly where the
+    noise was a codec's: both are averages of what there is, and one of them is nearly enough
+    (docs/decisions/030, 053).
 
     Parameters
     ----------
@@ -65,7 +70,7 @@ def for_references(
         See `restore.burst.blur_of`.
     """
     film = [0.0 if bank is None else 1 - bank.photos_among(range(len(bank))) for bank in banks]
-    share = np.array(film, np.float32) * (1 - burst.analogue(blur))
+    share = np.array(film, np.float32) * (1 - DRAWN * burst.analogue(blur))
     weight = sent(torch.from_numpy(share), faces.device)[:, None, None, None]
     return torch.lerp(drawn, faces, weight)
 
