@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from refrestore.render.believed import between, errors, for_references
+from refrestore.render.believed import DRAWN, between, errors, for_references
 from refrestore.restore.bank import PHOTO, ReferenceBank
 from refrestore.restore.burst import ANALOGUE, CODED, OWN_ERROR, PHOTOS_ERROR, TERMS
 
@@ -44,11 +44,11 @@ def test_what_references_weigh_counts() -> None:
 
 def test_the_films_own_close_ups_get_the_frame_where_a_codec_took_its_noise() -> None:
     album, film, both = bank(PHOTO, PHOTO), bank(3, 9), bank(PHOTO, 9)
-    blur = np.zeros((5, TERMS), np.float32)
-    blur[:, 5] = [CODED, CODED, CODED, ANALOGUE, CODED]
-    faces, drawn = torch.zeros(5, 3, 8, 8), torch.ones(5, 3, 8, 8)
-    given = for_references(faces, drawn, [album, film, both, film, None], blur)
-    assert given.mean((1, 2, 3)).tolist() == pytest.approx([1, 0, 0.5, 1, 1])
+    blur = np.zeros((6, TERMS), np.float32)
+    blur[:, 5] = [CODED, CODED, CODED, ANALOGUE, CODED, ANALOGUE]
+    faces, drawn = torch.zeros(6, 3, 8, 8), torch.ones(6, 3, 8, 8)
+    given = for_references(faces, drawn, [album, film, both, film, None, album], blur)
+    assert given.mean((1, 2, 3)).tolist() == pytest.approx([1, 0, 0.5, DRAWN, 1, 1])
 
 
 @pytest.mark.parametrize("side", [256, 384, 512])
