@@ -24,7 +24,7 @@ coarser ones, and half of a texture is a worn face."""
 
 
 DRAWN = 0.5
-"""How much of what is restored from a film's own close-ups was drawn, where the noise is its own."""
+"""How much of what a film's own close-ups restore was drawn, where the noise is the film's own."""
 
 
 def between(plain: Tensor, guided: Tensor, weights: FloatArray) -> Tensor:

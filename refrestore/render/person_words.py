@@ -33,6 +33,7 @@ def sentences(person: Mapping[str, Any]) -> list[str]:
         _matched(person),
         _refused(person),
         *_done(person),
+        _lowered(person),
         _invented(person),
         _left(person),
         person["wanted"],
@@ -104,6 +105,13 @@ def _done(person: Mapping[str, Any]) -> list[str]:
             said[-1] += f", {greys(person['change']['unreferenced'])} on average"
         said[-1] += "."
     return said
+
+
+def _lowered(person: Mapping[str, Any]) -> str | None:
+    count = person.get("lowered_faces")  # a report of an older release does not say
+    if not count:
+        return None
+    return f"Eyes are shut in {count} of them, and in no close-up: their lids are drawn."
 
 
 def _invented(person: Mapping[str, Any]) -> str | None:

@@ -61,6 +61,8 @@ class SegmentRecord:
     invented
         Per identity, faces restored that show what a second stage drew: those that close-ups
         helped, and the others.
+    lowered
+        Per identity, faces restored whose shut lids were drawn, as no close-up shows them.
     used
         Per identity, how often each row of its bank was used.
     samples
@@ -80,6 +82,7 @@ class SegmentRecord:
     change: dict[int, list[float]] = field(default_factory=dict)
     left: dict[int, dict[str, int]] = field(default_factory=dict)
     invented: dict[int, list[int]] = field(default_factory=dict)
+    lowered: dict[int, int] = field(default_factory=dict)
 
     @property
     def faces(self) -> int:
@@ -94,7 +97,8 @@ class SegmentRecord:
     @classmethod
     def of(cls, frames: int, account: Account, samples: Sequence[GuardSample]) -> SegmentRecord:
         """Return the record of a painted segment."""
-        restored, unreferenced, unseen = Counter[int](), Counter[int](), Counter[int]()
+        restored, unreferenced = Counter[int](), Counter[int]()
+        unseen, lowered = Counter[int](), Counter[int]()
         change: dict[int, list[float]] = {}
         invented: dict[int, list[int]] = {}
         changed = account.changed
@@ -105,6 +109,7 @@ class SegmentRecord:
                 continue
             restored[face.identity] += 1
             unreferenced[face.identity] += not face.referenced
+            lowered[face.identity] += face.lowered
             change.setdefault(face.identity, [0.0, 0.0])[not face.referenced] += level
             if face.invented > 0:
                 invented.setdefault(face.identity, [0, 0])[not face.referenced] += 1
@@ -116,6 +121,7 @@ class SegmentRecord:
             change={who: [round(level, 2) for level in sums] for who, sums in change.items()},
             left={identity: dict(reasons) for identity, reasons in account.left.items()},
             invented=invented,
+            lowered=dict(+lowered),
             used={identity: dict(rows) for identity, rows in account.used.items()},
             samples=[_plain(sample) for sample in samples],
             pictures={
@@ -158,7 +164,7 @@ class SegmentRecord:
                 # Of an older release: none.
                 **{
                     key: numbered(stored.get(key, {}))
-                    for key in ("unreferenced", "unseen", "change", "left", "invented")
+                    for key in ("unreferenced", "unseen", "change", "left", "invented", "lowered")
                 },
             )
         except (KeyError, TypeError, AttributeError) as error:
@@ -243,6 +249,7 @@ def summarise(
                 "restored_faces": restored,
                 "unreferenced_faces": plain,
                 "invented_faces": _invented(identity.id, records),
+                "lowered_faces": sum(record.lowered.get(identity.id, 0) for record in records),
                 "change": _change(identity.id, records),
                 "likeness": _likeness(seen),
                 "left_alone_faces": dict(_left(identity.id, own, records).most_common()),

@@ -263,6 +263,7 @@ class _SegmentRestorer:
                 grey=grey[place],
                 shutter=shutters[place],
                 used=tuple(done.used[place]),
+                lowered=place in done.lowered,
             )
 
     def _drawn(self, batch: FaceTable, around: FacesAround) -> tuple[Tensor, Tensor]:
@@ -346,7 +347,8 @@ class _SegmentRestorer:
         ):
             referenced = bool(self._moments[row].used) and float(weight) > 0
             drawn = float(invented) if behind else 0.0
-            self._account.changed.append(Changed(identity, referenced, change, drawn))
+            lowered = referenced and self._moments[row].lowered
+            self._account.changed.append(Changed(identity, referenced, change, drawn, lowered))
         self._show(rows, frames, done, changes)
         return {row: patch for row, patch in zip(rows.tolist(), made, strict=True) if patch}
 

@@ -105,12 +105,15 @@ class Changed:
         Mean change of its pixels in grey levels (`Patch.change`), () where it was made.
     invented
         How much was shown of what a second stage drew, 0..1.
+    lowered
+        Whether its shut lids were drawn, as no close-up shows them.
     """
 
     identity: int
     referenced: bool
     change: Tensor
     invented: float = 0.0
+    lowered: bool = False
 
 
 @dataclass

@@ -74,6 +74,9 @@ class Restored:
         Per face, the rows of its bank that were used, best first.
     fused : (B, 3, S, S) float32, optional
         The images without what the second stage draws; None if there is none.
+    lowered
+        Rows of the faces whose shut eyes no reference shows: lids were drawn down over its open
+        ones.
     """
 
     images: torch.Tensor
@@ -81,6 +84,7 @@ class Restored:
     confidence: torch.Tensor
     used: list[list[int]]
     fused: torch.Tensor | None = None
+    lowered: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
         return f"Restored({len(self.images)} faces, references {[len(u) for u in self.used]})"
@@ -237,6 +241,7 @@ class Restorer:
         parts = [
             rows[start : start + chunk] for rows in alike for start in range(0, len(rows), chunk)
         ]
+        lowered: set[int] = set()
 
         def restore_part(part: IntArray) -> None:
             with torch.inference_mode():  # holds for one thread only
@@ -245,9 +250,10 @@ class Restorer:
                 rows = at(part, self.device)
                 face, mesh = faces[rows], meshes[rows]
                 hulls = cells_around(mesh_boxes(landmarks[part], size), size, HULL_CELL)
-                image, trust = self._restore_alike(
+                image, trust, down = self._restore_alike(
                     networks[part[0]], face, mesh, given, hulls=hulls
                 )
+                lowered.update(part[down].tolist())
                 if fused is not None:
                     fused[rows] = image
                     image = self._invent(image, trust, mesh, given.invented)
@@ -259,7 +265,7 @@ class Restorer:
         images = as_tinted(images, faces)
         fused = None if fused is None else as_tinted(fused, faces)
         used = [[int(row) for row in rows if row >= 0] for rows in chosen]
-        return Restored(images, masks, confidence, used, fused)
+        return Restored(images, masks, confidence, used, fused, frozenset(lowered))
 
     def each(self, do: Callable[[Part], Made], parts: Iterable[Part]) -> list[Made]:
         """Do something for each part of a batch, on a CPU side by side; return what it made.
@@ -360,12 +366,16 @@ class Restorer:
         given: _Given,
         *,
         hulls: Window,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Restore faces that have the same number of references and the same network."""
+    ) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
+        """Restore faces that have the same number of references and the same network.
+
+        Returned are their pictures, how far these are trusted, and which have lowered lids.
+        """
         batch, count = given.rows.shape
         size = faces.shape[-1]
+        lowered: list[int] = []
         if count:
-            lent, shown = self._shown(given)
+            lent, shown, lowered = self._shown(given)
             chosen = [
                 bank.on(size, self.device).rows(rows)
                 for bank, rows in zip(lent, given.rows, strict=True)
@@ -393,24 +403,26 @@ class Restorer:
             own = network(faces, *nobody, within=hulls).images.clamp(0, 1)
             weights = sent(torch.from_numpy(missing), self.device)[:, None, None, None]
             images = torch.lerp(images, self._alone(faces, own, given), eyes * weights)
-        return images, fused.confidence
+        return images, fused.confidence, lowered
 
-    def _shown(self, given: _Given) -> tuple[list[ReferenceBank], FloatArray]:
-        """Return the banks of faces, lids drawn down where none shows them, and `unlike`'s shown.
+    def _shown(self, given: _Given) -> tuple[list[ReferenceBank], FloatArray, list[int]]:
+        """Return the banks of faces, `unlike`'s shown, and which banks have their lids drawn down.
 
         Shut eyes of a face whose references are all open are those of its references.
         """
+        lowered: list[int] = []
         banks = [bank for bank in given.banks if bank is not None]
         shown = np.zeros(given.rows.shape, np.float32)
         if self.lids is None:
-            return banks, shown
+            return banks, shown, lowered
         for face, (bank, rows, shut) in enumerate(
             zip(banks.copy(), given.rows, given.shut, strict=True)
         ):
             shown[face] = self.lids.shown(bank)[rows]
             if shut and not shown[face].any():
                 banks[face], shown[face] = bank.lowered(float(shut)), shut
-        return banks, shown
+                lowered.append(face)
+        return banks, shown, lowered
 
     def _alone(self, faces: torch.Tensor, made: torch.Tensor, given: _Given) -> torch.Tensor:
         """Return how much is shown of what the network makes without references."""

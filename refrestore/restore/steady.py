@@ -62,6 +62,8 @@ class RestoredFace:
         Part of its motion by which the frame is blurred; not a number where it tells nothing.
     used
         Rows of its person's bank that it was restored from, best first.
+    lowered
+        Whether their lids were drawn down.
     """
 
     frame: int
@@ -71,6 +73,7 @@ class RestoredFace:
     grey: Tensor
     shutter: Tensor
     used: tuple[int, ...] = ()
+    lowered: bool = False
 
     @property
     def side(self) -> int:

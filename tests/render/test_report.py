@@ -181,6 +181,26 @@ def test_only_what_can_be_seen_counts_as_restored_and_by_how_much_is_said() -> N
     ]
 
 
+def test_lids_that_no_close_up_shows_are_said_to_be_drawn(tmp_path) -> None:
+    levels = [torch.tensor(level) for level in (4.0, 4.0, 0.1, 4.0)]
+    changed = [Changed(3, True, one, lowered=at < 3) for at, one in enumerate(levels)]
+    SegmentRecord.of(4, Account(changed), []).write(tmp_path / "record")
+    record = SegmentRecord.read(tmp_path / "record")
+    assert record.lowered == {3: 2}  # of those that can be seen
+    plan = walking(np.full(4, 200.0), np.zeros(4))
+    (person,) = summarise(People([PERSON], {}, {}, []), [plan], [record], lambda frame: frame / 25)
+    assert person["lowered_faces"] == 2
+    assert "Eyes are shut in 2 of them, and in no close-up: their lids are drawn." in sentences(
+        person
+    )
+    stored = json.loads((tmp_path / "record").read_text())
+    del stored["lowered"]  # of an older release
+    (tmp_path / "record").write_text(json.dumps(stored))
+    record = SegmentRecord.read(tmp_path / "record")
+    (person,) = summarise(People([PERSON], {}, {}, []), [plan], [record], lambda frame: frame / 25)
+    assert not any("lids" in said for said in sentences(person))
+
+
 def test_a_face_that_nobody_sees_change_is_not_restored_nor_shown() -> None:
     done = account((True, 0.4))
     shape = torch.zeros(4, 4, 3, dtype=torch.uint8)

@@ -139,6 +139,8 @@ def test_shut_eyes_come_from_shut_ones_or_from_lids_drawn_down(faces, shown):
         return restorer.restore(crops, landmarks, [bank], references=3, shut=wanted)
 
     awake, asleep = restored(person, 0), restored(person, 1)
+    assert not awake.lowered
+    assert asleep.lowered == (frozenset() if shown else {0})
     eyes = eye_masks(torch.from_numpy(landmarks), 512)[0]
     assert (awake.images - asleep.images).abs()[0][:, eyes == 1].mean() > 1e-3
     if shown:
