@@ -18,7 +18,8 @@ from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_bands import WORKING
 from refrestore.restore.fusion_types import Mixture
-from refrestore.restore.restorer import DEFAULT_REFERENCES, hull_cells
+from refrestore.restore.hull_mask import hull_cells
+from refrestore.restore.restorer import DEFAULT_REFERENCES
 from refrestore.restore.select import select
 from refrestore.restore.warp import displacement
 from refrestore.types import DoubleArray, FloatArray, ImageArray

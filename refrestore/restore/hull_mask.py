@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from refrestore.restore.light import stretch
+from refrestore.restore.light import averaged, stretch
 
 FEATHER = 0.06
 """Default width of the soft edge over the crop's side: about a third of an eye's width in an
@@ -45,6 +45,15 @@ MOUTH_GROWN = 1.5
 
 EYE_POINTS = 16
 """Of its outline."""
+
+HULL_CELL = 8
+"""Crop pixels per cell of the hull that the network sees."""
+
+HULL_SIDE = 128
+"""Side at which that hull is drawn, whatever the crop's."""
+
+HULL_FEATHER = 4.0
+"""Its soft edge, in pixels of these."""
 
 
 def hull_mask(landmarks: torch.Tensor, size: int, feather: float | None = None) -> torch.Tensor:
@@ -127,3 +136,20 @@ def eye_masks(landmarks: torch.Tensor, side: int) -> torch.Tensor:
     round_ = EYE_LONG * angles.cos()[:, None] * along + EYE_HIGH * angles.sin()[:, None] * across
     masks = hull_mask((middle + round_).flatten(0, 1), side, EYE_EDGE * side)
     return masks.reshape(-1, 2, side, side).amax(1)
+
+
+def cells(points: torch.Tensor, size: int) -> torch.Tensor:
+    """Return how much of each cell is in the hull of points, (B, 1, S / 8, S / 8).
+
+    Parameters
+    ----------
+    points : (B, P, 2) float32
+        In pixels of crops of `size`.
+    """
+    mask = hull_mask((points + 0.5) * (HULL_SIDE / size) - 0.5, HULL_SIDE, HULL_FEATHER)
+    return averaged(mask[:, None], size // HULL_CELL)
+
+
+def hull_cells(landmarks: torch.Tensor, size: int = 512) -> torch.Tensor:
+    """Return how much of each cell is in the grown hull of meshes, as `cells` does."""
+    return cells(grown(landmarks), size)

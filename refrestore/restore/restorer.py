@@ -17,12 +17,20 @@ from refrestore.restore.adapter import Adapter
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.composite import mesh_boxes
 from refrestore.restore.fusion import FusionNetwork
-from refrestore.restore.fusion_bands import missing_octaves
-from refrestore.restore.hull_mask import around_lips, eye_masks, grown, hull_mask
+from refrestore.restore.hull_mask import (
+    HULL_CELL,
+    around_lips,
+    cells,
+    eye_masks,
+    grown,
+    hull_cells,
+    hull_mask,
+)
 from refrestore.restore.lids import ALONE, Lids, unlike
-from refrestore.restore.light import as_tinted, averaged, collapse, luma_of, pyramid
+from refrestore.restore.light import as_tinted, averaged
 from refrestore.restore.mask import FaceMask
 from refrestore.restore.resize import Window, cells_around
+from refrestore.restore.second.combined import combine
 from refrestore.restore.second.stage import SecondStage, redrawn
 from refrestore.restore.select import select
 from refrestore.restore.warp import displacement
@@ -39,20 +47,6 @@ UNREFERENCED = 0.5
 """How far a face that was drawn from its frames goes towards what the network makes of it without
 any reference: the noise is gone, and all the way it likens what it draws to others
 (docs/decisions/030 has the table)."""
-
-HULL_CELL = 8
-"""Crop pixels per cell of the hull that the network sees."""
-
-HULL_SIDE = 128
-"""Side at which that hull is drawn, whatever the crop's."""
-
-HULL_FEATHER = 4.0
-"""Its soft edge, in pixels of these."""
-
-INPUT_BANDS = 5
-"""Octaves of a whole crop that are the second stage's; what is coarser (light, gaze, expression)
-stays the input's."""
-
 
 Part = TypeVar("Part")
 Made = TypeVar("Made")
@@ -111,23 +105,6 @@ class _Given:
     alone: FloatArray
     invented: FloatArray
     shut: FloatArray
-
-
-def cells(points: torch.Tensor, size: int) -> torch.Tensor:
-    """Return how much of each cell is in the hull of points, (B, 1, S / 8, S / 8).
-
-    Parameters
-    ----------
-    points : (B, P, 2) float32
-        In pixels of crops of `size`.
-    """
-    mask = hull_mask((points + 0.5) * (HULL_SIDE / size) - 0.5, HULL_SIDE, HULL_FEATHER)
-    return averaged(mask[:, None], size // HULL_CELL)
-
-
-def hull_cells(landmarks: torch.Tensor, size: int = 512) -> torch.Tensor:
-    """Return how much of each cell is in the grown hull of meshes, as `cells` does."""
-    return cells(grown(landmarks), size)
 
 
 class Restorer:
@@ -385,7 +362,7 @@ class Restorer:
         else:
             pictures = faces.new_zeros((batch, 0, 3, size, size))
             offsets = faces.new_zeros((batch, 0, 2, 1, 1))
-        hull = cells(grown(meshes), size)
+        hull = hull_cells(meshes, size)
         mouth = cells(around_lips(meshes), size) if self._own_mouths else None
         used = faces.new_ones((batch, count))
         eyes = lids = missing = None
@@ -444,41 +421,6 @@ class Restorer:
         whole = combine(images, drawn, confidence, eyes)
         weights = torch.from_numpy(amounts).to(images.device)[:, None, None, None]
         return torch.lerp(images, whole, weights)
-
-
-def combine(
-    faces: torch.Tensor,
-    generated: torch.Tensor,
-    confidence: torch.Tensor,
-    eyes: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Take detail from the fused face where it is confident, else from the second stage.
-
-    A pixel changes by no more than its confidence leaves, whatever its neighbours' is.
-
-    Parameters
-    ----------
-    faces, generated : (B, 3, S, S)
-        RGB 0..1; S a multiple of 32.
-    confidence : (B, 1, S, S)
-        0..1.
-    eyes : (B, 1, S, S), optional
-        Where colour stays the fused face's, so that eyes keep theirs.
-
-    Returns
-    -------
-    (B, 3, S, S)
-        0..1; what changes is finer than `INPUT_BANDS` octaves, but for the confidence's own edges.
-    """
-    octaves = INPUT_BANDS - missing_octaves(faces.shape[-1])
-    bands, rest = pyramid(generated - faces, octaves)
-    change = collapse(bands, torch.zeros_like(rest))
-    if eyes is not None:
-        # No channel may be cut off at black or white by itself: that would be a colour.
-        least, most = -faces.amin(1, keepdim=True), 1 - faces.amax(1, keepdim=True)
-        brighter = luma_of(change)[:, None].clamp(least, most)
-        change = torch.lerp(change, brighter.expand_as(change), eyes)
-    return (faces + (1 - confidence) * change).clamp(0, 1)
 
 
 def _alike(counts: IntArray, networks: Sequence[FusionNetwork]) -> list[IntArray]:

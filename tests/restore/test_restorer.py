@@ -10,10 +10,11 @@ from torch.nn import functional as F
 from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_types import FusionConfig
-from refrestore.restore.hull_mask import around_lips, eye_masks
+from refrestore.restore.hull_mask import around_lips, cells, eye_masks, hull_cells
 from refrestore.restore.light import luma_of
 from refrestore.restore.mask import LearntMask, MaskNetwork
-from refrestore.restore.restorer import UNREFERENCED, Restorer, cells, combine, hull_cells
+from refrestore.restore.restorer import UNREFERENCED, Restorer
+from refrestore.restore.second.combined import combine
 from refrestore.restore.second.stage import Descriptor
 from refrestore.types import Reference
 

@@ -14,7 +14,7 @@ from refrestore.faces.align import ARCFACE_TEMPLATE, similarity
 from refrestore.faces.eyes import EYES
 from refrestore.faces.landmarker import Landmarker
 from refrestore.restore.fusion_bands import FULL, missing_octaves
-from refrestore.restore.restorer import hull_cells
+from refrestore.restore.hull_mask import hull_cells
 from refrestore.restore.select import INNER_LIPS, mesh_distances
 from refrestore.restore.warp import displacement
 from training.common.degrade import degrade, drawn, h264

@@ -32,7 +32,9 @@ from refrestore.faces.recogniser import Recogniser
 from refrestore.restore.bank import ReferenceBank, light_of
 from refrestore.restore.fusion import load_fusion
 from refrestore.restore.fusion_bands import WORKING, aligned
-from refrestore.restore.restorer import DEFAULT_REFERENCES, combine, hull_cells
+from refrestore.restore.hull_mask import hull_cells
+from refrestore.restore.restorer import DEFAULT_REFERENCES
+from refrestore.restore.second.combined import combine
 from refrestore.restore.second.gfpgan import GFPGAN, Codes
 from refrestore.restore.select import select
 from refrestore.restore.warp import displacement

@@ -12,7 +12,7 @@ import torch
 from refrestore.faces.align import ARCFACE_TEMPLATE, similarity
 from refrestore.restore.fusion import FusionNetwork
 from refrestore.restore.fusion_bands import FINE_BANDS
-from refrestore.restore.restorer import hull_cells
+from refrestore.restore.hull_mask import hull_cells
 from refrestore.restore.warp import displacement
 from training.common.degrade import degrade
 from training.common.faces import INNER

@@ -35,7 +35,8 @@ from refrestore.faces.hull import hull_polygon
 from refrestore.faces.landmarker import Landmarker
 from refrestore.faces.recogniser import Recogniser
 from refrestore.restore.fusion import load_fusion
-from refrestore.restore.restorer import Restorer, combine
+from refrestore.restore.restorer import Restorer
+from refrestore.restore.second.combined import combine
 from refrestore.restore.second.gfpgan import GFPGAN
 from training.fusion.data import DEVELOPMENT
 from training.fusion.evaluate import APART, DEGRADATIONS, Cache, spoilt, to_bytes

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from refrestore.evaluate.package import NotInstalledError, package_network
-from refrestore.restore.restorer import combine
+from refrestore.restore.second.combined import combine
 from refrestore.restore.second.gfpgan import GFPGAN
 
 ROOT = Path(__file__).resolve().parents[3]
