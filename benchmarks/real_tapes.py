@@ -72,9 +72,14 @@ def likeness(
     return np.array(rows, np.float32)
 
 
+def looked(photo: Reference, scorers: Scorers) -> list[FloatArray]:
+    """Return each scorer's embedding of a photo."""
+    return seen(photo.image, mesh_keypoints(photo.landmarks[None])[0], scorers)
+
+
 def mean_of(photos: Sequence[Reference], scorers: Scorers) -> list[FloatArray]:
     """Return each scorer's unit mean embedding of photos."""
-    every = [seen(one.image, mesh_keypoints(one.landmarks[None])[0], scorers) for one in photos]
+    every = [looked(one, scorers) for one in photos]
     means = [np.mean(rows, 0) for rows in zip(*every, strict=True)]
     return [mean / np.linalg.norm(mean) for mean in means]
 
@@ -109,7 +114,12 @@ def score(asked: argparse.Namespace) -> dict[str, Any]:
         encoder=LOSSLESS,
         runtime=runtime,
     )[0]
-    told: dict[str, Any] = {"clip": asked.clip.name, "photos": len(photos)}
+    own = np.mean([likeness({0: looked(one, scorers)}, truth, [0])[0] for one in photos[::2]], 0)
+    told: dict[str, Any] = {
+        "clip": asked.clip.name,
+        "photos": len(photos),
+        "likeness of the profile's photos": rounded(own),
+    }
     with Project.open(folder) as project:
         person, faces = longest_seen(project)
         films = {"input": project_film(project), "restored": probe(output)}
