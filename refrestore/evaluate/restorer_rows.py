@@ -30,6 +30,7 @@ NO_FACE = "no face found"
 
 SWITCHED_OFF = (
     ("steadied", "ours, not steadied", "every frame by itself (restore/steady.py left out)"),
+    ("carried", "ours, all restored", "no face is carried over (restore/carried.py left out)"),
     ("burst", "ours, frame by frame", "no face is drawn from those around it (restore/burst.py)"),
     ("energy", "ours, averaged", "the mean of the references as it is (blocks.raised)"),
     ("head", "ours, without the head", "the mesh's hull only (restore/head.py left out)"),
@@ -247,7 +248,7 @@ def switch_rows(
                 name=name,
                 about=about,
                 toolbox=without,
-                film_only=switch in ("steadied", "burst", "as_filmed"),
+                film_only=switch in ("steadied", "carried", "burst", "as_filmed"),
             )
         )
     unguarded = replace(

@@ -82,6 +82,10 @@ class Around:
     def _known(self, row: int, seen: int) -> bool:
         return int(self._work.faces.frame[row]) + self.ahead <= seen
 
+    def crop(self, row: int) -> Tensor:
+        """Return the crop of a row, (3, S, S)."""
+        return self._crops[row]
+
     def of(self, rows: IntArray) -> FacesAround:
         """Return crops of rows of one side, and of each those around it."""
         near = [

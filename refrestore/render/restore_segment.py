@@ -31,15 +31,19 @@ from refrestore.restore.camera import (
     shutters_of,
     velocities,
 )
+from refrestore.restore.carried import carried
 from refrestore.restore.composite import differences, mesh_boxes, shared
 from refrestore.restore.restorer import Restored
-from refrestore.restore.steady import REACH, RestoredFace, greys, steadied
+from refrestore.restore.steady import REACH, RestoredFace, greys, steadied, union
 from refrestore.types import FloatArray, Frame, Geometry, IntArray
 
 MOST_FRAMES_HELD = 32
 """Frames that may wait for a batch to fill: bounds memory where faces are rare. A GPU's batches are
 larger, and more may wait for them: as many as `HELD_BYTES` hold."""
 
+
+NEEDED = REACH + 1
+"""Frames before and after a face whose faces it needs: those that steady it, and theirs."""
 
 WHOLE = 0.98
 """Share of a crop from which a face counts as wholly in the picture: a sliver of mirrored border is
@@ -81,7 +85,7 @@ def restore_segment(
 
 def reach_of(work: FaceTable) -> int:
     """Return how many frames before and after a face are looked at to paint it."""
-    return REACH + (burst.REACH if np.any(burst.share(work.blur) > 0) else 0)
+    return NEEDED + (burst.REACH if np.any(burst.share(work.blur) > 0) else 0)
 
 
 def examples(work: FaceTable) -> set[int]:
@@ -115,6 +119,27 @@ def _neighbours(work: FaceTable) -> dict[int, list[int]]:
                 close[place] = False
                 near[row] = restored[close].tolist()
     return near
+
+
+def _sources(work: FaceTable, wanted: Iterable[int]) -> dict[int, list[int]]:
+    """Return, for each row that is carried over, the rows a frame before and after.
+
+    Those of odd frames, so that it does not matter where a segment begins.
+    """
+    found: dict[int, list[int]] = {}
+    restored = work.strength > 0
+    for row in wanted:
+        frame = int(work.faces.frame[row])
+        if frame % 2:
+            near = [
+                other
+                for at in (frame - 1, frame + 1)
+                for other in work.rows_of_frame(at).tolist()
+                if work.track[other] == work.track[row] and restored[other]
+            ]
+            if len(near) == 2:
+                found[row] = near
+    return found
 
 
 def _motion(work: FaceTable) -> FloatArray:
@@ -159,8 +184,12 @@ class _SegmentRestorer:
         self._neighbours = _neighbours(work)
         self._motion = _motion(work)
         wanted = {*self._neighbours}.union(*self._neighbours.values())
+        self._sources = _sources(work, wanted) if tools.switches.carried else {}
+        self._coming: dict[int, Tensor] = {}
+        wanted = wanted.union(*self._sources.values())
         blurred = set(np.flatnonzero(burst.share(work.blur) > 0).tolist())
-        self._around = Around(work, sorted(wanted), wanted & blurred)
+        drawn = (wanted & blurred) - set(self._sources)
+        self._around = Around(work, sorted(wanted), drawn)
         self._frames: deque[Frame] = deque()
         self._most = MOST_FRAMES_HELD
         self._held: list[tuple[IntArray, FrameTensor]] = []
@@ -170,7 +199,7 @@ class _SegmentRestorer:
     def full(self) -> bool:
         """Whether it is time to flush."""
         seen = self._frames[-1].index
-        held = len(self._frames) >= self._most + REACH + self._around.ahead
+        held = len(self._frames) >= self._most + NEEDED + self._around.ahead
         return held or self._around.ready(self._tools.batch, seen)
 
     def hold(self, frame: Frame) -> None:
@@ -195,17 +224,23 @@ class _SegmentRestorer:
             self._each(lambda rows: self._cut(rows, of), self._apart(np.array(list(of), np.int64)))
             self._held = []
         rows = self._around.take(None if last else seen)
-        self._each(self._restore_rows, self._apart(rows))
+        mine = np.array([row in self._sources for row in rows.tolist()], bool)
+        self._each(self._restore_rows, self._apart(rows[~mine]))
+        self._coming |= {row: self._around.crop(row) for row in rows[mine].tolist()}
+        carried_now = self._carry(last=last)
+        rows = np.concatenate([rows[~mine], carried_now])
         for row in rows[self._work.own[rows]].tolist():
             if used := self._moments[row].used:
                 identity = int(self._work.identity[row])
                 self._account.used.setdefault(identity, Counter()).update(used)
         self._around.forget()
         ready = []
-        while self._frames and (last or self._frames[0].index + REACH + self._around.ahead <= seen):
+        while self._frames and (
+            last or self._frames[0].index + NEEDED + self._around.ahead <= seen
+        ):
             ready.append(self._frames.popleft())
         painted = self._painted(ready)
-        oldest = self._frames[0].index - REACH if self._frames else seen + 1
+        oldest = self._frames[0].index - NEEDED if self._frames else seen + 1
         gone = [row for row in self._moments if self._work.faces.frame[row] < oldest]
         for row in gone:
             del self._moments[row]
@@ -221,11 +256,60 @@ class _SegmentRestorer:
         pictures, side = [of[row] for row in rows.tolist()], int(self._work.side[rows[0]])
         self._around.add(rows, crops(pictures, self._work.to_crop[rows], side))
 
+    def _carry(self, *, last: bool) -> IntArray:
+        """Carry over the faces whose sources are restored; return their rows."""
+        known = self._moments.keys()
+        ready = [row for row in self._coming if last or known >= {*self._sources[row]}]
+        # A damaged film may lack the frames of their sources: then they are restored.
+        alone = [row for row in ready if known.isdisjoint(self._sources[row])]
+        rows, others = (np.array(some, np.int64) for some in (sorted({*ready} - {*alone}), alone))
+        self._each(self._carry_rows, self._apart(rows))
+        self._each(lambda some: self._restore_rows(some, self._only(some)), self._apart(others))
+        for row in ready:
+            del self._coming[row]
+        return np.concatenate([rows, others])
+
+    def _only(self, rows: IntArray) -> FacesAround:
+        """Return crops that wait to be carried over, without those around them."""
+        faces = stacked([self._coming[row] for row in rows.tolist()])
+        return FacesAround(faces, [[] for _ in rows], [[one] for one in burst.softened(faces)])
+
     @torch.inference_mode()
-    def _restore_rows(self, rows: IntArray) -> None:
+    def _carry_rows(self, rows: IntArray) -> None:
+        """Carry over faces of one side."""
+        batch = self._work.select(rows)
+        before = stacked([self._coming[row] for row in rows.tolist()])
+        sources = [
+            [self._moments[other] for other in self._sources[row] if other in self._moments]
+            for row in rows.tolist()
+        ]
+        layers, side = carried(before, sources), before.shape[-1]
+        shutters = shutters_of(
+            layers[:, :3],
+            before,
+            layers[:, 3],
+            self._motion[rows],
+            sides=native_sides(batch.to_crop, side),
+            boxes=mesh_boxes(batch.landmarks, side),
+        )
+        grey = greys(layers)
+        for place, (row, near) in enumerate(zip(rows.tolist(), sources, strict=True)):
+            self._moments[row] = RestoredFace(
+                frame=int(batch.faces.frame[place]),
+                layers=layers[place],
+                before=before[place],
+                box=union([one.at(side) for one in near]),
+                grey=grey[place],
+                shutter=shutters[place],
+                used=near[0].used,
+                lowered=any(one.lowered for one in near),
+            )
+
+    @torch.inference_mode()
+    def _restore_rows(self, rows: IntArray, around: FacesAround | None = None) -> None:
         """Restore a batch of one side."""
         batch = self._work.select(rows)
-        around = self._around.of(rows)
+        around = around or self._around.of(rows)
         before, (drawn, seen) = around.faces, self._drawn(batch, around)
         done = _restore(batch, before, drawn, self._tools)
         side = before.shape[-1]

@@ -22,6 +22,8 @@ class Switches:
         than it went in is given up (`restore.guard`).
     energy
         Texture that references do not share is not averaged away (`blocks.raised`).
+    carried
+        Every second face of a track is carried over from those around it (`restore.carried`).
     burst
         A blurred face is first drawn from the frames around it (`restore.burst`).
     head
@@ -37,6 +39,7 @@ class Switches:
     mask: bool = True
     guard: bool = True
     energy: bool = True
+    carried: bool = True
     burst: bool = True
     head: bool = True
     lids: bool = True

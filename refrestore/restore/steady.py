@@ -135,7 +135,7 @@ def steadied(
     layers = torch.stack([face.layers for face in faces])
     side = faces[0].side
     near = [[other.at(side) for other in others] for others in neighbours]
-    boxes = np.stack([_union([face, *others]) for face, others in zip(faces, near, strict=True)])
+    boxes = np.stack([union([face, *others]) for face, others in zip(faces, near, strict=True)])
     for part in parts(len(faces), layers.device):
         if any(near[part]) and np.any(boxes[part, 2:] > boxes[part, :2]):
             _average(layers[part], faces[part], near[part], boxes[part])
@@ -191,7 +191,7 @@ def _weights_in_time(
     return weights
 
 
-def _union(moments: Sequence[RestoredFace]) -> IntArray:
+def union(moments: Sequence[RestoredFace]) -> IntArray:
     """Return the box around all boxes that are not empty."""
     boxes = np.stack([one.box for one in moments])
     boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]

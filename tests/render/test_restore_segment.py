@@ -171,7 +171,7 @@ def test_a_gpu_is_not_waited_for(blur: float, fake_cuda: Any) -> None:
     """From restored batches to patches: nothing comes back, and nothing is asked of it."""
     account = Account()
     restorer = Sharpener("cuda")
-    made = painted(work_of(MIXED, blur), 12, restorer, account)
+    made = painted(work_of(MIXED, blur), 2 * FRAMES, restorer, account)
     assert {shape[-1] for shape in restorer.batches} == {128, 192}, "each batch of one side"
     assert max(shape[0] for shape in restorer.batches) > 4
     patches = [patch for one in made for patch in one.patches]
