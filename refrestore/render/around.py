@@ -69,18 +69,19 @@ class Around:
 
     def ready(self, count: int, seen: int) -> bool:
         """Whether so many faces wait whose frames are known, when `seen` was the last one read."""
-        return len(self._waiting) >= count and self._known(self._waiting[count - 1], seen)
+        return len(self._waiting) >= count and self.over(self._waiting[count - 1], seen)
 
     def take(self, seen: int | None) -> IntArray:
         """Return the rows that are ready; all of them are where `seen` is None."""
         rows = []
-        while self._waiting and (seen is None or self._known(self._waiting[0], seen)):
+        while self._waiting and self.over(self._waiting[0], seen):
             rows.append(self._waiting.popleft())
         # A damaged film may lack the frames of some.
         return np.array([row for row in rows if row in self._crops], np.int64)
 
-    def _known(self, row: int, seen: int) -> bool:
-        return int(self._work.faces.frame[row]) + self.ahead <= seen
+    def over(self, row: int, seen: int | None) -> bool:
+        """Whether all that a row needs was read, when `seen` was the last frame; None: all was."""
+        return seen is None or int(self._work.faces.frame[row]) + self.ahead <= seen
 
     def crop(self, row: int) -> Tensor:
         """Return the crop of a row, (3, S, S)."""

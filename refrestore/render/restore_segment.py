@@ -227,7 +227,7 @@ class _SegmentRestorer:
         mine = np.array([row in self._sources for row in rows.tolist()], bool)
         self._each(self._restore_rows, self._apart(rows[~mine]))
         self._coming |= {row: self._around.crop(row) for row in rows[mine].tolist()}
-        carried_now = self._carry(last=last)
+        carried_now = self._carry(None if last else seen)
         rows = np.concatenate([rows[~mine], carried_now])
         for row in rows[self._work.own[rows]].tolist():
             if used := self._moments[row].used:
@@ -256,18 +256,27 @@ class _SegmentRestorer:
         pictures, side = [of[row] for row in rows.tolist()], int(self._work.side[rows[0]])
         self._around.add(rows, crops(pictures, self._work.to_crop[rows], side))
 
-    def _carry(self, *, last: bool) -> IntArray:
-        """Carry over the faces whose sources are restored; return their rows."""
+    def _carry(self, seen: int | None) -> IntArray:
+        """Carry over the faces whose sources are restored; return their rows.
+
+        A damaged film may lack the frames of those: who has one is carried over from it, and who
+        has none is restored.
+        """
         known = self._moments.keys()
-        ready = [row for row in self._coming if last or known >= {*self._sources[row]}]
-        # A damaged film may lack the frames of their sources: then they are restored.
-        alone = [row for row in ready if known.isdisjoint(self._sources[row])]
-        rows, others = (np.array(some, np.int64) for some in (sorted({*ready} - {*alone}), alone))
+        ready = [
+            row
+            for row in sorted(self._coming)
+            if all(one in known or self._around.over(one, seen) for one in self._sources[row])
+        ]
+        lost = [row for row in ready if known.isdisjoint(self._sources[row])]
+        rows, alone = (
+            np.array(some, np.int64) for some in ([one for one in ready if one not in lost], lost)
+        )
         self._each(self._carry_rows, self._apart(rows))
-        self._each(lambda some: self._restore_rows(some, self._only(some)), self._apart(others))
+        self._each(lambda some: self._restore_rows(some, self._only(some)), self._apart(alone))
         for row in ready:
             del self._coming[row]
-        return np.concatenate([rows, others])
+        return np.concatenate([rows, alone])
 
     def _only(self, rows: IntArray) -> FacesAround:
         """Return crops that wait to be carried over, without those around them."""

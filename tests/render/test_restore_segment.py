@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from typing import Any
@@ -194,3 +195,57 @@ def test_the_pretence_refuses_what_waits(fake_cuda: Any, asked: str) -> None:
     x, y = torch.zeros(3, device="cuda"), torch.zeros(3)
     with pytest.raises(Exception, match=r"(?i)fake|device|numpy|_local_scalar_dense|nonzero"):
         eval(asked, {"x": x, "y": y})
+
+
+def laid(one: RestoredFrame) -> torch.Tensor:
+    """Return what is added to a frame, as large as the frame."""
+    total = torch.zeros(SIZE[1], SIZE[0], 3)
+    for patch in one.patches:
+        height, width = patch.delta.shape[:2]
+        total[patch.top : patch.top + height, patch.left : patch.left + width] += patch.delta
+    return total
+
+
+def given(restorer: Sharpener) -> int:
+    """Return how many faces it was given."""
+    return sum(shape[0] for shape in restorer.batches)
+
+
+def without(work: FaceTable, frame: int, person: int) -> FaceTable:
+    """Return a table in which somebody's face of a frame is not to be restored."""
+    gone = (work.faces.frame == frame) & (work.track == person)
+    return replace(work, strength=np.where(gone, 0, work.strength).astype(np.float32))
+
+
+def test_every_second_face_is_carried_over() -> None:
+    work, account, restorer = work_of(MIXED), Account(), Sharpener()
+    made = painted(work, 4, restorer, account)
+    assert given(restorer) == 2 * 5  # frames 0, 2, 4, 6, 8
+    assert account.faces == 2 * (FRAMES - 2)
+    assert all(len(one.patches) == 2 for one in made[1:-1])
+    apart = Sharpener()
+    tools = Tools(None, apart, {}, 0, 4, switches=Switches(carried=False))  # type: ignore[arg-type]
+    whole = list(chain(*restore_segment(work, frames(), tools, Account(), scale=1)))
+    assert given(apart) == 2 * FRAMES
+    for one, other in zip(made, whole, strict=True):
+        if one.patches:
+            apart_by = float((laid(one) - laid(other)).abs().mean())
+            assert 0 < apart_by < 0.5 * float(laid(other).abs().mean())
+
+
+@pytest.mark.parametrize(("frame", "count"), [(3, 10), (4, 9 + 2), (6, 9 + 2)])
+def test_a_face_without_both_neighbours_is_restored(frame: int, count: int) -> None:
+    """Where one of an even frame goes, the two beside it are restored instead."""
+    work, restorer = without(work_of(MIXED), frame, 1), Sharpener()
+    painted(work, 4, restorer, Account())
+    assert given(restorer) == count
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.01])
+def test_a_face_whose_sources_are_lost_is_restored(blur: float) -> None:
+    work, account, restorer = work_of(MIXED, blur), Account(), Sharpener()
+    tools = Tools(None, restorer, {}, 0, 4, switches=Switches())  # type: ignore[arg-type]
+    left = [frame for frame in frames() if frame.index not in (4, 6)]  # a damaged film
+    made = list(chain(*restore_segment(work, left, tools, account, scale=1)))
+    assert [len(one.patches) for one in made] == [0, 2, 2, 2, 2, 2, 0]
+    assert given(restorer) == 2 * (3 + 1)  # of frames 0, 2 and 8, and 5 between the lost ones
