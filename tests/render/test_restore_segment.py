@@ -229,8 +229,8 @@ def test_every_second_face_is_carried_over() -> None:
     assert given(apart) == 2 * FRAMES
     for one, other in zip(made, whole, strict=True):
         if one.patches:
-            apart_by = float((laid(one) - laid(other)).abs().mean())
-            assert 0 < apart_by < 0.5 * float(laid(other).abs().mean())
+            assert float(laid(one).abs().mean()) > 0.5 * float(laid(other).abs().mean())
+            assert not torch.equal(laid(one), laid(other))
 
 
 @pytest.mark.parametrize(("frame", "count"), [(3, 10), (4, 9 + 2), (6, 9 + 2)])
