@@ -150,7 +150,8 @@ def work_of(frames: int, side: int, shown: float) -> FaceTable:
     own = np.ones(count, bool)
     sharp = np.zeros((count, burst.TERMS), np.float32)
     whose = who.astype(np.int64)
-    return FaceTable(faces, whose, ones, own, sides, to_crop, ones, landmarks, ones, sharp, ones)
+    columns = (sides, to_crop, ones, landmarks, ones, sharp, ones, 0 * ones)
+    return FaceTable(faces, whose, ones, own, *columns)
 
 
 def measure(side: int, batch: int) -> dict[str, float]:
