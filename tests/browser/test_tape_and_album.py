@@ -58,7 +58,7 @@ def test_from_photos_to_a_render(review, photos):
     assert face["name"] == "Phoebe"
     assert face["strength"] > 0
     before, after = likeness(review, (without, restored), face["box"], picture)
-    assert after > before + 0.015, (before, after)  # one frame of a face of 30 px: .026
+    assert after > before + 0.015, (before, after)  # of one far face: .026
     button = order(review, "tape.mp4", f"0:0{WIDE}", f"0:0{WIDE + 0.16:.2f}")
     button.click()
     state(review, "done")
