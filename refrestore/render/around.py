@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -45,10 +46,18 @@ class Around:
         The faces that are wanted, ascending.
     drawn
         Those of them for which the frames around them are wanted too.
+    light
+        Those that a batch is not filled with: little is to be done for them.
     """
 
-    def __init__(self, work: FaceTable, rows: Iterable[int], drawn: Iterable[int]) -> None:
-        self._work = work
+    def __init__(
+        self,
+        work: FaceTable,
+        rows: Iterable[int],
+        drawn: Iterable[int],
+        light: Collection[int] = (),
+    ) -> None:
+        self._work, self._light = work, light
         self._waiting = deque(rows)
         self._near = work.around(drawn)
         self._drawn = set(self._near).union(*self._near.values())
@@ -69,7 +78,9 @@ class Around:
 
     def ready(self, count: int, seen: int) -> bool:
         """Whether so many faces wait whose frames are known, when `seen` was the last one read."""
-        return len(self._waiting) >= count and self.over(self._waiting[count - 1], seen)
+        rows = (row for row in self._waiting if row not in self._light)
+        last = next(islice(rows, count - 1, None), None)
+        return last is not None and self.over(last, seen)
 
     def take(self, seen: int | None) -> IntArray:
         """Return the rows that are ready; all of them are where `seen` is None."""

@@ -26,6 +26,7 @@ from refrestore.profiles.cosines import cosines
 from refrestore.project import Project
 from refrestore.project.opened_film import project_film
 from refrestore.project.timing import Timeline
+from refrestore.render.carrying import frames_apart
 from refrestore.render.face_export import FaceExport, check_export_folder, plans_within
 from refrestore.render.people import People, gather_people
 from refrestore.render.plan import TrackPlan, plan_tracks
@@ -84,6 +85,7 @@ class Recipe:
             toolbox.switches,
             cosines(toolbox.eyes.network.name),
             frozenset(plan.track for plan in self.plans if not plan.referenced),
+            frames_apart(self.info.average_rate) if toolbox.switches.carried else 1,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from refrestore.media.reader import frame_bytes
 from refrestore.media.tensors import FrameTensor, at, crops, parts, stacked
 from refrestore.render.around import Around, FacesAround
 from refrestore.render.believed import between, for_references, put_right
+from refrestore.render.carrying import Carrying
 from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.face_table import FaceTable
 from refrestore.render.frames import HELD_BYTES
@@ -40,10 +42,6 @@ from refrestore.types import FloatArray, Frame, Geometry, IntArray
 MOST_FRAMES_HELD = 32
 """Frames that may wait for a batch to fill: bounds memory where faces are rare. A GPU's batches are
 larger, and more may wait for them: as many as `HELD_BYTES` hold."""
-
-
-NEEDED = REACH + 1
-"""Frames before and after a face whose faces it needs: those that steady it, and theirs."""
 
 WHOLE = 0.98
 """Share of a crop from which a face counts as wholly in the picture: a sliver of mirrored border is
@@ -83,9 +81,18 @@ def restore_segment(
     yield painter.flush(last=True)
 
 
-def reach_of(work: FaceTable) -> int:
-    """Return how many frames before and after a face are looked at to paint it."""
-    return NEEDED + (burst.REACH if np.any(burst.share(work.blur) > 0) else 0)
+def reach_of(work: FaceTable, apart: int) -> int:
+    """Return how many frames before and after a face are looked at to paint it.
+
+    Those that steady it, those that they are carried over from where restored faces are `apart`
+    frames, and the frames around these.
+    """
+    return needed(apart) + (burst.REACH if np.any(burst.share(work.blur) > 0) else 0)
+
+
+def needed(apart: int) -> int:
+    """Return how many frames before and after a face have restored ones that it needs."""
+    return REACH + apart - 1
 
 
 def examples(work: FaceTable) -> set[int]:
@@ -119,27 +126,6 @@ def _neighbours(work: FaceTable) -> dict[int, list[int]]:
                 close[place] = False
                 near[row] = restored[close].tolist()
     return near
-
-
-def _sources(work: FaceTable, wanted: Iterable[int]) -> dict[int, list[int]]:
-    """Return, for each row that is carried over, the rows a frame before and after.
-
-    Those of odd frames, so that it does not matter where a segment begins.
-    """
-    found: dict[int, list[int]] = {}
-    restored = work.strength > 0
-    for row in wanted:
-        frame = int(work.faces.frame[row])
-        if frame % 2:
-            near = [
-                other
-                for at in (frame - 1, frame + 1)
-                for other in work.rows_of_frame(at).tolist()
-                if work.track[other] == work.track[row] and restored[other]
-            ]
-            if len(near) == 2:
-                found[row] = near
-    return found
 
 
 def _motion(work: FaceTable) -> FloatArray:
@@ -184,12 +170,11 @@ class _SegmentRestorer:
         self._neighbours = _neighbours(work)
         self._motion = _motion(work)
         wanted = {*self._neighbours}.union(*self._neighbours.values())
-        self._sources = _sources(work, wanted) if tools.switches.carried else {}
-        self._coming: dict[int, Tensor] = {}
-        wanted = wanted.union(*self._sources.values())
+        self._carrying, self._needed = Carrying(work, wanted, tools.apart), needed(tools.apart)
+        sources = self._carrying.sources
+        wanted = wanted.union(*sources.values())
         blurred = set(np.flatnonzero(burst.share(work.blur) > 0).tolist())
-        drawn = (wanted & blurred) - set(self._sources)
-        self._around = Around(work, sorted(wanted), drawn)
+        self._around = Around(work, sorted(wanted), (wanted & blurred) - set(sources), set(sources))
         self._frames: deque[Frame] = deque()
         self._most = MOST_FRAMES_HELD
         self._held: list[tuple[IntArray, FrameTensor]] = []
@@ -199,7 +184,7 @@ class _SegmentRestorer:
     def full(self) -> bool:
         """Whether it is time to flush."""
         seen = self._frames[-1].index
-        held = len(self._frames) >= self._most + NEEDED + self._around.ahead
+        held = len(self._frames) >= self._most + self._needed + self._around.ahead
         return held or self._around.ready(self._tools.batch, seen)
 
     def hold(self, frame: Frame) -> None:
@@ -224,11 +209,11 @@ class _SegmentRestorer:
             self._each(lambda rows: self._cut(rows, of), self._apart(np.array(list(of), np.int64)))
             self._held = []
         rows = self._around.take(None if last else seen)
-        mine = np.array([row in self._sources for row in rows.tolist()], bool)
-        self._each(self._restore_rows, self._apart(rows[~mine]))
-        self._coming |= {row: self._around.crop(row) for row in rows[mine].tolist()}
-        carried_now = self._carry(None if last else seen)
-        rows = np.concatenate([rows[~mine], carried_now])
+        waits = np.array([row in self._carrying.sources for row in rows.tolist()], bool)
+        self._each(self._restore_rows, self._apart(rows[~waits]))
+        for row in rows[waits].tolist():
+            self._carrying.wait(row, self._around.crop(row))
+        rows = np.concatenate([rows[~waits], self._carry(None if last else seen)])
         for row in rows[self._work.own[rows]].tolist():
             if used := self._moments[row].used:
                 identity = int(self._work.identity[row])
@@ -236,11 +221,11 @@ class _SegmentRestorer:
         self._around.forget()
         ready = []
         while self._frames and (
-            last or self._frames[0].index + NEEDED + self._around.ahead <= seen
+            last or self._frames[0].index + self._needed + self._around.ahead <= seen
         ):
             ready.append(self._frames.popleft())
         painted = self._painted(ready)
-        oldest = self._frames[0].index - NEEDED if self._frames else seen + 1
+        oldest = self._frames[0].index - self._needed if self._frames else seen + 1
         gone = [row for row in self._moments if self._work.faces.frame[row] < oldest]
         for row in gone:
             del self._moments[row]
@@ -259,60 +244,39 @@ class _SegmentRestorer:
     def _carry(self, seen: int | None) -> IntArray:
         """Carry over the faces whose sources are restored; return their rows.
 
-        A damaged film may lack the frames of those: who has one is carried over from it, and who
-        has none is restored.
+        Those that have none are restored.
         """
-        known = self._moments.keys()
-        ready = [
-            row
-            for row in sorted(self._coming)
-            if all(one in known or self._around.over(one, seen) for one in self._sources[row])
-        ]
-        lost = [row for row in ready if known.isdisjoint(self._sources[row])]
-        rows, alone = (
-            np.array(some, np.int64) for some in ([one for one in ready if one not in lost], lost)
-        )
+        over = partial(self._around.over, seen=seen)
+        rows, alone = self._carrying.ready(self._moments.keys(), over)
         self._each(self._carry_rows, self._apart(rows))
-        self._each(lambda some: self._restore_rows(some, self._only(some)), self._apart(alone))
-        for row in ready:
-            del self._coming[row]
+        self._each(self._restore_alone, self._apart(alone))
         return np.concatenate([rows, alone])
-
-    def _only(self, rows: IntArray) -> FacesAround:
-        """Return crops that wait to be carried over, without those around them."""
-        faces = stacked([self._coming[row] for row in rows.tolist()])
-        return FacesAround(faces, [[] for _ in rows], [[one] for one in burst.softened(faces)])
 
     @torch.inference_mode()
     def _carry_rows(self, rows: IntArray) -> None:
         """Carry over faces of one side."""
-        batch = self._work.select(rows)
-        before = stacked([self._coming[row] for row in rows.tolist()])
+        before, frames = stacked(self._carrying.crops(rows)), self._work.faces.frame[rows].tolist()
         sources = [
-            [self._moments[other] for other in self._sources[row] if other in self._moments]
+            [self._moments[one] for one in self._carrying.sources[row] if one in self._moments]
             for row in rows.tolist()
         ]
-        layers, side = carried(before, sources), before.shape[-1]
-        shutters = shutters_of(
-            layers[:, :3],
+        layers, side = carried(before, frames, sources), before.shape[-1]
+        shutters = self._shutters(rows, layers[:, :3], before, layers[:, 3])
+        self._keep(
+            rows,
+            layers,
             before,
-            layers[:, 3],
-            self._motion[rows],
-            sides=native_sides(batch.to_crop, side),
-            boxes=mesh_boxes(batch.landmarks, side),
+            boxes=[union([one.at(side) for one in near]) for near in sources],
+            shutters=shutters,
+            used=[near[0].used for near in sources],
+            lowered=[any(one.lowered for one in near) for near in sources],
         )
-        grey = greys(layers)
-        for place, (row, near) in enumerate(zip(rows.tolist(), sources, strict=True)):
-            self._moments[row] = RestoredFace(
-                frame=int(batch.faces.frame[place]),
-                layers=layers[place],
-                before=before[place],
-                box=union([one.at(side) for one in near]),
-                grey=grey[place],
-                shutter=shutters[place],
-                used=near[0].used,
-                lowered=any(one.lowered for one in near),
-            )
+
+    def _restore_alone(self, rows: IntArray) -> None:
+        """Restore faces of one side that were to be carried over, without those around them."""
+        faces = stacked(self._carrying.crops(rows))
+        soft = [[one] for one in burst.softened(faces)]
+        self._restore_rows(rows, FacesAround(faces, [[] for _ in rows], soft))
 
     @torch.inference_mode()
     def _restore_rows(self, rows: IntArray, around: FacesAround | None = None) -> None:
@@ -321,15 +285,7 @@ class _SegmentRestorer:
         around = around or self._around.of(rows)
         before, (drawn, seen) = around.faces, self._drawn(batch, around)
         done = _restore(batch, before, drawn, self._tools)
-        side = before.shape[-1]
-        shutters = shutters_of(
-            done.images,
-            before,
-            done.masks,
-            self._motion[rows],
-            sides=native_sides(batch.to_crop, side),
-            boxes=mesh_boxes(batch.landmarks, side),
-        )
+        shutters = self._shutters(rows, done.images, before, done.masks)
         banks = self._tools.banks_of(batch)
         blurred = burst.share(batch.blur)
         if blurred.any():
@@ -345,18 +301,51 @@ class _SegmentRestorer:
             guided=batch.guided * self._tools.switches.head,
             drawn=blurred,
         )
-        layers = torch.cat([images, masks[:, None]], 1)
+        self._keep(
+            rows,
+            torch.cat([images, masks[:, None]], 1),
+            before,
+            boxes=boxes,
+            shutters=shutters,
+            used=[tuple(one) for one in done.used],
+            lowered=[place in done.lowered for place in range(len(rows))],
+        )
+
+    def _shutters(self, rows: IntArray, images: Tensor, before: Tensor, masks: Tensor) -> Tensor:
+        """Return by how much of their motion faces of one side are blurred, (B,)."""
+        batch, side = self._work.select(rows), before.shape[-1]
+        return shutters_of(
+            images,
+            before,
+            masks,
+            self._motion[rows],
+            sides=native_sides(batch.to_crop, side),
+            boxes=mesh_boxes(batch.landmarks, side),
+        )
+
+    def _keep(
+        self,
+        rows: IntArray,
+        layers: Tensor,
+        before: Tensor,
+        *,
+        boxes: Sequence[IntArray] | IntArray,
+        shutters: Tensor,
+        used: Sequence[tuple[int, ...]],
+        lowered: Sequence[bool],
+    ) -> None:
+        """Keep restored faces until all that need them are shown."""
         grey = greys(layers)
         for place, row in enumerate(rows.tolist()):
             self._moments[row] = RestoredFace(
-                frame=int(batch.faces.frame[place]),
+                frame=int(self._work.faces.frame[row]),
                 layers=layers[place],
                 before=before[place],
                 box=boxes[place],
                 grey=grey[place],
                 shutter=shutters[place],
-                used=tuple(done.used[place]),
-                lowered=place in done.lowered,
+                used=used[place],
+                lowered=lowered[place],
             )
 
     def _drawn(self, batch: FaceTable, around: FacesAround) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ class Switches:
     energy
         Texture that references do not share is not averaged away (`blocks.raised`).
     carried
-        Every second face of a track is carried over from those around it (`restore.carried`).
+        Most faces of a track are carried over from those around them (`restore.carried`).
     burst
         A blurred face is first drawn from the frames around it (`restore.burst`).
     head

@@ -38,6 +38,9 @@ class Tools:
         What those of the recogniser are like.
     unreferenced
         Tracks that are restored without references (`TrackPlan.referenced`).
+    apart
+        Frames from one face of a track that is restored to the next; those between are carried
+        over.
     """
 
     models: FaceModels
@@ -49,6 +52,7 @@ class Tools:
     switches: Switches = ALL_ON
     cosines: Cosines = field(default_factory=lambda: cosines(""))
     unreferenced: Set[int] = frozenset()
+    apart: int = 1
 
     def banks_of(self, work: FaceTable) -> list[ReferenceBank | None]:
         """Return the references to restore each face from, or None."""

@@ -1,4 +1,4 @@
-"""Faces that are carried over: what was restored a frame before and after, laid over a frame."""
+"""Faces that are carried over: what was restored in frames near by, laid over a frame."""
 
 from __future__ import annotations
 
@@ -24,16 +24,20 @@ OWN_CELLS = 32
 """Cells a side of a crop: what is coarser is the frame's own, light and a mouth's motion."""
 
 
-def carried(faces: Tensor, sources: Sequence[Sequence[RestoredFace]]) -> Tensor:
+def carried(
+    faces: Tensor, frames: Sequence[int], sources: Sequence[Sequence[RestoredFace]]
+) -> Tensor:
     """Return faces of which restored ones near them are laid over each, (B, 4, S, S).
 
-    They are laid along the flow between the frames as they are, each place by how far these agree;
-    in coarse cells the frame keeps what it shows.
+    They are laid along the flow between the frames as they are, each place by how far these agree
+    and how near they are in time; in coarse cells the frame keeps what it shows.
 
     Parameters
     ----------
     faces : (B, 3, S, S)
         RGB 0..1, as the frames show them.
+    frames
+        Their indices.
     sources
         Of each at least one restored face of the same track, the nearest.
 
@@ -56,6 +60,8 @@ def carried(faces: Tensor, sources: Sequence[Sequence[RestoredFace]]) -> Tensor:
         difference = shrunk(apart, side // CELLS).abs().mean(1, keepdim=True)
         weight = stretch(torch.exp(-((difference / AGREEMENT) ** 2)), side, side) + LEAST
         own = stretch(shrunk(apart, side // OWN_CELLS), side, side)
+        near_by = [1 / abs(one.frame - at) for one, at in zip(others, frames, strict=True)]
+        weight = weight * torch.tensor(near_by, device=weight.device)[:, None, None, None]
         total[:, :3] += (layers[:, :3] + own).clamp(0, 1) * weight
         total[:, 3:] += layers[:, 3:] * weight
         weights += weight

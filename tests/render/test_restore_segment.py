@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -19,7 +19,6 @@ from refrestore.media.patch import VISIBLE
 from refrestore.render.face_table import FaceTable
 from refrestore.render.restore_segment import restore_segment
 from refrestore.render.segment_result import Account, RestoredFrame
-from refrestore.render.switches import Switches
 from refrestore.render.tools import Tools
 from refrestore.render.window import composed
 from refrestore.restore.burst import TERMS
@@ -106,21 +105,28 @@ class Seeing(Sharpener):
 
 
 def painted(
-    work: FaceTable, batch: int, restorer: Sharpener, account: Account
+    work: FaceTable,
+    batch: int,
+    restorer: Sharpener,
+    account: Account,
+    *,
+    apart: int = 1,
+    film: Sequence[Frame] | None = None,
 ) -> list[RestoredFrame]:
-    tools = Tools(None, restorer, {}, 0, batch, switches=Switches())  # type: ignore[arg-type]
-    return list(chain(*restore_segment(work, frames(), tools, account, scale=1)))
+    tools = Tools(None, restorer, {}, 0, batch, apart=apart)  # type: ignore[arg-type]
+    shown = frames() if film is None else film
+    return list(chain(*restore_segment(work, shown, tools, account, scale=1)))
 
 
 MIXED = ((128,) * 5 + (192,) * 4, (192,) * FRAMES)
 
 
-@pytest.mark.parametrize("blur", [0.0, 0.01])
-def test_batches_and_threads_change_nothing(blur: float) -> None:
+@pytest.mark.parametrize(("blur", "apart"), [(0.0, 1), (0.01, 1), (0.0, 3), (0.01, 2)])
+def test_batches_and_threads_change_nothing(blur: float, apart: int) -> None:
     work, account = work_of(MIXED, blur), Account()
     whole = Sharpener(workers=3)
-    once = painted(work, 8, whole, account)
-    again = painted(work, 1, Sharpener(), Account())
+    once = painted(work, 8, whole, account, apart=apart)
+    again = painted(work, 1, Sharpener(), Account(), apart=apart)
     assert {shape[-1] for shape in whole.batches} == {128, 192}
     assert {shape[0] for shape in whole.batches} == {1}  # of a CPU's cache
     assert [one.frame.index for one in once] == list(range(FRAMES))
@@ -167,14 +173,15 @@ def test_a_blurred_face_is_drawn_from_the_frames_around_it() -> None:
     assert float(apart.min()) > 0.002
 
 
+@pytest.mark.parametrize("apart", [1, 3])
 @pytest.mark.parametrize("blur", [0.0, 0.01])
-def test_a_gpu_is_not_waited_for(blur: float, fake_cuda: Any) -> None:
+def test_a_gpu_is_not_waited_for(blur: float, apart: int, fake_cuda: Any) -> None:
     """From restored batches to patches: nothing comes back, and nothing is asked of it."""
     account = Account()
     restorer = Sharpener("cuda")
-    made = painted(work_of(MIXED, blur), 2 * FRAMES, restorer, account)
+    made = painted(work_of(MIXED, blur), 2 * FRAMES // apart, restorer, account, apart=apart)
     assert {shape[-1] for shape in restorer.batches} == {128, 192}, "each batch of one side"
-    assert max(shape[0] for shape in restorer.batches) > 4
+    assert max(shape[0] for shape in restorer.batches) > 4 / apart
     patches = [patch for one in made for patch in one.patches]
     assert len(patches) == 2 * (FRAMES - 2)
     assert {patch.delta.device.type for patch in patches} == {"cuda"}
@@ -217,35 +224,37 @@ def without(work: FaceTable, frame: int, person: int) -> FaceTable:
     return replace(work, strength=np.where(gone, 0, work.strength).astype(np.float32))
 
 
-def test_every_second_face_is_carried_over() -> None:
+@pytest.mark.parametrize(
+    ("apart", "frames_restored"),
+    [(2, [0, 2, 4, 6, 8]), (3, [0, 3, 6, 7, 8]), (4, [0, 4, 8]), (1, range(FRAMES))],
+)
+def test_faces_between_are_carried_over(apart: int, frames_restored: Sequence[int]) -> None:
     work, account, restorer = work_of(MIXED), Account(), Sharpener()
-    made = painted(work, 4, restorer, account)
-    assert given(restorer) == 2 * 5  # frames 0, 2, 4, 6, 8
+    made = painted(work, 4, restorer, account, apart=apart)
+    assert given(restorer) == 2 * len(frames_restored)
     assert account.faces == 2 * (FRAMES - 2)
     assert all(len(one.patches) == 2 for one in made[1:-1])
-    apart = Sharpener()
-    tools = Tools(None, apart, {}, 0, 4, switches=Switches(carried=False))  # type: ignore[arg-type]
-    whole = list(chain(*restore_segment(work, frames(), tools, Account(), scale=1)))
-    assert given(apart) == 2 * FRAMES
+    everyone = Sharpener()
+    whole = painted(work, 4, everyone, Account())
+    assert given(everyone) == 2 * FRAMES
     for one, other in zip(made, whole, strict=True):
         if one.patches:
             assert float(laid(one).abs().mean()) > 0.5 * float(laid(other).abs().mean())
-            assert not torch.equal(laid(one), laid(other))
+            assert torch.equal(laid(one), laid(other)) == (apart == 1)
 
 
 @pytest.mark.parametrize(("frame", "count"), [(3, 10), (4, 9 + 2), (6, 9 + 2)])
 def test_a_face_without_both_neighbours_is_restored(frame: int, count: int) -> None:
     """Where one of an even frame goes, the two beside it are restored instead."""
     work, restorer = without(work_of(MIXED), frame, 1), Sharpener()
-    painted(work, 4, restorer, Account())
+    painted(work, 4, restorer, Account(), apart=2)
     assert given(restorer) == count
 
 
 @pytest.mark.parametrize("blur", [0.0, 0.01])
 def test_a_face_whose_sources_are_lost_is_restored(blur: float) -> None:
     work, account, restorer = work_of(MIXED, blur), Account(), Sharpener()
-    tools = Tools(None, restorer, {}, 0, 4, switches=Switches())  # type: ignore[arg-type]
     left = [frame for frame in frames() if frame.index not in (4, 6)]  # a damaged film
-    made = list(chain(*restore_segment(work, left, tools, account, scale=1)))
+    made = painted(work, 4, restorer, account, apart=2, film=left)
     assert [len(one.patches) for one in made] == [0, 2, 2, 2, 2, 2, 0]
     assert given(restorer) == 2 * (3 + 1)  # of frames 0, 2 and 8, and 5 between the lost ones
