@@ -153,6 +153,7 @@ def stage(project: Any, *, near: bool) -> float:
         8,
         people.rivals,
         toolbox.switches,
+        **carrying(tools_of, probe(project.video.path)),
     )
     first = int(plan.faces.frame[0])
     info = probe(project.video.path)
@@ -208,6 +209,13 @@ def named(room: str, *names: str) -> Any:
         if find_spec(f"{room}.{module}"):
             return getattr(import_module(f"{room}.{module}"), what)
     raise SystemExit(f"{room} has none of {', '.join(names)}")
+
+
+def carrying(tools_of: Callable[..., Any], info: Any) -> dict[str, Any]:
+    """Return how far apart restored faces of a film are, where a tree carries some over."""
+    if "apart" not in parameters(tools_of):
+        return {}
+    return {"apart": named("refrestore.render", "carrying.frames_apart")(info.average_rate)}
 
 
 def parameters(of: Callable[..., Any]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import itertools
+from collections.abc import Callable, Collection
 from fractions import Fraction
 
 import numpy as np
@@ -24,10 +25,10 @@ def frames_apart(rate: Fraction) -> int:
 
 
 class Carrying:
-    """Faces of a segment that are carried over: those between frames that are restored.
+    """Faces of a segment that are carried over: those between two that are restored.
 
-    By the frame's number, so that it does not matter where a segment begins. A face is restored
-    after all where a track ends, turns away or is cut before the next frame that is.
+    Restored are those of every so many frames, by the frame's number, so that it does not matter
+    where a segment begins, and the first and the last of a track, also where it is interrupted.
 
     Parameters
     ----------
@@ -39,25 +40,20 @@ class Carrying:
         Frames from one restored face to the next; 1 carries none over.
     """
 
-    def __init__(self, work: FaceTable, wanted: Iterable[int], apart: int) -> None:
+    def __init__(self, work: FaceTable, wanted: Collection[int], apart: int) -> None:
         self.sources: dict[int, list[int]] = {}
         """For each row that is carried over the rows before and after, the nearer first."""
         self._crops: dict[int, Tensor] = {}
-        restored = work.strength > 0
-        for row in wanted:
-            frame = int(work.faces.frame[row])
-            since = frame % apart
-            if not since:
-                continue
-            around = sorted((frame - since, frame - since + apart), key=lambda at: abs(at - frame))
-            near = [
-                other
-                for at in around
-                for other in work.rows_of_frame(at).tolist()
-                if work.track[other] == work.track[row] and restored[other]
-            ]
-            if len(near) == len(around):
-                self.sources[row] = near
+        for _, all_rows in work.by_track():
+            rows = all_rows[work.strength[all_rows] > 0]
+            frames = work.faces.frame[rows]
+            breaks = np.diff(frames, prepend=-2, append=-2) != 1
+            restored = np.flatnonzero((frames % apart == 0) | breaks[:-1] | breaks[1:])
+            for first, last in itertools.pairwise(restored.tolist()):
+                for place in range(first + 1, last):
+                    near = sorted((first, last), key=lambda one: abs(one - place))
+                    if int(rows[place]) in wanted:
+                        self.sources[int(rows[place])] = rows[near].tolist()
 
     def wait(self, row: int, crop: Tensor) -> None:
         """Take a row's crop, (3, S, S), until it can be carried over."""

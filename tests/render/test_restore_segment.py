@@ -226,7 +226,7 @@ def without(work: FaceTable, frame: int, person: int) -> FaceTable:
 
 @pytest.mark.parametrize(
     ("apart", "frames_restored"),
-    [(2, [0, 2, 4, 6, 8]), (3, [0, 3, 6, 7, 8]), (4, [0, 4, 8]), (1, range(FRAMES))],
+    [(2, [0, 2, 4, 6, 8]), (3, [0, 3, 6, 8]), (4, [0, 4, 8]), (1, range(FRAMES))],
 )
 def test_faces_between_are_carried_over(apart: int, frames_restored: Sequence[int]) -> None:
     work, account, restorer = work_of(MIXED), Account(), Sharpener()
@@ -243,9 +243,9 @@ def test_faces_between_are_carried_over(apart: int, frames_restored: Sequence[in
             assert torch.equal(laid(one), laid(other)) == (apart == 1)
 
 
-@pytest.mark.parametrize(("frame", "count"), [(3, 10), (4, 9 + 2), (6, 9 + 2)])
-def test_a_face_without_both_neighbours_is_restored(frame: int, count: int) -> None:
-    """Where one of an even frame goes, the two beside it are restored instead."""
+@pytest.mark.parametrize(("frame", "count"), [(3, 5 + 5), (4, 5 + 6), (6, 5 + 6)])
+def test_where_a_track_is_interrupted_it_is_restored(frame: int, count: int) -> None:
+    """Where one frame goes, the two beside it are restored."""
     work, restorer = without(work_of(MIXED), frame, 1), Sharpener()
     painted(work, 4, restorer, Account(), apart=2)
     assert given(restorer) == count
