@@ -33,6 +33,7 @@ SWITCHED_OFF = (
     ("carried", "ours, all restored", "no face is carried over (restore/carried.py left out)"),
     ("burst", "ours, frame by frame", "no face is drawn from those around it (restore/burst.py)"),
     ("energy", "ours, averaged", "the mean of the references as it is (blocks.raised)"),
+    ("colours", "ours, the film's colours", "with its blotches (restore/colours.py left out)"),
     ("head", "ours, without the head", "the mesh's hull only (restore/head.py left out)"),
     ("as_filmed", "ours, not as filmed", "no motion blur, no grain (restore/camera.py left out)"),
     ("mask", "ours, without the mask", "all of the mesh's hull is face (restore/mask.py left out)"),

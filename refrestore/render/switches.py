@@ -22,6 +22,8 @@ class Switches:
         than it went in is given up (`restore.guard`).
     energy
         Texture that references do not share is not averaged away (`blocks.raised`).
+    colours
+        Blotches of the film's chroma are not the person's (`restore.colours`).
     carried
         Most faces of a track are carried over from those around them (`restore.carried`).
     burst
@@ -39,6 +41,7 @@ class Switches:
     mask: bool = True
     guard: bool = True
     energy: bool = True
+    colours: bool = True
     carried: bool = True
     burst: bool = True
     head: bool = True

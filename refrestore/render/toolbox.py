@@ -182,6 +182,7 @@ class Toolbox:
         switches = replace(self.switches, **dict.fromkeys(names, False))
         restorer = self.restorer if switches.mask else self.restorer.unmasked()
         restorer = restorer if switches.energy else restorer.averaging()
+        restorer = restorer if switches.colours else restorer.with_the_films_colours()
         restorer = restorer if switches.lids else restorer.with_open_eyes()
         restorer = restorer if switches.mouth else restorer.with_their_mouths()
         return replace(self, switches=switches, restorer=restorer)

@@ -10,7 +10,7 @@ from torch import Tensor
 from refrestore.media.tensors import stacked
 from refrestore.restore import burst
 from refrestore.restore.flow import flow
-from refrestore.restore.light import shrunk, stretch
+from refrestore.restore.light import luma_of, shrunk, stretch
 from refrestore.restore.steady import CELLS, RestoredFace
 from refrestore.restore.warp import warp
 
@@ -20,8 +20,9 @@ AGREEMENT = 0.04
 LEAST = 1e-3
 """What it counts wherever it lies: where nothing agrees something has to be shown."""
 
-OWN_CELLS = 32
-"""Cells a side of a crop: what is coarser is the frame's own, light and a mouth's motion."""
+OWN_CELLS, OWN_COLOURS = 32, 4
+"""Cells a side of a crop: what is coarser is the frame's own, light and a mouth's motion. Of its
+colours less is: they change with the light, and finer ones are a codec's."""
 
 
 def carried(
@@ -59,7 +60,9 @@ def carried(
         layers, apart = placed[:, :4], faces - placed[:, 4:]
         difference = shrunk(apart, side // CELLS).abs().mean(1, keepdim=True)
         weight = stretch(torch.exp(-((difference / AGREEMENT) ** 2)), side, side) + LEAST
-        own = stretch(shrunk(apart, side // OWN_CELLS), side, side)
+        bright = luma_of(apart)[:, None]
+        own = stretch(shrunk(bright, side // OWN_CELLS), side, side)
+        own = own + stretch(shrunk(apart - bright, side // OWN_COLOURS), side, side)
         near_by = [1 / abs(one.frame - at) for one, at in zip(others, frames, strict=True)]
         weight = weight * torch.tensor(near_by, device=weight.device)[:, None, None, None]
         total[:, :3] += (layers[:, :3] + own).clamp(0, 1) * weight

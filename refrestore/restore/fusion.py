@@ -45,6 +45,7 @@ from refrestore.restore.blocks import (
     without_cells,
     zeroed,
 )
+from refrestore.restore.colours import recoloured
 from refrestore.restore.fusion_bands import (
     FINE_BANDS,
     FULL,
@@ -127,7 +128,7 @@ class FusionNetwork(nn.Module):
         self.fine = nn.Conv2d(config.detail + 24, config.detail, 3, padding=1)
         self.finest = nn.Conv2d(config.detail, config.detail, 3, padding=1)
         self.residual = zeroed(nn.Conv2d(config.detail, 12, 3, padding=1))
-        self.raises = True
+        self.raises = self.recolours = True
         self.several = config.sides != (FULL,)
         if self.several:
             self.sized_trunk = zeroed(nn.Linear(2, context))
@@ -355,6 +356,9 @@ class FusionNetwork(nn.Module):
             missing=missing,
             raises=self.raises,
         )
+        if count and self.recolours:
+            change = recoloured(fused, references, light, attention[:, :, 1], hull)
+            fused = fused + change * _any(valid)
         return Mixture(faces, hull, trunk, fused, field, light, attention, shares, gains, side)
 
     def draw(self, seen: Mixture) -> WorkingFaces:

@@ -300,9 +300,19 @@ class Restorer:
 
     def averaging(self) -> Restorer:
         """Return the same networks without `blocks.raised`: texture is averaged away."""
+        other = self._with_a_network_of_its_own()
+        other.fusion.raises = False
+        return other
+
+    def with_the_films_colours(self) -> Restorer:
+        """Return the same networks without `colours.recoloured`: blotches of chroma stay."""
+        other = self._with_a_network_of_its_own()
+        other.fusion.recolours = False
+        return other
+
+    def _with_a_network_of_its_own(self) -> Restorer:
         other = copy(self)
         other.fusion = copy(self.fusion)
-        other.fusion.raises = False
         other._adapted = WeakKeyDictionary()
         return other
 
