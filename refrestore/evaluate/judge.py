@@ -19,7 +19,14 @@ from torch import Tensor
 
 from refrestore.config import RuntimeSettings
 from refrestore.errors import ModelError
-from refrestore.evaluate.metrics import cosine_similarity, detail, landmark_error, psnr, ssim
+from refrestore.evaluate.metrics import (
+    blotches,
+    cosine_similarity,
+    detail,
+    landmark_error,
+    psnr,
+    ssim,
+)
 from refrestore.evaluate.niqe import NIQE_FILE, Niqe
 from refrestore.evaluate.perceptual import (
     ALEXNET_FILE,
@@ -208,6 +215,7 @@ class Judge:
             "identity": float(cosine_similarity(shown.embedding, truth.embedding)),
             "psnr": psnr(shown.native, truth.native, native),
             "ssim": ssim(shown.native, truth.native, native),
+            "blotches": blotches(shown.native, truth.native, native),
             "detail": detail(shown.native, truth.native, native),
             "landmarks": landmark_error(shown.mesh, truth.mesh, interocular(face)),
             "niqe": shown.naturalness,

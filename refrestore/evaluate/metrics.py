@@ -21,6 +21,9 @@ LUMA = np.array([0.299, 0.587, 0.114])
 OCTAVES = 3
 """Octaves that count as detail."""
 
+BLOTCHES = 16
+"""Gaussian deviations that a face's crop is wide, as coarse as blotches are."""
+
 SSIM_SIGMA = 1.5
 """Standard deviation of SSIM's Gaussian window in pixels (Wang et al. 2004)."""
 
@@ -100,6 +103,29 @@ def detail(image: ImageArray, truth: ImageArray, mask: NDArray[np.floating]) -> 
         ratios.append(math.sqrt(max(strengths[0], 1e-9) / max(strengths[1], 1e-9)))
         (shown, true), weights = halves, cv2.pyrDown(weights)
     return float(np.exp(np.mean(np.log(ratios))))
+
+
+def blotches(image: ImageArray, truth: ImageArray, mask: NDArray[np.floating]) -> float:
+    """Return how wrong coarse colours of a face are in places, root mean square in grey levels.
+
+    Colours are RGB less luma, compared after a Gaussian of a sixteenth of the side; their mean
+    over the face is taken off, as another tint is no blotch.
+
+    Parameters
+    ----------
+    image, truth : (S, S, 3) uint8
+    mask : (S, S) 0..1
+        Weight of each pixel.
+    """
+    shown, true = (one - luma(one)[..., None] for one in (image, truth))
+    weights = np.asarray(mask, np.float64)[..., None]
+    sigma = len(mask) / BLOTCHES
+    area = cv2.GaussianBlur(weights, (0, 0), sigma)[..., None]
+    coarse = cv2.GaussianBlur((shown - true) * weights, (0, 0), sigma)
+    error: DoubleArray = np.asarray(coarse, np.float64) / np.maximum(area, 1e-6)
+    total = max(float(weights.sum()), 1e-9)
+    error = error - (error * weights).sum((0, 1)) / total
+    return math.sqrt(float((error**2 * weights).sum()) / total / 3)
 
 
 def ssim(image: ImageArray, truth: ImageArray, mask: NDArray[np.floating] | None = None) -> float:

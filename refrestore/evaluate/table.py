@@ -65,6 +65,7 @@ METRICS = (
     Metric("ssim", "SSIM", "higher", 3, "of luma, in the face's mesh"),
     Metric("perceptual", "perceptual", "lower", 3, "distance of a network's features in the face"),
     Metric("ring", "ring", "lower", 3, "the same distance around the face: hair, ears and neck"),
+    Metric("blotches", "blotches", "lower", 2, "error of coarse colours in the face, grey levels"),
     Metric(
         "detail",
         "detail",

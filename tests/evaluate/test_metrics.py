@@ -9,7 +9,15 @@ from skimage.data import astronaut
 
 from refrestore.evaluate.degrade import Degradation, degrade
 from refrestore.evaluate.judge import face_region, head_region
-from refrestore.evaluate.metrics import detail, identity_deviation, landmark_error, luma, psnr, ssim
+from refrestore.evaluate.metrics import (
+    blotches,
+    detail,
+    identity_deviation,
+    landmark_error,
+    luma,
+    psnr,
+    ssim,
+)
 from refrestore.restore.composite import HEAD_GROWTH
 
 
@@ -84,6 +92,26 @@ def test_detail_is_how_strong_fine_octaves_are() -> None:
     painted = truth.copy()
     painted[:8] = np.arange(128)[:, None] % 2 * 255  # outside the mask
     assert detail(painted, truth, mask) == pytest.approx(1, abs=0.01)
+
+
+def test_blotches_are_coarse_colours_in_the_wrong_place() -> None:
+    side = 96
+    generator = np.random.default_rng(4)
+    truth = generator.integers(60, 180, (side, side, 3)).astype(np.uint8)
+    mask = np.zeros((side, side))
+    mask[12:-12, 12:-12] = 1
+    assert blotches(truth, truth, mask) == 0
+    tinted, brighter, stained, outside = (truth.astype(int) for _ in range(4))
+    tinted[..., 0] += 10
+    brighter[:48] += 20
+    stained[:48, :, 0] += 10
+    outside[:6, :, 0] += 60
+    for changed in (tinted, brighter, outside):
+        assert blotches(changed.astype(np.uint8), truth, mask) < 0.4
+    found = blotches(stained.astype(np.uint8), truth, mask)
+    assert 1 < found < 3  # 10 levels of red in one half: its colour, about its mean
+    fine = truth.astype(int) + generator.integers(-20, 21, truth.shape)
+    assert blotches(fine.astype(np.uint8), truth, mask) < 1.5
 
 
 def test_a_head_is_around_its_face() -> None:
