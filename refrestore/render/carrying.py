@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from fractions import Fraction
 
 import numpy as np
 from torch import Tensor
 
 from refrestore.render.face_table import FaceTable
-from refrestore.types import IntArray
+from refrestore.types import FloatArray, IntArray
 
 SECONDS = 0.12
 """From one face of a track that is restored to the next, about."""
 
 MOST = 4
 """Frames from one to the next at most."""
+
+MOVED = 0.02
+"""Way of a face's landmarks from one to the next, in sides of its crop, beyond which one between
+them is restored too (docs/decisions/054)."""
 
 
 def frames_apart(rate: Fraction) -> int:
@@ -28,7 +32,8 @@ class Carrying:
     """Faces of a segment that are carried over: those between two that are restored.
 
     Restored are those of every so many frames, by the frame's number, so that it does not matter
-    where a segment begins, and the first and the last of a track, also where it is interrupted.
+    where a segment begins, the first and the last of a track, also where it is interrupted, and
+    more where it moves fast.
 
     Parameters
     ----------
@@ -49,11 +54,13 @@ class Carrying:
             frames = work.faces.frame[rows]
             breaks = np.diff(frames, prepend=-2, append=-2) != 1
             restored = np.flatnonzero((frames % apart == 0) | breaks[:-1] | breaks[1:])
-            for first, last in itertools.pairwise(restored.tolist()):
-                for place in range(first + 1, last):
-                    near = sorted((first, last), key=lambda one: abs(one - place))
-                    if int(rows[place]) in wanted:
-                        self.sources[int(rows[place])] = rows[near].tolist()
+            way = _way(work, rows)
+            for ends in itertools.pairwise(restored.tolist()):
+                for first, last in _slowly(way, *ends):
+                    for place in range(first + 1, last):
+                        near = sorted((first, last), key=lambda one: abs(one - place))
+                        if int(rows[place]) in wanted:
+                            self.sources[int(rows[place])] = rows[near].tolist()
 
     def wait(self, row: int, crop: Tensor) -> None:
         """Take a row's crop, (3, S, S), until it can be carried over."""
@@ -85,3 +92,21 @@ class Carrying:
         some = np.array([any(one in restored for one in self.sources[row]) for row in ready], bool)
         rows = np.array(ready, np.int64)
         return rows[some], rows[~some]
+
+
+def _way(work: FaceTable, rows: IntArray) -> FloatArray:
+    """Return how far each face's landmarks have gone since the first one, (T,)."""
+    places = work.landmarks[rows] / work.side[rows, None, None]
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=2).mean(1)
+    way: FloatArray = np.concatenate([[0], np.cumsum(steps)])
+    return way
+
+
+def _slowly(way: FloatArray, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Divide a part of a track until its face moves little from one end of a part to the other."""
+    if last - first > 1 and way[last] - way[first] > MOVED:
+        middle = (first + last) // 2
+        yield from _slowly(way, first, middle)
+        yield from _slowly(way, middle, last)
+    else:
+        yield first, last

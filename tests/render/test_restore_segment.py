@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional as F
 
 from refrestore.media.patch import VISIBLE
+from refrestore.render.carrying import Carrying
 from refrestore.render.face_table import FaceTable
 from refrestore.render.restore_segment import restore_segment
 from refrestore.render.segment_result import Account, RestoredFrame
@@ -258,3 +259,16 @@ def test_a_face_whose_sources_are_lost_is_restored(blur: float) -> None:
     made = painted(work, 4, restorer, account, apart=2, film=left)
     assert [len(one.patches) for one in made] == [0, 2, 2, 2, 2, 2, 0]
     assert given(restorer) == 2 * (3 + 1)  # of frames 0, 2 and 8, and 5 between the lost ones
+
+
+@pytest.mark.parametrize(("way", "count"), [(0.0, 3), (0.005, 5), (0.03, 9)])
+def test_a_face_that_moves_fast_is_restored_more_often(way: float, count: int) -> None:
+    """Of nine frames every fourth, every second, or each."""
+    work = work_of(MIXED)
+    going = work.landmarks + (way * work.side * work.faces.frame)[:, None, None]
+    fast = replace(work, landmarks=going.astype(np.float32))
+    carrying = Carrying(fast, range(len(fast)), 4)
+    assert len(fast) - len(carrying.sources) == 2 * count
+    for row, near in carrying.sources.items():
+        assert {work.track[one] for one in near} == {work.track[row]}
+        assert not set(near) & carrying.sources.keys()
