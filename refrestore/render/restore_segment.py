@@ -34,7 +34,7 @@ from refrestore.restore.camera import (
     velocities,
 )
 from refrestore.restore.carried import carried
-from refrestore.restore.composite import differences, mesh_boxes, shared
+from refrestore.restore.composite import differences, inside_crops, mesh_boxes, shared
 from refrestore.restore.restorer import Restored
 from refrestore.restore.steady import REACH, RestoredFace, greys, steadied, union
 from refrestore.types import FloatArray, Frame, Geometry, IntArray
@@ -393,7 +393,7 @@ class _SegmentRestorer:
         before, restored, masks = (
             stacked([one.before for one in faces]),
             layers[:, :3],
-            layers[:, 3],
+            inside_crops(layers[:, 3]),
         )
         if switches.as_filmed:
             restored = as_filmed(

@@ -59,6 +59,14 @@ def head_masks(
     return heads * inside[:, None] * inside
 
 
+def inside_crops(masks: Tensor) -> Tensor:
+    """Return masks, (N, S, S), that end inside their crops, wherever motion has taken them."""
+    side = masks.shape[-1]
+    place = torch.arange(side, device=masks.device)
+    inside = (torch.minimum(place, side - 1 - place) - side // 64).div(side // 64).clamp(0, 1)
+    return masks * inside[:, None] * inside
+
+
 def in_head(faces: Tensor, masks: Tensor, drawn: Tensor, heads: Tensor) -> tuple[Tensor, Tensor]:
     """Set restored faces into heads that were drawn; return images and where they are pasted.
 

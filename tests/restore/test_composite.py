@@ -140,3 +140,12 @@ def test_overlapping_faces_share_their_pixels() -> None:
         total[face.top : face.top + height, face.left : face.left + width] += face.alpha
     assert total.max() == pytest.approx(1)
     assert one.alpha.min() == 1  # the inputs are left as they were
+
+
+@pytest.mark.parametrize("side", [256, 384, 512])
+def test_what_is_pasted_ends_inside_its_crop(side: int) -> None:
+    ended = composite.inside_crops(torch.ones(1, side, side))[0]
+    rim, edge = side // 64, side // 32
+    assert float(ended[:rim].max()) == float(ended[:, -rim:].max()) == 0
+    assert float(ended[edge:-edge, edge:-edge].min()) == 1
+    assert float(ended.diff(dim=0).abs().max()) <= 1 / rim + 1e-6  # no step
