@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from refrestore.faces.align import CROP_SIZE
+from refrestore.media.tensors import parts
 from refrestore.render.crops import at_sides, inside, storage_to_crop
 from refrestore.render.plan import TrackPlan
 from refrestore.restore import burst
@@ -123,6 +125,10 @@ class FaceTable:
         """Return sides of crops with those of some rows that have them."""
         sides = self.side[rows]
         return [(int(side), rows[sides == side]) for side in np.unique(sides)]
+
+    def apart(self, rows: IntArray, device: torch.device) -> list[IntArray]:
+        """Return rows of one side that are worked on together: on a CPU each face by itself."""
+        return [own[part] for _, own in self.by_side(rows) for part in parts(len(own), device)]
 
     def around(self, rows: Iterable[int]) -> dict[int, list[int]]:
         """Return, for some rows, those of their tracks that are laid over them (`burst`)."""

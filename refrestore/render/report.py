@@ -19,11 +19,11 @@ import torch
 from refrestore.media.files import write_file
 from refrestore.media.patch import VISIBLE
 from refrestore.plain_text import json_text, plain_if_text
+from refrestore.render.finishing import WHOLE
 from refrestore.render.guarding import GuardSample
 from refrestore.render.people import People
 from refrestore.render.person_words import UNSEEN, sentences
 from refrestore.render.plan import TrackPlan
-from refrestore.render.restore_segment import WHOLE
 from refrestore.render.segment_result import Account
 from refrestore.restore.guard import Choice
 from refrestore.types import ImageArray

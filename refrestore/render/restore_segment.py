@@ -6,46 +6,38 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE
-from refrestore.media.patch import Patch
 from refrestore.media.reader import frame_bytes
-from refrestore.media.tensors import FrameTensor, at, crops, parts, stacked
+from refrestore.media.tensors import FrameTensor, at, crops, stacked
 from refrestore.render.around import Around, FacesAround
 from refrestore.render.believed import between, for_references, put_right
 from refrestore.render.carrying import Carrying
-from refrestore.render.crops import bytes_of, enlarged, to_uint8
 from refrestore.render.face_table import FaceTable
+from refrestore.render.finishing import Finishing
 from refrestore.render.frames import HELD_BYTES
 from refrestore.render.heads import in_heads
-from refrestore.render.segment_result import Account, Changed, Example, Face, RestoredFrame, Witness
+from refrestore.render.segment_result import Account, RestoredFrame, Witness
 from refrestore.render.tools import Tools
 from refrestore.restore import burst
 from refrestore.restore.camera import (
-    as_filmed,
-    middle_shutters,
     native_sides,
     shutters_of,
     velocities,
 )
 from refrestore.restore.carried import carried
-from refrestore.restore.composite import differences, inside_crops, mesh_boxes, shared
+from refrestore.restore.composite import mesh_boxes
 from refrestore.restore.restorer import Restored
-from refrestore.restore.steady import REACH, RestoredFace, greys, steadied, union
-from refrestore.types import FloatArray, Frame, Geometry, IntArray
+from refrestore.restore.steady import REACH, RestoredFace, greys, union
+from refrestore.types import FloatArray, Frame, IntArray
 
 MOST_FRAMES_HELD = 32
 """Frames that may wait for a batch to fill: bounds memory where faces are rare. A GPU's batches are
 larger, and more may wait for them: as many as `HELD_BYTES` hold."""
-
-WHOLE = 0.98
-"""Share of a crop from which a face counts as wholly in the picture: a sliver of mirrored border is
-not seen, half a mirrored cheek is."""
 
 
 def restore_segment(
@@ -95,39 +87,6 @@ def needed(apart: int) -> int:
     return REACH + apart - 1
 
 
-def examples(work: FaceTable) -> set[int]:
-    """Return the row of each track that the report shows.
-
-    Of the faces restored at least half as much as its strongest, those in the picture, or most
-    nearly; of these the strongest, nearest the middle.
-    """
-    shown = set()
-    for _, all_rows in work.by_track():
-        rows = all_rows[work.own[all_rows]]
-        strength = work.strength[rows]
-        if not np.any(strength > 0):
-            continue
-        best = rows[strength >= strength.max() / 2]
-        for worth in (np.minimum(work.inside, WHOLE), work.strength):
-            best = best[worth[best] >= worth[best].max() - 1e-6]
-        shown.add(int(best[len(best) // 2]))
-    return shown
-
-
-def _neighbours(work: FaceTable) -> dict[int, list[int]]:
-    """Return, for each row that is painted, the rows of its track that steady it."""
-    near: dict[int, list[int]] = {}
-    for _, rows in work.by_track():
-        restored = rows[work.strength[rows] > 0]
-        frames = work.faces.frame[restored]
-        for place, row in enumerate(restored.tolist()):
-            if work.own[row]:
-                close = np.abs(frames - frames[place]) <= REACH
-                close[place] = False
-                near[row] = restored[close].tolist()
-    return near
-
-
 def _motion(work: FaceTable) -> FloatArray:
     """Return how each face moves over the picture, (N, 2) crop pixels a frame."""
     motion = np.zeros((len(work), 2), np.float32)
@@ -137,39 +96,28 @@ def _motion(work: FaceTable) -> FloatArray:
     return motion
 
 
-class _Finished(NamedTuple):
-    """Faces of one side as they are pasted.
-
-    Parameters
-    ----------
-    before, after : (B, 3, S, S)
-        RGB 0..1.
-    masks : (B, S, S)
-        Where they show, 0..1.
-    patches
-        What is added to their pictures; None where that is nothing.
-    """
-
-    before: Tensor
-    after: Tensor
-    masks: Tensor
-    patches: list[Patch | None]
-
-
 class _SegmentRestorer:
     """Holds frames until their faces fill a batch and their neighbours are restored."""
 
     def __init__(
         self, work: FaceTable, tools: Tools, account: Account, scale: int, witness: Witness | None
     ) -> None:
-        self._work, self._account, self._scale = work, account, scale
+        self._work, self._account = work, account
         self._each, self._device = tools.restorer.each, tools.restorer.device
         self._tools = replace(tools, restorer=tools.restorer.alone)
-        self._witness = witness
-        self._shown = examples(work)
-        self._neighbours = _neighbours(work)
         self._motion = _motion(work)
-        wanted = {*self._neighbours}.union(*self._neighbours.values())
+        self._moments: dict[int, RestoredFace] = {}
+        self._finishing = Finishing(
+            work,
+            tools,
+            account,
+            witness,
+            moments=self._moments,
+            motion=self._motion,
+            scale=scale,
+        )
+        steadied = self._finishing.neighbours
+        wanted = {*steadied}.union(*steadied.values())
         self._carrying, self._needed = Carrying(work, wanted, tools.apart), needed(tools.apart)
         sources = self._carrying.sources
         wanted = wanted.union(*sources.values())
@@ -178,7 +126,6 @@ class _SegmentRestorer:
         self._frames: deque[Frame] = deque()
         self._most = MOST_FRAMES_HELD
         self._held: list[tuple[IntArray, FrameTensor]] = []
-        self._moments: dict[int, RestoredFace] = {}
 
     @property
     def full(self) -> bool:
@@ -224,7 +171,7 @@ class _SegmentRestorer:
             last or self._frames[0].index + self._needed + self._around.ahead <= seen
         ):
             ready.append(self._frames.popleft())
-        painted = self._painted(ready)
+        painted = self._finishing.painted(ready)
         oldest = self._frames[0].index - self._needed if self._frames else seen + 1
         gone = [row for row in self._moments if self._work.faces.frame[row] < oldest]
         for row in gone:
@@ -232,9 +179,7 @@ class _SegmentRestorer:
         return painted
 
     def _apart(self, rows: IntArray) -> list[IntArray]:
-        """Return rows of one side that are worked on together: on a CPU each face by itself."""
-        sides = self._work.by_side(rows)
-        return [own[part] for _, own in sides for part in parts(len(own), self._device)]
+        return self._work.apart(rows, self._device)
 
     def _cut(self, rows: IntArray, of: Mapping[int, FrameTensor]) -> None:
         """Cut faces of one side out of their pictures."""
@@ -362,128 +307,6 @@ class _SegmentRestorer:
         drawn[rows] = burst.sharpened(before[rows], images, batch.blur[blurred])
         seen[rows] = images
         return drawn, seen
-
-    def _painted(self, frames: Sequence[Frame]) -> list[RestoredFrame]:
-        """Return frames with their patches."""
-        own = [
-            [row for row in self._work.rows_of_frame(frame.index) if row in self._neighbours]
-            for frame in frames
-        ]
-        rows = np.array([row for of_frame in own for row in of_frame], np.int64)
-        apart, patches = self._apart(rows), dict[int, Patch]()
-        sizes = [frame.geometry.scaled(self._scale) for frame in frames[:1]]
-        finished = self._each(lambda rows: self._finished(rows, sizes[0]), apart)
-        for alike, done in zip(apart, finished, strict=True):
-            patches.update(self._told(alike, {frame.index: frame for frame in frames}, done))
-        return [
-            RestoredFrame(frame, shared([patches[row] for row in of_frame if row in patches]))
-            for frame, of_frame in zip(frames, own, strict=True)
-        ]
-
-    @torch.inference_mode()
-    def _finished(self, rows: IntArray, grid: Geometry) -> _Finished:
-        """Return faces of one side steadied, and as their frames were filmed."""
-        work, switches = self._work.select(rows), self._tools.switches
-        faces = [self._moments[row] for row in rows.tolist()]
-        near = [
-            [self._moments[other] for other in self._neighbours[row] if other in self._moments]
-            for row in rows.tolist()
-        ]
-        layers, boxes = steadied(faces, near if switches.steadied else [[]] * len(faces))
-        before, restored, masks = (
-            stacked([one.before for one in faces]),
-            layers[:, :3],
-            inside_crops(layers[:, 3]),
-        )
-        if switches.as_filmed:
-            restored = as_filmed(
-                restored,
-                before,
-                masks,
-                self._motion[rows],
-                middle_shutters(_shutters(faces, near)),
-                sides=native_sides(work.to_crop, before.shape[-1]),
-                boxes=boxes,
-            )
-        made = differences(
-            restored,
-            before,
-            masks,
-            work.strength,
-            enlarged(work.to_crop, self._scale),
-            boxes=boxes,
-            picture_size=(grid.width, grid.height),
-        )
-        return _Finished(before, restored, masks, made)
-
-    @torch.inference_mode()
-    def _told(
-        self, rows: IntArray, frames: Mapping[int, Frame], done: _Finished
-    ) -> dict[int, Patch]:
-        """Return the patches of faces that are finished, and tell of them."""
-        work, made = self._work.select(rows), done.patches
-        changes = [one.change if one else done.masks.new_zeros(()) for one in made]
-        behind = self._tools.restorer.second is not None
-        for row, identity, weight, change, invented in zip(
-            rows.tolist(), work.identity.tolist(), work.guided, changes, work.invented, strict=True
-        ):
-            referenced = bool(self._moments[row].used) and float(weight) > 0
-            drawn = float(invented) if behind else 0.0
-            lowered = referenced and self._moments[row].lowered
-            self._account.changed.append(Changed(identity, referenced, change, drawn, lowered))
-        self._show(rows, frames, done, changes)
-        return {row: patch for row, patch in zip(rows.tolist(), made, strict=True) if patch}
-
-    def _show(
-        self,
-        rows: IntArray,
-        frames: Mapping[int, Frame],
-        done: _Finished,
-        changes: Sequence[Tensor],
-    ) -> None:
-        """Keep faces for the report, and show them to the witness, if they want them."""
-        work, (before, after, masks, _) = self._work, done
-        for place, row in enumerate(rows.tolist()):
-            track, frame = int(work.track[row]), frames[int(work.faces.frame[row])]
-            told = self._witness is not None and self._witness.wants(track, frame.index)
-            if not told and row not in self._shown:
-                continue
-            strength, used = float(work.strength[row]), self._moments[row].used
-            pasted = before[place] + masks[place] * strength * (after[place] - before[place])
-            pair = torch.stack([before[place], pasted])
-            if row in self._shown:
-                # Fetched with the record: a device is not waited for.
-                inside, (was, became) = float(work.inside[row]), bytes_of(pair)
-                self._account.pictures[track] = Example(
-                    frame.index, inside, changes[place], was, became
-                )
-            if told and self._witness is not None:
-                guided = float(work.guided[row]) if used else 0.0
-                identity, (crop, blended) = int(work.identity[row]), to_uint8(pair)
-                self._witness.see(
-                    Face(
-                        frame.index,
-                        frame.time,
-                        identity,
-                        track,
-                        strength,
-                        guided,
-                        used,
-                        crop,
-                        blended,
-                    )
-                )
-
-
-def _shutters(faces: Sequence[RestoredFace], near: Sequence[Sequence[RestoredFace]]) -> Tensor:
-    """Return the shutters of faces and their neighbours, (B, K); where there is none, no number."""
-    most = 1 + max(map(len, near))
-    none = torch.full((), torch.nan, device=faces[0].shutter.device)
-    known = [
-        [one.shutter for one in (face, *others)] + [none] * (most - 1 - len(others))
-        for face, others in zip(faces, near, strict=True)
-    ]
-    return torch.stack([torch.stack(row) for row in known])
 
 
 def _restore(batch: FaceTable, before: Tensor, drawn: Tensor, tools: Tools) -> Restored:

@@ -15,12 +15,12 @@ import torch
 from refrestore.faces.align import FFHQ_TEMPLATE
 from refrestore.render.crops import inside, storage_to_crop
 from refrestore.render.face_table import gather
+from refrestore.render.finishing import WHOLE, examples
 from refrestore.render.people import Matched, People, Strangers
 from refrestore.render.person_words import NOT_THEM, SAID, UNSEEN, reason_words, sentences
 from refrestore.render.plan import Reason as PlanReason
 from refrestore.render.plan import TrackPlan
 from refrestore.render.report import SegmentRecord, summarise, write_report
-from refrestore.render.restore_segment import WHOLE, examples
 from refrestore.render.segment_result import Account, Changed, Example
 from refrestore.restore.guard import Reason
 from refrestore.types import Faces, Geometry, Identity
