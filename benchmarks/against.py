@@ -11,6 +11,9 @@ of its own, and the least time of the rounds counts. CLIPS is a folder of talkin
 - `scan`, `job`: a 720p film of near and far people, two far ones of 64 px at a time;
 - `window`: a preview of two seconds at minute 50 of an hour's film that was scanned before.
 
+With `--avx2` both run as on an ordinary processor, one that has neither AVX-512 nor bfloat16 (by
+itself a tree uses what the machine has). onnxruntime alone cannot be told, and takes what there is.
+
 Run it on a machine that does nothing else.
 """
 
@@ -35,6 +38,12 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
+AVX2 = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "OPENCV_CPU_DISABLE": "AVX512_SKX",
+    "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX",
+}
 MEASURES = ("far", "near", "scan", "job", "window")
 NEAR, FAR = 300.0, 64.0
 """Height of a face, pixels of the 1280 x 720 film."""
@@ -48,6 +57,14 @@ PEOPLE = (
     "MegaPortrait-hack__junk_M2Ohb0FAaJU_1.mp4",
     "video-retalking__examples_face_2_f431ba.mp4",
 )
+
+
+def without_bfloat16() -> None:
+    """Let torch say that this processor has no bfloat16, as both trees ask it."""
+    import torch
+
+    for check in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        setattr(torch.cpu, check, bool)
 
 
 def make_films(clips: Path, work: Path) -> None:
@@ -240,6 +257,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
+    parser.add_argument("--avx2", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -247,6 +265,8 @@ def main() -> None:
     if options.measure:
         scratch = options.work / options.commit
         scratch.mkdir(exist_ok=True)
+        if options.avx2:
+            without_bfloat16()
         print(json.dumps(measure(options.measure, options.work, scratch)))
         return
     trees = {"before": checked_out(options.commit, options.work), "now": ROOT}
@@ -257,9 +277,11 @@ def main() -> None:
             for which, tree in trees.items():
                 command = [sys.executable, __file__, which, str(options.clips)]
                 command += [str(options.work.resolve()), "--measure", name]
+                command += ["--avx2"] * options.avx2
+                processor = AVX2 if options.avx2 else {}
                 said = subprocess.run(
                     command,
-                    env={**os.environ, "PYTHONPATH": str(tree)},
+                    env={**os.environ, **processor, "PYTHONPATH": str(tree)},
                     cwd=options.work,
                     check=True,
                     capture_output=True,
@@ -271,7 +293,7 @@ def main() -> None:
     python = platform.python_version()
     report = {
         "command": f"python benchmarks/against.py {options.commit} CLIPS WORK "
-        f"--only {' '.join(options.only)} --rounds {options.rounds}",
+        f"--only {' '.join(options.only)} --rounds {options.rounds}" + " --avx2" * options.avx2,
         "against": options.commit,
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {python}",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from refrestore.media.tensors import parts, sent
@@ -14,7 +15,7 @@ from refrestore.restore.bank import ReferenceBank
 from refrestore.restore.fusion_bands import missing_octaves
 from refrestore.restore.guard import HALF
 from refrestore.restore.hull_mask import eye_masks
-from refrestore.restore.light import collapse, pyramid
+from refrestore.restore.light import collapse, enlarge, pyramid, shrunk
 from refrestore.restore.restorer import Restored
 from refrestore.types import FloatArray
 
@@ -33,10 +34,14 @@ def between(plain: Tensor, guided: Tensor, weights: FloatArray) -> Tensor:
     Parameters
     ----------
     plain, guided : (B, 3, S, S)
-        RGB 0..1, restored without references and with them.
+        RGB 0..1, restored without references and with them. The first may be half as large where
+        `half_will_do`.
     weights : (B,)
         0..1.
     """
+    if plain.shape[-1] < guided.shape[-1]:
+        small = shrunk(guided, 2)
+        return (guided + enlarge(between(plain, small, weights) - small)).clamp(0, 1)
     coarse = sent(torch.from_numpy(weights.astype(np.float32)), plain.device)[:, None, None, None]
     mixed = np.flatnonzero((weights > 0) & (weights < 1))
     if not len(mixed):
@@ -46,6 +51,16 @@ def between(plain: Tensor, guided: Tensor, weights: FloatArray) -> Tensor:
     texture = collapse(bands, torch.zeros_like(rest))
     more = (coarse / HALF).clamp(max=1) - coarse
     return (torch.lerp(plain, guided, coarse) + more * texture).clamp(0, 1)
+
+
+def half_will_do(side: int, weights: FloatArray, sides: Collection[int]) -> NDArray[np.bool_]:
+    """Say of faces whether half their side is enough without references, (B,).
+
+    It is where `between` shows nothing of a crop's finest octave, and half is one of the sides.
+    """
+    textured = missing_octaves(side) < TEXTURE and side // 2 in sides
+    result: NDArray[np.bool_] = (weights >= HALF) & textured
+    return result
 
 
 def for_references(

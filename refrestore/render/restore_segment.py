@@ -15,7 +15,7 @@ from refrestore.faces.align import CROP_SIZE, FFHQ_TEMPLATE
 from refrestore.media.reader import frame_bytes
 from refrestore.media.tensors import FrameTensor, at, crops, stacked
 from refrestore.render.around import Around, FacesAround
-from refrestore.render.believed import between, for_references, put_right
+from refrestore.render.believed import between, for_references, half_will_do, put_right
 from refrestore.render.carrying import Carrying
 from refrestore.render.face_table import FaceTable
 from refrestore.render.finishing import Finishing
@@ -31,6 +31,7 @@ from refrestore.restore.camera import (
 )
 from refrestore.restore.carried import carried
 from refrestore.restore.composite import mesh_boxes
+from refrestore.restore.light import shrunk
 from refrestore.restore.restorer import Restored
 from refrestore.restore.steady import REACH, RestoredFace, greys, union
 from refrestore.types import FloatArray, Frame, IntArray
@@ -325,15 +326,17 @@ def _restore(batch: FaceTable, before: Tensor, drawn: Tensor, tools: Tools) -> R
         invented=batch.invented,
         shut=batch.shut,
     )
-    images = first.images
-    mixed = np.flatnonzero((guided > 0) & (guided < 1))
-    if len(mixed):
+    images, enough = first.images, half_will_do(drawn.shape[-1], guided, tools.restorer.sides)
+    for smaller in (1, 2):
+        rows = np.flatnonzero((guided > 0) & (guided < 1) & (enough == (smaller > 1)))
+        if not len(rows):
+            continue
         plain = tools.restorer.restore(
-            drawn[mixed],
-            batch.landmarks[mixed],
-            [None] * len(mixed),
-            drawn=share[mixed],
-            invented=batch.invented[mixed],
+            shrunk(drawn[rows], smaller),
+            batch.landmarks[rows] / np.float32(smaller),
+            [None] * len(rows),
+            drawn=share[rows],
+            invented=batch.invented[rows],
         )
-        images[mixed] = between(plain.images, images[mixed], guided[mixed])
+        images[rows] = between(plain.images, images[rows], guided[rows])
     return first

@@ -12,6 +12,7 @@ import torch
 from refrestore.render.believed import DRAWN, between, errors, for_references
 from refrestore.restore.bank import PHOTO, ReferenceBank
 from refrestore.restore.burst import ANALOGUE, CODED, OWN_ERROR, PHOTOS_ERROR, TERMS
+from refrestore.restore.light import shrunk
 
 
 def made(*used: list[int]) -> Any:
@@ -61,6 +62,15 @@ def test_half_of_references_is_all_of_their_texture(side: int) -> None:
     assert torch.allclose(half, plain + dark / 2 + fine, atol=1e-5)
     less = between(plain, guided, np.array([0.25]))
     assert torch.allclose(less, plain + dark / 4 + fine / 2, atol=1e-5)
+
+
+def test_what_is_half_as_large_counts_in_coarse_bands_as_if_it_were_whole() -> None:
+    smooth = torch.nn.functional.interpolate(torch.rand(2, 3, 8, 8), size=256, mode="bilinear")
+    guided, weights = torch.rand(2, 3, 256, 256), np.array([0.5, 0.8])
+    whole = between(smooth, guided, weights)
+    half = between(shrunk(smooth, 2), guided, weights)
+    assert torch.allclose(half, whole, atol=0.02)
+    assert not torch.allclose(half, guided, atol=0.1)
 
 
 def test_none_and_all_of_references_stay_what_they_are_beside_others() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -20,8 +20,10 @@ from refrestore.render.carrying import Carrying
 from refrestore.render.face_table import FaceTable
 from refrestore.render.restore_segment import restore_segment
 from refrestore.render.segment_result import Account, RestoredFrame
+from refrestore.render.switches import Switches
 from refrestore.render.tools import Tools
 from refrestore.render.window import composed
+from refrestore.restore.bank import PHOTO, ReferenceBank
 from refrestore.restore.burst import TERMS
 from refrestore.restore.restorer import Restored, Restorer
 from refrestore.types import Faces, Frame, Geometry
@@ -72,6 +74,7 @@ class Sharpener:
     """A restorer that needs no weights; it is told the sides of its batches."""
 
     second = None
+    sides = (128, 256)
     each, alone, _check = Restorer.each, Restorer.alone, staticmethod(lambda: None)
 
     def __init__(self, device: str = "cpu", workers: int = 0) -> None:
@@ -113,10 +116,36 @@ def painted(
     *,
     apart: int = 1,
     film: Sequence[Frame] | None = None,
+    banks: Mapping[int, ReferenceBank] | None = None,
 ) -> list[RestoredFrame]:
-    tools = Tools(None, restorer, {}, 0, batch, apart=apart)  # type: ignore[arg-type]
+    tools = Tools(None, restorer, banks or {}, len(banks or {}), batch, apart=apart)  # type: ignore[arg-type]
+    tools = replace(tools, switches=Switches(head=banks is None))
     shown = frames() if film is None else film
     return list(chain(*restore_segment(work, shown, tools, account, scale=1)))
+
+
+@pytest.mark.parametrize(("share", "plain"), [(0.4, 256), (0.5, 128), (0.9, 128)])
+def test_without_references_half_the_side_will_do_where_no_texture_of_it_is_shown(
+    share: float, plain: int
+) -> None:
+    one = np.ones(1, np.float32)
+    bank = ReferenceBank(
+        images=torch.full((1, 3, 256, 256), 128, dtype=torch.uint8),
+        landmarks=np.full((1, 468, 2), 128, np.float32),
+        pose=np.zeros((1, 3), np.float32),
+        quality=one,
+        native_size=one,
+        embeddings=np.full((1, 512), 512**-0.5, np.float32),
+        frames=np.array([PHOTO]),
+        light=np.zeros((1, 64), np.float32),
+    )
+    work = work_of(((256,) * FRAMES,))
+    work = replace(work, guided=np.full(len(work), share, np.float32))
+    restorer = Sharpener()
+    account = Account()
+    done = painted(work, 4, restorer, account, banks={0: bank})
+    assert sum(len(one.patches) for one in done) == FRAMES - 2
+    assert [shape[-1] for shape in restorer.batches] == [256, plain] * FRAMES
 
 
 MIXED = ((128,) * 5 + (192,) * 4, (192,) * FRAMES)
