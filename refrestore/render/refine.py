@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from scipy.ndimage import median_filter
+from scipy.ndimage import maximum_filter, median_filter
 
 from refrestore.faces.align import compose, invert, transform
 from refrestore.faces.landmarker import MESH_SIZE
@@ -41,6 +41,10 @@ SURE_SIZE, UNSURE_SIZE = 110.0, 24.0
 
 LIDS_FRAMES = 3
 """Frames of which the middle one in how far eyes are shut counts: a blink is longer."""
+
+BLINK_FRAMES = 13
+"""Frames around a face in one of which eyes are surely shut, or they are open in it: a blink is
+shut somewhere, and what noise says of open eyes is half of it (docs/decisions/056)."""
 
 
 @dataclass
@@ -82,8 +86,9 @@ def refine(work: FaceTable, frames: Iterable[Frame], geometry: Geometry, tools: 
             raw[rows] = transform(from_square[rows], found)
             presence[rows] = there
             if tools.restorer.lids is not None:
+                banks = tools.banks_of(work.select(np.array(rows)))
                 planes = squares.permute(0, 3, 1, 2).float() / 255
-                shut[rows] = tools.restorer.lids.shut(planes, found)
+                shut[rows] = tools.restorer.lids.shut(planes, found, banks)
             pending.clear()
 
     def ask(last: int | None = None) -> None:
@@ -112,7 +117,7 @@ def refine(work: FaceTable, frames: Iterable[Frame], geometry: Geometry, tools: 
     blur = blurs_of(work, seen)
     landmarks = _steady(work, raw, presence)
     found = {"guided": guided, "effect": effect, "blur": blur, "invented": invented}
-    return Refined(work.refined(landmarks, shut=_steady_lids(work, shut), **found), samples)
+    return Refined(work.refined(landmarks, shut=steady_lids(work, shut), **found), samples)
 
 
 def _steady(work: FaceTable, raw: FloatArray, presence: FloatArray) -> FloatArray:
@@ -133,9 +138,10 @@ def _steady(work: FaceTable, raw: FloatArray, presence: FloatArray) -> FloatArra
     return pixels
 
 
-def _steady_lids(work: FaceTable, shut: FloatArray) -> FloatArray:
-    """Return how far eyes are shut without what only single frames say."""
+def steady_lids(work: FaceTable, shut: FloatArray) -> FloatArray:
+    """Return how far eyes are shut, without what only single frames say, and halves alone."""
     steady = np.zeros_like(shut)
     for _, rows in work.by_track():
-        steady[rows] = median_filter(shut[rows], size=LIDS_FRAMES, mode="nearest")
+        said = median_filter(shut[rows], size=LIDS_FRAMES, mode="nearest")
+        steady[rows] = said * (maximum_filter(said, size=BLINK_FRAMES, mode="nearest") >= 1)
     return steady

@@ -11,6 +11,7 @@ none lids are drawn down over open ones (`bank.ReferenceBank.lowered`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -40,6 +41,10 @@ FLAT = 0.02
 SURE, ALONE = (0.35, 0.65), (0.7, 0.95)
 """Probabilities up to which eyes count as open, and from which as shut: of a film, where the frames
 around have a say too, and of a picture alone."""
+
+USUAL = 75
+"""Percentile of what a person's close-ups with open eyes are read as, from which on frames may be
+shut: of a face that is turned away, or laughs, one eye in two is not what the network knows."""
 
 SHOWN = 0.9
 """Probability from which a close-up shows shut lids: one that winks shows one, and ghosts of the
@@ -150,7 +155,7 @@ class Lids:
     def __init__(self, network: LidsNetwork, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
         self.network = network.to(self.device).eval().requires_grad_(False)
-        self._shown: WeakKeyDictionary[ReferenceBank, FloatArray] = WeakKeyDictionary()
+        self._read: WeakKeyDictionary[ReferenceBank, FloatArray] = WeakKeyDictionary()
 
     @torch.inference_mode()
     def probability(self, faces: Tensor, landmarks: FloatArray) -> FloatArray:
@@ -161,23 +166,49 @@ class Lids:
         return said
 
     def shut(
-        self, faces: Tensor, landmarks: FloatArray, sure: tuple[float, float] = SURE
+        self,
+        faces: Tensor,
+        landmarks: FloatArray,
+        banks: Sequence[ReferenceBank | None] | None = None,
+        sure: tuple[float, float] = SURE,
     ) -> FloatArray:
-        """Return how far the eyes of faces are shut, (B,), 0 to 1; as `probability`."""
-        low, high = sure
-        shut: FloatArray = (self.probability(faces, landmarks) - low) / (high - low)
+        """Return how far the eyes of faces are shut, (B,), 0 to 1; as `probability`.
+
+        Parameters
+        ----------
+        faces, landmarks
+            As `eye_pictures`.
+        banks
+            Each face's references, or None: eyes that look as the open ones of these are open.
+        sure
+            Probabilities up to which eyes are open, and from which they are shut.
+        """
+        usual = [
+            0.0 if bank is None else self._usual(bank) for bank in banks or [None] * len(faces)
+        ]
+        low = np.maximum(np.array(usual, np.float32), sure[0])
+        shut: FloatArray = (self.probability(faces, landmarks) - low) / (sure[1] - sure[0])
         return shut.clip(0, 1)
 
     def shown(self, bank: ReferenceBank) -> FloatArray:
-        """Return 1 for references whose eyes are shut and 0 for the others, (N,); asked once."""
-        if bank not in self._shown:
+        """Return 1 for references whose eyes are shut and 0 for the others, (N,)."""
+        return (self._probabilities(bank) > SHOWN).astype(np.float32)
+
+    def _usual(self, bank: ReferenceBank) -> float:
+        """Return what a person's open eyes are read as; 0 of one whose shut eyes are known."""
+        read = self._probabilities(bank)
+        known = not len(read) or bool((read > SHOWN).any())
+        return 0.0 if known else float(np.percentile(read, USUAL))
+
+    def _probabilities(self, bank: ReferenceBank) -> FloatArray:
+        """Return `probability` of references, (N,); asked once."""
+        if bank not in self._read:
             each = [
                 self.probability(image[None].float() / 255, mesh[None])
                 for image, mesh in zip(bank.images, bank.landmarks, strict=True)
             ]
-            whole = np.concatenate(each) if each else np.zeros(0)
-            self._shown[bank] = (whole > SHOWN).astype(np.float32)
-        return self._shown[bank]
+            self._read[bank] = np.concatenate(each) if each else np.zeros(0, np.float32)
+        return self._read[bank]
 
 
 def save_lids(network: LidsNetwork, path: Path) -> None:

@@ -200,7 +200,7 @@ class Restorer:
         if self.lids is None or all(bank is None for bank in banks):
             shut = np.zeros(len(faces), np.float32)
         elif shut is None:
-            shut = self.lids.shut(faces, landmarks, ALONE)
+            shut = self.lids.shut(faces, landmarks, banks, ALONE)
         chosen = self._choose(faces, landmarks, banks, references, exclude=exclude, shut=shut)
         meshes = torch.from_numpy(np.asarray(landmarks, np.float32)).to(self.device)
         masks = hull_mask(grown(meshes), size)

@@ -144,3 +144,26 @@ def test_a_bank_is_asked_once():
     assert lids.shown(own).shape == (3,)
     assert set(lids.shown(own).tolist()) <= {0.0, 1.0}
     assert lids.asked == 3
+
+
+@pytest.mark.parametrize(
+    ("read", "shut"),
+    [
+        ((0.02, 0.05, 0.01), [0, 1, 1]),  # as it was trained
+        ((0.55, 0.62, 0.58), [0, 0, 1]),  # turned away: half is what open eyes look like
+        ((0.55, 0.62, 0.97), [0, 1, 1]),  # shut ones are among them, and not read as half
+        ((), [0, 1, 1]),
+    ],
+)
+def test_eyes_that_look_as_a_persons_open_ones_are_open(read, shut):
+    said = [np.float32([one]) for one in read] + [np.float32([0.1, 0.6, 0.95])] * 2
+
+    class Told(Lids):
+        def probability(self, faces, landmarks):
+            return said.pop(0)
+
+    own, frames, meshes = banked(len(read)), torch.zeros(3, 3, 8, 8), np.zeros((3, 468, 2))
+    lids = Told(network())
+    lids.shown(own)
+    assert np.round(lids.shut(frames, meshes, [own] * 3)).tolist() == shut
+    assert np.round(lids.shut(frames, meshes)).tolist() == [0, 1, 1]
