@@ -23,10 +23,6 @@ MOVED = 0.02
 them is restored too (docs/decisions/054)."""
 
 
-LIDS = 2 * MOVED
-"""What it counts that eyes are shut or opened: half of that is to be shown as it is (056)."""
-
-
 def frames_apart(rate: Fraction) -> int:
     """Return the frames from one restored face to the next at so many frames a second."""
     return max(1, min(MOST, round(float(rate) * SECONDS)))
@@ -37,7 +33,7 @@ class Carrying:
 
     Restored are those of every so many frames, by the frame's number, so that it does not matter
     where a segment begins, the first and the last of a track, also where it is interrupted, and
-    more where it moves fast or blinks.
+    more where it moves fast.
 
     Parameters
     ----------
@@ -99,10 +95,9 @@ class Carrying:
 
 
 def _way(work: FaceTable, rows: IntArray) -> FloatArray:
-    """Return how far each face's landmarks and lids have gone since the first one, (T,)."""
+    """Return how far each face's landmarks have gone since the first one, (T,)."""
     places = work.landmarks[rows] / work.side[rows, None, None]
     steps = np.linalg.norm(np.diff(places, axis=0), axis=2).mean(1)
-    steps += LIDS * np.abs(np.diff(work.shut[rows]))
     way: FloatArray = np.concatenate([[0], np.cumsum(steps)])
     return way
 

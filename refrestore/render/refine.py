@@ -43,8 +43,8 @@ LIDS_FRAMES = 3
 """Frames of which the middle one in how far eyes are shut counts: a blink is longer."""
 
 BLINK_FRAMES = 13
-"""Frames around a face in one of which eyes are surely shut, or they are open in it: a blink is
-shut somewhere, and what noise says of open eyes is half of it (docs/decisions/056)."""
+"""Frames around a face in one of which eyes have to be more shut than open, or they are open in it:
+a blink is shut somewhere, and noise says less of open eyes (docs/decisions/056)."""
 
 
 @dataclass
@@ -139,9 +139,10 @@ def _steady(work: FaceTable, raw: FloatArray, presence: FloatArray) -> FloatArra
 
 
 def steady_lids(work: FaceTable, shut: FloatArray) -> FloatArray:
-    """Return how far eyes are shut, without what only single frames say, and halves alone."""
+    """Return how far eyes are shut, without what only single frames say, and without traces."""
     steady = np.zeros_like(shut)
     for _, rows in work.by_track():
         said = median_filter(shut[rows], size=LIDS_FRAMES, mode="nearest")
-        steady[rows] = said * (maximum_filter(said, size=BLINK_FRAMES, mode="nearest") >= 1)
+        most = maximum_filter(said, size=BLINK_FRAMES, mode="nearest")
+        steady[rows] = np.where(most >= 0.5, said, 0)
     return steady

@@ -14,10 +14,10 @@ from refrestore.project import Project
 from refrestore.project.columns import table
 from refrestore.types import KEYPOINTS, Faces, Identity
 
-FACE_CORE_SECONDS = 0.45
-FRAME_CORE_SECONDS = 0.06
-"""Of one core: a face, and a million pixels of output. From renders of the demo film and of Tears
-of Steel with the lite pack (`refrestore demo` prints the seconds)."""
+FACE_CORE_SECONDS = 0.15
+FRAME_CORE_SECONDS = 0.03
+"""Of one core: a face, and a million pixels of output. From renders of the film of
+`benchmarks/against.py` with the lite pack, on a processor with AVX2 alone."""
 
 MOST_CORES = 8
 """More do not make it faster (`toolbox.MOST_WORKERS`)."""

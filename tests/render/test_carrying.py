@@ -22,7 +22,7 @@ def test_the_faster_the_film_the_more_are_carried_over(rate: str, apart: int) ->
     assert frames_apart(Fraction(rate)) == apart
 
 
-def restored(shut: dict[int, float], moved: dict[int, float]) -> list[int]:
+def restored(moved: dict[int, float]) -> list[int]:
     """Return the frames of a track of which a face is restored, every fourth where it is still."""
     way = np.cumsum([256 * moved.get(frame, 0.0) for frame in range(FRAMES)])
     work: Any = SimpleNamespace(
@@ -31,22 +31,15 @@ def restored(shut: dict[int, float], moved: dict[int, float]) -> list[int]:
         faces=SimpleNamespace(frame=np.arange(FRAMES)),
         landmarks=np.zeros((FRAMES, 468, 2)) + way[:, None, None] / 2**0.5,
         side=np.full(FRAMES, 256),
-        shut=np.array([shut.get(frame, 0.0) for frame in range(FRAMES)]),
     )
     over = Carrying(work, range(FRAMES), 4).sources
     return [frame for frame in range(FRAMES) if frame not in over]
 
 
 def test_a_still_face_is_restored_every_so_many_frames() -> None:
-    assert restored({}, {}) == [0, 4, 8, 12]
+    assert restored({}) == [0, 4, 8, 12]
 
 
 def test_where_it_moves_fast_more_are() -> None:
-    assert restored({}, {6: 0.015, 7: 0.015}) == [0, 4, 6, 8, 12]
-    assert restored({}, {6: 0.03, 7: 0.03}) == [0, 4, 5, 6, 7, 8, 12]
-
-
-def test_a_blink_is_restored_where_its_lids_move() -> None:
-    assert restored({5: 0.4, 6: 1.0, 7: 0.4}, {}) == [0, 4, 5, 6, 7, 8, 12]
-    assert restored(dict.fromkeys(range(FRAMES), 1.0), {}) == [0, 4, 8, 12]
-    assert restored({9: 0.1, 10: 0.2, 11: 0.1}, {}) == [0, 4, 8, 12]
+    assert restored({6: 0.015, 7: 0.015}) == [0, 4, 6, 8, 12]
+    assert restored({6: 0.03, 7: 0.03}) == [0, 4, 5, 6, 7, 8, 12]
