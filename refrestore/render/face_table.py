@@ -126,7 +126,7 @@ class FaceTable:
         sides = self.side[rows]
         return [(int(side), rows[sides == side]) for side in np.unique(sides)]
 
-    def apart(self, rows: IntArray, device: torch.device) -> list[IntArray]:
+    def together(self, rows: IntArray, device: torch.device) -> list[IntArray]:
         """Return rows of one side that are worked on together: on a CPU each face by itself."""
         return [own[part] for _, own in self.by_side(rows) for part in parts(len(own), device)]
 

@@ -117,11 +117,11 @@ class Finishing:
             for frame in frames
         ]
         rows = np.array([row for of_frame in own for row in of_frame], np.int64)
-        apart = self._work.apart(rows, self._restorer.device)
+        batches = self._work.together(rows, self._restorer.device)
         sizes = [frame.geometry.scaled(self._scale) for frame in frames[:1]]
         patches: dict[int, Patch] = {}
-        finished = self._restorer.each(lambda rows: self._finished(rows, sizes[0]), apart)
-        for alike, done in zip(apart, finished, strict=True):
+        finished = self._restorer.each(lambda rows: self._finished(rows, sizes[0]), batches)
+        for alike, done in zip(batches, finished, strict=True):
             patches.update(self._told(alike, {frame.index: frame for frame in frames}, done))
         return [
             RestoredFrame(frame, shared([patches[row] for row in of_frame if row in patches]))

@@ -154,11 +154,12 @@ class _SegmentRestorer:
         seen = self._frames[-1].index
         if self._held:
             of = {int(row): picture for rows, picture in self._held for row in rows}
-            self._each(lambda rows: self._cut(rows, of), self._apart(np.array(list(of), np.int64)))
+            held = self._together(np.array(list(of), np.int64))
+            self._each(lambda rows: self._cut(rows, of), held)
             self._held = []
         rows = self._around.take(None if last else seen)
         waits = np.array([row in self._carrying.sources for row in rows.tolist()], bool)
-        self._each(self._restore_rows, self._apart(rows[~waits]))
+        self._each(self._restore_rows, self._together(rows[~waits]))
         for row in rows[waits].tolist():
             self._carrying.wait(row, self._around.crop(row))
         rows = np.concatenate([rows[~waits], self._carry(None if last else seen)])
@@ -179,8 +180,8 @@ class _SegmentRestorer:
             del self._moments[row]
         return painted
 
-    def _apart(self, rows: IntArray) -> list[IntArray]:
-        return self._work.apart(rows, self._device)
+    def _together(self, rows: IntArray) -> list[IntArray]:
+        return self._work.together(rows, self._device)
 
     def _cut(self, rows: IntArray, of: Mapping[int, FrameTensor]) -> None:
         """Cut faces of one side out of their pictures."""
@@ -194,8 +195,8 @@ class _SegmentRestorer:
         """
         over = partial(self._around.over, seen=seen)
         rows, alone = self._carrying.ready(self._moments.keys(), over)
-        self._each(self._carry_rows, self._apart(rows))
-        self._each(self._restore_alone, self._apart(alone))
+        self._each(self._carry_rows, self._together(rows))
+        self._each(self._restore_alone, self._together(alone))
         return np.concatenate([rows, alone])
 
     @torch.inference_mode()
