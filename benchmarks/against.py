@@ -41,8 +41,8 @@ ROOT = Path(__file__).resolve().parent.parent
 AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "OPENCV_CPU_DISABLE": "AVX512_SKX",
-    "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX",
+    "OPENCV_CPU_DISABLE": "AVX512-SKX",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
 }
 MEASURES = ("far", "near", "scan", "job", "window")
 NEAR, FAR = 300.0, 64.0
